@@ -1,0 +1,38 @@
+"""Names of the attributes that a study and its trials carry, and of the sources of a trial."""
+
+from __future__ import annotations
+
+from typing import Literal
+from typing import TypeAlias
+
+SOURCE = "sllmbo:source"
+"""Trial attribute, a plain string: one of :data:`SOURCES`."""
+
+PROVENANCE = "sllmbo:provenance"
+"""Trial attribute, one dict: source, reason, expected effect, provider, request, usage, space version."""
+
+EVALUATION = "sllmbo:evaluation"
+"""Trial attribute, one dict: std, split_scores, seconds, error category and class."""
+
+SPACE_VERSIONS = "sllmbo:space_versions"
+"""Study attribute: list of space versions as JSON (see ``space.SpaceVersion``)."""
+
+OUTER_SPACE = "sllmbo:outer_space"
+"""Study attribute: the fixed outer space as JSON."""
+
+Source: TypeAlias = Literal[
+    "default", "llm-init", "llm", "tpe", "random", "gp", "cmaes", "base", "rulebook", "user", "fallback"
+]
+SOURCES: tuple[str, ...] = (
+    "default",
+    "llm-init",
+    "llm",
+    "tpe",
+    "random",
+    "gp",
+    "cmaes",
+    "base",
+    "rulebook",
+    "user",
+    "fallback",
+)
