@@ -1,0 +1,320 @@
+"""One parameter's distribution: value <-> text, position on its scale, check, clip, hull and intersection.
+
+The three kinds are Optuna's float, int and categorical distributions. Nothing here raises for bad values:
+``check`` returns either a value or the sentence that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+from numbers import Real
+from typing import TypeAlias
+
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+Value: TypeAlias = bool | int | float | str | None
+"""What a parameter's value can be."""
+
+Numeric: TypeAlias = FloatDistribution | IntDistribution
+Known: TypeAlias = FloatDistribution | IntDistribution | CategoricalDistribution
+
+MAX_NUMBER = 1e100
+"""Bounds beyond this cannot be meant, and their span would overflow."""
+MAX_INT = 2**53
+"""Optuna keeps integers as floats, so larger ones lose digits."""
+_NEAR = 1e-9
+_WORDS: dict[str, Value] = {"true": True, "false": False, "none": None, "null": None}
+
+
+def show(value: object, limit: int = 40) -> str:
+    """A value in a message: short whatever it is, never the content of a container."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= limit else value[:limit] + "...")
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, Integral):
+        return str(int(value)) if abs(int(value)) < 10**limit else "a huge integer"
+    if isinstance(value, Real):
+        return f"{float(value):.6g}"
+    return f"a {type(value).__name__}"
+
+
+def same(a: Value, b: Value) -> bool:
+    """Equality that tells True from 1 but not 1 from 1.0."""
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def plain(value: object) -> tuple[Value, bool]:
+    """A value without numpy's types, and whether it can be a parameter's value at all."""
+    if value is None or isinstance(value, bool | str):
+        return value, True
+    if type(value).__name__ in ("bool", "bool_") and hasattr(value, "item"):  # numpy's
+        return bool(value), True
+    if isinstance(value, Integral):
+        return int(value), abs(int(value)) <= MAX_INT
+    if isinstance(value, Real):
+        number = float(value)
+        return number, math.isfinite(number)
+    return None, False
+
+
+def normal(distribution: BaseDistribution) -> Known | None:
+    """The distribution as one of the three kinds (also Optuna's deprecated subclasses), else None."""
+    if isinstance(distribution, FloatDistribution):
+        if type(distribution) is FloatDistribution:
+            return distribution
+        return FloatDistribution(
+            distribution.low, distribution.high, log=distribution.log, step=distribution.step
+        )
+    if isinstance(distribution, IntDistribution):
+        if type(distribution) is IntDistribution:
+            return distribution
+        return IntDistribution(
+            distribution.low, distribution.high, log=distribution.log, step=distribution.step
+        )
+    return distribution if isinstance(distribution, CategoricalDistribution) else None
+
+
+def allowed(distribution: Known) -> str:
+    """The range in words: ``0.01 to 0.3, log scale``; ``one of 'gini', 'entropy'``."""
+    if isinstance(distribution, CategoricalDistribution):
+        shown = ", ".join(show(choice) for choice in distribution.choices[:12])
+        more = len(distribution.choices) - 12
+        return f"one of {shown}" + (f" and {more} more" if more > 0 else "")
+    step = (
+        distribution.step if isinstance(distribution, FloatDistribution) or distribution.step != 1 else None
+    )
+    kind = "" if isinstance(distribution, FloatDistribution) else "whole number "
+    scale = ", log scale" if distribution.log else f", in steps of {step:g}" if step else ""
+    return f"{kind}{show(distribution.low)} to {show(distribution.high)}{scale}"
+
+
+# --- a value against its distribution -------------------------------------------------------------------
+
+
+def index_of(distribution: CategoricalDistribution, value: Value) -> int | None:
+    """Where a value stands among the choices; an exact type wins, so that True is not taken for 1."""
+    found = None
+    for index, choice in enumerate(distribution.choices):
+        if same(choice, value):
+            if type(choice) is type(value):
+                return index
+            found = index if found is None else found
+    return found
+
+
+def check(distribution: Known, value: object, *, repair: bool) -> tuple[Value, str]:
+    """An unchecked value -> (value, "") or (None, what is wrong)."""
+    if isinstance(distribution, CategoricalDistribution):
+        return _check_choice(distribution, value, repair)
+    number = _number(value, repair)
+    if number is None:
+        return None, f"{show(value)} is not a number; allowed: {allowed(distribution)}"
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution):
+        if number != math.floor(number) or (not repair and not isinstance(value, Integral)):
+            return None, f"{show(value)} is not a whole number; allowed: {allowed(distribution)}"
+        number = int(number)
+    if repair:
+        for bound in (low, high):
+            scale = abs(bound) if distribution.log else max(abs(bound), high - low)
+            if number != bound and abs(number - bound) <= _NEAR * scale:
+                number = bound
+    if not low <= number <= high:
+        return None, f"{show(value)} is out of range; allowed: {allowed(distribution)}"
+    snapped = _snap(distribution, number)
+    if not repair and abs(snapped - number) > 1e-8 * (distribution.step or 1):
+        return None, f"{show(value)} is off the grid; allowed: {allowed(distribution)}"
+    return snapped, ""
+
+
+def _number(value: object, repair: bool) -> int | float | None:
+    """A finite number, or None; numeric text only with repair."""
+    if isinstance(value, str) and repair and len(value) <= 60:
+        try:
+            value = float(value.strip())
+        except ValueError:
+            return None
+    number, ok = plain(value)
+    if not ok or isinstance(number, bool | str) or number is None or abs(number) > MAX_NUMBER:
+        return None
+    return number
+
+
+def _check_choice(distribution: CategoricalDistribution, value: object, repair: bool) -> tuple[Value, str]:
+    given, ok = plain(value)
+    if ok:
+        index = index_of(distribution, given)
+        if index is None and repair and isinstance(given, str) and len(given) <= 500:
+            index = _choice_from_text(distribution, given.strip())
+        if index is not None:
+            return distribution.choices[index], ""
+    return None, f"{show(value)} is no choice; allowed: {allowed(distribution)}"
+
+
+def _choice_from_text(distribution: CategoricalDistribution, text: str) -> int | None:
+    word = text.lower()
+    if word in _WORDS:
+        index = index_of(distribution, _WORDS[word])
+        if index is not None:
+            return index
+    number = _number(text, True)
+    if number is not None:
+        index = index_of(distribution, number)
+        if index is not None:
+            return index
+    alike = [i for i, c in enumerate(distribution.choices) if isinstance(c, str) and c.lower() == word]
+    return alike[0] if len(alike) == 1 else None
+
+
+def clip(distribution: Known, value: object) -> Value:
+    """The nearest valid value; the centre when there is none near (wrong kind, NaN)."""
+    if isinstance(distribution, CategoricalDistribution):
+        choice, problem = _check_choice(distribution, value, True)
+        return centre(distribution) if problem else choice
+    number: float | int | None
+    if isinstance(value, float) and math.isinf(value):
+        number = distribution.high if value > 0 else distribution.low
+    else:
+        number = _number(value, True)
+    return centre(distribution) if number is None else _snap(distribution, number)
+
+
+def _snap(distribution: Numeric, number: float) -> float | int:
+    """Nearest point of the grid inside the bounds."""
+    low, high = distribution.low, distribution.high
+    number = min(max(number, low), high)
+    if isinstance(distribution, IntDistribution):
+        step = distribution.step
+        return min(int(low) + step * round((number - low) / step), int(high))
+    if distribution.step is None:
+        return float(number)
+    value = low + distribution.step * round((number - low) / distribution.step)
+    return float(min(max(float(f"{value:.15g}"), low), high))
+
+
+# --- position on the scale: 0 to 1 ----------------------------------------------------------------------
+
+
+def _edges(distribution: Numeric) -> tuple[float, float]:
+    """The interval that [0, 1] stands for; a grid's points are the middles of equal bins."""
+    low, high = float(distribution.low), float(distribution.high)
+    half = 0.5 * distribution.step if distribution.step else 0.0
+    low, high = low - half, high + half
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)
+
+
+def to_unit(distribution: Known, value: Value) -> float:
+    """Position of a value, 0 to 1, log-aware; a choice is the middle of its bin; 0.5 for a misfit."""
+    if isinstance(distribution, CategoricalDistribution):
+        index = index_of(distribution, value)
+        return 0.5 if index is None else (index + 0.5) / len(distribution.choices)
+    if value is None or isinstance(value, bool | str):
+        return 0.5
+    start, end = _edges(distribution)
+    if end <= start:
+        return 0.5
+    number = min(max(value, distribution.low), distribution.high)
+    place = math.log(number) if distribution.log else float(number)
+    return min(max((place - start) / (end - start), 0.0), 1.0)
+
+
+def from_unit(distribution: Known, u: float) -> Value:
+    """The value at a position; positions outside [0, 1] are clipped, NaN is the centre."""
+    u = 0.5 if math.isnan(u) else min(max(u, 0.0), 1.0)
+    if isinstance(distribution, CategoricalDistribution):
+        k = len(distribution.choices)
+        return distribution.choices[min(int(u * k), k - 1)]
+    start, end = _edges(distribution)
+    place = start + u * (end - start)
+    return _snap(distribution, math.exp(place) if distribution.log else place)
+
+
+def centre(distribution: Known) -> Value:
+    """The value in the middle of the scale."""
+    return from_unit(distribution, 0.5)
+
+
+# --- two distributions ----------------------------------------------------------------------------------
+
+
+def choices_of(*groups: Sequence[Value]) -> CategoricalDistribution:
+    """A categorical of all choices, in order, without repeats."""
+    union: list[Value] = []
+    for group in groups:
+        union += [value for value in group if not any(same(value, other) for other in union)]
+    return CategoricalDistribution(union)
+
+
+def numeric(like: Numeric, low: float, high: float, *, log: bool | None = None) -> Numeric:
+    """A distribution of ``like``'s kind and grid with other bounds, moved inwards onto the grid.
+
+    log falls away where it cannot be. When no point of the grid lies between the bounds, the nearest one is
+    the only value.
+    """
+    log = (like.log if log is None else log) and low > 0
+    if isinstance(like, IntDistribution):
+        step = 1 if log else like.step
+        first = like.low + math.ceil((low - like.low) / step - _NEAR) * step
+        last = max(first, like.low + math.floor((high - like.low) / step + _NEAR) * step)
+        return IntDistribution(first, last, log=log and first >= 1, step=step)
+    if like.step is None or log:
+        return FloatDistribution(low, high, log=log)
+    start = math.ceil((low - like.low) / like.step - _NEAR)
+    end = max(start, math.floor((high - like.low) / like.step + _NEAR))
+    low, high = (float(f"{like.low + k * like.step:.15g}") for k in (start, end))
+    return FloatDistribution(low, high, step=like.step)
+
+
+def hull(a: Known, b: Known) -> Known:
+    """The smallest distribution that holds both; ``a``'s where one is categorical and the other is not."""
+    if isinstance(a, CategoricalDistribution) or isinstance(b, CategoricalDistribution):
+        if isinstance(a, CategoricalDistribution) and isinstance(b, CategoricalDistribution):
+            return choices_of(a.choices, b.choices)
+        return a
+    low, high, log = min(a.low, b.low), max(a.high, b.high), a.log or b.log
+    if isinstance(a, IntDistribution) and isinstance(b, IntDistribution):
+        one_grid = a.step == b.step and (b.low - a.low) % a.step == 0
+        return numeric(a if one_grid else IntDistribution(a.low, a.low), low, high, log=log)
+    one_grid = isinstance(a, FloatDistribution) and a.step is not None and a.step == b.step
+    if one_grid and not log:
+        assert a.step is not None
+        offset = (b.low - a.low) / a.step
+        if abs(offset - round(offset)) < _NEAR:
+            return numeric(a, low, high)
+    return numeric(FloatDistribution(low, low), low, high, log=log)
+
+
+def intersect(inner: Known, outer: Known) -> Known | None:
+    """``inner`` cut to what ``outer`` holds; None when they share nothing or are of different kinds.
+
+    Numbers as choices become a range inside a numeric ``outer`` and vice versa; the scale (log, step) is
+    ``inner``'s where it is possible.
+    """
+    if isinstance(outer, CategoricalDistribution):
+        if isinstance(inner, CategoricalDistribution):
+            found = (index_of(outer, choice) for choice in inner.choices)
+            kept = [outer.choices[i] for i in found if i is not None]
+        else:
+            kept = [c for c in outer.choices if not check(inner, c, repair=False)[1]]
+        return choices_of(kept) if kept else None
+    if isinstance(inner, CategoricalDistribution):
+        values = [_number(choice, False) for choice in inner.choices]
+        numbers = [value for value in values if value is not None]
+        if len(numbers) < len(values):
+            return None
+        inner = numeric(outer, min(numbers), max(numbers))
+    low, high = max(inner.low, outer.low), min(inner.high, outer.high)
+    gridded = outer.step is not None and outer.step != 1
+    if gridded or isinstance(inner, type(outer)):
+        cut: Numeric | None = numeric(outer if gridded else inner, low, high, log=inner.log and not gridded)
+    elif isinstance(outer, IntDistribution):
+        cut = numeric(IntDistribution(outer.low, outer.low), low, high, log=inner.log)
+    else:
+        cut = FloatDistribution(low, high, log=inner.log) if low <= high else None
+    return cut if low <= high and cut is not None and low <= cut.low <= cut.high <= high else None
