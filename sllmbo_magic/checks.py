@@ -1,0 +1,215 @@
+"""The caller's estimator and data, checked before anything is fitted: each problem is one clear line."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sllmbo_magic.data import is_missing
+from sllmbo_magic.data import library_of
+from sllmbo_magic.data import n_rows
+from sllmbo_magic.data import shape_of
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.metrics import Metric
+
+
+def check_estimator(estimator: Any) -> Any:
+    """The estimator as an instance; a class is instantiated with its defaults.
+
+    Raises:
+        InputError: Not an estimator in scikit-learn's sense, or one that cannot be cloned.
+    """
+    from sklearn.base import clone
+
+    if inspect.isclass(estimator):
+        try:
+            estimator = estimator()
+        except TypeError as error:
+            name = estimator.__name__
+            raise InputError(
+                f"{name} cannot be made without arguments ({error}).", f"Give an instance: {name}(...)."
+            ) from error
+    missing = [m for m in ("fit", "get_params", "set_params") if not callable(getattr(estimator, m, None))]
+    if missing:
+        raise InputError(
+            f"model is a {type(estimator).__name__}, which is no estimator: it has no {missing[0]}().",
+            "Give a scikit-learn-compatible estimator or Pipeline, or write an objective.",
+        )
+    try:
+        clone(estimator)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{type(estimator).__name__} cannot be cloned ({type(error).__name__}: {error})",
+            "Its __init__ must only store its arguments, as scikit-learn asks.",
+        ) from error
+    return estimator
+
+
+def kind_of(estimator: Any) -> str:
+    """``"classification"``, ``"regression"`` or ``"other"``."""
+    from sklearn.base import is_classifier
+    from sklearn.base import is_regressor
+
+    try:
+        if is_classifier(estimator):
+            return "classification"
+        if is_regressor(estimator):
+            return "regression"
+    except (AttributeError, TypeError):  # an estimator without scikit-learn's tags
+        declared = getattr(estimator, "_estimator_type", "")
+        return {"classifier": "classification", "regressor": "regression"}.get(declared, "other")
+    return "other"
+
+
+def check_X(X: Any, name: str, estimator: Any) -> Any:
+    """The data, sparse ones in a format with rows.
+
+    Raises:
+        InputError: None, empty, or one numeric dimension.
+    """
+    if X is None:
+        raise InputError(f"{name} is missing.", f"Define {name}, one row per sample.")
+    if library_of(X) == "scipy":
+        X = X.tocsr()
+    try:
+        rows = n_rows(X)
+    except TypeError:
+        raise InputError(
+            f"{name} is a {type(X).__name__} and has no rows.",
+            "Allowed: numpy, pandas, polars, scipy sparse, lists.",
+        ) from None
+    if rows == 0 or shape_of(X)[1] == 0:
+        raise InputError(f"{name} is empty.", "At least two rows and one column are needed.")
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "biufc":
+        raise InputError(f"{name} has one dimension.", f"Use {name}.reshape(-1, 1) for a single column.")
+    if library_of(X) == "polars" and _needs_numpy(estimator):
+        return X.to_numpy()
+    return X
+
+
+def _needs_numpy(estimator: Any) -> bool:
+    """XGBoost reads polars only through pyarrow."""
+    used = [estimator, *estimator.get_params(deep=True).values()]
+    xgboost = any(str(type(part).__module__).startswith("xgboost") for part in used)
+    return xgboost and importlib.util.find_spec("pyarrow") is None
+
+
+def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
+    """The target; polars and lists as numpy arrays, a single column as one dimension.
+
+    Raises:
+        InputError: None, other length than the data, missing or infinite values, a kind that does not fit.
+    """
+    from sklearn.utils.multiclass import type_of_target
+
+    if y is None:
+        raise InputError(f"{name} is missing.", f"Define {name}, one target per row of the data.")
+    if isinstance(y, str):
+        raise InputError(f"{name} is a text, not a target.", 'Give the column itself, e.g. data["price"].')
+    if library_of(y) == "polars":
+        y = y.to_numpy()
+    elif library_of(y) == "list":
+        try:
+            y = np.asarray(y)
+        except ValueError:
+            raise InputError(f"{name} has rows of different length.", "Give one target per row.") from None
+    elif library_of(y) == "scipy":
+        y = y.toarray()
+    shape = np.shape(y)
+    if not shape:
+        raise InputError(
+            f"{name} is a {type(y).__name__}, not a target.", "Give one target per row of the data."
+        )
+    if len(shape) == 2 and shape[1] == 1:
+        y = y.iloc[:, 0] if hasattr(y, "iloc") else y.ravel()
+    if shape[0] != rows:
+        raise InputError(f"X has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
+    gaps = is_missing(y)
+    if gaps:
+        raise InputError(
+            f"{name} has {gaps} missing values.", "Drop those rows of X and y, or fill the target."
+        )
+    values = np.asarray(y)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")
+    model = type(estimator).__name__
+    if kind == "regression" and values.dtype.kind in "OUS" and not _numeric(values):
+        raise InputError(f"{name} holds text, but {model} is a regressor.", "Use a classifier.")
+    if kind == "classification":
+        if type_of_target(values).startswith("continuous"):
+            raise InputError(
+                f"{name} holds continuous numbers, but {model} is a classifier.",
+                "Use a regressor, or bin the target.",
+            )
+        if (
+            values.ndim == 1
+            and len(np.unique(values.astype(str) if values.dtype.kind == "O" else values)) < 2
+        ):
+            raise InputError(f"{name} has a single class.", "A classifier needs at least two.")
+    return y
+
+
+def _numeric(values: np.ndarray[Any, Any]) -> bool:
+    try:
+        values.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_length(values: Any, name: str, rows: int) -> None:
+    """Raises InputError when there is not one value per row."""
+    if values is None:
+        return
+    try:
+        length = n_rows(values)
+    except TypeError:
+        raise InputError(f"{name} is a {type(values).__name__}.", "Give one value per row of X.") from None
+    if length != rows:
+        raise InputError(f"X has {rows} rows, but {name} has {length}.", "Both need the same length.")
+
+
+def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What ``fit`` gets besides X and y; a Pipeline's weights go to its last step.
+
+    Raises:
+        InputError: fit_params is no dict, weights are given twice or not accepted by the estimator.
+    """
+    if fit_params is not None and not isinstance(fit_params, Mapping):
+        raise InputError(
+            f"fit_params is a {type(fit_params).__name__}.", 'Give a dict: {"sample_weight": w}.'
+        )
+    params = dict(fit_params or {})
+    if sample_weight is None:
+        return params
+    steps = getattr(estimator, "steps", None)
+    last = steps[-1][1] if steps else estimator
+    key = f"{steps[-1][0]}__sample_weight" if steps else "sample_weight"
+    if key in params:
+        raise InputError("sample_weight is given twice, also in fit_params.", "Give it once.")
+    accepted = inspect.signature(last.fit).parameters
+    if "sample_weight" not in accepted and not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        raise InputError(f"{type(last).__name__}.fit takes no sample_weight.", "Leave sample_weight out.")
+    return {**params, key: sample_weight}
+
+
+def check_scoring(estimator: Any, metric: Metric) -> None:
+    """Check that the metric can score this estimator.
+
+    Raises:
+        InputError: The estimator has no ``score`` of its own, or lacks what the metric asks for.
+    """
+    if metric.scoring is None and not callable(getattr(estimator, "score", None)):
+        name = type(estimator).__name__
+        raise InputError(f"{name} has no score of its own.", "Give scoring, a metric's name or a scorer.")
+    needs_proba = metric.name in ("neg_log_loss", "neg_brier_score")
+    if needs_proba and not hasattr(estimator, "predict_proba"):
+        name = type(estimator).__name__
+        raise InputError(
+            f"metric {metric.name!r} needs predict_proba, which {name} lacks here.",
+            "Use another metric (f1_weighted, accuracy, ...) or an estimator with probabilities.",
+        )
