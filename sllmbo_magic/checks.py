@@ -65,7 +65,7 @@ def kind_of(estimator: Any) -> str:
     return "other"
 
 
-def check_X(X: Any, name: str, estimator: Any) -> Any:
+def check_data(X: Any, name: str, estimator: Any) -> Any:
     """The data, sparse ones in a format with rows.
 
     Raises:
@@ -122,7 +122,7 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
     shape = np.shape(y)
     if not shape:
         raise InputError(
-            f"{name} is a {type(y).__name__}, not a target.", "Give one target per row of the data."
+            f"{name} is a {type(y).__name__}, not a target.", "Give one value per row of the data."
         )
     if len(shape) == 2 and shape[1] == 1:
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y.ravel()
@@ -130,9 +130,7 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
         raise InputError(f"X has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
     gaps = is_missing(y)
     if gaps:
-        raise InputError(
-            f"{name} has {gaps} missing values.", "Drop those rows of X and y, or fill the target."
-        )
+        raise InputError(f"{name} has {gaps} missing values.", "Drop those rows of X and y, or fill them.")
     values = np.asarray(y)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")

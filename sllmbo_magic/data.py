@@ -120,8 +120,8 @@ def _kind(dtype: str) -> str:
 def digest(*parts: Any) -> str:
     """Short sha256 of data, stable over processes and platforms of one byte order.
 
-    Hashes shapes, dtypes, column names and all cells, or of more than two million cells every k-th row (and the
-    last one): a single changed row of big data can be missed.
+    Hashes shapes, dtypes, column names and all cells, or of more than two million cells every k-th row and
+    the last one: a single changed row of big data can be missed.
     """
     sha = hashlib.sha256()
     for part in parts:

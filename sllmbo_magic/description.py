@@ -1,11 +1,12 @@
 """The privacy line: all that an LLM may ever see of a task.
 
-A description holds sizes, kinds of columns, shares of anonymous classes, the metric, the folds, the names of
-classes of the estimator and its steps, and those parameters that cannot carry data: numbers, booleans, None
-and strings which the library itself declares as options. No row, target value, label or column name, no string
-of the user but the words that were written for the LLM. Class names (also of the user's own classes) and names
-of pipeline steps are code and are shown; parts inside a ``ColumnTransformer`` are shown without their names and
-columns, since people name them after columns. Column names appear only with ``share_columns``.
+A description holds sizes, kinds of columns, shares of anonymous classes, the metric, the folds, the names
+of the classes of the estimator and its steps, and those parameters that cannot carry data: numbers, booleans,
+None and strings which the library itself declares as options. No row, target value, label or column name, no
+string of the user but the words that were written for the LLM. Class names (also of the user's own classes)
+and names of pipeline steps are code and are shown; parts of a ``ColumnTransformer`` or ``FeatureUnion`` are
+shown without their names and columns, since people name them after columns. Column names appear only with
+``share_columns``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import TypeAlias
 
 import numpy as np
 
@@ -28,9 +28,8 @@ from sllmbo_magic.data import shape_of
 from sllmbo_magic.data import summarize
 
 if TYPE_CHECKING:
+    from sllmbo_magic.space import Value
     from sllmbo_magic.task import Task
-
-Value: TypeAlias = bool | int | float | str | None
 
 _MAX_CLASSES = 20
 _BY_COLUMN = ("ColumnTransformer", "FeatureUnion")
@@ -50,11 +49,11 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "auto_class_weights": frozenset({"None", "Balanced", "SqrtBalanced"}),
     "objective": frozenset(
         {
-            "binary", "multiclass", "multiclassova", "regression", "regression_l1", "huber", "fair", "poisson",
-            "quantile", "mape", "gamma", "tweedie", "cross_entropy", "lambdarank", "rank_xendcg",
+            "binary", "multiclass", "multiclassova", "regression", "regression_l1", "huber", "fair",
+            "poisson", "quantile", "mape", "gamma", "tweedie", "cross_entropy", "lambdarank", "rank_xendcg",
             "binary:logistic", "binary:hinge", "multi:softmax", "multi:softprob", "reg:squarederror",
-            "reg:squaredlogerror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror", "reg:gamma",
-            "reg:tweedie", "reg:logistic", "count:poisson", "rank:pairwise", "rank:ndcg", "rank:map",
+            "reg:squaredlogerror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror",
+            "reg:gamma", "reg:tweedie", "reg:logistic", "count:poisson", "rank:pairwise", "rank:ndcg", "rank:map",
         }
     ),
 }  # fmt: skip
@@ -101,7 +100,7 @@ class TaskDescription:
         if self.dtypes:
             data["dtypes"] = dict(self.dtypes)
         if self.classes:
-            data["classes"] = {name: share for name, share in self.classes}
+            data["classes"] = dict(self.classes)
         data.update(metric=self.metric, direction=self.direction)
         for name in ("cv", "words"):
             if getattr(self, name):

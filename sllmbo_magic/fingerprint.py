@@ -56,7 +56,7 @@ def stable(value: Any) -> str:
     """A text that is equal in two processes when the value means the same; free of memory addresses."""
     if hasattr(value, "get_params") and not inspect.isclass(value):
         params = {k: v for k, v in value.get_params(deep=False).items() if k not in SILENT}
-        return f"{type(value).__module__}.{type(value).__qualname__}({stable(params)})"
+        return f"{_path(type(value))}({stable(params)})"
     if isinstance(value, dict):
         return (
             "{"
@@ -79,6 +79,10 @@ def stable(value: Any) -> str:
             f"{type(value).__module__}.{type(value).__qualname__}({stable(getattr(value, '__dict__', {}))})"
         )
     return text
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _callable(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Which rows are trained on and which are scored: any ``cv`` that scikit-learn takes, computed once and frozen."""
+"""Which rows are trained on and which are scored: any ``cv`` of scikit-learn, computed once and frozen."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def resolve_cv(cv: Any, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, li
     """A splitter for ``cv`` and remarks for the user.
 
     Args:
-        cv: A number of folds, a splitter, or an iterable of (train, test) row numbers. A number means shuffled
-            folds (seed 0): stratified for classes, by group when groups are given. A splitter that shuffles
-            without a seed gets seed 0 on a copy.
+        cv: A number of folds, a splitter, or an iterable of (train, test) row numbers. A number means
+            shuffled folds (seed 0): stratified for classes, by group when groups are given. A splitter that
+            shuffles without a seed gets seed 0 on a copy.
         X: Data, for its number of rows.
         y: Target.
         groups: One group per row, or None.

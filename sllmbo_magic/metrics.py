@@ -95,7 +95,9 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
             f"scoring is a {type(scoring).__name__}, which is neither a metric's name nor callable.",
             f"Examples: {', '.join(_examples(kind))}.",
         )
-    return Metric(_as_scorer(scoring), _callable_name(scoring), "minimize" if direction == "minimize" else "maximize")
+    return Metric(
+        _as_scorer(scoring), _callable_name(scoring), "minimize" if direction == "minimize" else "maximize"
+    )
 
 
 def _by_name(given: str, direction: str | None, kind: str) -> Metric:
@@ -112,7 +114,7 @@ def _by_name(given: str, direction: str | None, kind: str) -> Metric:
         short = "acc, auc, logloss, mae, mape, mcc, mse, rmse"
         raise InputError(
             f"metric {given!r} is not known.",
-            f"{hint}Allowed: scikit-learn's scorers ({examples}, ...), short names ({short}, ...) or a scorer.",
+            f"{hint}Allowed: scikit-learn's scorers ({examples}, ...), short names ({short}) or a scorer.",
         )
     if direction == "minimize" and (name == lowered or not name.startswith("neg_")):
         raise InputError(
@@ -134,7 +136,7 @@ def _as_scorer(function: Callable[..., Any]) -> Callable[..., Any]:
     if module.startswith("sklearn.metrics.") and inspect.isfunction(function):
         raise InputError(
             f"{function.__name__} is a metric function of scikit-learn and does not say which way is better.",
-            f"Give a name ({', '.join(_CLASSIFICATION + _REGRESSION)}, ...) or use sklearn.metrics.make_scorer.",
+            "Give a scorer's name (f1_weighted, neg_mean_absolute_error, ...) or sklearn.metrics.make_scorer().",
         )
     try:
         parameters = list(inspect.signature(function).parameters.values())

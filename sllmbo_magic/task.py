@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from functools import cached_property
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from sllmbo_magic import checks
 from sllmbo_magic.data import n_rows
 from sllmbo_magic.data import shape_of
 from sllmbo_magic.description import TaskDescription
-from sllmbo_magic.description import Value
 from sllmbo_magic.description import describe
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.fingerprint import fingerprint_of
@@ -33,15 +33,19 @@ from sllmbo_magic.folds import resolve_cv
 from sllmbo_magic.metrics import Direction
 from sllmbo_magic.metrics import resolve_metric
 
-__all__ = ["Direction", "Task", "TaskDescription", "Value"]
+if TYPE_CHECKING:
+    from sllmbo_magic.space import Value
+
+__all__ = ["Task", "TaskDescription"]
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """What is tuned. Make one with :meth:`from_estimator` or :meth:`from_objective`.
 
-    Either ``estimator`` or ``objective`` is None. ``directions`` is a list for objectives that return several
-    values, else None, and ``direction`` is its first. ``fit_params`` holds all that ``fit`` gets besides X and
-    y, weights included. ``notes`` are remarks for the user about what was decided for them.
+    Either ``estimator`` or ``objective`` is None. ``directions`` is a list for objectives that return
+    several values, else None, and ``direction`` is its first. ``fit_params`` holds all that ``fit`` gets
+    besides X and y, weights included. ``notes`` are remarks for the user about what was decided for them.
     """
 
     name: str
@@ -95,8 +99,8 @@ class Task:
             scoring: See :func:`sllmbo_magic.metrics.resolve_metric`; None: ``"f1_weighted"`` for classifiers,
                 ``"neg_mean_absolute_error"`` for regressors.
             direction: Only for an own metric; see there.
-            cv: Number of folds (shuffled with seed 0, stratified for classes, by group when groups are given),
-                splitter, or iterable of (train, test). Splits are computed here, once.
+            cv: Number of folds (shuffled with seed 0, stratified for classes, by group when groups are
+                given), splitter, or iterable of (train, test). Splits are computed here, once.
             groups: One group per row.
             sample_weight: One weight per row, given to ``fit`` (of a Pipeline's last step); scores are not
                 weighted, as in ``cross_validate(params=...)``.
@@ -111,7 +115,7 @@ class Task:
         """
         estimator = checks.check_estimator(estimator)
         kind = checks.kind_of(estimator)
-        X = checks.check_X(X, "X", estimator)
+        X = checks.check_data(X, "X", estimator)
         rows = n_rows(X)
         y = checks.check_y(y, "y", rows, kind, estimator)
         checks.check_length(groups, "groups", rows)
@@ -119,7 +123,7 @@ class Task:
         if (X_test is None) != (y_test is None):
             raise InputError("only one of X_test and y_test is given.", "Give both or none.")
         if X_test is not None:
-            X_test = checks.check_X(X_test, "X_test", estimator)
+            X_test = checks.check_data(X_test, "X_test", estimator)
             y_test = checks.check_y(y_test, "y_test", n_rows(X_test), "other", estimator)
             if shape_of(X_test)[1] != shape_of(X)[1]:
                 raise InputError(
