@@ -1,0 +1,360 @@
+"""Fold a run's events into one state, the bundle that every view shows.
+
+A :class:`RunView` takes events one by one. :meth:`RunView.snapshot` gives the whole state as plain data: the
+live widget's start, the ``application/vnd.sllmbo.run+json`` output, the data of HTML report and figures.
+:meth:`RunView.delta` gives what one event changed: below 1 kB, in a time that does not grow with the run.
+
+Text from an LLM enters here, so it is cleaned here, once (``report.plain``). It stays untrusted: a view shows
+it as text or as sanitised markdown, never as markup.
+
+A delta says, by key, what to merge into a bundle of the same ``seq - 1``::
+
+    {"seq": 12, "seconds": 31.5,
+     "run": {...}, "cost": {...}, "importances": {...}     merge the keys
+     "trial": {"n": 3, ...}, "chat": {"id": "r4", ...}     merge into the entry of that n or id, or append it
+     "space": {"version": 2, ...},  "outer": [...]         put in place of that version, or append; replace
+     "fold": [n, fold, n_folds, score]}                    a running trial's fold
+
+An entry with ``"more": true`` is shortened; :meth:`RunView.item` has it whole.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+from typing import Any
+
+from sllmbo_magic import events as ev
+from sllmbo_magic.report.delta import shorten
+from sllmbo_magic.report.plain import number
+from sllmbo_magic.report.plain import plain
+from sllmbo_magic.report.plain import tidy
+
+SCHEMA = 1
+MIME = "application/vnd.sllmbo.run+json"
+
+
+class RunView:
+    """The state of one run as its events tell it. Not thread-safe: its owner locks."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._run: dict[str, Any] = {"status": "running", "reason": "", "seconds": 0.0, "locked": []}
+        self._outer: list[dict[str, Any]] = []
+        self._versions: list[dict[str, Any]] = []
+        self._trials: dict[int, dict[str, Any]] = {}
+        self._chat: dict[str, dict[str, Any]] = {}
+        self._importances: dict[str, float] = {}
+        self._cost: dict[str, Any] = {
+            "requests": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "money": None,
+            "llm_seconds": 0.0,
+            "fit_seconds": 0.0,
+        }
+        self._notes = 0
+        self._origin: float | None = None  # a resumed run's clock goes on where it stood
+
+    # ------------------------------------------------------------------ in
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event into the state."""
+        self.delta(event)
+
+    def delta(self, event: ev.Event) -> dict[str, Any]:
+        """Fold one event into the state and return what it changed; below 1 kB as JSON, in constant time."""
+        return self._finish(self._fold(event), event.time)
+
+    def wished(self, wish: str, value: Any, id: str, time: float) -> dict[str, Any]:
+        """Record a waiting wish and return the delta. ``WishApplied`` of that id ends it."""
+        return self._finish(
+            self._say(
+                f"w:{id}", "wish", None, time, wish=plain(wish, 40), value=tidy(value), state="pending"
+            ),
+            time,
+        )
+
+    def _finish(self, patch: dict[str, Any], time: float) -> dict[str, Any]:
+        self.seq += 1
+        if self._origin is not None:
+            self._run["seconds"] = round(max(self._run["seconds"], time - self._origin), 3)
+        return shorten({"seq": self.seq, "seconds": self._run["seconds"], **patch})
+
+    @singledispatchmethod
+    def _fold(self, event: ev.Event) -> dict[str, Any]:
+        raise TypeError(f"{type(event).__name__} is no event of a run")
+
+    @_fold.register
+    def _(self, event: ev.RunStarted) -> dict[str, Any]:
+        new = tidy({k: v for k, v in event.run.items() if k not in ("path", "n_done")})
+        new.update(status="running", reason="", summary=None)
+        new.setdefault("started_at", self._run.get("started_at", event.time))
+        self._origin = event.time - self._run["seconds"]
+        return self._change_run(new)
+
+    @_fold.register
+    def _(self, event: ev.SpaceChanged) -> dict[str, Any]:
+        version = {
+            "version": event.version,
+            "trial": event.trial_number,
+            "params": tidy(event.params),
+            "reason": plain(event.reason, 2000),
+            "by": event.by,
+        }
+        self._versions = [v for v in self._versions if v["version"] != event.version] + [version]
+        patch: dict[str, Any] = {"space": version}
+        if event.outer is not None:
+            self._outer = tidy(event.outer)
+            patch["outer"] = self._outer
+        return patch
+
+    @_fold.register
+    def _(self, event: ev.TrialStarted) -> dict[str, Any]:
+        return self._change_trial(
+            event.number,
+            state="RUNNING",
+            params=tidy(event.params),
+            source=event.source,
+            reason=plain(event.reason, 2000),
+            expected=plain(event.expected, 2000),
+            space=event.space_version,
+            request=event.request,
+            folds=[],
+        )
+
+    @_fold.register
+    def _(self, event: ev.FoldFinished) -> dict[str, Any]:
+        trial = self._trials.setdefault(event.number, {"n": event.number, "state": "RUNNING", "params": {}})
+        folds = list(trial.get("folds", ())) + [None] * (event.n_folds - len(trial.get("folds", ())))
+        folds[event.fold] = number(event.score)
+        trial["folds"] = folds
+        return {"fold": [event.number, event.fold, event.n_folds, number(event.score)]}
+
+    @_fold.register
+    def _(self, event: ev.TrialFinished) -> dict[str, Any]:
+        patch = self._change_trial(
+            event.number,
+            state=event.state,
+            value=number(event.value),
+            std=number(event.std, 5),
+            splits=[number(score, 6) for score in event.split_scores],
+            params=tidy(event.params),
+            source=event.source,
+            reason=plain(event.reason, 2000),
+            expected=plain(event.expected, 2000),
+            came_true=event.came_true,
+            seconds=number(event.seconds, 5),
+            error=None if event.error is None else plain(event.error, 200),
+            space=event.space_version,
+            request=event.request,
+        )
+        self._trials[event.number].pop("folds", None)
+        self._cost["fit_seconds"] = number(self._cost["fit_seconds"] + event.seconds)
+        patch["cost"] = {"fit_seconds": self._cost["fit_seconds"]}
+        if event.best_number is not None:
+            best = {"best_number": event.best_number, "best_value": number(event.best_value)}
+            patch.update(self._change_run(best))
+        if event.source == "default" and event.state == "COMPLETE":
+            patch.update(_merged(patch, self._change_run({"default_value": number(event.value)})))
+        return patch
+
+    @_fold.register
+    def _(self, event: ev.RequestSent) -> dict[str, Any]:
+        self._cost["requests"] += 1
+        patch = self._say(
+            f"p{event.request}",
+            "prompt",
+            event.trial_number,
+            event.time,
+            request=event.request,
+            purpose=event.purpose,
+            provider=plain(event.provider, 200),
+            text=plain(event.text),
+        )
+        patch["cost"] = {"requests": self._cost["requests"]}
+        return patch
+
+    @_fold.register
+    def _(self, event: ev.ReplyReceived) -> dict[str, Any]:
+        usage = tidy(event.usage)
+        cost = self._cost
+        cost["input_tokens"] += int(usage.get("input_tokens") or 0)
+        cost["output_tokens"] += int(usage.get("output_tokens") or 0)
+        if usage.get("money") is not None:
+            cost["money"] = number((cost["money"] or 0.0) + float(usage["money"]))
+        cost["llm_seconds"] = number(cost["llm_seconds"] + event.seconds)
+        patch = self._say(
+            f"r{event.request}",
+            "reply",
+            event.trial_number,
+            event.time,
+            request=event.request,
+            purpose=event.purpose,
+            provider=plain(event.provider, 200),
+            text=plain(event.text),
+            reasoning=plain(event.reasoning),
+            candidates=tidy(event.candidates),
+            usage=usage,
+            seconds=number(event.seconds, 5),
+        )
+        patch["cost"] = {k: v for k, v in cost.items() if k not in ("requests", "fit_seconds")}
+        return patch
+
+    @_fold.register
+    def _(self, event: ev.Fallback) -> dict[str, Any]:
+        return self._say(
+            self._note_id(),
+            "fallback",
+            event.trial_number,
+            event.time,
+            category=plain(event.category, 100),
+            text=plain(event.message, 2000),
+            permanent=event.permanent,
+        )
+
+    @_fold.register
+    def _(self, event: ev.Note) -> dict[str, Any]:
+        return self._say(
+            self._note_id(),
+            "note",
+            event.trial_number,
+            event.time,
+            text=plain(event.text, 2000),
+            level=event.level,
+        )
+
+    @_fold.register
+    def _(self, event: ev.WishApplied) -> dict[str, Any]:
+        id = f"w:{event.id}" if event.id is not None else self._note_id()
+        patch = self._say(
+            id,
+            "wish",
+            event.trial_number,
+            event.time,
+            wish=plain(event.wish, 40),
+            value=tidy(event.value),
+            state="applied",
+        )
+        patch.update(self._change_run(self._felt(event.wish, event.value)))
+        return patch
+
+    @_fold.register
+    def _(self, event: ev.RunFinished) -> dict[str, Any]:
+        summary = tidy(event.summary)
+        self._importances = dict(summary.pop("importances", None) or {})
+        new = {"status": event.status, "reason": plain(event.reason, 2000), "summary": summary}
+        new.update({k: summary[k] for k in ("default_value", "best_value", "best_number") if k in summary})
+        patch = self._change_run(new)
+        if self._importances:
+            patch["importances"] = self._importances
+        return patch
+
+    def _felt(self, wish: str, value: Any) -> dict[str, Any]:
+        """What a wish that took effect changes in the run's own fields."""
+        if wish in ("pause", "resume"):
+            return {"status": "paused" if wish == "pause" else "running"}
+        if wish == "sampler":
+            return {"sampler": plain(value, 100)}
+        if wish == "ratio":
+            return {"llm_ratio": number(value)}
+        if wish == "extend" and isinstance(self._run.get("n_trials"), int):
+            return {"n_trials": self._run["n_trials"] + int(value)}
+        if wish in ("lock", "unlock"):
+            others = [name for name in self._run["locked"] if name != value]
+            return {"locked": [*others, plain(value, 200)] if wish == "lock" else others}
+        return {}
+
+    def _change_run(self, new: dict[str, Any]) -> dict[str, Any]:
+        changed = {k: v for k, v in new.items() if k not in self._run or self._run[k] != v}
+        self._run.update(changed)
+        return {"run": changed} if changed else {}
+
+    def _change_trial(self, n: int, **new: Any) -> dict[str, Any]:
+        trial = self._trials.setdefault(n, {"n": n})
+        changed = {k: v for k, v in new.items() if k not in trial or trial[k] != v}
+        trial.update(changed)
+        return {"trial": {"n": n, **changed}}
+
+    def _say(self, id: str, kind: str, trial: int | None, time: float, **more: Any) -> dict[str, Any]:
+        known = self._chat.get(id)
+        item = {"id": id, "kind": kind, "trial": trial, "time": round(time, 2), **more}
+        if known is not None:
+            item["time"] = known["time"]
+            known.update(item)
+        else:
+            self._chat[id] = item
+        return {"chat": item}
+
+    def _note_id(self) -> str:
+        self._notes += 1
+        return f"n{self._notes}"
+
+    # ------------------------------------------------------------------ out
+
+    def item(self, kind: str, id: Any) -> dict[str, Any] | None:
+        """One whole entry: ``item("chat", "r4")``, ``item("trial", 17)``, ``item("space", 3)``; else None."""
+        if kind == "chat" and isinstance(id, str):
+            return self._chat.get(id)
+        if kind == "trial" and isinstance(id, int):
+            return self._trials.get(id)
+        if kind == "space" and isinstance(id, int):
+            return next((v for v in reversed(self._versions) if v["version"] == id), None)
+        return None
+
+    def snapshot(
+        self,
+        limit_trials: int | None = None,
+        limit_chat: int | None = None,
+        limit_versions: int | None = None,
+        limit_text: int | None = None,
+    ) -> dict[str, Any]:
+        """The whole state as the bundle, schema 1; shares nothing with the view that a caller may not keep.
+
+        Args:
+            limit_trials: Keep so many of the last trials, and always the best and the default's.
+            limit_chat: Keep so many of the last entries of the chat.
+            limit_versions: Keep so many of the last versions of the space, and always the first.
+            limit_text: Cut prompts and replies to so many characters; such an entry has ``"more": true``.
+
+        What was left out is counted in ``"omitted"``: ``{"trials": 0, "chat": 0, "versions": 0}``.
+        """
+        trials = [self._trials[n] for n in sorted(self._trials)]
+        chat = list(self._chat.values())
+        keep = {self._run.get("best_number"), 0}
+        kept_trials = _last(trials, limit_trials, lambda t: t["n"] in keep)
+        kept_chat = _last(chat, limit_chat, lambda _: False)
+        versions = _last(self._versions, limit_versions, lambda v: v["version"] == 0)
+        if limit_text is not None:
+            kept_chat = [_cut(item, limit_text) for item in kept_chat]
+        run = {"default_value": None, "best_value": None, "best_number": None, "summary": None, **self._run}
+        return {
+            "schema": SCHEMA,
+            "seq": self.seq,
+            "run": {**run, "locked": list(self._run["locked"])},
+            "space": {"outer": self._outer, "versions": versions},
+            "trials": [dict(t) for t in kept_trials],
+            "chat": [dict(item) for item in kept_chat],
+            "importances": dict(self._importances),
+            "cost": dict(self._cost),
+            "omitted": {
+                "trials": len(trials) - len(kept_trials),
+                "chat": len(chat) - len(kept_chat),
+                "versions": len(self._versions) - len(versions),
+            },
+        }
+
+
+def _last(entries: list[Any], limit: int | None, always: Any) -> list[Any]:
+    if limit is None or len(entries) <= limit:
+        return list(entries)
+    split = len(entries) - limit
+    return [e for e in entries[:split] if always(e)] + entries[split:]
+
+
+def _merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    return {k: {**one.get(k, {}), **v} for k, v in two.items()}
+
+
+def _cut(item: dict[str, Any], limit: int) -> dict[str, Any]:
+    long = [k for k in ("text", "reasoning") if len(item.get(k) or "") > limit]
+    return {**item, **{k: item[k][:limit] for k in long}, "more": True} if long else item
