@@ -1,7 +1,7 @@
 """The one table of options and the one table of line commands.
 
-The magic's parser, its help, tab completion, ``docs/options.md`` and the test of ``tune``'s signature all come
-from here, so that they cannot differ. Standard library only: ``%load_ext`` reads this module.
+The magic's parser, its help, tab completion, ``docs/options.md`` and the test of ``tune``'s signature are all
+made from here, so that they cannot differ. Standard library only: ``%load_ext`` reads this module.
 """
 
 from __future__ import annotations

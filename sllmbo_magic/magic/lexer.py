@@ -1,0 +1,135 @@
+"""A magic's line cut into words. Pure.
+
+Words are separated by blanks. Quotes (single or double) keep blanks together. A backslash escapes a quote or
+a backslash inside double quotes and is itself everywhere else, so that Windows paths survive. A word that
+starts with ``{`` or ``[`` runs to the bracket that closes it, so that a dict needs no quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sllmbo_magic.errors import InputError
+
+_CLOSING = {"{": "}", "[": "]"}
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word: its text without quotes, and whether quotes started it."""
+
+    text: str
+    quoted: bool = False
+
+
+def split(line: str) -> list[Word]:
+    """The words of a line.
+
+    Raises:
+        InputError: A quote or bracket is not closed, or a key was typed.
+    """
+    refuse_keys(line)
+    words: list[Word] = []
+    i = 0
+    while i < len(line):
+        if line[i].isspace():
+            i += 1
+        elif line[i] in _CLOSING:
+            end = _bracket(line, i)
+            words.append(Word(line[i:end]))
+            i = end
+        else:
+            text, end = _plain(line, i)
+            words.append(Word(text, quoted=line[i] in "'\""))
+            i = end
+    return words
+
+
+def _plain(line: str, start: int) -> tuple[str, int]:
+    parts: list[str] = []
+    i = start
+    while i < len(line) and not line[i].isspace():
+        if line[i] in "'\"":
+            text, i = _quoted(line, i)
+            parts.append(text)
+        elif line[i] == "{" and parts and parts[-1] == "=":  # --option={variable}
+            end = _bracket(line, i)
+            parts.append(line[i:end])
+            i = end
+        else:
+            parts.append(line[i])
+            i += 1
+    return "".join(parts), i
+
+
+def _quoted(line: str, start: int) -> tuple[str, int]:
+    quote = line[start]
+    parts = []
+    i = start + 1
+    while i < len(line):
+        if line[i] == quote:
+            return "".join(parts), i + 1
+        if quote == '"' and line[i] == "\\" and line[i + 1 : i + 2] in ('"', "\\"):
+            i += 1
+        parts.append(line[i])
+        i += 1
+    raise InputError(
+        f"the quote {quote} before {shorten(line[start + 1 :])!r} is not closed.",
+        "Close it, or put the whole value in quotes of the other kind.",
+    )
+
+
+def _bracket(line: str, start: int) -> int:
+    """The position after the bracket that closes the one at ``start``."""
+    stack = [_CLOSING[line[start]]]
+    i = start + 1
+    while i < len(line):
+        char = line[i]
+        if char in "'\"":
+            _, i = _quoted(line, i)
+            continue
+        if char in _CLOSING:
+            stack.append(_CLOSING[char])
+        elif char == stack[-1]:
+            stack.pop()
+            if not stack:
+                return i + 1
+        i += 1
+    raise InputError(f"the bracket in {shorten(line[start:])!r} is not closed.", f"Add {stack[-1]}.")
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Text short enough to quote in a message."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+_KEY_OPTION = re.compile(
+    r"(?:^|\s)--?(?:[\w-]*[-_])?(?:api[-_]?key|key|token|secret|password)(?=[\s=]|$)", re.IGNORECASE
+)
+_KEY_VALUE = re.compile(
+    r"""(?<![\w-])(?:
+        sk-(?!learn)[\w-]{8,}            # OpenAI, Anthropic and those who follow them
+        | AIza[\w-]{20,}         # Google
+        | (?:gsk|hf|r8|ghp)_\w{12,}
+        | (?:xai|pplx|nvapi|fw|csk)-[\w-]{12,}
+        | AKIA[A-Z0-9]{12,}
+        | Bearer\s+\S{8,}
+    )""",
+    re.VERBOSE,
+)
+_URL_SECRET = re.compile(r"://[^/\s@]*:[^/\s@]+@|[?&](?:api[-_]?key|key|token)=", re.IGNORECASE)
+
+
+def refuse_keys(line: str) -> None:
+    """Refuse a line that holds a key: notebooks are saved and shared. The message never repeats the key.
+
+    Raises:
+        InputError: An option that asks for a key, or a value that looks like one.
+    """
+    if _KEY_OPTION.search(line) or _KEY_VALUE.search(line) or _URL_SECRET.search(line):
+        raise InputError(
+            "keys are never typed into a cell: notebooks are saved and shared.",
+            "Delete it here, set it in the environment before Jupyter starts (OPENAI_API_KEY, "
+            "ANTHROPIC_API_KEY, ...; see %sllmbo providers), and revoke it if this notebook was shared.",
+        )

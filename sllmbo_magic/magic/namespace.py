@@ -1,0 +1,271 @@
+"""Where a spec meets the notebook: which objects a run takes, and what it passes to ``tune``.
+
+The only reader of the user's variables. Names that the cell assigns win over older ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.magic import values
+from sllmbo_magic.magic.lexer import shorten
+from sllmbo_magic.magic.spec import RunSpec
+from sllmbo_magic.options import BY_ARGUMENT
+from sllmbo_magic.options import OPTIONS
+from sllmbo_magic.options import preset_values
+
+_EXTRAS = ("cv", "groups", "scoring", "sample_weight", "fit_params", "search_space")
+_OBJECTIVE_EXTRAS = ("search_space",)
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedTask:
+    """What ``tune`` is called with.
+
+    Attributes:
+        target: An estimator (or its class), or an objective.
+        X: Data, or None with an objective.
+        y: Target values, or None with an objective.
+        arguments: Keyword arguments of ``tune``.
+        taken: Which variables were taken, with types and shapes, in one line.
+    """
+
+    target: Any
+    X: Any = None
+    y: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    taken: str = ""
+
+
+def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str] = ()) -> ResolvedTask:
+    """Look up the model, the data and what belongs to them.
+
+    Args:
+        spec: The cell's spec.
+        user_ns: The notebook's namespace after the cell has run.
+        assigned: Names that the cell assigned when it ran, beyond those in its text (``%run``, ``import *``).
+
+    Raises:
+        InputError: No model, no data, a direction is missing, or a ``{variable}`` does not exist or fit.
+    """
+    names = _Names(user_ns, spec.assigned | set(assigned))
+    arguments = _arguments(spec, names)
+    role = names.first(("model", "estimator", "objective"))
+    if role is None:
+        raise _no_model(user_ns)
+    target = names.take(role, type(user_ns[role]).__name__ if role != "objective" else "")
+    if role == "objective":
+        if not callable(target):
+            raise InputError(
+                f"objective is a {type(target).__name__}, not a function.",
+                "Write: def objective(trial): ... return score.",
+            )
+        if "direction" not in arguments:
+            raise InputError(
+                "objective needs --direction: which way is better?",
+                f"Allowed: maximize, minimize. Example: %%sllmbo {spec.name} --direction minimize.",
+            )
+        X = y = None
+        extras: Iterable[str] = _OBJECTIVE_EXTRAS
+    else:
+        if isinstance(target, type):
+            names.taken[role] = f"{role} ({target.__name__})"
+        X, y, held_out = _data(spec, names)
+        arguments.update(held_out)
+        extras = _EXTRAS
+    for name in extras:
+        if name not in arguments and names.has(name):
+            value = user_ns[name]
+            arguments[name] = names.take(name, repr(value) if isinstance(value, str | int) else _shape(value))
+    return ResolvedTask(target, X, y, arguments, names.line())
+
+
+class _Names:
+    """The namespace, which names are new, and which were taken."""
+
+    def __init__(self, user_ns: Mapping[str, Any], fresh: Collection[str]) -> None:
+        self.user_ns = user_ns
+        self.fresh = fresh
+        self.taken: dict[str, str] = {}
+
+    def has(self, *names: str) -> bool:
+        return all(self.user_ns.get(name) is not None for name in names)
+
+    def is_fresh(self, *names: str) -> bool:
+        return any(name in self.fresh for name in names)
+
+    def first(self, names: Iterable[str]) -> str | None:
+        """The first name that exists; one that the cell assigned goes before all older ones."""
+        present = [name for name in names if self.has(name)]
+        return next((name for name in present if self.is_fresh(name)), present[0] if present else None)
+
+    def take(self, name: str, note: str = "") -> Any:
+        self.taken[name] = f"{name} ({note})" if note else name
+        return self.user_ns[name]
+
+    def line(self) -> str:
+        new = [text for name, text in self.taken.items() if self.is_fresh(name)]
+        old = [text for name, text in self.taken.items() if not self.is_fresh(name)]
+        parts = [f"{', '.join(new)} from this cell"] if new else []
+        if old:
+            parts.append(f"{', '.join(old)} from earlier cells")
+        return "; ".join(parts)
+
+
+def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
+    """X, y and the held-out data.
+
+    Of pairs of the same age, (X_train, y_train) goes first where test data is kept apart: X then still holds
+    the test rows.
+    """
+    if "target" in spec.options:
+        return (*_split_target(spec, names), {})
+    split = names.has("X_train", "y_train")
+    whole = names.has("X", "y")
+    if whole and split:
+        fresh_whole, fresh_split = names.is_fresh("X", "y"), names.is_fresh("X_train", "y_train")
+        split = fresh_split if fresh_whole != fresh_split else names.has("X_test", "y_test")
+    forgotten = names.is_fresh("data") and not names.is_fresh("X", "y", "X_train", "y_train")
+    if forgotten and hasattr(names.user_ns.get("data"), "columns"):
+        raise InputError(
+            "this cell assigns data, but no --target says which column to predict.",
+            f"Add --target COLUMN{_columns_hint(names.user_ns['data'])}.",
+        )
+    if split:
+        X = names.take("X_train", _shape(names.user_ns["X_train"]))
+        y = names.take("y_train", _shape(names.user_ns["y_train"]))
+        held_out = {}
+        if names.has("X_test", "y_test"):
+            for name in ("X_test", "y_test"):
+                held_out[name] = names.take(name, _shape(names.user_ns[name]))
+        return X, y, held_out
+    if whole:
+        return (
+            names.take("X", _shape(names.user_ns["X"])),
+            names.take("y", _shape(names.user_ns["y"])),
+            {},
+        )
+    raise _no_data(names)
+
+
+def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
+    target = spec.options["target"]
+    if isinstance(target, values.Variable):
+        target = _variable(names.user_ns, target.name, "--target")
+    if not names.has("data"):
+        raise InputError(
+            f"--target {target} needs a variable `data` with that column, and there is none.",
+            "Assign it in this cell: data = ...",
+        )
+    data = names.user_ns["data"]
+    library = type(data).__module__.partition(".")[0]
+    if library not in ("pandas", "polars") or not hasattr(data, "columns"):
+        raise InputError(
+            f"--target needs a data frame, but data is a {type(data).__name__}.",
+            "Allowed: pandas, polars. With arrays, assign X and y instead.",
+        )
+    if type(data).__name__ == "LazyFrame":
+        raise InputError("data is a polars LazyFrame.", "Collect it first: data = data.collect().")
+    columns = list(data.columns)
+    if target not in columns:
+        by_text = {str(column): column for column in columns}
+        if str(target) not in by_text:
+            hint = values.closest(str(target), by_text) + f"Columns{_columns_hint(data)}."
+            raise InputError(f"--target: data has no column {target!r}.", hint)
+        target = by_text[str(target)]
+    names.take("data", _shape(data))
+    X = data.drop(columns=[target]) if library == "pandas" else data.drop(target)
+    return X, data[target]
+
+
+def _columns_hint(data: Any) -> str:
+    columns = [str(c) for c in getattr(data, "columns", ())]
+    more = ", ..." if len(columns) > 8 else ""
+    return f": {', '.join(columns[:8])}{more}" if columns else ""
+
+
+def _arguments(spec: RunSpec, names: _Names) -> dict[str, Any]:
+    """The options as keyword arguments of ``tune``; what was given explicitly wins over a preset."""
+    given: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.argument is None or option.key not in spec.options:
+            continue
+        value = spec.options[option.key]
+        if isinstance(value, values.Variable):
+            found = _variable(names.user_ns, value.name, option.flag)
+            value = values.from_object(option, found, value.name)
+        given[option.argument] = value
+    if "preset" in given:
+        preset = preset_values(given.pop("preset"), given.get("sampler", BY_ARGUMENT["sampler"].default))
+        given = {**preset, **given}
+    words = [text for text in (given.get("description", ""), spec.docstring) if text]
+    if words:
+        given["description"] = "\n".join(words)
+    return given
+
+
+def _variable(user_ns: Mapping[str, Any], name: str, flag: str) -> Any:
+    if name not in user_ns:
+        known = [n for n in user_ns if not n.startswith("_")]
+        raise InputError(
+            f"{flag} {{{shorten(name)}}}: there is no variable {shorten(name)!r}.",
+            f"{values.closest(name, known)}Assign it in this cell or an earlier one.",
+        )
+    return user_ns[name]
+
+
+def _no_model(user_ns: Mapping[str, Any]) -> InputError:
+    candidates = _like(user_ns, lambda value: hasattr(value, "fit") and hasattr(value, "get_params"))
+    if candidates:
+        hint = f"Is it {candidates[0]!r}? Then add: model = {candidates[0]}."
+    else:
+        hint = "Assign one in this cell, e.g. model = RandomForestClassifier(), or define objective(trial)."
+    return InputError("no model: the notebook has no `model`, `estimator` or `objective`.", hint)
+
+
+def _no_data(names: _Names) -> InputError:
+    missing = []
+    for pair in (("X", "y"), ("X_train", "y_train")):
+        present = [name for name in pair if names.has(name)]
+        if len(present) == 1:
+            absent = pair[1 - pair.index(present[0])]
+            missing.append(f"there is {present[0]!r} but no {absent!r}")
+    if names.has("data"):
+        missing.append("there is 'data', which needs --target COLUMN")
+    found = f" ({'; '.join(missing)})" if missing else ""
+    return InputError(
+        f"no data: the notebook has neither X and y nor X_train and y_train{found}.",
+        "Assign X and y in this cell, or data and --target COLUMN.",
+    )
+
+
+def _like(user_ns: Mapping[str, Any], test: Callable[[Any], bool]) -> list[str]:
+    """Public names of instances that pass a test, the newest first."""
+    found = []
+    for name, value in reversed(list(user_ns.items())):
+        if name.startswith("_") or isinstance(value, type) or callable(value):
+            continue
+        try:
+            if test(value):
+                found.append(name)
+        except Exception:  # noqa: BLE001 - a foreign object's __getattr__ may raise anything; it is no candidate
+            continue
+    return found
+
+
+def _shape(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return " x ".join(f"{n:,}" for n in shape) if len(shape) > 1 else f"{shape[0]:,}" if shape else "0-d"
+    if isinstance(value, list | tuple):
+        return f"{len(value):,}"
+    if isinstance(value, dict):
+        return ", ".join(str(key) for key in list(value)[:4]) + (", ..." if len(value) > 4 else "")
+    return type(value).__name__

@@ -1,0 +1,185 @@
+"""A run's events folded into a few lines of text. Pure: no display, no clock of its own."""
+
+from __future__ import annotations
+
+import time as clock
+from functools import singledispatchmethod
+from typing import Any
+
+from sllmbo_magic import events as ev
+
+_NOTES_KEPT = 3
+
+
+class Progress:
+    """What a text view shows of a run.
+
+    :meth:`apply` takes the events in order and returns the sentences that are worth a line of their own in a
+    log: the start, a better trial, every tenth of the way, notes, the end.
+    """
+
+    def __init__(self, name: str = "run") -> None:
+        self.name = name
+        self.n_trials: int | None = None
+        self.done = 0
+        self.failed = 0
+        self.best_value: float | None = None
+        self.best_number: int | None = None
+        self.best_source = ""
+        self.default_value: float | None = None
+        self.requests = 0
+        self.tokens = 0
+        self.money: float | None = None
+        self.paused = False
+        self.status = "running"
+        self.notes: list[str] = []
+        self._started = self._time = clock.time()
+        self._fit_seconds: list[float] = []
+        self._current: tuple[int, int, int] | None = None
+        self._metric = ""
+        self._minimize = False
+
+    # ---- in
+
+    @singledispatchmethod
+    def apply(self, event: ev.Event) -> list[str]:
+        """Fold one event; the lines that a log should show for it."""
+        return []
+
+    @apply.register
+    def _(self, event: ev.RunStarted) -> list[str]:
+        run = event.run
+        self._started = self._time = event.time
+        self.name = str(run.get("name") or self.name)
+        self.n_trials = run.get("n_trials")
+        self.done = int(run.get("n_done") or 0)
+        self._metric = str(run.get("metric") or "")
+        self._minimize = run.get("direction") == "minimize"
+        trials = f"{self.n_trials} trials" if self.n_trials is not None else "trials until stopped"
+        going_on = f", {self.done} done already" if self.done else ""
+        metric = f" by {self._metric}" if self._metric else ""
+        llm = run.get("llm")
+        asked = f" with {llm}" if llm else ""
+        return [
+            f"{self.name}: {trials} of {run.get('estimator')}{metric}, {run.get('sampler')}{asked}{going_on}"
+        ]
+
+    @apply.register
+    def _(self, event: ev.TrialStarted) -> list[str]:
+        self._time = event.time
+        self._current = (event.number, 0, 0)
+        return []
+
+    @apply.register
+    def _(self, event: ev.FoldFinished) -> list[str]:
+        self._time = event.time
+        done = self._current[1] + 1 if self._current and self._current[0] == event.number else 1
+        self._current = (event.number, done, event.n_folds)
+        return []
+
+    @apply.register
+    def _(self, event: ev.TrialFinished) -> list[str]:
+        self._time = event.time
+        self._current = None
+        self.done += 1
+        self._fit_seconds.append(event.seconds)
+        if event.state == "FAIL":
+            self.failed += 1
+        if event.source == "default" and event.value is not None:
+            self.default_value = event.value
+        better = event.best_number is not None and event.best_number == event.number
+        if event.best_value is not None:
+            self.best_value, self.best_number = event.best_value, event.best_number
+        if better:
+            self.best_source = event.source
+        tenth = self.n_trials and self.done % max(1, -(-self.n_trials // 10)) == 0
+        return [self.line()] if better or tenth else []
+
+    @apply.register
+    def _(self, event: ev.RequestSent) -> list[str]:
+        self.requests += 1
+        return []
+
+    @apply.register
+    def _(self, event: ev.ReplyReceived) -> list[str]:
+        usage: dict[str, Any] = event.usage
+        self.tokens += int(usage.get("input_tokens") or 0) + int(usage.get("output_tokens") or 0)
+        if usage.get("money") is not None:
+            self.money = (self.money or 0.0) + float(usage["money"])
+        return []
+
+    @apply.register
+    def _(self, event: ev.Fallback) -> list[str]:
+        return self._note(event.message)
+
+    @apply.register
+    def _(self, event: ev.Note) -> list[str]:
+        return self._note(event.text)
+
+    @apply.register
+    def _(self, event: ev.WishApplied) -> list[str]:
+        self.paused = {"pause": True, "resume": False}.get(event.wish, self.paused)
+        if event.wish == "extend" and self.n_trials is not None:
+            self.n_trials += int(event.value)
+        value = "" if event.value is None else f" {event.value}"
+        return self._note(f"{event.wish}{value}: applied at trial {event.trial_number}.")
+
+    @apply.register
+    def _(self, event: ev.RunFinished) -> list[str]:
+        self._time = event.time
+        self.status = event.status
+        text = str(event.summary.get("text") or "")
+        return [f"{self.name}: {event.status}. {text}".rstrip()]
+
+    def _note(self, text: str) -> list[str]:
+        if self.notes and self.notes[-1] == text:
+            return []
+        self.notes = [*self.notes, text][-_NOTES_KEPT:]
+        return [f"{self.name}: {text}"]
+
+    # ---- out
+
+    def line(self, now: float | None = None) -> str:
+        """The state in one line."""
+        total = "" if self.n_trials is None else f"/{self.n_trials}"
+        parts = [f"{self.name}: {self.done}{total} trials"]
+        if self.best_value is not None:
+            where = f"trial {self.best_number}{', ' + self.best_source if self.best_source else ''}"
+            parts.append(f"best {self.best_value:.5g} ({where})")
+        if self.best_value is not None and self.default_value is not None:
+            gain = self.best_value - self.default_value
+            parts.append(f"gain over default {-gain if self._minimize else gain:+.3g}")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.requests:
+            money = f", ${self.money:.3f}" if self.money is not None else ""
+            tokens = f", {self.tokens:,} tokens" if self.tokens else ""
+            parts.append(f"{self.requests} request{'s' if self.requests > 1 else ''}{tokens}{money}")
+        elapsed = (self._time if now is None else max(now, self._time)) - self._started
+        parts.append(f"{duration(elapsed)}{self._left()}")
+        if self.paused:
+            parts.append("paused")
+        elif self._current and self._current[2]:
+            number, fold, n_folds = self._current
+            parts.append(f"trial {number}: fold {fold}/{n_folds}")
+        return " · ".join(parts)
+
+    def block(self, now: float | None = None) -> str:
+        """The line and the last notes below it."""
+        return "\n".join([self.line(now), *(f"  {note}" for note in self.notes)])
+
+    def _left(self) -> str:
+        if self.n_trials is None or self.done >= self.n_trials or not self._fit_seconds:
+            return ""
+        recent = self._fit_seconds[-20:]
+        return f", about {duration(sum(recent) / len(recent) * (self.n_trials - self.done))} left"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

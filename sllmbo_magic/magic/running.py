@@ -1,0 +1,227 @@
+"""One call of ``tune`` in a worker thread, watched from the notebook's thread.
+
+The worker only puts events into a queue; whatever shows them does so from the thread that runs cells, so that
+output lands under its cell and figures are drawn where matplotlib expects it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from typing import Any
+
+from sllmbo_magic.control import Control
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Sink
+
+if TYPE_CHECKING:
+    from sllmbo_magic.result import TuneResult
+
+HEARTBEAT = 0.1
+"""Seconds between two looks at the queue; an interrupt is felt within this time."""
+
+
+class Run:
+    """A run that goes on, or that has ended.
+
+    Args:
+        name: Its name.
+        work: Takes a control and a sink, and returns the result; called once, in the worker thread.
+
+    Attributes:
+        control: Wishes for it.
+        result: The result, once it ended well; else None.
+        error: What ended it, if something did.
+    """
+
+    def __init__(self, name: str, work: Callable[[Control, Sink], TuneResult]) -> None:
+        self.name = name
+        self.control = Control()
+        self.result: TuneResult | None = None
+        self.error: BaseException | None = None
+        self.interrupted = False
+        self._work = work
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._done = threading.Event()
+        # the context says to which cell prints of the worker belong
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=lambda: context.run(self._main), name=f"sllmbo-{name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; whether it has ended."""
+        return self._done.wait(seconds)
+
+    def events(self) -> list[Event]:
+        """The events since the last call, oldest first."""
+        found = []
+        while True:
+            try:
+                found.append(self._events.get_nowait())
+            except queue.Empty:
+                return found
+
+    def interrupt(self) -> None:
+        """End after the fold in flight; asked a second time, do not wait for that fold."""
+        if self.interrupted:
+            self.control.abandon()
+        else:
+            self.interrupted = True
+            self.control.wish("stop")
+
+    def _main(self) -> None:
+        try:
+            self.result = self._work(self.control, self._events.put)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the waiting thread raises it
+            self.error = error
+        finally:
+            self._done.set()
+
+
+def watch(run: Run, show: Callable[[list[Event]], None]) -> None:
+    """Block until the run has ended, showing its events; an interrupt stops the run, not the waiting."""
+    with _interrupts() as count:
+        seen = 0
+        while not run.wait(HEARTBEAT):
+            show(run.events())
+            seen = _pass_on(count(), seen, run)
+    show(run.events())
+
+
+async def watch_async(run: Run, show: Callable[[list[Event]], None]) -> None:
+    """The same without blocking the event loop, so that a widget's controls answer meanwhile."""
+    with _interrupts() as count:
+        seen = 0
+        while not run.done:
+            try:
+                await asyncio.sleep(HEARTBEAT)
+            except asyncio.CancelledError:  # an interrupt where the signal could not be taken (subshells)
+                _uncancel()
+                run.interrupt()
+            show(run.events())
+            seen = _pass_on(count(), seen, run)
+    show(run.events())
+
+
+def _pass_on(count: int, seen: int, run: Run) -> int:
+    for _ in range(count - seen):
+        run.interrupt()
+    return count
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], int]]:
+    """Count interrupts instead of raising KeyboardInterrupt; yields the count so far.
+
+    ipykernel cancels an awaited cell at the first interrupt only; the second one would be lost. A third one
+    raises, as the way out of a fit that never ends. Only the main thread can do this; elsewhere the count is 0.
+    """
+    count = 0
+
+    def handle(signum: int, frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 2:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: count
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let an interrupt raise KeyboardInterrupt in the code inside, even in an awaited cell.
+
+    There ipykernel only notes an interrupt for its event loop, which does not run while ordinary code does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class BackgroundRun:
+    """What NAME is while a ``--background`` run goes on; afterwards it answers as its ``TuneResult``."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def control(self) -> Control:
+        """Wishes for it: ``control.wish("pause")``."""
+        return self._run.control
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._run.done
+
+    def wait(self, timeout: float | None = None) -> TuneResult:
+        """Wait for the end.
+
+        Args:
+            timeout: Seconds to wait at most; None: no limit.
+
+        Returns:
+            The result.
+
+        Raises:
+            TimeoutError: It goes on.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._run.wait(HEARTBEAT):
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(f"run {self._run.name!r} goes on after {timeout:g} s.")
+        if self._run.error is not None:
+            raise self._run.error
+        assert self._run.result is not None
+        return self._run.result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self._run.result is None:
+            state = "failed" if self._run.done else "goes on"
+            raise AttributeError(
+                f"run {self._run.name!r} {state}; %sllmbo wait {self._run.name} waits for it."
+            )
+        return getattr(self._run.result, name)
+
+    def __repr__(self) -> str:
+        if not self._run.done:
+            return f"<run {self._run.name!r} goes on in the background>"
+        return repr(self._run.result) if self._run.result is not None else f"<run {self._run.name!r} failed>"
