@@ -23,14 +23,15 @@ import logging
 import math
 import os
 import re
-import threading
 import time
 import uuid
+from collections.abc import Iterator
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 from typing import Any
+from weakref import WeakValueDictionary
 
 from filelock import FileLock
 
@@ -54,9 +55,6 @@ ROOT = Path(".sllmbo")
 SCHEMA = 1
 """Version of run.json; a reader refuses a newer one."""
 
-_owned: set[Path] = set()
-_owned_lock = threading.Lock()
-
 
 class RunFolder:
     """One run's folder. :meth:`open` makes or takes it; the constructor only looks at an existing one.
@@ -68,7 +66,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # the notebook may change its folder during a run
         self.resumed = False
         """Whether :meth:`open` found a run to go on with."""
 
@@ -171,9 +169,7 @@ class RunFolder:
         """Stop being the owner. Does nothing when this object is not."""
         if not self._is_mine:
             return
-        with _owned_lock:
-            _owned.discard(self._key)
-        self._token = None
+        _owned.pop(self._key, None)
         self.owner_path.unlink(missing_ok=True)
 
     def owner(self) -> Owner | None:
@@ -181,7 +177,7 @@ class RunFolder:
         owner = Owner.read(self.owner_path)
         if owner is None or not owner.alive:
             return None
-        if owner.local and owner.pid == os.getpid() and not self._is_held_here:
+        if owner.local and owner.pid == os.getpid() and self._key not in _owned:
             return None  # a run of this process that ended without a word
         return owner
 
@@ -203,30 +199,22 @@ class RunFolder:
             "Wait for it, stop it with %sllmbo stop, or choose another name.",
         )
 
-    _token: int | None = None
-
     @property
     def _key(self) -> Path:
         return self.path.resolve()
 
     @property
     def _is_mine(self) -> bool:
-        return self._token == os.getpid()  # a forked child owns nothing
-
-    @property
-    def _is_held_here(self) -> bool:
-        with _owned_lock:
-            return self._key in _owned
+        return _owned.get(self._key) is self
 
     def _take(self) -> None:
         Owner.current().write(self.owner_path)
-        # whatever a dead owner left: a torn last line, wishes that nobody took
+        # what a dead owner left: torn last lines, wishes that nobody took, drafts of run.json
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)
-        self.wishes_path.unlink(missing_ok=True)
-        with _owned_lock:
-            _owned.add(self._key)
-        self._token = os.getpid()
+        for path in (self.wishes_path, *self.path.glob("run.json.*")):
+            path.unlink(missing_ok=True)
+        _owned[self._key] = self
 
     # ---- run.json
 
@@ -326,6 +314,10 @@ class RunFolder:
         return wishes, offset + len(complete)
 
 
+_owned: WeakValueDictionary[Path, RunFolder] = WeakValueDictionary()
+"""The folders that this process owns, each by the object that took it; one that is gone owns nothing."""
+
+
 def check_name(name: str) -> str:
     """The name of a run, if it can be that of a folder on every system.
 
@@ -357,7 +349,7 @@ def prepare_root(root: str | Path | None) -> Path:
 
 
 @contextlib.contextmanager
-def root_guard(root: Path) -> Any:
+def root_guard(root: Path) -> Iterator[None]:
     """Held while folders are made, taken, renamed or deleted; never longer than that, never nested."""
     with FileLock(root / ".lock", poll_interval=0.005):
         yield

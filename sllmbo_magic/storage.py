@@ -9,6 +9,7 @@ import difflib
 import importlib
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,9 +274,12 @@ def _grpc(spec: str) -> BaseStorage:
         raise MissingExtraError(
             "grpcio is not installed.", "Install it with: pip install grpcio protobuf"
         ) from error
+    from optuna.exceptions import ExperimentalWarning
     from optuna.storages import GrpcStorageProxy
 
-    proxy = GrpcStorageProxy(host=host, port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # the user asked for it by name
+        proxy = GrpcStorageProxy(host=host, port=port)
     try:
         proxy.wait_server_ready(timeout=10)
     except ConnectionError as error:
@@ -296,8 +300,8 @@ def _database(url: str) -> BaseStorage:
         return RDBStorage(url)
     except ImportError as error:
         raise MissingExtraError(
-            f"the driver of {kind} databases is not installed.",
-            f"Install it with: pip install {error.name}",
+            f"the driver for {kind} is not installed.",
+            "Install the one that the URL names, e.g. psycopg2-binary for postgresql.",
         ) from error
     except (SQLAlchemyError, ValueError) as error:
         # the text of these errors may hold the URL, and the URL a password

@@ -1,0 +1,56 @@
+"""Shared by all tests: one thread per numeric library, no key, an own folder, and a child process to kill."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# read by numpy, scikit-learn and LightGBM when they are imported: tests on two cores must not fight for them
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in its own folder and knows no key and no server of the machine it runs on."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*KEYS, *ADDRESSES):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_optuna() -> None:
+    """Optuna's line per trial stays out of the test log."""
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Start Python code in a process of its own, which can be killed; it talks by lines on stdout."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", textwrap.dedent(code)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
