@@ -1,0 +1,122 @@
+"""What a proposer is: asked with the state of a run, it answers with configurations, reasons and new ranges.
+
+A *candidate* has been checked against the search space; raw LLM text never leaves ``proposers/llm.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import Protocol
+
+from sllmbo_magic.history import Hint
+from sllmbo_magic.history import History
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.task import TaskDescription
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One whole configuration that a trial may take.
+
+    Attributes:
+        params: Valid in the search space of the proposal.
+        reason: Why, in the proposer's words; untrusted text.
+        expects: ``"better"`` than the incumbent, ``"similar"`` or ``"explore"`` (no promise).
+    """
+
+    params: dict[str, Any]
+    reason: str = ""
+    expects: str = "explore"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A proposed configuration that no trial will take, and why."""
+
+    params: dict[str, Any]
+    why: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The state of a run as a proposer sees it, frozen.
+
+    Attributes:
+        space: The current version of the search space.
+        outer: The fixed space that no version may leave.
+        n_candidates: How many configurations are wanted.
+        trial_number: The trial at whose start the proposer is asked.
+        n_trials: The run's total; None when open.
+        hints: The user's wishes in words, oldest first.
+        locked: Parameters whose range only the user may change.
+        explore: Whether the batch must also look away from the incumbent.
+        frozen_space: Whether ranges may not be changed at all.
+    """
+
+    space: SearchSpace
+    outer: SearchSpace
+    history: History
+    n_candidates: int = 5
+    trial_number: int = 0
+    n_trials: int | None = None
+    hints: tuple[Hint, ...] = ()
+    locked: frozenset[str] = frozenset()
+    explore: bool = False
+    frozen_space: bool = False
+    task: TaskDescription | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposer's answer, checked.
+
+    Attributes:
+        candidates: In the proposer's order, without duplicates.
+        rejected: What was proposed but not taken.
+        space: A new version of the search space, or None to keep the current one.
+        space_reason: Why the space changes.
+        reasoning: The proposer's overall reasoning; untrusted text.
+        request: The exchange's number in the transcript, None without an LLM.
+        usage: Tokens and money as plain data.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    space: SearchSpace | None = None
+    space_reason: str = ""
+    reasoning: str = ""
+    request: int | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+
+
+class Proposer(Protocol):
+    """Answers asks. Called from one thread at a time, but not always the same.
+
+    Attributes:
+        id: ``"openai:gpt-4o"``, ``"rulebook"``, ...
+        source: What its trials are labelled with: ``"llm"`` or ``"rulebook"``.
+        instant: True when an answer costs no waiting, so that it is asked for when it is needed.
+    """
+
+    id: str
+    source: str
+    instant: bool
+
+    def initialize(self, ask: Ask) -> Proposal:
+        """Search space and first configurations, before anything but the default is known.
+
+        Raises:
+            ProviderError: The LLM could not serve.
+        """
+        ...
+
+    def propose(self, ask: Ask) -> Proposal:
+        """Next configurations, and new ranges if they should change.
+
+        Raises:
+            ProviderError: The LLM could not serve.
+        """
+        ...

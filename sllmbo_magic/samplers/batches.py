@@ -1,0 +1,162 @@
+"""Batches of candidates, asked for while trials run, used at fixed trial numbers.
+
+Whatever the timing, the same seed and replies give the same trials: a request goes out at the start of a trial, with the
+history frozen there; its answer is used from the next trial on, and a trial that needs it waits for it. Nothing depends
+on when the answer came. With one candidate per request (the paper's way), and for a proposer that answers at once, the
+request goes out when the candidate is needed instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait
+from dataclasses import dataclass
+from typing import Any
+
+from sllmbo_magic.errors import PermanentProviderError
+from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.base import Candidate
+from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.base import Proposer
+
+_LOW_WATER = 1
+_LONGEST_PAUSE = 16
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A candidate that waits for its trial."""
+
+    candidate: Candidate
+    request: int | None
+    asked_at: int
+
+
+@dataclass
+class _Pending:
+    future: Future[Proposal]
+    trial_number: int
+
+
+class Batches:
+    """The queue of candidates, and when the next request is due.
+
+    Args:
+        proposer: Is asked, by one background thread at a time.
+        n_candidates: Per request. 1 asks at the moment of need.
+    """
+
+    def __init__(self, proposer: Proposer, n_candidates: int) -> None:
+        self.proposer = proposer
+        self.n_candidates = n_candidates
+        self.queue: list[Waiting] = []
+        self.off: ProviderError | None = None
+        """The permanent error that ended asking; None while the proposer serves."""
+        self._pending: _Pending | None = None
+        self._last_asked: int | None = None
+        self._failures = 0
+        self._not_before = 0
+
+    @property
+    def immediate(self) -> bool:
+        """Whether the proposer is asked when a candidate is needed."""
+        return self.proposer.instant or self.n_candidates == 1
+
+    @property
+    def pending_since(self) -> int | None:
+        """The trial at whose start the request under way went out."""
+        return None if self._pending is None else self._pending.trial_number
+
+    def due(self, trial_number: int, *, eager: bool) -> bool:
+        """Whether a request should go out at the start of this trial.
+
+        Requests are at least ``n_candidates`` trials apart, which bounds them at a fifth of the trials by default; ``eager``
+        (LLM only) asks as soon as the queue runs dry.
+        """
+        if self.off or self._pending or trial_number < self._not_before:
+            return False
+        if len(self.queue) > _LOW_WATER:
+            return False
+        if self._last_asked is None or self._failures or eager:
+            return True
+        return trial_number - self._last_asked >= self.n_candidates
+
+    def send(self, ask: Ask) -> None:
+        """Ask in the background."""
+        future: Future[Proposal] = Future()
+        self._last_asked = ask.trial_number
+        self._pending = _Pending(future, ask.trial_number)
+        if self.proposer.instant:
+            future.set_result(self.proposer.propose(ask))
+            return
+
+        def work() -> None:
+            try:
+                future.set_result(self.proposer.propose(ask))
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+                future.set_exception(error)
+
+        # A daemon, so that an answer that never comes cannot keep the interpreter alive.
+        threading.Thread(target=work, name="sllmbo-proposer", daemon=True).start()
+
+    def collect(self, trial_number: int, *, cancelled: Callable[[], bool] | None = None) -> Proposal | None:
+        """The answer to a request of an earlier trial, waited for; None when there is none to be had.
+
+        Raises:
+            ProviderError: The request failed; the caller falls back. Permanent errors also set :attr:`off`.
+        """
+        if self._pending is None or self._pending.trial_number >= trial_number:
+            return None
+        return self._wait(trial_number, cancelled)
+
+    def ask_now(self, ask: Ask, *, cancelled: Callable[[], bool] | None = None) -> Proposal | None:
+        """Ask and wait; None when asking has to pause after failures, or was cancelled.
+
+        Raises:
+            ProviderError: As :meth:`collect`.
+        """
+        if self.off or ask.trial_number < self._not_before:
+            return None
+        if self._pending is None:
+            self.send(ask)
+        return self._wait(ask.trial_number, cancelled)
+
+    def _wait(self, trial_number: int, cancelled: Callable[[], bool] | None) -> Proposal | None:
+        assert self._pending is not None
+        future = self._pending.future
+        while not future.done():
+            if cancelled is not None and cancelled():
+                return None
+            wait([future], timeout=0.1 if cancelled else None)
+        self._pending = None
+        try:
+            proposal = future.result()
+        except ProviderError as error:
+            self._failed(error, trial_number)
+            raise
+        self._failures = 0
+        self._not_before = 0
+        return proposal
+
+    def add(self, proposal: Proposal, asked_at: int) -> None:
+        """Put a proposal's candidates in the queue."""
+        self.queue.extend(Waiting(c, proposal.request, asked_at) for c in proposal.candidates)
+
+    def note_initial(self, trial_number: int) -> None:
+        """The initializer asked at this trial: it counts for the spacing of requests."""
+        self._last_asked = trial_number
+
+    def _failed(self, error: ProviderError, trial_number: int) -> None:
+        if isinstance(error, PermanentProviderError):
+            self.off = error
+            return
+        self._failures += 1
+        # At once after a first failure, then after 1, 2, 4, ... trials: an outage should not cost a wait per trial.
+        self._not_before = trial_number + min(2 ** (self._failures - 1), _LONGEST_PAUSE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A pending request does not survive pickling; it is asked again."""
+        return {**self.__dict__, "_pending": None}
