@@ -12,7 +12,7 @@ import numpy as np
 
 from sllmbo_magic.data import digest
 from sllmbo_magic.data import library_of
-from sllmbo_magic.description import SILENT
+from sllmbo_magic.disclosure import SILENT
 
 if TYPE_CHECKING:
     from sllmbo_magic.task import Task
@@ -46,10 +46,9 @@ def _short(text: str) -> str:
 
 def _cv(task: Task) -> str:
     known = type(task.cv).__name__ != "_CVIterableWrapper"
-    settings = {k: v for k, v in sorted(vars(task.cv).items())} if known else {}
-    return (
-        type(task.cv).__name__ + stable(settings) + digest(*(part for split in task.splits for part in split))
-    )
+    settings = stable(vars(task.cv)) if known else ""
+    rows = digest(*(part for split in task.splits for part in split))
+    return f"{type(task.cv).__name__}({settings}){rows}"
 
 
 def stable(value: Any) -> str:

@@ -136,7 +136,7 @@ def _as_scorer(function: Callable[..., Any]) -> Callable[..., Any]:
     if module.startswith("sklearn.metrics.") and inspect.isfunction(function):
         raise InputError(
             f"{function.__name__} is a metric function of scikit-learn and does not say which way is better.",
-            "Give a scorer's name (f1_weighted, neg_mean_absolute_error, ...) or sklearn.metrics.make_scorer().",
+            "Give a scorer's name (f1_weighted, neg_mean_absolute_error, ...) or use make_scorer.",
         )
     try:
         parameters = list(inspect.signature(function).parameters.values())
