@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Integral
 from numbers import Real
 from typing import TypeAlias
@@ -194,30 +195,32 @@ def _snap(distribution: Numeric, number: float) -> float | int:
         return min(int(low) + step * round((number - low) / step), int(high))
     if distribution.step is None:
         return float(number)
-    value = low + distribution.step * round((number - low) / distribution.step)
-    return float(min(max(float(f"{value:.15g}"), low), high))
+    return min(max(_point(low, distribution.step, round((number - low) / distribution.step)), low), high)
+
+
+def _point(low: float, step: float, k: int) -> float:
+    """The k-th point of a grid as it is written in decimals: 0.3, not 0.30000000000000004."""
+    return float(Decimal(str(low)) + k * Decimal(str(step)))
 
 
 # --- position on the scale: 0 to 1 ----------------------------------------------------------------------
 
 
 def _edges(distribution: Numeric) -> tuple[float, float]:
-    """The interval that [0, 1] stands for; a grid's points are the middles of equal bins."""
     low, high = float(distribution.low), float(distribution.high)
-    half = 0.5 * distribution.step if distribution.step else 0.0
-    low, high = low - half, high + half
     return (math.log(low), math.log(high)) if distribution.log else (low, high)
 
 
 def to_unit(distribution: Known, value: Value) -> float:
-    """Position of a value, 0 to 1, log-aware; a choice is the middle of its bin; 0.5 for a misfit."""
+    """Position of a value on the scale: 0 at low, 1 at high, log-aware; a choice is in the middle of its bin.
+
+    Values beyond a bound are at it; 0.5 for what has no place and for ranges of one value.
+    """
     if isinstance(distribution, CategoricalDistribution):
         index = index_of(distribution, value)
         return 0.5 if index is None else (index + 0.5) / len(distribution.choices)
-    if value is None or isinstance(value, bool | str):
-        return 0.5
     start, end = _edges(distribution)
-    if end <= start:
+    if end <= start or value is None or isinstance(value, bool | str) or math.isnan(value):
         return 0.5
     number = min(max(value, distribution.low), distribution.high)
     place = math.log(number) if distribution.log else float(number)
@@ -225,14 +228,24 @@ def to_unit(distribution: Known, value: Value) -> float:
 
 
 def from_unit(distribution: Known, u: float) -> Value:
-    """The value at a position; positions outside [0, 1] are clipped, NaN is the centre."""
+    """The value at a position; positions outside [0, 1] are clipped, NaN is the centre.
+
+    Inverse of :func:`to_unit`. The points of a linear grid and choices have equal shares of [0, 1].
+    """
     u = 0.5 if math.isnan(u) else min(max(u, 0.0), 1.0)
     if isinstance(distribution, CategoricalDistribution):
         k = len(distribution.choices)
         return distribution.choices[min(int(u * k), k - 1)]
     start, end = _edges(distribution)
-    place = start + u * (end - start)
-    return _snap(distribution, math.exp(place) if distribution.log else place)
+    if distribution.step is None or distribution.log:
+        place = start + u * (end - start)
+        return _snap(distribution, math.exp(place) if distribution.log else place)
+    last = round((end - start) / distribution.step)
+    # 1e-9: a float just below a bin's edge, e.g. 6/10 * 11/10 * 10, must not fall into the bin before
+    k = min(int(u * (last + 1) + _NEAR), last)
+    if isinstance(distribution, IntDistribution):
+        return distribution.low + k * distribution.step
+    return _point(distribution.low, distribution.step, k)
 
 
 def centre(distribution: Known) -> Value:
@@ -267,8 +280,9 @@ def numeric(like: Numeric, low: float, high: float, *, log: bool | None = None) 
         return FloatDistribution(low, high, log=log)
     start = math.ceil((low - like.low) / like.step - _NEAR)
     end = max(start, math.floor((high - like.low) / like.step + _NEAR))
-    low, high = (float(f"{like.low + k * like.step:.15g}") for k in (start, end))
-    return FloatDistribution(low, high, step=like.step)
+    return FloatDistribution(
+        _point(like.low, like.step, start), _point(like.low, like.step, end), step=like.step
+    )
 
 
 def hull(a: Known, b: Known) -> Known:
@@ -310,11 +324,31 @@ def intersect(inner: Known, outer: Known) -> Known | None:
             return None
         inner = numeric(outer, min(numbers), max(numbers))
     low, high = max(inner.low, outer.low), min(inner.high, outer.high)
+    if low > high:
+        return None
     gridded = outer.step is not None and outer.step != 1
     if gridded or isinstance(inner, type(outer)):
-        cut: Numeric | None = numeric(outer if gridded else inner, low, high, log=inner.log and not gridded)
+        cut: Numeric = numeric(outer if gridded else inner, low, high, log=inner.log and not gridded)
     elif isinstance(outer, IntDistribution):
         cut = numeric(IntDistribution(outer.low, outer.low), low, high, log=inner.log)
     else:
-        cut = FloatDistribution(low, high, log=inner.log) if low <= high else None
-    return cut if low <= high and cut is not None and low <= cut.low <= cut.high <= high else None
+        cut = FloatDistribution(low, high, log=inner.log)
+    return cut if low <= cut.low <= cut.high <= high else None  # not so if the grid has no point there
+
+
+def widened(known: Numeric, limit: tuple[float | None, float | None] | None) -> Known:
+    """Ten times (log) or one span (linear) wider on each side, inside the limit; see ``outer_of``."""
+    low, high = float(known.low), float(known.high)
+    span = high - low
+    wide_low, wide_high = (low / 10, high * 10) if known.log else (low - span, high + span)
+    if limit is not None:
+        floor, ceiling = limit
+    else:
+        whole = isinstance(known, IntDistribution)
+        floor = None if low < 0 else 1.0 if whole and low >= 1 else 0.0
+        ceiling = 1.0 if not whole and low >= 0 and high == 1 else 0.0 if high <= 0 else None
+    if floor is not None:
+        wide_low = min(low, max(wide_low, floor))
+    if ceiling is not None:
+        wide_high = max(high, min(wide_high, ceiling))
+    return numeric(known, wide_low, wide_high)

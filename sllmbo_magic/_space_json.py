@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -18,18 +17,17 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
+from sllmbo_magic._configurations import Condition
 from sllmbo_magic._distributions import MAX_INT
 from sllmbo_magic._distributions import MAX_NUMBER
 from sllmbo_magic._distributions import Known
 from sllmbo_magic._distributions import Value
+from sllmbo_magic._distributions import allowed
 from sllmbo_magic._distributions import normal
 from sllmbo_magic._distributions import plain
 from sllmbo_magic._distributions import same
 from sllmbo_magic._distributions import show
 from sllmbo_magic.errors import InputError
-
-if TYPE_CHECKING:
-    from sllmbo_magic.space import Condition
 
 MAX_PARAMS = 500
 MAX_NAME = 200
@@ -39,7 +37,7 @@ MAX_TEXT = 500
 MAX_PROBLEMS = 8
 """How many problems one message spells out."""
 
-Parts = tuple[dict[str, BaseDistribution], list["Condition"], dict[str, Value]]
+Parts = tuple[dict[str, BaseDistribution], list[Condition], dict[str, Value]]
 
 
 class Problems:
@@ -100,6 +98,37 @@ def fixed_to_json(name: str, value: Value, conditions: Iterable[Condition]) -> d
     if whens:
         data["when"] = whens[0] if len(whens) == 1 else whens
     return data
+
+
+_JSON_TYPES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+
+
+def param_schema(known: Known, conditions: Sequence[Condition], *, bounds: bool) -> dict[str, Any]:
+    """JSON Schema of one parameter's value; null is allowed where a condition may switch it off."""
+    words = allowed(known)
+    if conditions:
+        when = " and ".join(
+            f"{c.parent} is {' or '.join(show(value) for value in c.values)}" for c in conditions
+        )
+        words = f"{words}; only when {when}, else null"
+    if isinstance(known, CategoricalDistribution):
+        choices = list(known.choices)
+        if conditions and None not in choices:
+            choices.append(None)
+        types = list(dict.fromkeys(_JSON_TYPES[type(choice)] for choice in choices))
+        return {"type": types[0] if len(types) == 1 else types, "enum": choices, "description": words}
+    number: dict[str, Any] = {"type": "integer" if isinstance(known, IntDistribution) else "number"}
+    if bounds:
+        number |= {"minimum": known.low, "maximum": known.high}
+    if conditions:
+        return {"anyOf": [number, {"type": "null"}], "description": words}
+    return {**number, "description": words}
 
 
 # --- from data ------------------------------------------------------------------------------------------
@@ -238,8 +267,6 @@ def _categorical(given: object, label: str, problems: Problems) -> Known | None:
 
 
 def _conditions(name: str, when: object, label: str, problems: Problems) -> list[Condition]:
-    from sllmbo_magic.space import Condition
-
     conditions = []
     for item in when if isinstance(when, list | tuple) else [when]:
         parent = item.get("param") if isinstance(item, Mapping) else None
@@ -276,6 +303,8 @@ def parts_from_user(space: object) -> Parts:
                 problems.add(show(name), f"{show(given)} is no Optuna distribution of a known kind")
             else:
                 parts[0][name] = known
+        elif isinstance(given, tuple) and (len(given) not in (2, 3) or given[2:] not in ((), ("log",))):
+            problems.add(show(name), 'a tuple is (low, high) or (low, high, "log"); choices are a list')
         else:
             _read_entry(_as_entry(name, given), 0, parts, problems)
     problems.raise_if_any("search_space")
@@ -283,15 +312,13 @@ def parts_from_user(space: object) -> Parts:
 
 
 def _as_entry(name: str, given: object) -> object:
-    """What a user wrote for one parameter, as typed data; what cannot be read becomes an entry that fails."""
+    """What a user wrote for one parameter, as typed data."""
     if isinstance(given, Mapping):
         return {**given, "name": name}
     if isinstance(given, list):
         return {"name": name, "type": "categorical", "choices": given}
     if isinstance(given, tuple):
         whole = all(isinstance(plain(bound)[0], int) for bound in given[:2])
-        entry = {"name": name, "type": "int" if whole else "float"}
-        if len(given) not in (2, 3) or (len(given) == 3 and given[2] != "log"):
-            return {**entry, "low": None, "high": None}
-        return {**entry, "low": given[0], "high": given[1], "log": len(given) == 3}
+        kind = "int" if whole else "float"
+        return {"name": name, "type": kind, "low": given[0], "high": given[1], "log": len(given) == 3}
     return {"name": name, "fixed": given}

@@ -12,39 +12,23 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from typing import Any
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
-from optuna.distributions import FloatDistribution
-from optuna.distributions import IntDistribution
 
 from sllmbo_magic import _distributions as dist
 from sllmbo_magic import _space_json as data_form
+from sllmbo_magic._configurations import Condition
+from sllmbo_magic._configurations import Configurations
 from sllmbo_magic._distributions import Known
 from sllmbo_magic._distributions import Value
 from sllmbo_magic.errors import InputError
 
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
-
 __all__ = ["Condition", "SearchSpace", "SpaceVersion", "Value", "outer_of"]
 
-_MAX_PROBLEMS = 10
 
-
-@dataclass(frozen=True)
-class Condition:
-    """``param`` is active only while ``parent`` is active and its value is one of ``values``."""
-
-    param: str
-    parent: str
-    values: tuple[Value, ...]
-
-
-class SearchSpace(Mapping[str, BaseDistribution]):
+class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
     """An immutable mapping from parameter names to Optuna distributions; parents come before what depends on
     them.
 
@@ -78,7 +62,7 @@ class SearchSpace(Mapping[str, BaseDistribution]):
         twice = sorted(known.keys() & self._fixed.keys())
         if twice:
             raise InputError(f"search space: {dist.show(twice[0])} is both searched and fixed.")
-        self._conditions = tuple(conditions)
+        self._conditions = tuple(dict.fromkeys(conditions))
         self._by_param: dict[str, list[Condition]] = {}
         for condition in self._conditions:
             for name in (condition.param, condition.parent):
@@ -87,12 +71,13 @@ class SearchSpace(Mapping[str, BaseDistribution]):
                         f"search space: a condition names {dist.show(name)}, which is no parameter."
                     )
             self._by_param.setdefault(condition.param, []).append(condition)
-        self._known = {name: known[name] for name in self._parents_first(known) if name in known}
+        self._order = self._parents_first([*known, *self._fixed])
+        self._known = {name: known[name] for name in self._order if name in known}
 
-    def _parents_first(self, known: Mapping[str, Known]) -> list[str]:
-        """Names in the given order, but each after its parents."""
+    def _parents_first(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names in their order, but each after its parents."""
         order: dict[str, None] = {}
-        for start in [*known, *self._by_param]:
+        for start in names:
             stack = [start]
             while stack:
                 waiting = [c.parent for c in self._by_param.get(stack[-1], []) if c.parent not in order]
@@ -102,7 +87,7 @@ class SearchSpace(Mapping[str, BaseDistribution]):
                     raise InputError(f"search space: {dist.show(waiting[0])} depends on itself.")
                 else:
                     stack.append(waiting[0])
-        return list(order)
+        return tuple(order)
 
     # --- reading ---
 
@@ -160,34 +145,16 @@ class SearchSpace(Mapping[str, BaseDistribution]):
         condition may be null. Ranges are in the descriptions; ``bounds=True`` adds minimum and maximum, which
         Anthropic's and OpenAI's strict modes do not take.
         """
-        properties = {name: self._property(name, known, bounds) for name, known in self._known.items()}
+        properties = {
+            name: data_form.param_schema(known, self._by_param.get(name, ()), bounds=bounds)
+            for name, known in self._known.items()
+        }
         return {
             "type": "object",
             "properties": properties,
             "required": list(properties),
             "additionalProperties": False,
         }
-
-    def _property(self, name: str, known: Known, bounds: bool) -> dict[str, Any]:
-        conditions = self._by_param.get(name, [])
-        words = dist.allowed(known)
-        if conditions:
-            when = " and ".join(
-                f"{c.parent} is {' or '.join(dist.show(value) for value in c.values)}" for c in conditions
-            )
-            words = f"{words}; only when {when}, else null"
-        if isinstance(known, CategoricalDistribution):
-            choices = list(known.choices)
-            if conditions and None not in choices:
-                choices.append(None)
-            types = list(dict.fromkeys(_JSON_TYPES[type(choice)] for choice in choices))
-            return {"type": types[0] if len(types) == 1 else types, "enum": choices, "description": words}
-        number: dict[str, Any] = {"type": "integer" if isinstance(known, IntDistribution) else "number"}
-        if bounds:
-            number |= {"minimum": known.low, "maximum": known.high}
-        if conditions:
-            return {"anyOf": [number, {"type": "null"}], "description": words}
-        return {**number, "description": words}
 
     # --- the mapping ---
 
@@ -230,154 +197,6 @@ class SearchSpace(Mapping[str, BaseDistribution]):
         ranges = [f"{name}: {dist.allowed(known)}" for name, known in self._known.items()]
         ranges += [f"{name}: fixed {dist.show(value)}" for name, value in self._fixed.items()]
         return f"SearchSpace({'; '.join(ranges)})"
-
-    # --- one configuration ---
-
-    def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
-        """Whether all conditions of a parameter hold, those of its parents included."""
-        for condition in self._by_param.get(name, ()):
-            if condition.parent in self._fixed:
-                value: Value = self._fixed[condition.parent]
-            elif condition.parent in params:
-                value = params[condition.parent]
-            else:
-                return False
-            if not any(dist.same(value, allowed) for allowed in condition.values):
-                return False
-            if not self.is_active(condition.parent, params):
-                return False
-        return True
-
-    def validate(self, params: object, *, repair: bool = True) -> tuple[dict[str, Value] | None, list[str]]:
-        """An unchecked configuration -> ``(checked, [])`` or ``(None, problems)``. Evaluates nothing.
-
-        With ``repair``, what has one meaning is taken: numeric text, whole numbers written as floats, values
-        off a step, values within 1e-9 of a bound, choices in another case. Out of range is never clipped.
-        NaN, infinity, a bool for a number, unknown and missing parameters are problems. Parameters that are
-        inactive are left out, and so are fixed ones if they have their value.
-
-        Returns:
-            The active parameters' values in the space's order, and at most 10 sentences, each with the
-            parameter, what was given, and what is allowed.
-        """
-        if not isinstance(params, Mapping):
-            return None, [f"a configuration is an object of parameters, not {dist.show(params)}"]
-        problems: list[str] = []
-        checked: dict[str, Value] = {}
-        broken: set[str] = set()
-        for name, known in self._known.items():
-            if any(condition.parent in broken for condition in self._by_param.get(name, ())):
-                broken.add(name)  # its parent is already a problem
-            elif self.is_active(name, checked):
-                if name not in params:
-                    value, problem = None, f"is missing; allowed: {dist.allowed(known)}"
-                else:
-                    value, problem = dist.check(known, params[name], repair=repair)
-                if problem:
-                    problems.append(f"{name}: {problem}")
-                    broken.add(name)
-                else:
-                    checked[name] = value
-        for name, value in params.items():
-            if name in self._fixed:
-                if value is not None and not dist.same(dist.plain(value)[0], self._fixed[name]):
-                    problems.append(
-                        f"{name}: is fixed at {dist.show(self._fixed[name])}, not {dist.show(value)}"
-                    )
-            elif name not in self._known:
-                problems.append(f"{dist.show(name)}: is no parameter of this space")
-        if len(problems) > _MAX_PROBLEMS:
-            more = len(problems) - _MAX_PROBLEMS + 1
-            problems = [*problems[: _MAX_PROBLEMS - 1], f"and {more} more problems"]
-        return (None if problems else checked), problems
-
-    def contains(self, params: object) -> bool:
-        """Whether this is a configuration of the space exactly as it is."""
-        return self.validate(params, repair=False)[0] is not None
-
-    def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """The nearest configuration; what is missing or of the wrong kind gets the centre of its range.
-
-        For configurations made by code; what an LLM says goes through :meth:`validate`.
-        """
-        return self.active(
-            {n: dist.clip(k, params[n] if n in params else float("nan")) for n, k in self._known.items()}
-        )
-
-    def active(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Without inactive, fixed and unknown parameters, in the space's order."""
-        kept: dict[str, Any] = {}
-        for name in self._known:
-            if name in params and self.is_active(name, kept):
-                kept[name] = params[name]
-        return kept
-
-    def complete(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """With the centre of its range for every parameter that is inactive or missing (for joint models)."""
-        kept = self.active(params)
-        return {
-            name: kept[name] if name in kept else dist.centre(known) for name, known in self._known.items()
-        }
-
-    def with_fixed(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The active parameters and the fixed ones: what the estimator is given."""
-        kept = self.active(params)
-        return kept | {name: value for name, value in self._fixed.items() if self.is_active(name, kept)}
-
-    def suggest(self, trial: BaseTrial) -> dict[str, Value]:
-        """A configuration from an Optuna trial: parents first, conditions respected, fixed values last."""
-        params: dict[str, Value] = {}
-        for name, known in self._known.items():
-            if not self.is_active(name, params):
-                continue
-            if isinstance(known, CategoricalDistribution):
-                params[name] = trial.suggest_categorical(name, known.choices)
-            elif isinstance(known, IntDistribution):
-                params[name] = trial.suggest_int(name, known.low, known.high, step=known.step, log=known.log)
-            else:
-                params[name] = trial.suggest_float(
-                    name, known.low, known.high, step=known.step, log=known.log
-                )
-        return self.with_fixed(params)
-
-    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
-        """A configuration, uniform on each parameter's scale."""
-        return self.from_unit(rng.random(len(self)))
-
-    def to_unit(self, params: Mapping[str, Any]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Positions on the scales, shape (n_params,), 0 to 1: log-aware, a choice in the middle of its bin,
-        0.5 for what is inactive or missing; values outside a range are at its end."""
-        kept = self.active(params)
-        return np.array(
-            [dist.to_unit(known, kept[name]) if name in kept else 0.5 for name, known in self._known.items()],
-            dtype=np.float64,
-        )
-
-    def from_unit(self, u: Iterable[float]) -> dict[str, Value]:
-        """The configuration at these positions, shape (n_params,); inactive parameters are left out."""
-        positions = [float(x) for x in u]
-        if len(positions) != len(self):
-            raise ValueError(f"{len(positions)} positions for {len(self)} parameters")
-        return self.active(
-            {
-                name: dist.from_unit(known, x)
-                for (name, known), x in zip(self._known.items(), positions, strict=True)
-            }
-        )
-
-    def key(self, params: Mapping[str, Any]) -> tuple[float | int | None, ...]:
-        """Equal for configurations that mean the same: positions rounded to a thousandth of the range, the
-        index of a choice, None for what is inactive."""
-        kept = self.active(params)
-        parts: list[float | int | None] = []
-        for name, known in self._known.items():
-            if name not in kept:
-                parts.append(None)
-            elif isinstance(known, CategoricalDistribution):
-                parts.append(dist.index_of(known, kept[name]))
-            else:
-                parts.append(round(dist.to_unit(known, kept[name]), 3))
-        return tuple(parts)
 
     # --- other spaces from this one ---
 
@@ -473,15 +292,6 @@ class SearchSpace(Mapping[str, BaseDistribution]):
         return SearchSpace(known, conditions=kept, fixed=fixed)
 
 
-_JSON_TYPES: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    type(None): "null",
-}
-
-
 def _typed(values: Mapping[str, Value]) -> dict[str, tuple[bool, Value]]:
     """Values such that True and 1 differ."""
     return {name: (isinstance(value, bool), value) for name, value in values.items()}
@@ -531,30 +341,13 @@ def outer_of(
         mine, theirs = space._known.get(name), prior._known.get(name)
         both = dist.hull(mine, theirs) if mine is not None and theirs is not None else mine or theirs
         assert both is not None
-        known[name] = both if isinstance(both, CategoricalDistribution) else _widened(both, limits.get(name))
+        known[name] = (
+            both if isinstance(both, CategoricalDistribution) else dist.widened(both, limits.get(name))
+        )
     fixed = {n: v for n, v in {**prior._fixed, **space._fixed}.items() if n not in known}
     conditions = dict.fromkeys([*space.conditions, *prior.conditions])
     kept = [c for c in conditions if all(n in known or n in fixed for n in (c.param, c.parent))]
     return SearchSpace(known, conditions=kept, fixed=fixed)
-
-
-def _widened(
-    known: FloatDistribution | IntDistribution, limit: tuple[float | None, float | None] | None
-) -> Known:
-    low, high = float(known.low), float(known.high)
-    span = high - low
-    wide_low, wide_high = (low / 10, high * 10) if known.log else (low - span, high + span)
-    if limit is not None:
-        floor, ceiling = limit
-    else:
-        whole = isinstance(known, IntDistribution)
-        floor = None if low < 0 else 1.0 if whole and low >= 1 else 0.0
-        ceiling = 1.0 if not whole and low >= 0 and high == 1 else 0.0 if high <= 0 else None
-    if floor is not None:
-        wide_low = min(low, max(wide_low, floor))
-    if ceiling is not None:
-        wide_high = max(high, min(wide_high, ceiling))
-    return dist.numeric(known, wide_low, wide_high)
 
 
 @dataclass(frozen=True)
