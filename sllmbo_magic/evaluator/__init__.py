@@ -1,0 +1,30 @@
+"""Configurations in, scores out: ``evaluator_for(task).evaluate(params) -> Evaluation``."""
+
+from __future__ import annotations
+
+from sllmbo_magic.evaluator.cross_validation import CrossValidator
+from sllmbo_magic.evaluator.evaluation import CATEGORIES
+from sllmbo_magic.evaluator.evaluation import Evaluation
+from sllmbo_magic.evaluator.evaluation import Evaluator
+from sllmbo_magic.evaluator.model import refit
+from sllmbo_magic.evaluator.objective import ObjectiveEvaluator
+from sllmbo_magic.evaluator.threads import layout
+from sllmbo_magic.task import Task
+
+__all__ = [
+    "CATEGORIES",
+    "CrossValidator",
+    "Evaluation",
+    "Evaluator",
+    "ObjectiveEvaluator",
+    "evaluator_for",
+    "layout",
+    "refit",
+]
+
+
+def evaluator_for(task: Task, n_jobs: int | None = None) -> Evaluator:
+    """The evaluator of a task; ``n_jobs`` as :class:`CrossValidator` has it."""
+    if task.estimator is None:
+        return ObjectiveEvaluator(task)
+    return CrossValidator(task, n_jobs=n_jobs)

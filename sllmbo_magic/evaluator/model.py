@@ -1,0 +1,107 @@
+"""The estimator of one configuration: a clone with its parameters and threads set; fitted and scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sllmbo_magic.evaluator.evaluation import as_score
+from sllmbo_magic.evaluator.evaluation import category_of
+from sllmbo_magic.evaluator.evaluation import is_finite
+from sllmbo_magic.evaluator.quiet import CountWarnings
+from sllmbo_magic.evaluator.threads import thread_settings
+from sllmbo_magic.task import Task
+
+_SPEAKS = ("verbose", "verbosity", "logging_level", "silent", "verbose_eval", "metric_period")
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold: a score, or the kind of its failure with the exception."""
+
+    score: float | None
+    fit_seconds: float = 0.0
+    score_seconds: float = 0.0
+    error: str | None = None
+    exception: Exception | None = None
+    warnings: Mapping[str, int] | None = None
+
+
+def build(task: Task, params: Mapping[str, Any], threads: int | None = None) -> Any:
+    """A clone of the task's estimator with these parameters.
+
+    Args:
+        task: A task with an estimator; it is not changed.
+        params: Parameters to set, nested ones as ``step__param``; parameters that are estimators are cloned.
+        threads: Upper bound of the threads that it may use; None leaves what the user set.
+
+    Raises:
+        ValueError, TypeError: The estimator does not take a parameter.
+    """
+    from sklearn.base import clone
+
+    estimator = clone(task.estimator)
+    if params:
+        estimator.set_params(**clone(dict(params), safe=False))
+    settings: dict[str, Any] = dict(quiet_settings(estimator))
+    if threads is not None:
+        settings.update(thread_settings(estimator, threads))
+    return estimator.set_params(**settings) if settings else estimator
+
+
+def quiet_settings(estimator: Any) -> dict[str, Any]:
+    """Parameters that stop LightGBM and CatBoost from printing at each fit, unless the user asked for it."""
+    own: dict[str, Any] = estimator.get_params(deep=True)
+    settings: dict[str, Any] = {}
+    for prefix, part in [("", estimator), *((f"{k}__", v) for k, v in own.items())]:
+        module = str(type(part).__module__).split(".")[0]
+        if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in own for name in _SPEAKS):
+            settings[f"{prefix}verbose"] = -1 if module == "lightgbm" else False
+    return settings
+
+
+def refit(task: Task, params: Mapping[str, Any]) -> Any:
+    """The estimator with these parameters, fitted on all of X and y with the user's own thread settings.
+
+    Raises:
+        Exception: Whatever the estimator raises.
+    """
+    estimator = build(task, params)
+    estimator.fit(task.X, task.y, **task.fit_params)
+    return estimator
+
+
+def scorer_of(task: Task, estimator: Any) -> Any:
+    """The scorer ``(estimator, X, y) -> float`` of a task, as ``cross_validate`` makes it."""
+    from sklearn.metrics import check_scoring
+
+    return check_scoring(estimator, scoring=task.scoring)
+
+
+def run_fold(task: Task, estimator: Any, fold: int) -> FoldResult:
+    """Fit on one fold's training rows and score on its test rows, as ``cross_validate`` does.
+
+    Any ``Exception`` becomes a failed result; others (KeyboardInterrupt) propagate.
+    """
+    from sklearn.utils.metaestimators import _safe_split
+    from sklearn.utils.validation import _check_method_params
+
+    train, test = task.splits[fold]
+    scoring, started, fitted = False, time.perf_counter(), None
+    with CountWarnings() as warnings:
+        try:
+            fit_params = _check_method_params(task.X, params=task.fit_params, indices=train)
+            X_train, y_train = _safe_split(estimator, task.X, task.y, train)
+            X_test, y_test = _safe_split(estimator, task.X, task.y, test, train)
+            estimator.fit(X_train, y_train, **fit_params)
+            scoring, fitted = True, time.perf_counter()
+            score = as_score(scorer_of(task, estimator)(estimator, X_test, y_test))
+        except Exception as error:  # noqa: BLE001 - scikit-learn's failure policy: a failed fold fails the trial
+            category = category_of(error, scoring=scoring)
+            fit_seconds = (fitted or time.perf_counter()) - started
+            return FoldResult(None, fit_seconds, 0.0, category, error, dict(warnings))
+    ended = time.perf_counter()
+    bad = None if is_finite(score) else "not-finite-score"
+    return FoldResult(score, fitted - started, ended - fitted, bad, None, dict(warnings))
