@@ -121,11 +121,10 @@ def check(distribution: Known, value: object, *, repair: bool) -> tuple[Value, s
         if number != math.floor(number) or (not repair and not isinstance(value, Integral)):
             return None, f"{show(value)} is not a whole number; allowed: {allowed(distribution)}"
         number = int(number)
-    if repair:
-        for bound in (low, high):
-            scale = abs(bound) if distribution.log else max(abs(bound), high - low)
-            if number != bound and abs(number - bound) <= _NEAR * scale:
-                number = bound
+    if repair and not low <= number <= high:
+        bound = low if number < low else high
+        scale = abs(bound) if distribution.log else max(abs(bound), high - low)
+        number = bound if abs(number - bound) <= _NEAR * scale else number
     if not low <= number <= high:
         return None, f"{show(value)} is out of range; allowed: {allowed(distribution)}"
     snapped = _snap(distribution, number)
