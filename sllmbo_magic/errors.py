@@ -66,7 +66,16 @@ class ProviderError(SllmboError):
         message: One sentence, free of keys and of data.
         hint: What to do next.
         category: Short machine-readable kind, e.g. ``"rate-limit"``, ``"timeout"``, ``"bad-key"``.
+
+    Attributes:
+        retry_after: Seconds that the server asked to wait; None if it did not say.
+        usage: What the failed request is known to have cost (``llm.base.Usage``); None if not known.
+        exchange: The exchange's number in the transcript; None if it was not recorded.
     """
+
+    retry_after: float | None = None
+    usage: object | None = None
+    exchange: int | None = None
 
     def __init__(self, message: str, hint: str = "", *, category: str = "provider") -> None:
         super().__init__(message, hint)

@@ -42,13 +42,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the provider says that a request cost. Tokens as reported; money only if the price is known."""
+    """What the provider says that a request cost. Tokens as reported; money only if the price is known.
+
+    ``input_tokens`` counts all input, also what came from a cache; the other two counts are parts of it.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     money: float | None = None
     """US dollars."""
+    cache_write_tokens: int = 0
+    """Input tokens written to the provider's prompt cache (dearer than plain ones with some providers)."""
 
     def __add__(self, other: Usage) -> Usage:
         money = None
@@ -59,6 +64,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cached_input_tokens + other.cached_input_tokens,
             money,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 

@@ -1,0 +1,53 @@
+"""The HTTP client under the SDKs: what every request of ours must and must not do on the network.
+
+* A reply that drips in is cut at the attempt's time limit: the client's own limit is for each read, not the
+  whole.
+* A reply larger than 10 MB is cut.
+* Redirects are not followed: ``x-api-key`` would go along to another host.
+* A server on this machine is reached directly, whatever the proxy variables say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx2
+
+from sllmbo_magic.llm.gate import is_loopback
+
+MAX_REPLY_BYTES = 10_000_000
+
+
+def http_client(base_url: str, timeout: float) -> httpx2.Client:
+    """A client for one server. ``timeout``: seconds for each read, and for the body after the headers."""
+
+    def guard(response: httpx2.Response) -> None:
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        response.stream = _Guarded(response.stream, time.monotonic() + timeout)
+
+    return httpx2.Client(
+        timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
+        follow_redirects=False,
+        trust_env=not is_loopback(base_url),
+        event_hooks={"response": [guard]},
+    )
+
+
+class _Guarded(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream, end: float) -> None:
+        self._stream = stream
+        self._end = end
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._stream:
+            size += len(chunk)
+            if time.monotonic() > self._end:
+                raise httpx2.ReadTimeout("the reply took too long")
+            if size > MAX_REPLY_BYTES:
+                raise httpx2.DecodingError("the reply is too large")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()

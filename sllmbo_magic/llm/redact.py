@@ -1,0 +1,107 @@
+"""Keys never leave: every text that is shown, stored or raised passes through :func:`redact`.
+
+Two nets. Known secrets (values of environment variables with a secret's name, and keys handed to us) are
+replaced wherever they occur; text that looks like somebody's key is replaced too. :class:`Secret` keeps a key
+out of ``repr`` and so out of tracebacks that show local variables.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import unicodedata
+
+MASK = "[redacted]"
+
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|HEADER)S?(?:_|$)", re.IGNORECASE
+)
+_SHORTEST = 8  # shorter values ("1", "true") would mask ordinary words
+
+KEY_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("an Anthropic key", re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")),
+    ("an OpenAI key", re.compile(r"sk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9*_-]{12,}")),
+    ("a Google key", re.compile(r"AIza[A-Za-z0-9_-]{20,}")),
+    ("a Groq key", re.compile(r"gsk_[A-Za-z0-9]{16,}")),
+    ("an xAI key", re.compile(r"xai-[A-Za-z0-9]{16,}")),
+    ("a Hugging Face token", re.compile(r"hf_[A-Za-z0-9]{16,}")),
+    ("a GitHub token", re.compile(r"gh[pousr]_[A-Za-z0-9]{16,}")),
+    ("an NVIDIA key", re.compile(r"nvapi-[A-Za-z0-9_-]{16,}")),
+)
+"""What a key of each vendor looks like; also used to refuse keys typed into options."""
+
+_OTHER_SHAPES = (
+    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?i)\b(x-api-key|api[-_]?key|authorization)(\W{1,4})[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"),
+)
+
+_known: set[str] = set()
+_lock = threading.Lock()
+
+
+class Secret:
+    """A key that shows itself to nobody but the caller of :meth:`reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        remember(value)
+
+    def reveal(self) -> str:
+        """The key itself, for an SDK's constructor only."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret cannot be pickled")
+
+
+def remember(secret: str) -> None:
+    """Redact this value wherever it occurs from now on. Values under 8 characters are not remembered."""
+    if len(secret) >= _SHORTEST:
+        with _lock:
+            _known.add(secret)
+
+
+def _secrets() -> list[str]:
+    values = set()
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name):
+            for line in value.splitlines():  # a variable of headers has one "Name: value" a line
+                values |= {line.strip(), line.partition(":")[2].strip()}
+    with _lock:
+        values |= _known
+    return sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True)
+
+
+def redact(text: str) -> str:
+    """The text without keys: known secrets and whatever looks like a key become ``[redacted]``."""
+    for secret in _secrets():
+        text = text.replace(secret, MASK)
+    for _, shape in KEY_SHAPES:
+        text = shape.sub(MASK, text)
+    text = _OTHER_SHAPES[0].sub(rf"\1 {MASK}", text)
+    text = _OTHER_SHAPES[1].sub(rf"\1\2{MASK}", text)
+    return _OTHER_SHAPES[2].sub(MASK, text)
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """A stranger's text as one short redacted line: no control, escape or direction characters."""
+    plain = "".join(
+        " " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") else c for c in str(text)
+    )
+    plain = " ".join(redact(plain).split())
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+def looks_like_key(text: str) -> str | None:
+    """What kind of key the text holds (``"an OpenAI key"``), or None."""
+    for what, shape in KEY_SHAPES:
+        if shape.search(text):
+            return what
+    return None

@@ -1,0 +1,219 @@
+"""Every exchange with an LLM, one JSON object per line, on disk before the reply is used.
+
+A line is ``{"kind": "exchange", "id": 0, ...}`` (see :meth:`Transcript.exchange`) or ``{"kind": "event",
+...}`` (whatever :meth:`Transcript.note` was given). The file is append-only and each line is flushed to the
+disk, so that a killed process loses at most the line it was writing; a torn line is skipped on reading. Keys
+are redacted on writing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from typing import BinaryIO
+
+from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.llm.base import Completion
+from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.redact import redact
+
+
+def schema_id(schema: dict[str, Any] | None) -> str | None:
+    """A short fingerprint of a schema; None for None."""
+    if schema is None:
+        return None
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Transcript:
+    """The exchanges of one run, in a file or in memory. Safe to use from several threads.
+
+    Args:
+        path: The JSONL file; its folder must exist. An existing file is continued: numbers go on from its
+            last. None keeps the records in memory only.
+
+    Raises:
+        StorageError: The file cannot be read or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self._lock = threading.Lock()
+        self._memory: list[str] = []
+        self._file: BinaryIO | None = None
+        self._next = 0
+        if self.path is not None:
+            try:
+                _mend(self.path)
+                self._file = self.path.open("ab")
+            except OSError as error:
+                raise StorageError(
+                    f"the transcript {self.path} cannot be written: {error.strerror}."
+                ) from None
+            self._next = max((r["id"] for r in read(self.path) if r["kind"] == "exchange"), default=-1) + 1
+
+    @property
+    def next_id(self) -> int:
+        """The number that the next exchange will get."""
+        with self._lock:
+            return self._next
+
+    def reserve(self) -> int:
+        """Take the next number for an exchange that is about to begin."""
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+        return number
+
+    def exchange(
+        self,
+        request: Request,
+        outcome: Completion | ProviderError,
+        *,
+        provider: str,
+        seconds: float,
+        retries: int = 0,
+        id: int | None = None,
+        charged: dict[str, Any] | None = None,
+    ) -> int:
+        """Write one exchange; on disk when this returns.
+
+        Args:
+            request: What was asked.
+            outcome: The reply, or the error that came instead.
+            provider: The provider's id.
+            seconds: Wall time, retries included.
+            retries: How often the request was sent again.
+            id: A number from :meth:`reserve`; None takes the next.
+            charged: What counted against the budget (requests, tokens, money); None if nothing did.
+
+        Returns:
+            The exchange's number.
+        """
+        number = self.reserve() if id is None else id
+        reply, model, error = None, "", None
+        if isinstance(outcome, Completion):
+            reply, model = outcome.text, outcome.model
+        else:
+            error = {"type": type(outcome).__name__, "category": outcome.category}
+            error |= {"message": outcome.message, "hint": outcome.hint}
+        record = {
+            "kind": "exchange",
+            "id": number,
+            "time": time.time(),
+            "purpose": request.purpose,
+            "trial_number": request.trial_number,
+            "provider": provider,
+            "model": model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "schema": schema_id(request.schema),
+            "max_output_tokens": request.max_output_tokens,
+            "volatile": list(request.volatile),
+            "reply": reply,
+            "usage": asdict(outcome.usage) if isinstance(outcome.usage, Usage) else None,
+            "seconds": round(seconds, 4),
+            "retries": retries,
+            "charged": charged,
+            "error": error,
+        }
+        self._write(record)
+        return number
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Write any other JSON-able record as ``{"kind": "event", ...}``."""
+        self._write({**record, "kind": "event"})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        line = json.dumps(_clean(record), ensure_ascii=True, allow_nan=True, default=str)
+        with self._lock:
+            if self._file is None:
+                self._memory.append(line)
+                return
+            try:
+                self._file.write(line.encode() + b"\n")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except (OSError, ValueError) as error:
+                raise StorageError(
+                    f"the transcript {self.path} cannot be written: {error}.",
+                    "Free space, then resume the run.",
+                ) from None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All records written so far, oldest first."""
+        if self.path is None:
+            with self._lock:
+                lines = list(self._memory)
+            return (json.loads(line) for line in lines)
+        return read(self.path)
+
+    def exchanges(self) -> list[dict[str, Any]]:
+        """The exchanges among the records, in the order of their numbers."""
+        return sorted((r for r in self if r["kind"] == "exchange"), key=lambda r: int(r["id"]))
+
+    def close(self) -> None:
+        """Close the file; a closed transcript can still be read."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The records of a transcript file, oldest first; lines that are no record (torn by a kill) are skipped.
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise StorageError(f"the transcript {path} cannot be read: {error.strerror}.") from None
+    return parse(data)
+
+
+def parse(data: bytes) -> Iterator[dict[str, Any]]:
+    """The records in the bytes of a transcript; see :func:`read`."""
+    for line in data.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("kind") in ("exchange", "event"):
+            yield record
+
+
+def _clean(value: Any) -> Any:
+    """The value with every string redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(k): _clean(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(v) for v in value]
+    return value
+
+
+def _mend(path: Path) -> None:
+    """Make the file end in a complete line, so that the next record does not continue a torn one."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if not data or data.endswith(b"\n"):
+        return
+    keep = data.rfind(b"\n") + 1
+    try:
+        json.loads(data[keep:])
+    except ValueError:
+        with path.open("r+b") as file:
+            file.truncate(keep)
+    else:
+        with path.open("ab") as file:
+            file.write(b"\n")
