@@ -9,6 +9,8 @@ from sllmbo_magic.evaluator.evaluation import Evaluator
 from sllmbo_magic.evaluator.model import refit
 from sllmbo_magic.evaluator.objective import ObjectiveEvaluator
 from sllmbo_magic.evaluator.threads import layout
+from sllmbo_magic.evaluator.verification import Verification
+from sllmbo_magic.evaluator.verification import verify
 from sllmbo_magic.task import Task
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "ObjectiveEvaluator",
+    "Verification",
     "evaluator_for",
     "layout",
     "refit",
+    "verify",
 ]
 
 

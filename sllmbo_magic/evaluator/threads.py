@@ -136,7 +136,7 @@ _controller: tuple[int, Any] | None = None
 
 
 def _pools() -> Any:
-    """A controller of the loaded BLAS and OpenMP libraries; finding them takes milliseconds, so it is kept."""
+    """A controller of the loaded BLAS and OpenMP libraries; finding them takes milliseconds, so kept."""
     from threadpoolctl import ThreadpoolController
 
     global _controller

@@ -1,0 +1,231 @@
+"""Was the gain real? Default and best once more, on folds and test data that the search did not see.
+
+The best of many noisy scores looks better than it is, and in about one search of ten the winner is worse on
+new data than where the search began (over-tuning, arXiv 2506.19540). Both configurations are therefore scored
+in pairs on fresh folds: that takes out the luck with the folds, though not with the rows, for which only test
+data can tell. Folds share training rows, which makes the usual standard error too small; the variance is that
+of the corrected resampled t-test (Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning
+52, 2003): (1/J + n_test/n_train) s², for J splits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import Literal
+
+import numpy as np
+
+from sllmbo_magic.data import n_rows
+from sllmbo_magic.evaluator.bootstrap import bootstrap_interval
+from sllmbo_magic.evaluator.bootstrap import test_scores
+from sllmbo_magic.evaluator.cross_validation import CrossValidator
+from sllmbo_magic.evaluator.evaluation import never
+from sllmbo_magic.evaluator.fresh_folds import fresh_tasks
+from sllmbo_magic.evaluator.model import refit
+from sllmbo_magic.task import Task
+
+Verdict = Literal["real", "within noise", "worse", "unknown"]
+
+LEVEL = 0.95
+"""A gain is called real (or worse) when the one-sided test at this level says so."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What default and best score on fresh folds and on test data.
+
+    Scores are scikit-learn's, as they are; ``gain`` and ``overtuning`` are positive when best is better.
+    ``noise`` is the standard deviation of the mean paired difference. ``fresh`` says whether the ``n_folds``
+    splits were other ones than the search's. ``test_interval`` is a 95 % interval of the gain on the test
+    data. ``overtuning`` is the gain that the search saw minus the gain on test data, or else on fresh folds.
+    None stands for what could not be had. ``text`` is one sentence.
+    """
+
+    verdict: Verdict
+    text: str
+    default_mean: float | None = None
+    best_mean: float | None = None
+    gain: float | None = None
+    noise: float | None = None
+    n_folds: int = 0
+    fresh: bool = True
+    test_default: float | None = None
+    test_best: float | None = None
+    test_interval: tuple[float, float] | None = None
+    overtuning: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        data = dataclasses.asdict(self)
+        data["test_interval"] = None if self.test_interval is None else list(self.test_interval)
+        return data
+
+
+def verify(
+    task: Task,
+    default_params: Mapping[str, Any],
+    best_params: Mapping[str, Any],
+    seed: int,
+    n_jobs: int | None = None,
+    should_stop: Callable[[], bool] = never,
+    *,
+    default_value: float | None = None,
+    best_value: float | None = None,
+) -> Verification:
+    """Compare the best configuration with the default on data that chose neither.
+
+    Args:
+        task: A task with an estimator.
+        default_params: Parameters of the default, usually empty.
+        best_params: Parameters of the best configuration.
+        seed: Seed of the fresh folds and of the bootstrap.
+        n_jobs: Cores to use, as :class:`CrossValidator` has it.
+        should_stop: Asked between folds; what was done in full until then counts.
+        default_value: The default's value in the search, for the estimate of over-tuning.
+        best_value: The best value in the search.
+
+    Returns:
+        The verification. Where ``cv`` cannot be reshuffled, the search's own folds are scored again, and the
+        text says so: that shows the noise of the gain, but not how much of it was luck.
+    """
+    if task.estimator is None:
+        return Verification("unknown", "An objective of one's own has no folds to check the gain on.")
+    if dict(default_params) == dict(best_params):
+        return Verification(
+            "within noise", "No configuration beat the default, so there is no gain to check."
+        )
+    sign = 1.0 if task.direction == "maximize" else -1.0
+    fresh = fresh_tasks(task, seed)
+    pairs = _pairs(fresh or [task], default_params, best_params, n_jobs, should_stop)
+    test = _on_test_data(task, default_params, best_params, seed, should_stop)
+    verification = _on_folds(pairs, fresh or [task], sign, fresh=bool(fresh))
+    outside = test.gain if test.gain is not None else (verification.gain if fresh else None)
+    seen = None if default_value is None or best_value is None else sign * (best_value - default_value)
+    return dataclasses.replace(
+        verification,
+        text=verification.text + test.text + ".",
+        test_default=test.default,
+        test_best=test.best,
+        test_interval=test.interval,
+        overtuning=None if seen is None or outside is None else seen - outside,
+    )
+
+
+def _on_folds(
+    pairs: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None,
+    tasks: list[Task],
+    sign: float,
+    *,
+    fresh: bool,
+) -> Verification:
+    """What the paired scores say; the sentence has no full stop yet."""
+    if pairs is None:
+        text = "The gain could not be checked on folds, since a fit failed there or the run was stopped"
+        return Verification("unknown", text, fresh=fresh)
+    differences = sign * (pairs[1] - pairs[0])
+    gain, noise = float(differences.mean()), corrected_noise(differences, tasks)
+    default, best = float(pairs[0].mean()), float(pairs[1].mean())
+    verdict = _verdict(gain, noise, len(differences))
+    said = {
+        "real": "more than the noise, so the gain is real",
+        "within noise": "within the noise, so it may be luck",
+        "worse": "so the default is better",
+    }[verdict]
+    folds = f"{len(differences)} fresh folds" if fresh else f"the search's own {len(differences)} folds"
+    text = (
+        f"On {folds} the best configuration scores {best:.4g} and the default {default:.4g}, "
+        f"a {_gain(gain)} ± {noise:.2g}, {said}"
+    )
+    if not fresh:
+        text += " (this cv has no other folds, so the gain may look too good)"
+    return Verification(verdict, text, default, best, gain, noise, len(differences), fresh)
+
+
+def _gain(value: float) -> str:
+    return f"{'gain' if value >= 0 else 'loss'} of {abs(value):.2g}"
+
+
+def corrected_noise(differences: np.ndarray[Any, Any], tasks: list[Task]) -> float:
+    """Standard deviation of the mean paired difference over splits (Nadeau and Bengio 2003).
+
+    Args:
+        differences: One paired difference per split, at least 2.
+        tasks: Tasks whose splits they come from.
+    """
+    ratios = [len(test) / len(train) for task in tasks for train, test in task.splits]
+    n = len(differences)
+    return float(np.sqrt((1.0 / n + np.mean(ratios)) * np.var(differences, ddof=1)))
+
+
+def _verdict(gain: float, noise: float, n: int) -> Literal["real", "within noise", "worse"]:
+    from scipy import stats
+
+    bound = float(stats.t.ppf(LEVEL, n - 1)) * noise
+    if gain > bound:
+        return "real"
+    return "worse" if gain < -bound else "within noise"
+
+
+def _pairs(
+    tasks: list[Task],
+    default_params: Mapping[str, Any],
+    best_params: Mapping[str, Any],
+    n_jobs: int | None,
+    should_stop: Callable[[], bool],
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
+    """Scores of default and best on the splits of all tasks that were done in full, or None."""
+    scores: tuple[list[float], list[float]] = ([], [])
+    for task in tasks:
+        validator = CrossValidator(task, n_jobs=n_jobs)
+        try:
+            both = [validator.evaluate(p, should_stop=should_stop) for p in (default_params, best_params)]
+        finally:
+            validator.close()
+        if any(evaluation.error is not None and not evaluation.stopped for evaluation in both):
+            return None
+        if not all(evaluation.ok for evaluation in both):
+            break
+        for known, evaluation in zip(scores, both, strict=True):
+            known.extend(evaluation.split_scores)
+    return (np.array(scores[0]), np.array(scores[1])) if len(scores[0]) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Test:
+    default: float | None = None
+    best: float | None = None
+    gain: float | None = None
+    interval: tuple[float, float] | None = None
+    text: str = ""
+
+
+def _on_test_data(
+    task: Task,
+    default_params: Mapping[str, Any],
+    best_params: Mapping[str, Any],
+    seed: int,
+    should_stop: Callable[[], bool],
+) -> _Test:
+    """Both configurations, fitted on all of X and y, on the test data."""
+    if task.X_test is None or should_stop():
+        return _Test()
+    everything = np.arange(n_rows(task.X_test))
+    try:
+        default = test_scores(task, refit(task, default_params))
+        best = test_scores(task, refit(task, best_params))
+        values = default(everything), best(everything)
+    except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
+        return _Test(text=f"; the test data could not be scored ({type(error).__name__})")
+    sign = 1.0 if task.direction == "maximize" else -1.0
+    gain = sign * (values[1] - values[0])
+    interval = bootstrap_interval(task, default, best, seed, should_stop)
+    if interval is not None and sign < 0:
+        interval = -interval[1], -interval[0]
+    between = (
+        "" if interval is None else f" (95 % interval of the gain {interval[0]:.2g} to {interval[1]:.2g})"
+    )
+    return _Test(*values, gain, interval, f"; on the test data there is a {_gain(gain)}{between}")
