@@ -69,5 +69,5 @@ $(VENV)-lowest/.installed: $(VENV)/.made pyproject.toml tests/lowest.txt
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
 	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar off \
-		--constraint tests/lowest.txt --group core-test .
+		--constraint tests/lowest.txt --group core-test --editable .
 	@touch $@

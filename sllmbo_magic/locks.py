@@ -125,14 +125,14 @@ class JournalLock(JournalFileOpenLock):
         self._clock = clock
         self._link = self._path + ".lock"
         self._mark = os.path.basename(self._path) + ".guard"
-        self._guard = FileLock(self._path + ".guard", poll_interval=0.002)
+        self._guard = FileLock(self._path + ".guard")
 
     def __reduce__(self) -> tuple[type[JournalLock], tuple[str]]:
         return (JournalLock, (self._path,))
 
     def acquire(self) -> bool:
         """Take the lock, waiting for living holders."""
-        self._guard.acquire()
+        self._guard.acquire(poll_interval=0.002)
         try:
             self._show_link()
             cut_torn_tail(self._path)

@@ -351,7 +351,7 @@ def prepare_root(root: str | Path | None) -> Path:
 @contextlib.contextmanager
 def root_guard(root: Path) -> Iterator[None]:
     """Held while folders are made, taken, renamed or deleted; never longer than that, never nested."""
-    with FileLock(root / ".lock", poll_interval=0.005):
+    with FileLock(root / ".lock").acquire(poll_interval=0.005):
         yield
 
 
