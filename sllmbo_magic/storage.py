@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic import control
+from sllmbo_magic import keys
 from sllmbo_magic.control import Wish
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
@@ -48,6 +49,10 @@ __all__ = [
 ]
 
 
+STOPPED = "stopped"
+"""Category of a trial that was cut off (one of the evaluator's)."""
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """One line of the list of runs.
@@ -56,7 +61,7 @@ class RunInfo:
         name: Name of its folder; an earlier run of NAME is NAME.1, NAME.2, ...
         status: ``"running (pid 123)"``, ``"interrupted"`` (also: its process died), ``"finished"``,
             ``"stopped"``, ``"failed"``, or ``"unreadable"``.
-        n_done: Trials that ended, failed ones included.
+        n_done: Trials that ended, failed ones included, but not one that a crash cut off.
         n_trials: Trials asked for; None when not known.
         best: Best value so far, as the metric gives it; None without a complete trial.
         metric: The metric's name; empty when not known.
@@ -165,8 +170,12 @@ def _info(folder: RunFolder) -> RunInfo:
     try:
         meta = folder.read_meta()
         summary = meta.get("summary") or {}
-        n_done, best = _progress(folder) or (int(summary.get("n_trials") or 0), summary.get("best_value"))
         status = str(meta.get("status", "interrupted"))
+        ended = status not in ("new", "running") and "n_trials" in summary
+        n_done, best = (None if ended else _progress(folder)) or (
+            int(summary.get("n_trials") or 0),
+            summary.get("best_value"),
+        )
     except (StorageError, ValueError, KeyError):
         # one broken run must not hide the others
         meta, n_done, best, status = {}, 0, None, "unreadable"
@@ -191,7 +200,7 @@ def _info(folder: RunFolder) -> RunInfo:
 
 
 def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
-    """Ended trials and best value from the journal; None when the run keeps its trials elsewhere."""
+    """Ended trials and best value read from the journal; None when the run keeps its trials elsewhere."""
     from optuna.study import StudyDirection
     from optuna.trial import TrialState
 
@@ -202,12 +211,23 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     if not studies:
         return None
     trials = storage.get_all_trials(studies[0]._study_id, deepcopy=False)
-    n_done = sum(trial.state.is_finished() for trial in trials)
+    n_done = sum(
+        t.state.is_finished() and (t.state != TrialState.FAIL or keys.EVALUATION in t.user_attrs)
+        for t in trials
+    )
     if len(studies[0].directions) > 1:
         return n_done, None
     values = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     better = max if studies[0].direction == StudyDirection.MAXIMIZE else min
     return n_done, better(values, default=None)
+
+
+def _was_cut_off(trial: FrozenTrial) -> bool:
+    """Whether a crash or the user ended it, so that it does not count and will be evaluated again."""
+    from optuna.trial import TrialState
+
+    outcome = trial.user_attrs.get(keys.EVALUATION) or {"error": STOPPED}
+    return trial.state == TrialState.FAIL and outcome.get("error") == STOPPED
 
 
 # ---- trials
@@ -319,18 +339,21 @@ def stale_trials(study: Study) -> list[FrozenTrial]:
 
 
 def requeue_stale(study: Study) -> list[FrozenTrial]:
-    """End each stale trial as FAIL and put its parameters first in the queue, with its attributes.
+    """End each stale trial as FAIL, category ``stopped``, and queue its parameters with their attributes.
 
     Returns:
         The trials that were stale, as found. One that had no parameters yet is ended and not queued.
     """
+    from optuna.trial import Trial
     from optuna.trial import TrialState
 
     stale = stale_trials(study)
     for trial in stale:
+        Trial(study, trial._trial_id).set_user_attr(keys.EVALUATION, {"error": STOPPED})
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
-            study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+            attrs = {name: value for name, value in trial.user_attrs.items() if name != keys.EVALUATION}
+            study.enqueue_trial(trial.params, user_attrs=attrs)
     return stale
 
 

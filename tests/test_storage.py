@@ -17,6 +17,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from sllmbo_magic import keys
 from sllmbo_magic import storage
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
@@ -232,6 +233,7 @@ def test_kill_9_loses_at_most_the_trial_in_flight_which_is_queued_again(child: C
         def objective(trial):
             x = trial.suggest_float("x", 0, 1)
             trial.set_user_attr("sllmbo:source", "llm")
+            trial.set_user_attr("sllmbo:evaluation", {"split_scores": [0.5]})
             if trial.number == 4:
                 print(repr(x))
                 input()
@@ -255,7 +257,7 @@ def test_kill_9_loses_at_most_the_trial_in_flight_which_is_queued_again(child: C
         assert again.user_attrs == {"sllmbo:source": "llm"}
         study.tell(again, x)
         assert storage.stale_trials(study) == []
-    assert storage.list_runs()[0].n_done == 6
+    assert storage.list_runs()[0].n_done == 5
 
 
 def test_a_stale_trial_without_parameters_is_ended_and_not_queued() -> None:
@@ -514,7 +516,7 @@ def test_the_list_tells_state_progress_and_best_of_each_run() -> None:
     with RunFolder.open("done", meta={"metric": "f1", "options": {"n_trials": 3}}) as folder:
         run_trials(folder, [0.2, 0.9, 0.4])
         folder.write_meta({"status": "finished"})
-    with RunFolder.open("elsewhere", meta={"status": "finished"}) as folder:
+    with RunFolder.open("elsewhere", meta={"status": "finished"}) as folder:  # in a database
         folder.write_meta({"summary": {"n_trials": 7, "best_value": -1.5}})
     with RunFolder.open("broken") as folder:
         folder.run_path.write_text("{")
@@ -535,7 +537,9 @@ def test_the_best_of_a_minimized_run_is_its_lowest_complete_trial() -> None:
         study = optuna.create_study(storage=folder.storage(), direction="minimize")
         for value in (0.3, 0.1, 0.2):
             study.tell(study.ask(), value)
-        study.tell(study.ask(), state=TrialState.FAIL)
+        failed = study.ask()
+        failed.set_user_attr(keys.EVALUATION, {"error": "fit-failed"})
+        study.tell(failed, state=TrialState.FAIL)
     (info,) = storage.list_runs()
     assert (info.n_done, info.best) == (4, 0.1)
 
