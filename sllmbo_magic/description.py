@@ -137,7 +137,8 @@ def describe(task: Task, *, share_columns: bool = False, anonymize: bool = False
     words = "" if anonymize else task.description.strip()
     if task.estimator is None:
         name = "own objective" if anonymize else f"own objective ({task.scorer_name})"
-        return TaskDescription(name, metric="objective value", direction=task.direction, words=words)
+        directions = ", ".join(task.directions or [task.direction])
+        return TaskDescription(name, metric="objective value", direction=directions, words=words)
     rows, columns = shape_of(task.X)
     summary = summarize(task.X)
     classes = _classes(task) if task.kind == "classification" else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import numbers
+import warnings
 from collections.abc import Iterable
 from typing import Any
 from typing import TypeAlias
@@ -40,7 +41,7 @@ def resolve_cv(cv: Any, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, li
 
     if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
         return _folds(int(cv), X, y, groups, kind)
-    if not hasattr(cv, "split") and not (isinstance(cv, Iterable) and not isinstance(cv, str | bytes | dict)):
+    if isinstance(cv, str | bytes | dict) or not (hasattr(cv, "split") or isinstance(cv, Iterable)):
         raise InputError(
             f"cv is {cv!r}, which is no number of folds, no splitter and no list of splits.",
             "Examples: cv=5, cv=TimeSeriesSplit(5).",
@@ -63,7 +64,9 @@ def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
         InputError: The splitter cannot split these data, or a part is empty.
     """
     try:
-        splits = tuple(_split(i, pair) for i, pair in enumerate(cv.split(X, y, groups)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # rare classes: said once, by resolve_cv
+            splits = tuple(_split(i, pair) for i, pair in enumerate(cv.split(X, y, groups)))
     except (ValueError, TypeError, IndexError) as error:
         if isinstance(error, InputError):
             raise

@@ -6,6 +6,7 @@ trial, and no further folds are started. Between folds the run can be stopped, a
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections import Counter
@@ -39,6 +40,8 @@ _POLL_SECONDS = 0.05
 class CrossValidator:
     """Scores configurations of a task's estimator on its frozen folds.
 
+    Evaluations from several threads at once share one set of fold threads, so that they fit the cores, too.
+
     Args:
         task: A task with an estimator.
         n_jobs: Cores that one evaluation may use; None: all. The layout
@@ -52,6 +55,7 @@ class CrossValidator:
         self.task = task
         self.fold_threads, self.estimator_threads = layout(task.n_folds, n_jobs, cores())
         self._threads: Threads | None = None
+        self._lock = threading.Lock()
 
     def evaluate(
         self,
@@ -75,12 +79,16 @@ class CrossValidator:
 
     def close(self) -> None:
         """Let the threads end; the next evaluation starts new ones."""
-        if self._threads is not None:
-            self._threads.close()
-            self._threads = None
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_threads": None}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_threads", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _threads=None, _lock=threading.Lock())
 
     def _run(
         self,
@@ -121,9 +129,10 @@ class CrossValidator:
         return results, cut
 
     def _submit(self, params: Mapping[str, Any], fold: int) -> Future[FoldResult]:
-        if self._threads is None:
-            self._threads = Threads(self.fold_threads)
-        return self._threads.submit(lambda: self._fold(params, fold))
+        with self._lock:
+            if self._threads is None:
+                self._threads = Threads(self.fold_threads)
+            return self._threads.submit(lambda: self._fold(params, fold))
 
     def _fold(self, params: Mapping[str, Any], fold: int) -> FoldResult:
         limit_openmp(self.estimator_threads)

@@ -4,8 +4,8 @@ The best of many noisy scores looks better than it is, and in about one search o
 new data than where the search began (over-tuning, arXiv 2506.19540). Both configurations are therefore scored
 in pairs on fresh folds: that takes out the luck with the folds, though not with the rows, for which only test
 data can tell. Folds share training rows, which makes the usual standard error too small; the variance is that
-of the corrected resampled t-test (Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning
-52, 2003): (1/J + n_test/n_train) s², for J splits.
+of the corrected resampled t-test (Nadeau and Bengio, "Inference for the Generalization Error", 2003):
+(1/J + n_test/n_train) s², for J splits.
 """
 
 from __future__ import annotations
