@@ -211,10 +211,7 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     if not studies:
         return None
     trials = storage.get_all_trials(studies[0]._study_id, deepcopy=False)
-    n_done = sum(
-        t.state.is_finished() and (t.state != TrialState.FAIL or keys.EVALUATION in t.user_attrs)
-        for t in trials
-    )
+    n_done = sum(t.state.is_finished() and not _was_cut_off(t) for t in trials)
     if len(studies[0].directions) > 1:
         return n_done, None
     values = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
