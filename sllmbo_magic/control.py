@@ -127,6 +127,7 @@ class Control:
         self._paused = False
         self._stop = threading.Event()
         self._abandon = threading.Event()
+        self._interrupted = threading.Event()
 
     def wish(self, name: str, value: Any = None, *, id: str | None = None) -> Wish:
         """Record a wish. Raises InputError when it is malformed."""
@@ -164,6 +165,18 @@ class Control:
     def abandoning(self) -> bool:
         """Whether the fold in flight should not be waited for (a second interrupt)."""
         return self._abandon.is_set()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the stop was an interrupt (Ctrl-C, Jupyter's stop button) and not the Stop control."""
+        return self._interrupted.is_set()
+
+    def interrupt(self) -> None:
+        """Stop because of an interrupt; a second one abandons the fold in flight."""
+        if self._interrupted.is_set():
+            self._abandon.set()
+        self._interrupted.set()
+        self.wish("stop")
 
     def abandon(self) -> None:
         """End now: do not wait for the fold in flight."""

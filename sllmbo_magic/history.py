@@ -40,7 +40,7 @@ class Observation:
         number: The trial's number, from 0.
         state: ``"COMPLETE"``, ``"FAIL"``, ``"PRUNED"`` or ``"RUNNING"``.
         value: The score in the metric's own sign; None unless complete.
-        noise: Standard error of ``value`` over the folds, 0 when unknown.
+        splits: The score of each fold, empty when there are no folds.
         error: Our category of the failure; never a message.
     """
 
@@ -48,10 +48,17 @@ class Observation:
     params: Mapping[str, Any]
     state: str = "COMPLETE"
     value: float | None = None
-    noise: float = 0.0
+    splits: tuple[float, ...] = ()
     source: str = "base"
     error: str | None = None
     space_version: int = 0
+
+    @property
+    def spread(self) -> float:
+        """Standard error of ``value`` over the folds, 0 when unknown."""
+        if len(self.splits) < 2:
+            return 0.0
+        return statistics.stdev(self.splits) / math.sqrt(len(self.splits))
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,24 @@ class History:
 
     @property
     def noise(self) -> float:
-        """Median standard error of a score over the folds; 0 when no trial has folds."""
-        errors = [o.noise for o in self.complete if o.noise > 0]
+        """Standard error of a difference between two configurations on the same folds; 0 without folds.
+
+        All configurations share the folds, so most of a score's spread is common to them; what remains is the spread of
+        the fold-wise differences to the incumbent (median over the trials that are not far behind it).
+        """
+        if "noise" not in self._cache:
+            self._cache["noise"] = self._noise()
+        noise: float = self._cache["noise"]
+        return noise
+
+    def _noise(self) -> float:
+        ranked = [o for o in self.ranked() if len(o.splits) > 1]
+        if len(ranked) < 2:
+            return 0.0
+        best = np.array(ranked[0].splits)
+        near = [o for o in ranked[1 : 2 + len(ranked) // 2] if len(o.splits) == len(best)]
+        errors = [float(np.std(np.array(o.splits) - best, ddof=1)) / math.sqrt(len(best)) for o in near[:60]]
+        errors = [e for e in errors if e > 0]
         return statistics.median(errors) if errors else 0.0
 
     def better(self, a: float, b: float) -> bool:
@@ -121,7 +144,7 @@ class History:
         changed = list(self.observations)
         for position, other in zip(done, order, strict=True):
             donor = self.observations[done[int(other)]]
-            changed[position] = replace(changed[position], value=donor.value, noise=donor.noise)
+            changed[position] = replace(changed[position], value=donor.value, splits=donor.splits)
         return History(tuple(changed), self.direction, self.metric)
 
 
@@ -131,7 +154,6 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     evaluation = attrs.get(keys.EVALUATION) or {}
     provenance = attrs.get(keys.PROVENANCE) or {}
     scores = evaluation.get("split_scores") or ()
-    std = evaluation.get("std") or 0.0
     value = trial.values[0] if trial.values else None
     params = trial.params
     if space is not None:
@@ -141,7 +163,7 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         params=params,
         state=trial.state.name,
         value=None if value is None or not math.isfinite(value) else float(value),
-        noise=float(std) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0,
+        splits=tuple(float(v) for v in scores),
         source=attrs.get(keys.SOURCE, "base"),
         error=evaluation.get("error") if trial.state.name == "FAIL" else None,
         space_version=int(provenance.get("space_version", 0)),
@@ -158,11 +180,11 @@ def number(value: Any) -> str:
 
 
 def table(observations: Iterable[Observation], names: list[str]) -> str:
-    """Trials as lines of ``#number source score ±error: name=value, ...``; failures by their category."""
+    """Trials as lines of ``#number source score ±standard error: name=value, ...``; failures by their category."""
     lines = []
     for o in observations:
         if o.state == "COMPLETE" and o.value is not None:
-            score = number(float(o.value)) + (f" ±{o.noise:.2g}" if o.noise else "")
+            score = number(float(o.value)) + (f" ±{o.spread:.2g}" if o.spread else "")
         elif o.state == "FAIL":
             score = f"FAILED ({o.error or 'fit-failed'})"
         else:
@@ -283,7 +305,7 @@ def _headline(history: History) -> str:
     word = "higher" if history.direction == "maximize" else "lower"
     if best is None or best.value is None:
         return f"No trial has a score yet ({history.metric}: {word} is better)."
-    noise = f"; standard error of a score over the folds is about {history.noise:.2g}" if history.noise else ""
+    noise = f"; differences below about {2 * history.noise:.2g} are noise" if history.noise else ""
     return (
         f"Incumbent: trial #{best.number} with {history.metric} {number(float(best.value))}"
         f" ({word} is better{noise}). {len(history.complete)} scored, {len(history.failed)} failed."

@@ -8,6 +8,7 @@ a *repair* of an answer that could not be used. Each asks for typed JSON; what c
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -218,9 +219,18 @@ def _wider(ask: Ask) -> str:
     return "\n".join(f"{n}: {distribution_text(ask.outer[n])}" for n in names) or "(the current ones)"
 
 
+def duration_text(ask: Ask) -> str:
+    """How long one evaluation takes, coarsely; a replay does not compare this line."""
+    if ask.seconds is None:
+        return ""
+    steps = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 1800)
+    nearest = min(steps, key=lambda s: abs(math.log(max(ask.seconds or 0.0, 1e-3) / s)))
+    return f"One evaluation of the default took about {nearest:g} s."
+
+
 def _task(ask: Ask) -> str:
     if ask.task is not None:
-        return ask.task.text()
+        return _join([ask.task.text(), duration_text(ask)])
     word = "maximized" if ask.history.direction == "maximize" else "minimized"
     return f"Task: find parameters for which {ask.history.metric} is {word}."
 

@@ -5,6 +5,7 @@ A *candidate* has been checked against the search space; raw LLM text never leav
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
@@ -54,6 +55,8 @@ class Ask:
         locked: Parameters whose range only the user may change.
         explore: Whether the batch must also look away from the incumbent.
         frozen_space: Whether ranges may not be changed at all.
+        seconds: Wall time of one evaluation of the default, None when unknown.
+        defaults: The estimator's own values, for parameters that a first space leaves out.
     """
 
     space: SearchSpace
@@ -67,6 +70,8 @@ class Ask:
     explore: bool = False
     frozen_space: bool = False
     task: TaskDescription | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -47,7 +46,6 @@ class LLMProposer:
         limits: Hard limits of single parameters, for ranges that the LLM adds.
         permute_scores: Seed; shows the scores dealt out at random (a control, never the default).
         emit: Takes RequestSent and ReplyReceived, from whatever thread asks.
-        first_request: The number of the next exchange in the transcript.
     """
 
     source = "llm"
@@ -62,7 +60,6 @@ class LLMProposer:
         limits: dict[str, tuple[float | None, float | None]] | None = None,
         permute_scores: int | None = None,
         emit: Callable[[Event], None] | None = None,
-        first_request: int = 0,
     ) -> None:
         self.provider = provider
         self.id = provider.id
@@ -71,7 +68,7 @@ class LLMProposer:
         self.permute_scores = permute_scores
         self.emit = emit
         self._manager = HistoryManager(history)
-        self._count = itertools.count(first_request)
+        self._number = 0
 
     def initialize(self, ask: Ask) -> Proposal:
         """Zero-shot search space and first configurations (paper, section 3.1), in one request."""
@@ -175,7 +172,8 @@ class LLMProposer:
         return completion, number, proposal, problems
 
     def _send(self, request: Request) -> tuple[Completion, int]:
-        number = next(self._count)
+        number = int(getattr(self.provider, "next_id", self._number))
+        self._number = number + 1
         if self.emit is not None:
             self.emit(
                 RequestSent(
@@ -271,12 +269,17 @@ class LLMProposer:
         except InputError as error:
             problems.append(error.message)
             return None
-        inside = space.within(outer_of(space, ask.outer, self.limits))
+        inside = space.within(grown(ask.outer, space, self.limits))
         for name in ask.locked & {*ask.space}:
             inside = inside.replace(name, ask.space[name])
-        fixed = {k: v for k, v in ask.space.fixed.items() if k not in inside}
+        if not len(inside):
+            return None
+        # What the LLM leaves out keeps its default, so that every trial has a value for every outer parameter.
+        fixed = {n: v for n, v in ask.space.fixed.items() if n not in inside}
+        kept = ask.outer.clip(ask.defaults)
+        fixed |= {n: kept[n] for n in ask.outer if n not in inside and n in kept}
         conditions = [c for c in ask.space.conditions if c.param in inside and c.parent in inside]
-        return SearchSpace(inside.distributions, conditions=conditions, fixed=fixed) if len(inside) else None
+        return SearchSpace(inside.distributions, conditions=conditions, fixed=fixed)
 
     def _read_propose(self, data: Any, ask: Ask) -> tuple[Proposal, list[str]]:
         if not isinstance(data, dict):
@@ -297,6 +300,22 @@ class LLMProposer:
             ),
             problems,
         )
+
+
+def grown(
+    outer: SearchSpace, space: SearchSpace, limits: dict[str, tuple[float | None, float | None]]
+) -> SearchSpace:
+    """The outer space with the parameters that ``space`` adds to it, each with room around its range.
+
+    What the outer space already has stays exactly as it is: stored trials are recorded under it.
+    """
+    added = SearchSpace({n: space[n] for n in space if n not in outer and n not in outer.fixed})
+    if not len(added):
+        return outer
+    wide = outer_of(added, None, limits)
+    return SearchSpace(
+        {**outer.distributions, **wide.distributions}, conditions=outer.conditions, fixed=outer.fixed
+    )
 
 
 def check_configurations(
@@ -426,8 +445,6 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _volatile(ask: Ask) -> tuple[str, ...]:
-    """What may differ between two runs of the same work: timings in the task's text."""
-    text = getattr(ask.task, "volatile", ())
-    return tuple(text)
-
-
+    """What may differ between two runs of the same work."""
+    line = prompts.duration_text(ask)
+    return (line,) if line else ()

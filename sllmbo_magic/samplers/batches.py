@@ -135,7 +135,7 @@ class Batches:
         try:
             proposal = future.result()
         except ProviderError as error:
-            self._failed(error, trial_number)
+            self.failed(error, trial_number)
             raise
         self._failures = 0
         self._not_before = 0
@@ -149,7 +149,8 @@ class Batches:
         """The initializer asked at this trial: it counts for the spacing of requests."""
         self._last_asked = trial_number
 
-    def _failed(self, error: ProviderError, trial_number: int) -> None:
+    def failed(self, error: ProviderError, trial_number: int) -> None:
+        """Note that a request failed: for good, or for a number of trials that doubles with each failure in a row."""
         if isinstance(error, PermanentProviderError):
             self.off = error
             return

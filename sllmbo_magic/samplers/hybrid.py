@@ -113,6 +113,8 @@ class LLMTPESampler(BaseSampler):
         self.n_trials = n_trials
         self.judge = judge
         self.dynamic_space = dynamic_space
+        self.defaults: dict[str, Any] = {}
+        """The estimator's own values; what a version of the space leaves out keeps them."""
         self.locked: set[str] = set()
         self.hints: list[Hint] = []
         if isinstance(description, str) and description:
@@ -178,9 +180,10 @@ class LLMTPESampler(BaseSampler):
         with self._lock:
             self._new_version(space, trial_number, reason, by)
 
-    def add_initial(self, proposal: Proposal, trial_number: int) -> None:
-        """Tell that the initializer asked at this trial: it counts for the spacing of requests."""
-        self.batches.note_initial(trial_number)
+    def history(self, study: Study) -> History:
+        """What the study has seen, as the method sees it."""
+        with self._lock:
+            return self._history(study)
 
     # Optuna's interface
 
@@ -201,7 +204,7 @@ class LLMTPESampler(BaseSampler):
                 return
             if self.mode == "tpe" or self.batches.immediate:
                 return
-            history = self._history(study, space)
+            history = self._history(study)
             if not len(history):
                 return
             if self.batches.due(trial.number, eager=self.mode == "llm"):
@@ -218,7 +221,7 @@ class LLMTPESampler(BaseSampler):
             declared = self.outer is not None and search_space == dict(self.outer)
             space = self.space if declared else SearchSpace(search_space)
             assert space is not None
-            history = self._history(study, space)
+            history = self._history(study)
             rng = np.random.default_rng([self.seed, trial.number])
             self._merge(study, trial.number)
             if declared and self.space is not None:
@@ -280,7 +283,7 @@ class LLMTPESampler(BaseSampler):
         common = {n: d for n, d in self._intersection.calculate(study).items() if not d.single()}
         return SearchSpace(common) if common else None
 
-    def _history(self, study: Study, space: SearchSpace) -> History:
+    def _history(self, study: Study) -> History:
         """The study as the method sees it; finished trials are read once."""
         for trial in study.get_trials(deepcopy=False):
             known = self._observations.get(trial.number)
@@ -307,6 +310,7 @@ class LLMTPESampler(BaseSampler):
             explore=self._batches_taken >= _EXPLORE_AFTER,
             frozen_space=not self.dynamic_space or self.outer is None,
             task=self.task,
+            defaults=self.defaults,
         )
 
     def _merge(self, study: Study, trial_number: int) -> None:
@@ -448,6 +452,14 @@ class LLMTPESampler(BaseSampler):
         self, space: SearchSpace, trial_number: int, reason: str, by: str, study: Study | None = None
     ) -> None:
         assert self.outer is not None
+        left_out = [n for n in self.outer if n not in space and n not in space.fixed]
+        if left_out:
+            kept = self.outer.complete(self.outer.clip(self.defaults))
+            space = SearchSpace(
+                space.distributions,
+                conditions=space.conditions,
+                fixed={**space.fixed, **{n: kept[n] for n in left_out if n in kept}},
+            )
         version = SpaceVersion(len(self.versions), trial_number, space, reason, by)
         self.versions.append(version)
         if study is not None:

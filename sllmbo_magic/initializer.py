@@ -1,0 +1,97 @@
+"""The Initializer: where a run's search space and first configurations come from (paper, section 3.1).
+
+``llm``: one zero-shot request after the default was scored; if it fails, the rulebook's configurations stand in and are
+labelled so. ``random`` and ``default`` start with the base sampler, ``user`` with the user's own configurations; they
+exist so that initialisation can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optuna.study import Study
+
+from sllmbo_magic import keys
+from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Fallback
+from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.base import Proposer
+from sllmbo_magic.proposers.llm import grown
+from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.space import SearchSpace
+
+INITS = ("llm", "default", "random", "user")
+
+
+def initialize(
+    study: Study,
+    sampler: LLMTPESampler,
+    ask: Ask,
+    *,
+    fallback: RulebookProposer,
+    limits: dict[str, tuple[float | None, float | None]],
+    emit: Callable[[Event], None],
+) -> None:
+    """Ask for the search space and first configurations, and queue them in the study.
+
+    They are queued, not sampled, so that they are on disk at once and a crash does not lose them.
+    """
+    proposer: Proposer = sampler.batches.proposer
+    try:
+        proposal = proposer.initialize(ask)
+    except ProviderError as error:
+        sampler.batches.failed(error, ask.trial_number)
+        emit(
+            Fallback(
+                trial_number=ask.trial_number,
+                category=error.category,
+                message=f"{error} The rulebook's first configurations are used.",
+                permanent=sampler.batches.off is not None,
+            )
+        )
+        proposer = fallback
+        proposal = proposer.initialize(ask)
+    sampler.batches.note_initial(ask.trial_number)
+    if proposal.space is not None:
+        assert sampler.outer is not None
+        sampler.outer = grown(sampler.outer, proposal.space, limits)
+        sampler.change_space(
+            proposal.space, ask.trial_number, proposal.space_reason or "the first search space", proposer.source
+        )
+        sampler.store_versions(study)
+    for candidate in proposal.candidates:
+        study.enqueue_trial(*_queued(sampler, proposer, proposal, candidate.params, candidate.reason, candidate.expects))
+
+
+def _queued(
+    sampler: LLMTPESampler,
+    proposer: Proposer,
+    proposal: Proposal,
+    params: dict[str, Any],
+    reason: str,
+    expects: str,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    space, outer = sampler.space, sampler.outer
+    assert space is not None
+    assert outer is not None
+    source = "llm-init" if proposer.source == "llm" else proposer.source
+    provenance = {
+        "source": source,
+        "reason": reason,
+        "expects": expects,
+        "provider": proposer.id,
+        "space_version": sampler.versions[-1].version,
+    }
+    if proposal.request is not None:
+        provenance["request"] = proposal.request
+    return complete(space, outer, params), {keys.SOURCE: source, keys.PROVENANCE: provenance}
+
+
+def complete(space: SearchSpace, outer: SearchSpace, params: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of one version as the stored study records it: every active parameter of the outer space."""
+    known = {**params, **{n: v for n, v in space.fixed.items() if n in outer}}
+    return outer.active({n: v for n, v in known.items() if n in outer})

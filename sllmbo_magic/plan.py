@@ -1,0 +1,389 @@
+"""From the arguments of ``tune`` to a checked plan: task, search space, provider and budget, before anything runs.
+
+Whatever is wrong with the input is found here, in one line, before a fit or a request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.samplers import BaseSampler
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import MissingExtraError
+from sllmbo_magic.events import Event
+from sllmbo_magic.history import POLICIES
+from sllmbo_magic.history import History
+from sllmbo_magic.history import Observation
+from sllmbo_magic.initializer import INITS
+from sllmbo_magic.llm.budget import Budget
+from sllmbo_magic.options import preset_values
+from sllmbo_magic.priors import prior_for
+from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.base import Proposer
+from sllmbo_magic.proposers.llm import LLMProposer
+from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.samplers.schedule import SCHEDULES
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.stopping import make_rule
+from sllmbo_magic.task import Task
+from sllmbo_magic.task import TaskDescription
+
+if TYPE_CHECKING:
+    from sllmbo_magic.llm.base import Provider
+    from sllmbo_magic.llm.transcript import Transcript
+
+BASELINES = ("tpe", "random", "gp", "cmaes")
+RULEBOOK = ("rulebook", "offline")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run, checked; see ``tune`` for what each means."""
+
+    sampler: Any = "llm-tpe"
+    llm: Any = "rulebook"
+    base_url: str | None = None
+    n_trials: int = 50
+    timeout: float | None = None
+    trial_timeout: float | None = None
+    init: str = "llm"
+    candidates: int = 5
+    schedule: str = "adaptive"
+    llm_ratio: float = 0.5
+    judge: bool = True
+    history: str = "state"
+    patience: int | str = "off"
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    share_columns: bool = False
+    anonymize: bool = False
+    n_jobs: int | None = None
+    permute_scores: bool = False
+    dynamic_space: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = ("llm-tpe", "llm", *BASELINES)
+        if not isinstance(self.sampler, BaseSampler):
+            _one_of("sampler", self.sampler, names, "or an Optuna sampler object")
+        _one_of("init", self.init, INITS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("history", self.history, POLICIES)
+        _at_least("n_trials", self.n_trials, 1)
+        _at_least("candidates", self.candidates, 1)
+        if not 0.0 <= self.llm_ratio <= 1.0:
+            raise InputError(f"llm_ratio {self.llm_ratio!r} is out of range.", "Allowed: 0 to 1.")
+        for name in ("timeout", "trial_timeout"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} {value!r} is out of range.", "Allowed: seconds above 0.")
+        make_rule(self.patience)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether the run uses a sampler alone, without an LLM or the rulebook."""
+        return isinstance(self.sampler, BaseSampler) or self.sampler in BASELINES
+
+    @property
+    def uses_llm(self) -> bool:
+        """Whether the run may send requests."""
+        return not self.baseline and not (isinstance(self.llm, str) and self.llm in RULEBOOK)
+
+    @property
+    def llm_id(self) -> str:
+        """The provider's id as shown; never holds a key."""
+        return self.llm if isinstance(self.llm, str) else str(getattr(self.llm, "id", type(self.llm).__name__))
+
+    @property
+    def sampler_name(self) -> str:
+        """The sampler as shown."""
+        return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that could start.
+
+    Attributes:
+        space: Version 0 of the search space; None for objectives that suggest for themselves.
+        outer: The fixed space around it.
+        configurations: Expert configurations with reasons.
+        allowed: Parameters of the estimator that an LLM's first space may add.
+        description: All that an LLM may see of the task.
+        notes: Decisions made for the user, one sentence each.
+    """
+
+    task: Task
+    settings: Settings
+    description: TaskDescription
+    space: SearchSpace | None = None
+    outer: SearchSpace | None = None
+    configurations: tuple[tuple[dict[str, Any], str], ...] = ()
+    allowed: tuple[str, ...] = ()
+    limits: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    given_space: bool = False
+    notes: tuple[str, ...] = ()
+
+    def budget(self) -> Budget:
+        """The user's limits."""
+        s = self.settings
+        return Budget(max_requests=s.max_requests, max_tokens=s.max_tokens, max_cost=s.max_cost)
+
+    def proposer(
+        self,
+        *,
+        transcript: Transcript | None = None,
+        emit: Callable[[Event], None] | None = None,
+        ask: Callable[[str], str] | None = None,
+    ) -> Proposer:
+        """The proposer of the run; raises InputError when its key is missing."""
+        if not self.settings.uses_llm:
+            return self.rulebook()
+        from sllmbo_magic.llm.registry import make_provider
+
+        provider = make_provider(
+            self.settings.llm,
+            base_url=self.settings.base_url,
+            budget=self.budget(),
+            transcript=transcript,
+            ask=ask,
+        )
+        return self._llm_proposer(provider, emit)
+
+    def rulebook(self) -> RulebookProposer:
+        """The expert rules for this task."""
+        return RulebookProposer(self.configurations, seed=self.settings.seed)
+
+    def _llm_proposer(self, provider: Provider, emit: Callable[[Event], None] | None) -> LLMProposer:
+        return LLMProposer(
+            provider,
+            history=self.settings.history,
+            allowed=() if self.given_space else self.allowed,
+            limits=self.limits,
+            permute_scores=self.settings.seed if self.settings.permute_scores else None,
+            emit=emit,
+        )
+
+    def first_ask(self, history: History, seconds: float | None = None) -> Ask:
+        """What the initializer is asked."""
+        assert self.space is not None
+        assert self.outer is not None
+        return Ask(
+            space=self.space,
+            outer=self.outer,
+            history=history,
+            n_candidates=max(self.settings.candidates, 2) if self.settings.candidates > 1 else 1,
+            trial_number=len(history),
+            n_trials=self.settings.n_trials,
+            task=self.description,
+            defaults=self.defaults,
+            frozen_space=self.given_space and not self.settings.dynamic_space,
+            seconds=seconds,
+        )
+
+    def first_request(self) -> str:
+        """The exact text of the first request, with the default's score still open; "" when none is sent."""
+        if not self.settings.uses_llm or self.space is None:
+            return ""
+        default = Observation(0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET")
+        history = History((default,) if self.defaults else (), self.task.direction, self.task.scorer_name)
+        from sllmbo_magic.testing import ScriptedProvider
+
+        request = self._llm_proposer(ScriptedProvider([]), None).preview(self.first_ask(history))
+        return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages)
+
+    def forecast(self) -> dict[str, Any]:
+        """What the run is likely to cost and can cost at most (see ``Budget.forecast``)."""
+        s = self.settings
+        if not s.uses_llm:
+            return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {s.llm_id} asks no LLM."}
+        share = 1.0 if s.sampler == "llm" else s.llm_ratio
+        turns = max(0, s.n_trials - 1 - s.candidates) * share
+        requests = 1 + math.ceil(turns / s.candidates)
+        chars = len(self.first_request()) + 60 * 25  # a full history is about 25 lines more
+        if s.max_requests is not None:
+            requests = min(requests, s.max_requests)
+        return self.budget().forecast(s.llm_id, requests, chars)
+
+
+def make_plan(
+    target: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    name: str = "run",
+    search_space: Any = None,
+    preset: str | None = None,
+    scoring: Any = None,
+    direction: Any = None,
+    cv: Any = 5,
+    description: str = "",
+    groups: Any = None,
+    sample_weight: Any = None,
+    fit_params: Mapping[str, Any] | None = None,
+    X_test: Any = None,
+    y_test: Any = None,
+    **settings: Any,
+) -> Plan:
+    """Check everything and make the plan.
+
+    Args:
+        target: Estimator, estimator class, objective, or a ready :class:`~sllmbo_magic.task.Task`.
+
+    Raises:
+        InputError: Anything is wrong with the input, in one line.
+    """
+    chosen = _settings(preset, settings)
+    if isinstance(target, Task):
+        task = target
+    elif target is None:
+        raise InputError("there is nothing to tune.", "Give an estimator with X and y, or an objective.")
+    elif hasattr(target, "fit") or isinstance(target, type):
+        task = Task.from_estimator(
+            target,
+            X,
+            y,
+            scoring=scoring,
+            direction=direction,
+            cv=cv,
+            groups=groups,
+            sample_weight=sample_weight,
+            fit_params=fit_params,
+            X_test=X_test,
+            y_test=y_test,
+            description=description,
+            name=name,
+        )
+    else:
+        task = Task.from_objective(
+            target, direction=direction, search_space=search_space, description=description, name=name
+        )
+    described = task.describe(share_columns=chosen.share_columns, anonymize=chosen.anonymize)
+    plan = Plan(task=task, settings=chosen, description=described, notes=task.notes)
+    if chosen.uses_llm and isinstance(chosen.llm, str):
+        from sllmbo_magic.llm.registry import check_key
+
+        check_key(chosen.llm, chosen.base_url)
+    return _with_space(plan, search_space)
+
+
+def _settings(preset: str | None, given: dict[str, Any]) -> Settings:
+    known = set(Settings.__dataclass_fields__)
+    unknown = [n for n in given if n not in known]
+    if unknown:
+        raise InputError(f"tune has no argument {unknown[0]!r}.", f"Allowed: {', '.join(sorted(known))}.")
+    if preset is not None:
+        try:
+            values = preset_values(preset, given.get("sampler", "llm-tpe"))
+        except KeyError:
+            raise InputError(f"preset {preset!r} is not known.", "Allowed: paper.") from None
+        defaults = Settings()
+        # A value that is not the default was asked for, and wins over the preset.
+        asked = {k: v for k, v in given.items() if k not in values or v != getattr(defaults, k)}
+        given = {**values, **asked}
+    return Settings(**given)
+
+
+def _with_space(plan: Plan, given: Any) -> Plan:
+    task = plan.task
+    if given is not None:
+        space = given if isinstance(given, SearchSpace) else SearchSpace.from_user(given)
+        if not len(space):
+            raise InputError("the search space has no parameter.", "Give at least one range.")
+        task.check_params([*space, *space.fixed])
+        configurations: tuple[tuple[dict[str, Any], str], ...] = ()
+        if task.estimator is not None:
+            configurations = tuple(_inside(space, prior_for(task.estimator, plan.description).configurations))
+        return replace(
+            plan,
+            space=space,
+            outer=space,
+            configurations=configurations,
+            defaults=task.default_params(space),
+            given_space=True,
+        )
+    if task.estimator is None:
+        return plan
+    prior = prior_for(task.estimator, plan.description)
+    if not len(prior.space):
+        raise InputError(
+            f"no search space is known for {type(task.estimator).__name__}.",
+            "Define search_space = {\"parameter\": (low, high), ...}.",
+        )
+    own = task.estimator.get_params(deep=True)
+    return replace(
+        plan,
+        space=prior.space,
+        outer=prior.outer,
+        configurations=prior.configurations,
+        limits=dict(prior.limits),
+        allowed=tuple(sorted(n for n, v in own.items() if isinstance(v, bool | int | float | str) or v is None)),
+        defaults=task.default_params(prior.outer),
+    )
+
+
+def _inside(
+    space: SearchSpace, configurations: tuple[tuple[dict[str, Any], str], ...]
+) -> list[tuple[dict[str, Any], str]]:
+    """Expert configurations as far as they lie in the user's space, the rest of it at the middle of its range."""
+    found = []
+    for params, reason in configurations:
+        shared = {n: v for n, v in params.items() if n in space}
+        if shared:
+            full = space.complete(space.clip(shared))
+            found.append((space.active({n: full[n] for n in space}), reason))
+    return found
+
+
+def base_sampler(settings: Settings) -> tuple[BaseSampler | None, str]:
+    """The base sampler object (None: TPE, seeded per trial) and the source that its trials are labelled with.
+
+    Raises:
+        MissingExtraError: The sampler's library is not installed.
+    """
+    import optuna
+
+    if isinstance(settings.sampler, BaseSampler):
+        return settings.sampler, "base"
+    if settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=settings.seed), "random"
+    if settings.sampler == "gp":
+        _need("torch", "gp", "pip install torch")
+        return optuna.samplers.GPSampler(seed=settings.seed), "gp"
+    if settings.sampler == "cmaes":
+        _need("cmaes", "cmaes", "pip install cmaes")
+        return optuna.samplers.CmaEsSampler(seed=settings.seed, warn_independent_sampling=False), "cmaes"
+    return None, "tpe"
+
+
+def _need(module: str, sampler: str, command: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtraError(f"sampler {sampler} needs {module}, which is not installed.", f"Install it with: {command}")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...], more: str = "") -> None:
+    import difflib
+
+    if isinstance(value, str) and value in allowed:
+        return
+    close = difflib.get_close_matches(str(value), allowed, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise InputError(f"{name} {value!r} is not known.", f"{hint}Allowed: {', '.join(allowed)}{', ' + more if more else ''}.")
+
+
+def _at_least(name: str, value: Any, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise InputError(f"{name} {value!r} is out of range.", f"Allowed: a whole number from {low}.")
+

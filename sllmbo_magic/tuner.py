@@ -1,0 +1,461 @@
+"""The loop: take wishes, ask the study, evaluate, tell, emit. It knows no view, no folder and no provider.
+
+Trials are asked for and told in the order of their numbers, also when several run at once: trial ``n + k`` is asked for
+after trial ``n`` was told, so that the same seed gives the same trials whatever the timing.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures import Future
+from concurrent.futures import wait
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+
+from sllmbo_magic import keys
+from sllmbo_magic.control import Control
+from sllmbo_magic.control import Wish
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluator import Evaluation
+from sllmbo_magic.evaluator import Evaluator
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.events import WishApplied
+from sllmbo_magic.history import Hint
+from sllmbo_magic.history import History
+from sllmbo_magic.history import observe
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.stopping import StoppingRule
+
+STOPPED = "stopped"
+"""The category of a trial that the user ended; it does not count, and a resumed run evaluates it again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the loop ended: ``status`` is ``"finished"``, ``"stopped"``, ``"interrupted"`` or ``"failed"``."""
+
+    status: str
+    reason: str
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
+    if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+        return True
+    evaluation = trial.user_attrs.get(keys.EVALUATION)
+    return trial.state == TrialState.FAIL and bool(evaluation) and evaluation.get("error") != STOPPED
+
+
+class Tuner:
+    """Runs trials until the total, a stopping rule, a time limit or the user ends it.
+
+    Args:
+        study: Asked and told; its sampler is ``sampler``, or one for several objectives.
+        sampler: Ours; None when the study has several objectives.
+        evaluator: Scores configurations.
+        space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
+        control: The user's wishes.
+        emit: Takes the events.
+        n_trials: Total, finished trials of earlier processes included.
+        stopping: See ``stopping.py``.
+        timeout: Seconds for this call; the trial in flight ends after its fold.
+        trial_timeout: Seconds per trial.
+        initialize: Called once, after the first trial, before the second is asked for.
+        executor: Runs evaluations; None evaluates in this thread, one at a time.
+        parallel: Trials in flight with an executor.
+        poll: Brings wishes from outside this process into ``control``.
+        callbacks: Optuna's: called with the study and each finished trial.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: Study,
+        sampler: LLMTPESampler | None,
+        evaluator: Evaluator,
+        space: Callable[[], SearchSpace | None],
+        control: Control,
+        emit: Callable[[Event], None],
+        n_trials: int,
+        stopping: StoppingRule,
+        timeout: float | None = None,
+        trial_timeout: float | None = None,
+        initialize: Callable[[], None] | None = None,
+        executor: Executor | None = None,
+        parallel: int = 1,
+        poll: Callable[[], None] | None = None,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...] = (),
+    ) -> None:
+        self.study = study
+        self.sampler = sampler
+        self.evaluator = evaluator
+        self.space = space
+        self.control = control
+        self.emit = emit
+        self.n_trials = n_trials
+        self.stopping = stopping
+        self.timeout = timeout
+        self.trial_timeout = trial_timeout
+        self.initialize = initialize
+        self.executor = executor
+        self.parallel = parallel if executor is not None else 1
+        self.poll = poll
+        self.callbacks = callbacks
+        self.failure: BaseException | None = None
+        """The exception of the last failed evaluation, for the person at the machine only."""
+        self._flying: deque[tuple[Trial, dict[str, Any], Future[Evaluation]]] = deque()
+        self._polled = 0.0
+        self._deadline = float("inf")
+        self._paused = False
+        done = study.get_trials(deepcopy=False)
+        self._n_done = sum(counts(t) for t in done)
+
+    def run(self) -> Outcome:
+        """Run to the end; the study then has no running trial of this process left.
+
+        Raises:
+            Exception: A bug outside the evaluations; the trials in flight were told as failed first.
+        """
+        if self.timeout is not None:
+            self._deadline = time.monotonic() + self.timeout
+        try:
+            outcome = self._loop()
+            self._land_all()
+            return outcome
+        except KeyboardInterrupt:
+            self.control.interrupt()
+            self._drop_all()
+            return Outcome("interrupted", "interrupted")
+        except BaseException:
+            self._drop_all()
+            raise
+
+    def _loop(self) -> Outcome:
+        while True:
+            self._take_wishes()
+            ending = self._ending()
+            if ending is not None:
+                return ending
+            if self.control.paused:
+                self._land_all()
+                self._say_pause(True)
+                self.control.wait(0.2)
+                continue
+            self._say_pause(False)
+            if self._n_done + len(self._flying) >= self.n_trials:
+                if not self._flying:
+                    return Outcome("finished", f"all {self.n_trials} trials are done")
+                self._land()
+                continue
+            if self.initialize is not None and self._n_done + len(self._flying) >= 1:
+                self._land_all()
+                initialize, self.initialize = self.initialize, None
+                initialize()
+                continue
+            if len(self._flying) >= self.parallel:
+                self._land()
+                continue
+            self._start()
+
+    def _ending(self) -> Outcome | None:
+        if self.control.stopping:
+            if self.control.interrupted:
+                return Outcome("interrupted", "interrupted")
+            return Outcome("stopped", "stopped by the user")
+        if time.monotonic() >= self._deadline:
+            return Outcome("finished", f"the time limit of {self.timeout:g} s is over")
+        if self._n_done and not self._flying:
+            reason = self.stopping.reason(self._history())
+            if reason is not None:
+                return Outcome("finished", reason)
+        return None
+
+    def _start(self) -> None:
+        """Ask for a trial, give it its parameters and evaluate it."""
+        with warnings.catch_warnings():
+            # Optuna warns that a fixed value lies outside a range; ours are checked before they are queued.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            trial = self.study.ask()
+        try:
+            space = self.space()
+            params = {} if space is None else space.suggest(trial)
+        except BaseException:
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
+        attrs = self._attrs(trial)
+        provenance = attrs.get(keys.PROVENANCE) or {}
+        if keys.SOURCE not in attrs and space is not None:
+            # Queued by somebody else's hand, or given by a sampler that is not ours.
+            queued = "fixed_params" in self.study.get_trials(deepcopy=False)[trial.number].system_attrs
+            trial.set_user_attr(keys.SOURCE, "user" if queued else "base")
+        self.emit(
+            TrialStarted(
+                number=trial.number,
+                params=params,
+                source=self._attrs(trial).get(keys.SOURCE, "base"),
+                reason=provenance.get("reason", ""),
+                expected=provenance.get("expects", ""),
+                space_version=provenance.get("space_version", 0),
+                request=provenance.get("request"),
+            )
+        )
+        used = {} if provenance.get("library_defaults") else params
+        if self.executor is None:
+            try:
+                evaluation = self._evaluate(trial, used)
+            except BaseException:
+                self._tell_stopped(trial)
+                raise
+            self._tell(trial, params, evaluation)
+        else:
+            self._flying.append((trial, params, self.executor.submit(self.evaluator.evaluate, used)))
+
+    def _evaluate(self, trial: Trial, params: dict[str, Any]) -> Evaluation:
+        number = trial.number
+
+        def on_fold(fold: int, n_folds: int, score: float) -> None:
+            self.emit(FoldFinished(number=number, fold=fold, n_folds=n_folds, score=score))
+
+        return self.evaluator.evaluate(
+            params,
+            trial=trial,
+            should_stop=self._should_stop,
+            should_abandon=lambda: self.control.abandoning,
+            on_fold=on_fold,
+            timeout=self.trial_timeout,
+        )
+
+    def _should_stop(self) -> bool:
+        self._poll()
+        return self.control.stopping or time.monotonic() >= self._deadline
+
+    def _land(self) -> None:
+        """Wait for the oldest trial in flight and tell it."""
+        trial, params, future = self._flying[0]
+        while not future.done():
+            self._poll()
+            if self.control.abandoning:
+                break
+            wait([future], timeout=0.2)
+        self._flying.popleft()
+        if not future.done():
+            future.cancel()
+            self._tell_stopped(trial)
+            return
+        self._tell(trial, params, future.result())
+
+    def _land_all(self) -> None:
+        while self._flying:
+            self._land()
+
+    def _drop_all(self) -> None:
+        while self._flying:
+            trial, _, future = self._flying.popleft()
+            future.cancel()
+            self._tell_stopped(trial)
+
+    def _tell_stopped(self, trial: Trial) -> None:
+        self._tell(trial, dict(trial.params), Evaluation(None, error=STOPPED, stopped=True))
+
+    def _tell(self, trial: Trial, params: dict[str, Any], evaluation: Evaluation) -> None:
+        error = STOPPED if evaluation.stopped else evaluation.error
+        if evaluation.exception is not None:
+            self.failure = evaluation.exception
+        attrs = self._attrs(trial)
+        provenance = attrs.get(keys.PROVENANCE) or {}
+        came_true = self._came_true(provenance.get("expects", ""), evaluation) if error is None else None
+        fixed = {n: v for n, v in params.items() if n not in trial.params}
+        trial.set_user_attr(
+            keys.EVALUATION,
+            {
+                **evaluation.to_json(),
+                "error": error,
+                **({"fixed": fixed} if fixed else {}),
+                **({"came_true": came_true} if came_true is not None else {}),
+            },
+        )
+        values = evaluation.values or (None if evaluation.mean is None else (evaluation.mean,))
+        if error is not None:
+            state = TrialState.FAIL
+        elif evaluation.pruned:
+            state = TrialState.PRUNED
+        else:
+            state = TrialState.COMPLETE
+        told = self.study.tell(trial, list(values) if state == TrialState.COMPLETE and values else None, state=state)
+        if error == STOPPED:
+            # Its parameters wait at the head of the queue for a resumed run.
+            if told.params:
+                self.study.enqueue_trial(told.params, user_attrs=_provenance_of(told))
+        else:
+            self._n_done += 1
+        best_number, best_value = self._best()
+        self.emit(
+            TrialFinished(
+                number=trial.number,
+                state=told.state.name,
+                value=told.values[0] if told.values else None,
+                params=params or dict(told.params),
+                source=attrs.get(keys.SOURCE, "base"),
+                std=evaluation.std,
+                split_scores=list(evaluation.split_scores),
+                seconds=evaluation.seconds,
+                reason=provenance.get("reason", ""),
+                expected=provenance.get("expects", ""),
+                came_true=came_true,
+                error=None if error is None else f"{error} ({evaluation.error_class})" if evaluation.error_class else error,
+                space_version=provenance.get("space_version", 0),
+                request=provenance.get("request"),
+                best_number=best_number,
+                best_value=best_value,
+            )
+        )
+        for callback in self.callbacks:
+            callback(self.study, told)
+
+    def _attrs(self, trial: Trial) -> dict[str, Any]:
+        """The trial's attributes as stored: the Trial object does not see what the sampler wrote."""
+        attrs: dict[str, Any] = self.study.get_trials(deepcopy=False)[trial.number].user_attrs
+        return attrs
+
+    def _came_true(self, expects: str, evaluation: Evaluation) -> bool | None:
+        """Whether "better" beat the incumbent, or "similar" stayed within twice its noise; None when nothing was promised."""
+        if expects not in ("better", "similar") or evaluation.mean is None:
+            return None
+        history = self._history()
+        best = history.incumbent
+        if best is None or best.value is None:
+            return None
+        gain = history.gain(evaluation.mean, best.value)
+        return gain > 0 if expects == "better" else gain >= -2 * max(history.noise, 1e-3 * abs(best.value))
+
+    def _best(self) -> tuple[int | None, float | None]:
+        if len(self.study.directions) > 1:
+            return None, None
+        best = self._history().incumbent
+        return (None, None) if best is None else (best.number, best.value)
+
+    def _history(self) -> History:
+        if self.sampler is not None:
+            return self.sampler.history(self.study)
+        trials = self.study.get_trials(deepcopy=False)
+        finished = [observe(t) for t in trials if t.state.is_finished()]
+        return History(tuple(finished), self.study.directions[0].name.lower())
+
+    # Wishes
+
+    def _poll(self) -> None:
+        """Bring in wishes from other processes, at most every 0.3 s."""
+        if self.poll is not None and time.monotonic() - self._polled >= 0.3:
+            self._polled = time.monotonic()
+            self.poll()
+
+    def _say_pause(self, paused: bool) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            text = "Paused; the run waits before its next trial." if paused else "The run goes on."
+            self.emit(Note(text=text, trial_number=self._next_number()))
+
+    def _take_wishes(self) -> None:
+        self._poll()
+        for wish in self.control.take():
+            try:
+                self._apply(wish)
+            except InputError as error:
+                self.emit(Note(text=str(error), level="warning", trial_number=self._next_number()))
+            else:
+                self.emit(
+                    WishApplied(
+                        wish=wish.name, value=wish.value, trial_number=self._next_number(), id=wish.id
+                    )
+                )
+
+    def _next_number(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=_ASKED))
+
+    def _apply(self, wish: Wish) -> None:
+        if wish.name in ("pause", "resume", "stop"):
+            return
+        if wish.name == "extend":
+            self.n_trials += wish.value
+            if self.sampler is not None:
+                self.sampler.n_trials = self.n_trials
+            return
+        sampler = self.sampler
+        if sampler is None:
+            raise InputError(f"{wish.name} has no effect on a run with several objectives.")
+        if wish.name == "sampler":
+            sampler.mode = wish.value
+        elif wish.name == "ratio":
+            sampler.schedule.ratio = wish.value
+        elif wish.name == "hint":
+            sampler.hints.append(Hint(wish.value, self._next_number()))
+        elif wish.name == "enqueue":
+            self._enqueue(wish.value)
+        else:
+            self._apply_to_space(sampler, wish)
+
+    def _apply_to_space(self, sampler: LLMTPESampler, wish: Wish) -> None:
+        space, outer = sampler.space, sampler.outer
+        if space is None or outer is None:
+            raise InputError(f"{wish.name} needs a declared search space.", "This objective suggests for itself.")
+        name = wish.value["param"] if wish.name == "range" else wish.value
+        if name not in outer:
+            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+        if wish.name == "lock":
+            sampler.locked.add(name)
+        elif wish.name == "unlock":
+            sampler.locked.discard(name)
+        else:
+            new = space.restore(name, outer[name])
+            new = (
+                new.narrow(name, choices=wish.value["choices"])
+                if "choices" in wish.value
+                else new.narrow(name, low=wish.value["low"], high=wish.value["high"])
+            )
+            sampler.change_space(new.within(outer), self._next_number(), f"set by the user: {name}", "user")
+            sampler.store_versions(self.study)
+
+    def _enqueue(self, given: dict[str, Any]) -> None:
+        enqueue(self.study, self.space(), given)
+
+
+_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def enqueue(study: Study, outer: SearchSpace | None, given: dict[str, Any], *, reason: str = "") -> None:
+    """Queue a configuration of the user; parameters it leaves out are the sampler's.
+
+    Raises:
+        InputError: A parameter is unknown or its value cannot be used.
+    """
+    params = dict(given)
+    if outer is not None:
+        params = {}
+        for name, value in given.items():
+            if name not in outer:
+                raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+            checked, problems = SearchSpace({name: outer[name]}).validate({name: value})
+            if checked is None:
+                raise InputError(f"{problems[0]}.", "The configuration was not queued.")
+            params.update(checked)
+    attrs = {keys.SOURCE: "user", keys.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"}}
+    study.enqueue_trial(params, user_attrs=attrs)
+
+
+def _provenance_of(trial: FrozenTrial) -> dict[str, Any]:
+    return {k: v for k, v in trial.user_attrs.items() if k in (keys.SOURCE, keys.PROVENANCE)}

@@ -1,0 +1,716 @@
+"""``tune``: one call from an estimator and data, or an objective, to a tuned configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import keys
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunLockedError
+from sllmbo_magic.evaluator import Evaluator
+from sllmbo_magic.evaluator import evaluator_for
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import ReplyReceived
+from sllmbo_magic.events import RequestSent
+from sllmbo_magic.events import RunFinished
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import Sink
+from sllmbo_magic.events import to_json
+from sllmbo_magic.history import History
+from sllmbo_magic.initializer import initialize
+from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.transcript import Transcript
+from sllmbo_magic.plan import Plan
+from sllmbo_magic.plan import base_sampler
+from sllmbo_magic.plan import make_plan
+from sllmbo_magic.result import TuneResult
+from sllmbo_magic.result import stored_events
+from sllmbo_magic.result import winning_params
+from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.space import SpaceVersion
+from sllmbo_magic.stopping import make_rule
+from sllmbo_magic.storage import check_fingerprint
+from sllmbo_magic.storage import open_storage
+from sllmbo_magic.storage import requeue_stale
+from sllmbo_magic.tuner import Outcome
+from sllmbo_magic.tuner import Tuner
+from sllmbo_magic.tuner import counts
+from sllmbo_magic.tuner import enqueue as enqueue_params
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_log = logging.getLogger(__name__)
+
+
+def tune(
+    estimator: Any = None,
+    X: Any = None,
+    y: Any = None,
+    *,
+    name: str | None = None,
+    scoring: Any = None,
+    direction: Any = None,
+    cv: Any = 5,
+    description: str = "",
+    groups: Any = None,
+    sample_weight: Any = None,
+    fit_params: Mapping[str, Any] | None = None,
+    X_test: Any = None,
+    y_test: Any = None,
+    search_space: Any = None,
+    sampler: Any = "llm-tpe",
+    llm: Any = "rulebook",
+    base_url: str | None = None,
+    n_trials: int = 50,
+    timeout: float | None = None,
+    trial_timeout: float | None = None,
+    init: str = "llm",
+    candidates: int = 5,
+    schedule: str = "adaptive",
+    llm_ratio: float = 0.5,
+    judge: bool = True,
+    history: str = "state",
+    patience: int | str = "off",
+    max_requests: int | None = None,
+    max_tokens: int | None = None,
+    max_cost: float | None = None,
+    share_columns: bool = False,
+    anonymize: bool = False,
+    n_jobs: int | None = None,
+    executor: Executor | str | None = None,
+    storage: str | BaseStorage | None = None,
+    resume: bool = False,
+    warm_start: Any = None,
+    seed: int | None = None,
+    preset: str | None = None,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    dynamic_space: bool = True,
+    permute_scores: bool = False,
+    verify: bool = True,
+    study: Study | None = None,
+    callbacks: Sequence[Callable[[Study, FrozenTrial], None]] = (),
+    sinks: Sequence[Sink] = (),
+    control: Control | None = None,
+    folder: str | Path | None = None,
+    taken: str = "",
+    ask: Callable[[str], str] | None = None,
+) -> TuneResult:
+    """Find the parameters with the best cross-validated score.
+
+    Trial 0 is the estimator's default configuration. Then an LLM (or the rulebook) writes the search space and first
+    configurations, and an LLM and a Bayesian sampler share the other trials. The run is on disk as it goes; Ctrl-C ends it
+    after the fold in flight and returns what it has.
+
+    Args:
+        estimator: scikit-learn-compatible estimator, ``Pipeline`` or class; or an objective: ``f(params: dict)`` or
+            ``f(trial)`` that returns the value; or a ``Task``.
+        X: n rows of data, for an estimator.
+        y: n target values.
+        name: The run's name and folder (``.sllmbo/NAME``); an earlier run of that name is kept as NAME.1. Default "run".
+        scoring: A scorer's name or callable. Default ``"f1_weighted"`` or ``"neg_mean_absolute_error"``.
+        direction: ``"maximize"`` or ``"minimize"``, for objectives; a list for several values.
+        cv: Folds, splitter or splits, default 5.
+        description: The task in words; the only words that an LLM is told.
+        groups: One group per row, for grouped folds.
+        sample_weight: One weight per row, given to ``fit``.
+        fit_params: More arguments of ``fit``.
+        X_test: Data kept untouched for the final report.
+        y_test: Its target.
+        search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists; default: written for the task.
+        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``, or an Optuna sampler.
+        llm: ``"rulebook"`` (default: expert rules, no LLM), ``"openai:MODEL"``, ``"anthropic:MODEL"``, ..., or a Provider.
+        base_url: Address of the provider's server.
+        n_trials: Total number of trials, those of a resumed run included; default 50.
+        timeout: Seconds for the whole call.
+        trial_timeout: Seconds per trial, looked at between folds.
+        init: ``"llm"`` (default), ``"default"``, ``"random"`` or ``"user"``: where the first configurations come from.
+        candidates: Configurations per request, default 5.
+        schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
+        llm_ratio: The LLM's share of the trials, default 0.5.
+        judge: Whether a surrogate ranks and vetoes candidates, default True.
+        history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: what the LLM is told of the trials.
+        patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default).
+        max_requests: Hard limit on requests.
+        max_tokens: Hard limit on tokens.
+        max_cost: Hard limit in US dollars.
+        share_columns: Whether an LLM may see column names.
+        anonymize: Whether to rename what an LLM could recognise.
+        n_jobs: Cores to use; default all that this process may use. Folds run on threads.
+        executor: ``concurrent.futures.Executor`` or ``"dask://HOST:PORT"``: trials in parallel, told in order.
+        storage: What ``optuna.create_study`` takes, ``"memory"``, ``"journal:PATH"`` or ``"grpc://HOST:PORT"``; default a
+            journal file in the run's folder.
+        resume: Go on with the stored run of this name.
+        warm_start: Name, path, result or study of an earlier run whose best configurations are tried first.
+        seed: Everything random follows from it; default drawn and recorded.
+        preset: ``"paper"``: the paper's method instead of the defaults.
+        enqueue: Configurations to try first.
+        dynamic_space: Whether the LLM may change the ranges.
+        permute_scores: Show the LLM permuted scores: a control experiment.
+        verify: Whether to score default and best again on fresh folds at the end.
+        study: An Optuna study to work in, instead of a new one.
+        callbacks: Optuna's callbacks.
+        sinks: Take the run's events.
+        control: The user's wishes while the run goes.
+        folder: Where runs are kept, default ``.sllmbo``; ``False``-like "" keeps nothing on disk.
+        taken: Where the inputs came from, for the status line.
+        ask: For ``llm="manual"``: shows a prompt and returns the pasted answer.
+
+    Returns:
+        The result; also after an interrupt, a stop or a time limit.
+
+    Raises:
+        InputError: Anything wrong with the input, in one line, before the first fit; or the default configuration cannot be
+            fitted.
+        RunLockedError, RunChangedError, StorageError: The run's folder cannot be used.
+        MissingExtraError: An optional dependency is missing.
+    """
+    drawn = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    plan = make_plan(
+        estimator,
+        X,
+        y,
+        name=name or "run",
+        search_space=search_space,
+        preset=preset,
+        scoring=scoring,
+        direction=direction,
+        cv=cv,
+        description=description,
+        groups=groups,
+        sample_weight=sample_weight,
+        fit_params=fit_params,
+        X_test=X_test,
+        y_test=y_test,
+        sampler=sampler,
+        llm=llm,
+        base_url=base_url,
+        n_trials=n_trials,
+        timeout=timeout,
+        trial_timeout=trial_timeout,
+        init=init,
+        candidates=candidates,
+        schedule=schedule,
+        llm_ratio=llm_ratio,
+        judge=judge,
+        history=history,
+        patience=patience,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
+        share_columns=share_columns,
+        anonymize=anonymize,
+        n_jobs=n_jobs,
+        permute_scores=permute_scores,
+        dynamic_space=dynamic_space,
+        seed=drawn,
+    )
+    kept = None if folder == "" else _open_folder(plan, name, folder, resume)
+    try:
+        run = _Run(plan, kept, control or Control(), tuple(sinks), storage, study, resume, seed is not None)
+        return run.execute(
+            enqueue=enqueue,
+            warm_start=warm_start,
+            callbacks=tuple(callbacks),
+            executor=executor,
+            verify=verify,
+            taken=taken,
+            ask=ask,
+        )
+    finally:
+        if kept is not None:
+            kept.release()
+
+
+def _open_folder(plan: Plan, name: str | None, root: str | Path | None, resume: bool) -> RunFolder:
+    """The run's folder; an unnamed run steps aside for another unnamed one that is going on."""
+    for attempt in range(1, 100):
+        try:
+            return RunFolder.open(
+                name or ("run" if attempt == 1 else f"run-{attempt}"), root=root, resume=resume, meta={}
+            )
+        except RunLockedError:
+            if name is not None or resume:
+                raise
+    raise InputError("too many unnamed runs are going on.", "Give this one a name.")
+
+
+class _Run:
+    """One call of ``tune``: the objects of a run and the order in which they come to life."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder | None,
+        control: Control,
+        sinks: tuple[Sink, ...],
+        storage: str | BaseStorage | None,
+        study: Study | None,
+        resume: bool,
+        seeded: bool,
+    ) -> None:
+        self.plan = plan
+        self.task = plan.task
+        self.settings = plan.settings
+        self.folder = folder
+        self.control = control
+        self.sinks = sinks
+        self.started = time.time()
+        self.resumed = resume and folder is not None and folder.resumed
+        if self.resumed:
+            self._check_resume(seeded)
+        self.transcript = Transcript(None if folder is None else folder.transcript_path)
+        self.events: list[Event] = []
+        if self.resumed and folder is not None:
+            self.events = stored_events(folder.transcript_path)
+        self._lock = threading.Lock()
+        self._wish_offset = 0
+        self.study = study if study is not None else self._open_study(storage)
+        self.multi = len(self.study.directions) > 1
+        self.sampler: LLMTPESampler | None = None
+        self.tuner: Tuner | None = None
+
+    def _check_resume(self, seeded: bool) -> None:
+        assert self.folder is not None
+        meta = self.folder.read_meta()
+        check_fingerprint(meta.get("fingerprint") or {}, self.task.fingerprint())
+        if not seeded and isinstance(meta.get("seed"), int):
+            from dataclasses import replace
+
+            self.settings = replace(self.settings, seed=meta["seed"])
+            self.plan = replace(self.plan, settings=self.settings)
+
+    def _open_study(self, storage: str | BaseStorage | None) -> Study:
+        directions = self.task.directions or [self.task.direction]
+        name = self.task.name
+        with warnings.catch_warnings(), _quiet_optuna():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.create_study(
+                study_name=name,
+                storage=open_storage(storage, self.folder),
+                directions=list(directions),
+                load_if_exists=self.resumed or storage is not None,
+            )
+
+    # Events
+
+    def emit(self, event: Event) -> None:
+        """Keep, store and show an event; never two at once, and a sink that raises is dropped."""
+        with self._lock:
+            if not isinstance(event, FoldFinished):
+                self.events.append(event)
+                self.transcript.note(_stored(event))
+            for sink in self.sinks:
+                try:
+                    sink(event)
+                except Exception:
+                    _log.exception("a view of the run failed; it is not shown any more")
+                    self.sinks = tuple(s for s in self.sinks if s is not sink)
+
+    # The run
+
+    def execute(
+        self,
+        *,
+        enqueue: Sequence[Mapping[str, Any]],
+        warm_start: Any,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+        executor: Executor | str | None,
+        verify: bool,
+        taken: str,
+        ask: Callable[[str], str] | None,
+    ) -> TuneResult:
+        """Run to the end and return the result."""
+        proposer = self.plan.proposer(transcript=self.transcript, emit=self.emit, ask=ask)
+        self._write_meta(status="running", taken=taken)
+        pool, parallel, owned = _executor(executor)
+        evaluator = evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
+        before = self.study.sampler
+        with _quiet_optuna():
+            try:
+                self._prepare(proposer, taken)
+                self._queue_first(enqueue, warm_start)
+                outcome = self._loop(evaluator, pool, parallel, callbacks)
+                return self._finish(outcome, evaluator, verify)
+            finally:
+                self.study.sampler = before
+                evaluator.close()
+                self.transcript.close()
+                if owned and pool is not None:
+                    pool.shutdown(cancel_futures=True)
+
+    def _prepare(self, proposer: Any, taken: str) -> None:
+        s, plan = self.settings, self.plan
+        trials = self.study.get_trials(deepcopy=False)
+        self.emit(RunStarted(run=self._about(taken, sum(counts(t) for t in trials))))
+        for note in plan.notes:
+            self.emit(Note(text=note))
+        if self.multi:
+            self.study.sampler = optuna.samplers.TPESampler(seed=s.seed)
+            if not s.baseline:
+                self.emit(
+                    Note(
+                        text="Several objectives: the LLM samplers take one only, so TPE takes all trials.",
+                        level="warning",
+                    )
+                )
+            return
+        base, source = base_sampler(s)
+        sampler = LLMTPESampler(
+            proposer=proposer,
+            description=plan.description,
+            candidates=s.candidates,
+            schedule=s.schedule,
+            llm_ratio=s.llm_ratio,
+            judge=s.judge,
+            base_sampler=base,
+            base_source=source,
+            dynamic_space=s.dynamic_space,
+            n_trials=s.n_trials,
+            seed=s.seed,
+            emit=self.emit,
+        )
+        sampler.defaults = dict(plan.defaults)
+        sampler.cancelled = lambda: self.control.stopping
+        sampler.mode = "tpe" if s.baseline else s.sampler
+        self.sampler = sampler
+        self.study.sampler = sampler
+        versions = self.study.user_attrs.get(keys.SPACE_VERSIONS)
+        if versions and self.resumed:
+            sampler.restore(
+                [SpaceVersion.from_json(v) for v in versions],
+                SearchSpace.from_json(self.study.user_attrs[keys.OUTER_SPACE]),
+            )
+        elif plan.space is not None and plan.outer is not None:
+            by = "user" if plan.given_space else "prior"
+            reason = "given by the user" if plan.given_space else "known ranges for this kind of estimator"
+            sampler.declare(plan.space, plan.outer, reason=reason, by=by)
+            sampler.store_versions(self.study)
+        if self.resumed:
+            requeue_stale(self.study)
+
+    def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
+        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier run."""
+        if self.resumed or self.multi:
+            return
+        outer = None if self.sampler is None else self.sampler.outer
+        if self.task.estimator is not None and outer is not None:
+            recorded = outer.active(outer.complete(outer.clip(self.plan.defaults)))
+            provenance = {
+                "source": "default",
+                "reason": "the library's default configuration",
+                "library_defaults": True,
+                "space_version": 0,
+            }
+            self.study.enqueue_trial(
+                {n: v for n, v in recorded.items() if n in outer},
+                user_attrs={keys.SOURCE: "default", keys.PROVENANCE: provenance},
+            )
+        for params in enqueue:
+            enqueue_params(self.study, outer, dict(params))
+        if warm_start is not None:
+            from sllmbo_magic.warm_start import queue_best
+
+            self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
+
+    def _loop(
+        self,
+        evaluator: Evaluator,
+        pool: Executor | None,
+        parallel: int,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+    ) -> Outcome:
+        s = self.settings
+        wants_init = (
+            self.sampler is not None
+            and self.plan.space is not None
+            and not s.baseline
+            and s.init == "llm"
+            and not self._was_initialized()
+        )
+        self.tuner = Tuner(
+            study=self.study,
+            sampler=self.sampler,
+            evaluator=evaluator,
+            space=self._outer,
+            control=self.control,
+            emit=self.emit,
+            n_trials=s.n_trials,
+            stopping=make_rule(s.patience),
+            timeout=s.timeout,
+            trial_timeout=s.trial_timeout,
+            initialize=self._initialize if wants_init else None,
+            executor=pool,
+            parallel=parallel,
+            poll=self._poll if self.folder is not None else None,
+            callbacks=(*callbacks, self._check_default),
+        )
+        with _interrupts(self.control):
+            return self.tuner.run()
+
+    def _outer(self) -> SearchSpace | None:
+        if self.sampler is not None:
+            return self.sampler.outer
+        return self.plan.outer
+
+    def _was_initialized(self) -> bool:
+        started = any(
+            t.user_attrs.get(keys.SOURCE) in ("llm-init", "rulebook") for t in self.study.get_trials(deepcopy=False)
+        )
+        return self.resumed and started
+
+    def _initialize(self) -> None:
+        assert self.sampler is not None
+        history = self.sampler.history(self.study)
+        first = self.study.get_trials(deepcopy=False)[0]
+        seconds = (first.user_attrs.get(keys.EVALUATION) or {}).get("seconds")
+        initialize(
+            self.study,
+            self.sampler,
+            self.plan.first_ask(history, seconds),
+            fallback=self.plan.rulebook(),
+            limits=self.plan.limits,
+            emit=self.emit,
+        )
+
+    def _check_default(self, study: Study, trial: FrozenTrial) -> None:
+        """An estimator whose defaults cannot be fitted ends the run with the reason: no search mends that."""
+        if trial.user_attrs.get(keys.SOURCE) != "default" or trial.state != optuna.trial.TrialState.FAIL:
+            return
+        evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
+        error = evaluation.get("error")
+        if error in (None, "stopped", "timeout", "out-of-memory"):
+            return
+        failure = self.tuner.failure if self.tuner is not None else None
+        words = str(failure).strip().splitlines()[0][:300] if failure is not None and str(failure).strip() else ""
+        reason = f"{evaluation.get('error_class') or error}" + (f": {words}" if words else "")
+        raise InputError(
+            f"{type(self.task.estimator).__name__} cannot be fitted with its default parameters ({error}; {reason}).",
+            "Mend the estimator or the data; nothing was searched.",
+        ) from None
+
+    def _poll(self) -> None:
+        assert self.folder is not None
+        wishes, self._wish_offset = self.folder.read_wishes(self._wish_offset)
+        for wish in wishes:
+            self.control.wish(wish.name, wish.value, id=wish.id)
+
+    def _finish(self, outcome: Outcome, evaluator: Evaluator, verify: bool) -> TuneResult:
+        summary = self._summary(outcome)
+        if verify and outcome.status in ("finished", "stopped") and self._worth_verifying(summary):
+            summary["verification"] = self._verify()
+        summary["seconds"] = round(time.time() - self.started, 2)
+        result = TuneResult(
+            self.study,
+            self.events,
+            task=self.task,
+            path=None if self.folder is None else self.folder.path,
+            n_jobs=self.settings.n_jobs,
+        )
+        from sllmbo_magic.summary import conclusion
+
+        summary["text"] = conclusion(summary, self.events, self.task.scorer_name)
+        self.emit(RunFinished(status=outcome.status, reason=outcome.reason, summary=summary))
+        result.events = list(self.events)
+        self._write_meta(status=outcome.status, summary=summary)
+        return result
+
+    def _worth_verifying(self, summary: dict[str, Any]) -> bool:
+        return (
+            self.task.estimator is not None
+            and summary.get("best_number") is not None
+            and summary.get("default_value") is not None
+            and bool(winning_params(self.study.best_trial))
+        )
+
+    def _verify(self) -> dict[str, Any]:
+        from sllmbo_magic.evaluator.verification import verify
+
+        self.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
+        found = verify(
+            self.task,
+            {},
+            winning_params(self.study.best_trial),
+            seed=self.settings.seed,
+            n_jobs=self.settings.n_jobs,
+            should_stop=lambda: self.control.abandoning,
+        )
+        return asdict(found)
+
+    def _summary(self, outcome: Outcome) -> dict[str, Any]:
+        trials = self.study.get_trials(deepcopy=False)
+        done = [t for t in trials if counts(t)]
+        scored = [t for t in done if t.values]
+        default = next((t for t in scored if t.user_attrs.get(keys.SOURCE) == "default"), None)
+        best = None if self.multi or not scored else self.study.best_trial
+        spent = self._spent()
+        summary: dict[str, Any] = {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "n_trials": len(done),
+            "n_failed": len(done) - len(scored),
+            "default_value": None if default is None else default.values[0],
+            "best_value": None if best is None else best.values[0],
+            "best_number": None if best is None else best.number,
+            "best_params": None if best is None else winning_params(best),
+            "best_source": None if best is None else best.user_attrs.get(keys.SOURCE),
+            "gain": None,
+            "verification": None,
+            "direction": self.task.direction,
+            "metric": self.task.scorer_name,
+            "cost": asdict(spent) | {"requests": self.transcript.next_id},
+        }
+        if best is not None and default is not None:
+            history = History((), self.task.direction)
+            summary["gain"] = history.gain(best.values[0], default.values[0])
+        return summary
+
+    def _spent(self) -> Usage:
+        provider = getattr(getattr(getattr(self.sampler, "batches", None), "proposer", None), "provider", None)
+        spent = getattr(provider, "spent", None)
+        return spent if isinstance(spent, Usage) else Usage()
+
+    # What is written down
+
+    def _about(self, taken: str, n_done: int) -> dict[str, Any]:
+        s, task = self.settings, self.task
+        return {
+            "name": task.name,
+            "estimator": self.plan.description.estimator if task.estimator is not None else task.scorer_name,
+            "metric": task.scorer_name,
+            "direction": task.direction,
+            "n_trials": s.n_trials,
+            "n_done": n_done,
+            "sampler": s.sampler_name,
+            "llm": s.llm_id,
+            "llm_ratio": s.llm_ratio,
+            "schedule": s.schedule,
+            "seed": s.seed,
+            "n_folds": task.n_folds,
+            "description": task.description,
+            "path": None if self.folder is None else self.folder.path.name,
+            "taken": taken,
+        }
+
+    def _write_meta(self, *, status: str, summary: dict[str, Any] | None = None, taken: str | None = None) -> None:
+        if self.folder is None:
+            return
+        meta: dict[str, Any] = {"status": status}
+        if summary is not None:
+            meta["summary"] = summary
+        else:
+            s = self.settings
+            meta.update(
+                options={
+                    k: v if isinstance(v, str | int | float | bool) or v is None else str(type(v).__name__)
+                    for k, v in asdict(s).items()
+                    if k not in ("sampler", "llm")
+                }
+                | {"sampler": s.sampler_name, "llm": s.llm_id},
+                seed=s.seed,
+                study_name=self.study.study_name,
+                metric=self.task.scorer_name,
+                direction=self.task.direction,
+                fingerprint=self.task.fingerprint(),
+            )
+        self.folder.write_meta(meta)
+
+
+def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) -> Plan:
+    """The plan that ``tune`` with these arguments would run: see ``Plan.first_request`` and ``Plan.forecast``.
+
+    Raises:
+        InputError: As ``tune``.
+    """
+    own = ("executor", "storage", "resume", "warm_start", "enqueue", "verify", "study", "callbacks", "sinks", "control")
+    rest = {k: v for k, v in arguments.items() if k not in (*own, "folder", "taken", "ask", "seed", "name")}
+    return make_plan(
+        estimator, X, y, name=arguments.get("name") or "run", seed=int(arguments.get("seed") or 0), **rest
+    )
+
+
+def _stored(event: Event) -> dict[str, Any]:
+    """An event as the transcript keeps it; texts of requests and replies stand in the exchanges already."""
+    data = to_json(event)
+    if isinstance(event, RequestSent | ReplyReceived):
+        data.pop("text")
+        data.setdefault("text", "")
+    return data
+
+
+def _executor(executor: Executor | str | None) -> tuple[Executor | None, int, bool]:
+    """The pool, how many trials it takes at once, and whether it is ours to shut down."""
+    if executor is None:
+        return None, 1, False
+    if isinstance(executor, str):
+        if not executor.startswith("dask://"):
+            raise InputError(f"executor {executor!r} is not known.", "Allowed: dask://HOST:PORT, or an Executor object.")
+        try:
+            from distributed import Client  # type: ignore[import-not-found,unused-ignore]
+        except ImportError:
+            from sllmbo_magic.errors import MissingExtraError
+
+            raise MissingExtraError("dask is not installed.", "Install it with: pip install distributed") from None
+        client = Client("tcp://" + executor.removeprefix("dask://"))
+        return client.get_executor(), max(1, sum(client.nthreads().values())), True
+    workers = getattr(executor, "_max_workers", None) or 2
+    return executor, int(workers), False
+
+
+@contextlib.contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna logs each trial and warns of fixed values; our events say the same once."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def _interrupts(control: Control) -> Iterator[None]:
+    """Ctrl-C in the main thread becomes a wish; a second one abandons the fold in flight, a third one raises."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if control.abandoning:
+            raise KeyboardInterrupt
+        control.interrupt()
+
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main interpreter
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
