@@ -21,11 +21,17 @@ from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.gate import block_requests as block_network_requests
+from sllmbo_magic.llm.loopback import Fault
+from sllmbo_magic.llm.loopback import LoopbackServer
+from sllmbo_magic.llm.loopback import Seen
 
 __all__ = [
+    "Fault",
     "FunctionProvider",
+    "LoopbackServer",
     "Reply",
     "ScriptedProvider",
+    "Seen",
     "block_network_requests",
     "check_provider",
 ]

@@ -79,8 +79,10 @@ class AnthropicProvider:
         """
         check_allowed(self.base_url)
         client = self._connect()
+        body = _body(self.model, request, self.mode)
         with translated(self.id, self._timeout) as failed:
-            reply = client.messages.create(**_body(self.model, request, self.mode))
+            # not messages.create(): it warns of models that end soon, which is an exception under -W error
+            reply = client.post("/v1/messages", body=body, cast_to=_message_type())
         if failed.error is None:
             return _reply(self.id, reply, tool=request.schema is not None and self.mode == "tool")
         if request.schema is not None and failed.refusal is not None and self._learn(failed.refusal):
@@ -172,6 +174,12 @@ def _body(model: str, request: Request, mode: str) -> dict[str, Any]:
     return body
 
 
+def _message_type() -> Any:
+    from anthropic.types import Message
+
+    return Message
+
+
 def _transformed(schema: dict[str, Any]) -> dict[str, Any]:
     from anthropic import transform_schema
 
@@ -204,7 +212,8 @@ def _reply(who: str, reply: Any, *, tool: bool) -> Completion:
 
 def _text(content: list[Any]) -> str:
     """The text blocks; what the model thought before is left out."""
-    return "".join(str(b.text) for b in content if getattr(b, "type", "") == "text")
+    texts = (getattr(b, "text", None) for b in content if getattr(b, "type", "") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _usage(usage: Any) -> Usage | None:

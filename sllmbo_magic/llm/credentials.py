@@ -22,20 +22,20 @@ class KeySource:
         provider: The provider's name, e.g. ``"openai"``.
         variables: Environment variables, the first one first.
         required: Whether the provider works without a key (servers on this machine often do).
-        sdk_files: Whether the SDK can find a credential in files of its own.
+        sdk: A variable that only the SDK reads; such an SDK also looks in files of its own. Empty: neither.
     """
 
     provider: str
     variables: tuple[str, ...]
     required: bool = True
-    sdk_files: bool = False
+    sdk: str = ""
 
 
 SOURCES: dict[str, KeySource] = {
     source.provider: source
     for source in (
         KeySource("openai", ("OPENAI_API_KEY",)),
-        KeySource("anthropic", ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), sdk_files=True),
+        KeySource("anthropic", ("ANTHROPIC_API_KEY",), sdk="ANTHROPIC_AUTH_TOKEN"),
         KeySource("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
         KeySource("ollama", ("OLLAMA_API_KEY",), required=False),
         KeySource("openai-compatible", ("OPENAI_COMPATIBLE_API_KEY",), required=False),

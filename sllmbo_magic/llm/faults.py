@@ -125,7 +125,7 @@ def from_status(
             category="redirect",
         )
     else:
-        reason = f" The server says: {one_line(said)}" if said else ""
+        reason = f' The server says: "{one_line(said)}".' if said else ""
         return PermanentProviderError(
             f"{who}: the server does not accept the request ({status}).{reason}",
             _WITHOUT,
@@ -140,16 +140,19 @@ def no_answer(*, who: str, timeout: float) -> ProviderError:
     return TransientProviderError(f"{who} did not answer within {timeout:g} s.", _LATER, category="timeout")
 
 
+_NOT_CONNECTED = ("ConnectError", "ConnectionRefusedError", "gaierror", "UnsupportedProtocol", "ProxyError")
+
+
 def no_connection(*, who: str, cause: BaseException | None) -> ProviderError:
     """The error for a connection that could not be made, or was lost; told apart by the cause's class."""
     kinds = [type(c).__name__ for c in _chain(cause)]
-    if any("SSL" in kind or "Certificate" in kind for kind in kinds):
+    if any(kind in ("SSLError", "SSLCertVerificationError") for kind in kinds):  # not SSLEOFError: a lost line
         return PermanentProviderError(
             f"{who}: no secure connection, the server's certificate or TLS is not accepted.",
             f"Check --base-url (http or https) and the system's certificates. {_WITHOUT}",
             category="tls",
         )
-    if any("Connect" in kind or kind in ("gaierror", "UnsupportedProtocol", "ProxyError") for kind in kinds):
+    if any(kind in _NOT_CONNECTED for kind in kinds):
         return TransientProviderError(
             f"{who}: no connection to the server.",
             f"Is it running, is the address right? {_LATER}",

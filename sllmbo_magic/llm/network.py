@@ -3,7 +3,7 @@
 * A reply that drips in is cut at the attempt's time limit: the client's own limit is for each read, not the
   whole.
 * A reply larger than 10 MB is cut.
-* Redirects are not followed: ``x-api-key`` would go along to another host.
+* Redirects are not followed: prompts, and perhaps keys, would go along to another host.
 * A server on this machine is reached directly, whatever the proxy variables say.
 """
 

@@ -166,13 +166,14 @@ class OpenAIProvider:
                 raise missing_extra("openai", "openai") from None
             from sllmbo_magic.llm.network import http_client
 
+            key = self._key.reveal() if self._key else "none"
             self._client = openai.OpenAI(
-                api_key=self._key.reveal() if self._key else "none",
+                api_key=key,
                 base_url=self.base_url,
                 max_retries=0,  # retries are made where the budget can count them
                 timeout=self._timeout,
                 http_client=http_client(self.base_url, self._timeout),
-                default_headers=None if self._own else _without_own_headers(),
+                default_headers=None if self._own else _headers_of_others(key),
             )
         return self._client
 
@@ -303,7 +304,8 @@ def _responses_reply(who: str, reply: Any) -> Completion:
     parts = [p for item in output for p in getattr(item, "content", None) or ()]
     if any(getattr(p, "type", "") == "refusal" for p in parts):
         raise faults.no_text(who=who, why="refusal", usage=usage)
-    text = "".join(p.text for p in parts if getattr(p, "type", "") == "output_text")
+    texts = (getattr(p, "text", None) for p in parts if getattr(p, "type", "") == "output_text")
+    text = "".join(text for text in texts if isinstance(text, str))
     if not text.strip():
         raise faults.no_text(who=who, why="empty", usage=usage)
     return Completion(text, usage or Usage(), model=str(getattr(reply, "model", "") or ""))
@@ -320,10 +322,11 @@ def _raise_error_in(who: str, reply: Any) -> None:
     raise faults.from_status(status, who=who, body=body)
 
 
-def _without_own_headers() -> dict[str, Any]:
-    """Headers that the SDK takes from the environment for OpenAI; no other server gets them."""
+def _headers_of_others(key: str) -> dict[str, Any]:
+    """Headers for other servers: without those that the SDK takes from the environment, meant for OpenAI."""
     import openai
 
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
-    names = {line.partition(":")[0].strip() for line in lines if ":" in line}
-    return {name: openai.Omit() for name in (*names, "OpenAI-Organization", "OpenAI-Project")}
+    names = {line.partition(":")[0].strip().title() for line in lines if ":" in line}
+    omitted = {name: openai.Omit() for name in (*names, "OpenAI-Organization", "OpenAI-Project")}
+    return {**omitted, "Authorization": f"Bearer {key}"}

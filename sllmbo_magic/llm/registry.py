@@ -149,7 +149,8 @@ def make_provider(
 def check_key(spec: str, base_url: str | None = None) -> None:
     """Raise InputError, one line, if the provider has no key; to be called before anything is fitted."""
     parsed = parse(spec)
-    if parsed.name in SOURCES and SOURCES[parsed.name].required and not _has_key(parsed.name):
+    source = SOURCES.get(parsed.name)
+    if source and source.required and find_key(parsed.name) is None and not _sdk_has_key(parsed.name):
         raise missing_key(parsed.name)
     if parsed.name == "openai-compatible" and not base_url:
         raise _needs_base_url()
@@ -171,8 +172,11 @@ def list_providers() -> list[ProviderInfo]:
             how, ready = f"key found in {found}", True
         elif not source.required:
             how, ready = f"no key needed (else set {source.variables[0]})", True
+        elif source.sdk and os.environ.get(source.sdk, "").strip():
+            how, ready = f"key found in {source.sdk}", True
         else:
-            how, ready = f"set {' or '.join(source.variables)}", _has_key(name)
+            how, ready = f"set {' or '.join(source.variables)}", find_key(name) is not None
+            how += ", or log in with the SDK's own tool" if source.sdk else ""
         if name == "openai-compatible":
             how += "; give the server with --base-url"
         infos.append(ProviderInfo(name, what, ready, how))
@@ -214,7 +218,7 @@ def _make(
     if spec.name == "anthropic":
         from sllmbo_magic.llm.anthropic import AnthropicProvider
 
-        if key is None and not _has_key(spec.name):
+        if key is None and not _sdk_has_key(spec.name):
             raise missing_key(spec.name)
         return AnthropicProvider(spec.model, key=key, base_url=base_url, timeout=timeout)
     if key is None and SOURCES[spec.name].required:
@@ -253,19 +257,20 @@ def _missing_sdk(name: str) -> str | None:
     return None if find_spec(package) else package
 
 
-def _has_key(name: str) -> bool:
-    """Whether a key can be found, in the SDK's own files too where it has some."""
-    if find_key(name) is not None:
-        return True
-    if not SOURCES[name].sdk_files or _missing_sdk(name):
+def _sdk_has_key(name: str) -> bool:
+    """Whether the SDK finds a credential by itself, in its own variable or files; imported only if needed."""
+    source = SOURCES[name]
+    if not source.sdk or _missing_sdk(name):
         return False
+    if os.environ.get(source.sdk, "").strip():
+        return True
     import anthropic
 
     try:
-        client = anthropic.Anthropic()
+        with anthropic.Anthropic() as client:
+            return client.credentials is not None
     except (anthropic.AnthropicError, ValueError, OSError):
         return False
-    return client.credentials is not None
 
 
 def _third_parties() -> dict[str, metadata.EntryPoint]:

@@ -159,7 +159,7 @@ def _error(state: tenacity.RetryCallState) -> ProviderError:
     return error
 
 
-_backoff = tenacity.wait_exponential_jitter(initial=0.5, max=8.0, jitter=0.25)
+_backoff = tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0.0, 0.25)
 
 
 def _pause(state: tenacity.RetryCallState) -> float:
