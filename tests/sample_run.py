@@ -69,7 +69,7 @@ def _score(p: dict[str, Any], rng: random.Random) -> float:
         + 0.05 * (math.log10(p["reg_lambda"]) + 1) ** 2 / 4
         + (0.25 if p["boosting_type"] == "dart" else 0.0)
     )
-    return 0.8871 - 0.045 * loss + rng.gauss(0, 0.0012)
+    return 0.8871 - 0.025 * loss + rng.gauss(0, 0.0012)
 
 
 def run_events(
@@ -123,6 +123,7 @@ def run_events(
         )
 
     best: tuple[float, int, dict[str, Any]] | None = None
+    default = 0.0
     request, queue, version = 0, [], 0
     for n in range(n_trials):
         if n == 1 or (n > 1 and n % 8 == 0):
@@ -225,7 +226,7 @@ def run_events(
             params = {
                 "learning_rate": 0.1,
                 "num_leaves": 31,
-                "max_depth": 16,
+                "max_depth": 14,
                 "min_child_samples": 20,
                 "subsample": 1.0,
                 "colsample_bytree": 1.0,
@@ -269,6 +270,8 @@ def run_events(
             if state != "FAIL":
                 yield ev.FoldFinished(time=now, number=n, fold=k, n_folds=5, score=score)
         value = sum(folds) / 5 if state == "COMPLETE" else None
+        if n == 0 and value is not None:
+            default = value
         if value is not None and (best is None or value > best[0]):
             best = (value, n, params)
         yield ev.TrialFinished(
@@ -296,10 +299,10 @@ def run_events(
             status="finished",
             reason=f"All {n_trials} trials are done.",
             summary={
-                "default_value": 0.8659,
+                "default_value": default,
                 "best_value": best[0],
                 "best_number": best[1],
-                "gain": best[0] - 0.8659,
+                "gain": best[0] - default,
                 "seconds": now - 1_790_000_000.0,
                 "verification": {
                     "gain": 0.0182,
@@ -307,7 +310,7 @@ def run_events(
                     "verdict": "real",
                     "text": "The gain of 0.0182 is real: 8.7 times its noise on 10 fresh folds.",
                 },
-                "text": "0.8659 by default, 0.8868 after 50 trials.",
+                "text": f"{default:.4f} by default, {best[0]:.4f} after {n_trials} trials.",
                 "importances": {
                     "learning_rate": 0.46,
                     "num_leaves": 0.24,

@@ -1,29 +1,20 @@
-"""Make text and numbers safe to store and to show: the one place where an LLM's text is cleaned."""
+"""Texts, numbers and data as a bundle keeps them: clean, finite, bounded."""
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from typing import Any
+
+from sllmbo_magic.report.text import clean
 
 MAX_TEXT = 100_000
 """Characters kept of one text; a longer one is cut and says so."""
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_BIDI = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-
 
 def plain(text: object, limit: int = MAX_TEXT) -> str:
-    """The text without what could deceive a reader or break a file.
-
-    Removed: ANSI sequences, control characters but newline and tab, characters that change the direction of
-    text, lone surrogates. Cut to ``limit`` characters, with a mark.
-    """
-    clean = _ANSI.sub("", str(text)).translate(_BIDI)
-    if not clean.isprintable():
-        clean = "".join(c for c in clean if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    return clean if len(clean) <= limit else clean[: limit - 2] + " …"
+    """The text as ``report.text.clean`` leaves it, cut to ``limit`` characters with a mark."""
+    whole = clean(text)
+    return whole if len(whole) <= limit else whole[: limit - 2] + " …"
 
 
 def number(value: Any, digits: int = 8) -> Any:

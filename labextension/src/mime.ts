@@ -1,0 +1,42 @@
+/** Shows `application/vnd.sllmbo.run+json`: the saved run with its live look, without kernel and without trust. */
+
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import { Widget } from '@lumino/widgets';
+import { mount } from './view/mount';
+
+export const MIME = 'application/vnd.sllmbo.run+json';
+
+class RunOutput extends Widget implements IRenderMime.IRenderer {
+  private takeAway: (() => void) | undefined;
+
+  constructor() {
+    super();
+    this.addClass('sllmbo-output');
+  }
+
+  renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    this.takeAway?.();
+    this.takeAway = mount(this.node, { snapshot: model.data[MIME] });
+    return Promise.resolve();
+  }
+
+  override dispose(): void {
+    this.takeAway?.();
+    super.dispose();
+  }
+}
+
+const extension: IRenderMime.IExtension = {
+  id: 'sllmbo-magic:mime',
+  description: 'Shows a saved run of %%sllmbo.',
+  rendererFactory: {
+    // the view sanitises every text itself, so an untrusted notebook may show it
+    safe: true,
+    mimeTypes: [MIME],
+    createRenderer: () => new RunOutput()
+  },
+  rank: 0,
+  dataType: 'json'
+};
+
+export default extension;

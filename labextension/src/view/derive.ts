@@ -1,0 +1,220 @@
+/** What the panes show, computed from a bundle: pure functions, best first. */
+
+import type { Bundle, Candidate, ParamSpec, Run, Trial, Value, Version } from './bundle';
+
+export const LEVELS = 7;
+
+export function sign(run: Run): 1 | -1 {
+  return run.direction === 'minimize' ? -1 : 1;
+}
+
+export function scored(trial: Trial): trial is Trial & { value: number } {
+  return trial.state === 'COMPLETE' && typeof trial.value === 'number';
+}
+
+/** Best so far: one step per improvement, `[trial number, value]`. */
+export function bestSoFar(bundle: Bundle): [number, number][] {
+  const s = sign(bundle.run);
+  const steps: [number, number][] = [];
+  for (const trial of bundle.trials) {
+    const last = steps[steps.length - 1];
+    if (scored(trial) && (!last || s * trial.value > s * last[1])) {
+      steps.push([trial.n, trial.value]);
+    }
+  }
+  return steps;
+}
+
+/** Level of each scored trial, 0 (worst) to LEVELS - 1 (best), by rank, so that one bad score hides nothing. */
+export function levels(bundle: Bundle): Map<number, number> {
+  const s = sign(bundle.run);
+  const order = bundle.trials.filter(scored).sort((a, b) => s * (a.value - b.value));
+  const last = Math.max(1, order.length - 1);
+  return new Map(order.map((t, i) => [t.n, Math.round((i / last) * (LEVELS - 1))]));
+}
+
+/** The range of scores worth drawing: far outliers on the bad side are drawn at the edge. */
+export function scoreDomain(bundle: Bundle): [number, number] {
+  const values = bundle.trials.flatMap(t => (scored(t) ? [t.value] : []));
+  const spread = bundle.trials.flatMap(t => (scored(t) && t.splits ? t.splits : []));
+  if (bundle.run.default_value !== null) {
+    values.push(bundle.run.default_value);
+  }
+  if (values.length === 0) {
+    return [0, 1];
+  }
+  const s = sign(bundle.run);
+  const order = values.map(v => s * v).sort((a, b) => a - b);
+  const q = (p: number) => order[Math.round(p * (order.length - 1))]!;
+  const fence = q(0.25) - 4 * Math.max(q(0.75) - q(0.25), 1e-9);
+  const near = order.filter(v => v >= fence || order.length < 8);
+  const folds = spread.map(v => s * v).filter(v => v >= near[0]!);
+  let [low, high] = [near[0]!, Math.max(order[order.length - 1]!, ...folds.slice(0, 5000))];
+  const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
+  [low, high] = [low - pad, high + pad];
+  return s === 1 ? [low, high] : [-high, -low];
+}
+
+/** The gain of the best over the default, positive when better; null when unknown. */
+export function gain(run: Run): number | null {
+  if (run.best_value === null || run.default_value === null) {
+    return null;
+  }
+  return sign(run) * (run.best_value - run.default_value);
+}
+
+export function finished(bundle: Bundle): number {
+  return bundle.trials.filter(t => t.state !== 'RUNNING').length + (bundle.omitted?.trials ?? 0);
+}
+
+/** Seconds until the run should end, by the mean time of a trial so far; null when nothing can be said. */
+export function eta(bundle: Bundle): number | null {
+  const done = finished(bundle);
+  const { n_trials: total, seconds, status } = bundle.run;
+  return status === 'running' && total && done > 0 ? (seconds / done) * (total - done) : null;
+}
+
+export function latest(bundle: Bundle): Version | undefined {
+  const { versions } = bundle.space;
+  return versions[versions.length - 1];
+}
+
+/** Every parameter of the run in the order of the space, with its outermost range. */
+export function parameters(bundle: Bundle): ParamSpec[] {
+  const specs = new Map<string, ParamSpec>();
+  for (const spec of [...bundle.space.outer, ...bundle.space.versions.flatMap(v => v.params)]) {
+    const known = specs.get(spec.name);
+    specs.set(spec.name, known ? hull(known, spec) : spec);
+  }
+  const order = new Map((latest(bundle)?.params ?? []).map((p, i) => [p.name, i]));
+  const extra = new Map<string, ParamSpec>();
+  for (const trial of specs.size ? [] : bundle.trials) {
+    for (const [name, value] of Object.entries(trial.params)) {
+      extra.set(name, observed(name, value, extra.get(name)));
+    }
+  }
+  return [...specs.values(), ...extra.values()].sort(
+    (a, b) => (order.get(a.name) ?? 1e6) - (order.get(b.name) ?? 1e6)
+  );
+}
+
+function hull(a: ParamSpec, b: ParamSpec): ParamSpec {
+  if (a.type === 'categorical' || b.type === 'categorical') {
+    return { ...a, choices: [...new Set([...(a.choices ?? []), ...(b.choices ?? [])])] };
+  }
+  const low = Math.min(a.low ?? Infinity, b.low ?? Infinity);
+  const high = Math.max(a.high ?? -Infinity, b.high ?? -Infinity);
+  return { ...a, low, high };
+}
+
+function observed(name: string, value: Value, known?: ParamSpec): ParamSpec {
+  if (typeof value !== 'number') {
+    return { name, type: 'categorical', choices: [...new Set([...(known?.choices ?? []), value])] };
+  }
+  const seen: ParamSpec = { name, type: 'float', low: value, high: value };
+  return known ? hull(known, seen) : seen;
+}
+
+/** The part of the outermost range that trials and versions use: what a chart's axis should span. */
+export function usedRange(spec: ParamSpec, bundle: Bundle): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  const see = (x: unknown) => {
+    if (typeof x === 'number' && Number.isFinite(x) && (!spec.log || x > 0)) {
+      low = Math.min(low, x);
+      high = Math.max(high, x);
+    }
+  };
+  for (const trial of bundle.trials) {
+    see(trial.params[spec.name]);
+  }
+  for (const version of bundle.space.versions) {
+    const p = version.params.find(entry => entry.name === spec.name);
+    see(p?.low);
+    see(p?.high);
+  }
+  if (!(low <= high)) {
+    return [spec.low ?? 0, spec.high ?? 1];
+  }
+  if (low === high) {
+    return spec.log ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
+  }
+  return [low, high];
+}
+
+export interface Step {
+  from: number;
+  to: number;
+  spec: ParamSpec;
+  version: Version;
+}
+
+/** The ranges of one parameter over the trials, one step per version that has it. */
+export function bands(name: string, bundle: Bundle, end: number): Step[] {
+  const { versions } = bundle.space;
+  return versions.flatMap((version, i) => {
+    const spec = version.params.find(p => p.name === name);
+    const to = versions[i + 1]?.trial ?? end;
+    return spec && to > version.trial ? [{ from: version.trial, to, spec, version }] : [];
+  });
+}
+
+/** What a version changed against the one before, as `[name, before, after]`. */
+export function changes(
+  before: Version | undefined,
+  after: Version
+): [string, ParamSpec | undefined, ParamSpec | undefined][] {
+  const old = new Map((before?.params ?? []).map(p => [p.name, p]));
+  const now = new Map(after.params.map(p => [p.name, p]));
+  return [...new Set([...old.keys(), ...now.keys()])].flatMap(name => {
+    const [a, b] = [old.get(name), now.get(name)];
+    return JSON.stringify(a) === JSON.stringify(b)
+      ? []
+      : [[name, a, b] as [string, ParamSpec | undefined, ParamSpec | undefined]];
+  });
+}
+
+/** The trial that ran a candidate of a request; undefined when none did. */
+export function trialOf(candidate: Candidate, request: number, trials: Trial[]): Trial | undefined {
+  return trials.find(
+    t =>
+      t.request === request &&
+      Object.entries(candidate.params).every(([k, v]) => {
+        const w = t.params[k];
+        return typeof v === 'number' && typeof w === 'number'
+          ? Math.abs(v - w) <= 1e-6 * Math.max(Math.abs(v), Math.abs(w), 1e-12)
+          : w === v || w === undefined;
+      })
+  );
+}
+
+/**
+ * How much of the variation of the scores' ranks one parameter explains alone: the correlation ratio over at
+ * most five groups of equal size, less what chance would give (Kelley's epsilon squared), 0 to 1.
+ */
+export function explained(name: string, bundle: Bundle): number {
+  const rows = bundle.trials.filter(scored).filter(t => t.params[name] !== undefined);
+  const ranked = [...rows].sort((a, b) => a.value - b.value).map((t, rank) => ({ t, rank }));
+  const numeric = rows.every(t => typeof t.params[name] === 'number');
+  const groups = new Map<string, number[]>();
+  const order = numeric
+    ? [...ranked].sort((a, b) => (a.t.params[name] as number) - (b.t.params[name] as number))
+    : ranked;
+  const perGroup = order.length / Math.min(5, Math.max(2, Math.floor(order.length / 6)));
+  order.forEach(({ t, rank }, i) => {
+    const key = numeric ? String(Math.floor(i / perGroup)) : String(t.params[name]);
+    groups.set(key, [...(groups.get(key) ?? []), rank]);
+  });
+  const [n, k] = [order.length, groups.size];
+  if (n <= k + 2 || k < 2) {
+    return 0;
+  }
+  const mean = (n - 1) / 2;
+  const total = order.reduce((sum, { rank }) => sum + (rank - mean) ** 2, 0);
+  let within = 0;
+  for (const ranks of groups.values()) {
+    const m = ranks.reduce((a, b) => a + b, 0) / ranks.length;
+    within += ranks.reduce((a, b) => a + (b - m) ** 2, 0);
+  }
+  return Math.max(0, 1 - (within / (n - k)) / (total / (n - 1)));
+}

@@ -1,0 +1,90 @@
+/** Numbers, times and values as short text. */
+
+import type { Params, Value } from './bundle';
+
+const MINUS = '\u2212';
+
+/** A score or a parameter's value with so many significant digits; exponents only where they shorten. */
+export function num(x: number | null | undefined, digits = 4): string {
+  if (x === null || x === undefined || !Number.isFinite(x)) {
+    return '–';
+  }
+  if (x === 0) {
+    return '0';
+  }
+  const size = Math.abs(x);
+  if (size >= 1e6 || size < 1e-3) {
+    return x
+      .toExponential(Math.min(digits - 1, 2))
+      .replace(/\.?0+e/, 'e')
+      .replace('e+', 'e')
+      .replace(/-/g, MINUS);
+  }
+  if (Number.isInteger(x)) {
+    return x.toLocaleString('en').replace('-', MINUS);
+  }
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return x.toFixed(Math.min(decimals, 6)).replace('-', MINUS);
+}
+
+/** A parameter's value: numbers without trailing zeros. */
+export function val(value: Value | undefined): string {
+  if (typeof value === 'number') {
+    const text = num(value);
+    return text.includes('.') && !text.includes('e') ? text.replace(/\.?0+$/, '') : text;
+  }
+  return value === undefined ? '–' : value === null ? 'None' : String(value);
+}
+
+export function signed(x: number, digits = 3): string {
+  return (x > 0 ? '+' : '') + num(x, digits);
+}
+
+export function count(x: number): string {
+  return x < 10_000 ? x.toLocaleString('en') : `${num(x / 1000, 3)} k`;
+}
+
+export function money(x: number | null): string {
+  return x === null ? '–' : `$${x < 1 ? x.toFixed(3) : x.toFixed(2)}`;
+}
+
+export function duration(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) {
+    return '–';
+  }
+  if (seconds < 10) {
+    return `${seconds.toFixed(1)} s`;
+  }
+  if (seconds < 90) {
+    return `${Math.round(seconds)} s`;
+  }
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** A configuration as Python, ready to paste. */
+export function python(params: Params): string {
+  const literal = (v: Value) =>
+    v === null ? 'None' : v === true ? 'True' : v === false ? 'False' : JSON.stringify(v);
+  return `{${Object.entries(params)
+    .map(([k, v]) => `${JSON.stringify(k)}: ${literal(v)}`)
+    .join(', ')}}`;
+}
+
+const SOURCES: Record<string, string> = {
+  default: 'default',
+  'llm-init': 'LLM, first',
+  llm: 'LLM',
+  tpe: 'TPE',
+  gp: 'GP',
+  cmaes: 'CMA-ES',
+  random: 'random',
+  base: 'base sampler',
+  rulebook: 'rulebook',
+  user: 'you',
+  fallback: 'fallback'
+};
+
+export function sourceName(source: string): string {
+  return SOURCES[source] ?? source;
+}

@@ -1,0 +1,80 @@
+/** Points as SVG paths: the shape says where a trial came from, so that colour is never needed to know it. */
+
+export type Shape = 'circle' | 'square' | 'diamond' | 'up' | 'down' | 'plus' | 'ring' | 'cross';
+
+const SHAPES: Record<string, Shape> = {
+  default: 'plus',
+  'llm-init': 'circle',
+  llm: 'circle',
+  rulebook: 'diamond',
+  user: 'up',
+  fallback: 'down',
+  tpe: 'square',
+  gp: 'square',
+  cmaes: 'square',
+  random: 'ring',
+  base: 'square'
+};
+
+export function shapeOf(source: string): Shape {
+  return SHAPES[source] ?? 'square';
+}
+
+/** The group of sources that shares a colour. */
+export function hueOf(source: string): 'llm' | 'base' | 'rulebook' | 'user' | 'fallback' | 'default' {
+  switch (source) {
+    case 'llm':
+    case 'llm-init':
+      return 'llm';
+    case 'rulebook':
+    case 'user':
+    case 'fallback':
+    case 'default':
+      return source;
+    default:
+      return 'base';
+  }
+}
+
+const r1 = (x: number) => Math.round(x * 10) / 10;
+
+/** One point of "radius" r at (x, y); paths of many points can be joined into one. */
+export function point(shape: Shape, cx: number, cy: number, r: number): string {
+  const [x, y] = [r1(cx), r1(cy)];
+  switch (shape) {
+    case 'circle':
+      return `M${x - r},${y}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0Z`;
+    case 'ring': {
+      const s = r1(r * 0.5);
+      return (
+        point('circle', x, y, r) +
+        `M${r1(x - s)},${y}a${s},${s} 0 1 1 ${2 * s},0a${s},${s} 0 1 1 ${-2 * s},0Z`
+      );
+    }
+    case 'square': {
+      const s = r1(r * 0.88);
+      return `M${r1(x - s)},${r1(y - s)}h${2 * s}v${2 * s}h${-2 * s}Z`;
+    }
+    case 'diamond': {
+      const s = r1(r * 1.25);
+      return `M${x},${r1(y - s)}l${s},${s}l${-s},${s}l${-s},${-s}Z`;
+    }
+    case 'up': {
+      const s = r1(r * 1.2);
+      return `M${x},${r1(y - s)}l${s},${2 * s}h${-2 * s}Z`;
+    }
+    case 'down': {
+      const s = r1(r * 1.2);
+      return `M${x},${r1(y + s)}l${s},${-2 * s}h${-2 * s}Z`;
+    }
+    case 'plus': {
+      const [a, b] = [r1(r * 0.4), r1(r * 1.3)];
+      const c = r1(b - a);
+      return (
+        `M${r1(x - a)},${r1(y - b)}h${2 * a}v${c}h${c}v${2 * a}h${-c}v${c}h${-2 * a}v${-c}h${-c}v${-2 * a}h${c}Z`
+      );
+    }
+    case 'cross':
+      return `M${r1(x - r)},${r1(y - r)}l${2 * r},${2 * r}m0,${-2 * r}l${-2 * r},${2 * r}`;
+  }
+}

@@ -1,0 +1,93 @@
+/** Importance: how much each parameter matters, and how the score depends on it. */
+
+import { scaleLinear } from 'd3-scale';
+import { useCallback, useMemo } from 'preact/hooks';
+import type { Bundle, ParamSpec, Trial } from '../bundle';
+import { useBundle, useWidth } from '../context';
+import { explained, parameters, scored, scoreDomain, usedRange } from '../derive';
+import { num, val } from '../format';
+import { hueOf } from '../marks';
+import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
+import type { Place } from '../plot';
+import { plain } from '../safe';
+import { paramScale } from '../scales';
+
+const HEIGHT = 64;
+const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
+
+export function Importance() {
+  const bundle = useBundle();
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const given = Object.keys(bundle.importances).length > 0;
+  const rows = useMemo(
+    () =>
+      parameters(bundle)
+        .map(spec => ({ spec, share: given ? (bundle.importances[spec.name] ?? 0) : explained(spec.name, bundle) }))
+        .sort((a, b) => b.share - a.share),
+    [bundle]
+  );
+  const most = Math.max(0.01, ...rows.map(r => r.share));
+  const enough = given || bundle.trials.filter(scored).length >= 8;
+  return (
+    <div class="importance" ref={ref}>
+      <p class="muted lead">
+        {given
+          ? 'Share of the score’s variation that each parameter is responsible for.'
+          : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
+      </p>
+      {!enough ? (
+        <Empty>From eight scored trials on, the parameters are ranked here.</Empty>
+      ) : (
+        width > 0 &&
+        rows.map(({ spec, share }) => (
+          <div class="importance-row" key={spec.name}>
+            <div class="importance-name">
+              <span>{plain(spec.name)}</span>
+              <span class="share">{Math.round(share * 100)} %</span>
+              <div class="bar">
+                <div style={{ width: `${(100 * share) / most}%` }} />
+              </div>
+            </div>
+            <Slice spec={spec} bundle={bundle} width={Math.max(160, width - 260)} />
+          </div>
+        ))
+      )}
+      {enough && <Legend bundle={bundle} />}
+    </div>
+  );
+}
+
+/** Score against one parameter. */
+function Slice({ spec, bundle, width }: { spec: ParamSpec; bundle: Bundle; width: number }) {
+  const [low, high] = usedRange(spec, bundle);
+  const x = useMemo(() => paramScale(spec, [low, high], [10, width - 14], 5), [spec, low, high, width]);
+  const y = useMemo(() => scaleLinear(scoreDomain(bundle), [HEIGHT - 20, 5]).clamp(true), [bundle]);
+  const trials = useMemo(() => bundle.trials.filter(scored), [bundle.trials]);
+  const place: Place = useCallback(
+    (t: Trial) => {
+      const at = x.at(t.params[spec.name]);
+      return at === null || !scored(t) ? null : [at + (x.half ? (((t.n * 7) % 11) / 10 - 0.5) * x.half : 0), y(t.value)];
+    },
+    [x, y, spec.name]
+  );
+  const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 20));
+  return (
+    <div class="chart" style={{ height: `${HEIGHT}px` }}>
+      <svg width={width} height={HEIGHT} role="group" aria-label={`Score against ${plain(spec.name)}`} {...pick}>
+        <line class="base" x1={4} x2={width - 4} y1={HEIGHT - 15} y2={HEIGHT - 15} />
+        <g class="axis">
+          {x.ticks.map(t => (
+            <text key={t.label} x={t.at} y={HEIGHT - 2} text-anchor="middle">
+              {plain(t.label).slice(0, 10)}
+            </text>
+          ))}
+        </g>
+        <Marks trials={trials} place={place} classOf={classOf} r={2.6} />
+        <FocusMarks trials={trials} place={place} classOf={classOf} r={2.6} />
+      </svg>
+      <Tip trials={trials} place={place} width={width}>
+        {t => <div class="muted">{`${plain(spec.name)} ${plain(val(t.params[spec.name]))}, score ${num(t.value)}`}</div>}
+      </Tip>
+    </div>
+  );
+}

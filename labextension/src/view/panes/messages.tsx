@@ -1,0 +1,271 @@
+/** The kinds of messages of the chat. */
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Candidate, ChatItem, ParamSpec, Version } from '../bundle';
+import { useBundle, useEnv, useFocus } from '../context';
+import { changes, trialOf } from '../derive';
+import { count, duration, money, val } from '../format';
+import { Chips } from '../inspector';
+import { outcome } from '../plot';
+import { markdown, plain } from '../safe';
+
+/** Everything of a message that a search looks at, in lower case. */
+export function textOf(item: ChatItem | undefined, version: Version | undefined): string {
+  if (version) {
+    return `${version.reason} ${version.by} ${version.params.map(p => p.name).join(' ')}`.toLowerCase();
+  }
+  const { text, reasoning, purpose, provider, wish, value, category, candidates } = item!;
+  return [text, reasoning, purpose, provider, wish, category, JSON.stringify(value ?? ''), JSON.stringify(candidates ?? '')]
+    .join(' ')
+    .toLowerCase();
+}
+
+/** A sanitised fragment; nothing of it passes through HTML text again. */
+function Markdown({ text }: { text: string }) {
+  const ref = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    ref.current?.replaceChildren(markdown(text));
+  }, [text]);
+  return <div class="markdown" ref={ref} />;
+}
+
+/** Something long that is opened on demand; asked for in whole only then. */
+function Folded(props: { summary: ComponentChildren; open?: boolean; onOpen?: () => void; children: () => ComponentChildren }) {
+  const { printing } = useEnv();
+  const [open, setOpen] = useState(Boolean(props.open));
+  return (
+    <details
+      open={open || (printing && props.open !== undefined)}
+      onToggle={event => {
+        setOpen(event.currentTarget.open);
+        if (event.currentTarget.open) {
+          props.onOpen?.();
+        }
+      }}
+    >
+      <summary>{props.summary}</summary>
+      {open || printing ? props.children() : null}
+    </details>
+  );
+}
+
+function At({ trial }: { trial: number | null }) {
+  return trial === null ? null : <span class="at">trial {trial}</span>;
+}
+
+const PURPOSES: Record<string, string> = {
+  initialize: 'Asked for ranges and first configurations',
+  propose: 'Asked for configurations',
+  repair: 'Asked to repair its answer',
+  summarize: 'Asked for a summary',
+  check: 'Asked to check'
+};
+
+export function Message({ item }: { item: ChatItem }) {
+  switch (item.kind) {
+    case 'prompt':
+      return <Prompt item={item} />;
+    case 'reply':
+      return <Reply item={item} />;
+    case 'wish':
+      return <WishMessage item={item} />;
+    case 'fallback':
+      return (
+        <article class="message note is-warning">
+          <p>
+            {plain(item.text)} <At trial={item.trial} />
+            {item.permanent && <span class="muted"> No model from here on.</span>}
+          </p>
+        </article>
+      );
+    default:
+      return (
+        <article class={`message note is-${item.level === 'warning' ? 'warning' : 'info'}`}>
+          <p>
+            {plain(item.text)} <At trial={item.trial} />
+          </p>
+        </article>
+      );
+  }
+}
+
+function Prompt({ item }: { item: ChatItem }) {
+  const { store } = useEnv();
+  return (
+    <article class="message prompt">
+      <Folded
+        summary={
+          <>
+            {PURPOSES[item.purpose ?? ''] ?? 'Asked'} <At trial={item.trial} />
+          </>
+        }
+        onOpen={() => item.more && store.want('chat', item.id)}
+      >
+        {() => (
+          <pre tabIndex={0}>
+            {plain(item.text)}
+            {item.more ? ' …' : ''}
+          </pre>
+        )}
+      </Folded>
+    </article>
+  );
+}
+
+function Reply({ item }: { item: ChatItem }) {
+  const { store } = useEnv();
+  useEffect(() => {
+    if (item.more) {
+      store.want('chat', item.id);
+    }
+  }, [item.more, item.id]);
+  const { candidates = [], usage = {} } = item;
+  const tokens = (usage.input_tokens ?? 0) + (usage.output_tokens ?? 0);
+  const facts = [
+    tokens ? `${count(tokens)} tokens` : '',
+    usage.money ? money(usage.money) : '',
+    item.seconds ? duration(item.seconds) : ''
+  ].filter(Boolean);
+  return (
+    <article class="message reply">
+      <header>
+        <strong>{plain(item.provider)}</strong> <At trial={item.trial} />
+        <span class="muted facts">{facts.join(' · ')}</span>
+      </header>
+      {item.reasoning && <Markdown text={item.reasoning} />}
+      {candidates.length > 0 && (
+        <ol class="candidates">
+          {candidates.map((c, i) => (
+            <CandidateCard key={i} candidate={c} request={item.request ?? -1} />
+          ))}
+        </ol>
+      )}
+      {!item.reasoning && candidates.length === 0 && item.text && <Markdown text={item.text} />}
+      {item.text && (item.reasoning || candidates.length > 0) && (
+        <Folded summary="Answer as it came">{() => <pre tabIndex={0}>{plain(item.text)}</pre>}</Folded>
+      )}
+    </article>
+  );
+}
+
+function CandidateCard({ candidate, request }: { candidate: Candidate; request: number }) {
+  const { ui } = useEnv();
+  const { trials } = useBundle();
+  const { hover, pinned } = useFocus();
+  const trial = useMemo(() => trialOf(candidate, request, trials), [candidate, request, trials]);
+  const rejected = candidate.status === 'rejected';
+  const focused = trial !== undefined && (trial.n === hover || trial.n === pinned);
+  return (
+    <li
+      class={`candidate${rejected ? ' is-rejected' : ''}${focused ? ' is-focused' : ''}`}
+      onMouseEnter={() => trial && ui.hover(trial.n)}
+      onMouseLeave={() => ui.hover(null)}
+    >
+      <div class="candidate-head">
+        {trial ? (
+          <button
+            type="button"
+            class="link"
+            onClick={() => ui.pin(trial.n)}
+            onFocus={() => ui.hover(trial.n)}
+            onBlur={() => ui.hover(null)}
+          >
+            Trial {trial.n}
+          </button>
+        ) : (
+          <span class="muted">{rejected ? 'Rejected' : 'Not run'}</span>
+        )}
+        {trial && <span class="score">{outcome(trial)}</span>}
+        {trial?.came_true !== undefined && trial.came_true !== null && (
+          <span class="muted">{trial.came_true ? 'as expected' : 'not as expected'}</span>
+        )}
+      </div>
+      <Chips params={candidate.params ?? {}} />
+      {candidate.reason && <Markdown text={candidate.reason} />}
+      {candidate.expected && <p class="muted">Expected: {plain(candidate.expected)}</p>}
+      {rejected && candidate.why && <p class="why">{plain(candidate.why)}</p>}
+    </li>
+  );
+}
+
+function wishText(item: ChatItem): string {
+  const { wish, value } = item;
+  const v = (value ?? {}) as Record<string, never>;
+  switch (wish) {
+    case 'hint':
+      return plain(value);
+    case 'range':
+      return `Range of ${plain(v['param'])}: ${
+        Array.isArray(v['choices']) ? (v['choices'] as unknown[]).map(plain).join(', ') : `${val(v['low'])} to ${val(v['high'])}`
+      }`;
+    case 'enqueue':
+      return `Run ${Object.entries(v).map(([k, x]) => `${plain(k)} ${plain(val(x))}`).join(', ')}`;
+    case 'extend':
+      return `${plain(value)} more trials`;
+    case 'ratio':
+      return `LLM share ${plain(value)}`;
+    default: {
+      const name = plain(wish);
+      const first = name.charAt(0).toUpperCase() + name.slice(1);
+      return value === null || value === undefined ? first : `${first} ${plain(value)}`;
+    }
+  }
+}
+
+function WishMessage({ item }: { item: ChatItem }) {
+  return (
+    <article class="message mine">
+      <p>{wishText(item)}</p>
+      <p class="muted">{item.state === 'applied' ? `applied at trial ${item.trial ?? '–'}` : 'pending'}</p>
+    </article>
+  );
+}
+
+export function rangeText(spec: ParamSpec | undefined): string {
+  if (!spec) {
+    return 'not searched';
+  }
+  return spec.choices ? spec.choices.map(c => plain(val(c))).join(', ') : `${val(spec.low)} to ${val(spec.high)}`;
+}
+
+export function SpaceMessage({ version, before }: { version: Version; before: Version | undefined }) {
+  const { store } = useEnv();
+  useEffect(() => {
+    if (version.more) {
+      store.want('space', version.version);
+    }
+  }, [version.more, version.version]);
+  const changed = changes(before, version);
+  const by = version.by === 'user' ? 'You' : version.by === 'llm' ? 'The model' : `The ${plain(version.by)}`;
+  return (
+    <article class="message space">
+      <Folded
+        summary={
+          <>
+            {before ? `${by} changed ${changed.length} range${changed.length === 1 ? '' : 's'}` : `${by} set the search space`}{' '}
+            <At trial={version.trial} />
+          </>
+        }
+        open={Boolean(before) && changed.length <= 4}
+      >
+        {() => (
+          <>
+            {version.reason && <p>{plain(version.reason)}</p>}
+            <table>
+              <tbody>
+                {changed.map(([name, a, b]) => (
+                  <tr key={name}>
+                    <th scope="row">{plain(name)}</th>
+                    {before && <td class="muted">{rangeText(a)}</td>}
+                    <td>{rangeText(b)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </>
+        )}
+      </Folded>
+    </article>
+  );
+}

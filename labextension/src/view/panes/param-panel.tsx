@@ -1,0 +1,136 @@
+/** One parameter over the trials; while the run lives its range can be dragged or typed, and locked. */
+
+import { scaleLinear } from 'd3-scale';
+import { useCallback, useMemo } from 'preact/hooks';
+import type { Bundle, ParamSpec, Trial } from '../bundle';
+import { useEnv } from '../context';
+import { bands, latest, scored, usedRange } from '../derive';
+import { val } from '../format';
+import { FocusMarks, Marks, nearest, Tip, usePick } from '../plot';
+import type { Place } from '../plot';
+import { plain } from '../safe';
+import { paramScale } from '../scales';
+import { DragHandles, RangeEditor } from './range-editor';
+
+const HEIGHT = 148;
+const PAD = { top: 8, right: 18, bottom: 20, left: 52 };
+
+export function ParamPanel(props: {
+  spec: ParamSpec;
+  bundle: Bundle;
+  width: number;
+  levels: Map<number, number>;
+}) {
+  const { spec, bundle, width, levels } = props;
+  const { store, id } = useEnv();
+  const { run, trials } = bundle;
+  const { name } = spec;
+  const current = latest(bundle)?.params.find(p => p.name === name);
+  const locked = run.locked?.includes(name) ?? false;
+  const last = Math.max(run.n_trials ?? 0, (trials[trials.length - 1]?.n ?? 0) + 1, 2);
+  const x = useMemo(() => scaleLinear([0, last - 1], [PAD.left + 6, width - PAD.right]), [last, width]);
+  const [low, high] = usedRange(spec, bundle);
+  const y = useMemo(
+    () => paramScale(spec, [low, high], [HEIGHT - PAD.bottom - 6, PAD.top + 6]),
+    [spec.type, spec.log, JSON.stringify(spec.choices), low, high]
+  );
+  const place: Place = useCallback(
+    (t: Trial) => {
+      const at = y.at(t.params[name]);
+      // lanes: trials of one choice are spread a little, by their number, so that they do not hide each other
+      return at === null ? null : [x(t.n), at + (y.half ? (((t.n * 7) % 11) / 10 - 0.5) * y.half : 0)];
+    },
+    [x, y, name]
+  );
+  const classOf = useCallback(
+    (t: Trial) => (scored(t) ? `lev-${levels.get(t.n) ?? 0}` : t.state === 'RUNNING' ? 'is-running' : 'is-out'),
+    [levels]
+  );
+  const steps = bands(name, bundle, last - 1 + 0.6);
+  const best = trials.find(t => t.n === run.best_number);
+  const bestAt = best && place(best);
+  const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 24));
+  const title = `${id}-p-${name.replace(/[^\w-]/g, '_')}`;
+  return (
+    <figure class={`param${locked ? ' is-locked' : ''}`} aria-labelledby={title}>
+      <figcaption>
+        <span class="param-name" id={title}>
+          {plain(name)}
+        </span>
+        {spec.log && <span class="tag">log</span>}
+        {locked && <span class="tag">locked</span>}
+        <span class="muted param-range">
+          {current
+            ? current.choices
+              ? current.choices.map(c => plain(val(c))).join(', ')
+              : `${val(current.low)} to ${val(current.high)}`
+            : spec.fixed !== undefined
+              ? `fixed at ${plain(val(spec.fixed))}`
+              : ''}
+        </span>
+      </figcaption>
+      <div class="chart" style={{ height: `${HEIGHT}px` }}>
+        <svg width={width} height={HEIGHT} role="group" aria-label={`${plain(name)} of each trial. Arrow keys move, Enter pins.`} {...pick}>
+          {y.lanes
+            ? y.ticks.map(t => (
+                <rect key={t.label} class="lane" x={PAD.left} width={width - PAD.left - PAD.right + 6} y={t.at - y.half + 1} height={Math.max(1, 2 * y.half - 2)} />
+              ))
+            : null}
+          {steps.map(({ from, to, spec: s, version }) => {
+            const [left, right] = [x(from) - 5, Math.min(x(to) - 5, width - PAD.right + 6)];
+            const box = (top: number, bottom: number, key: string) => (
+              <rect key={key} class="band" x={left} width={Math.max(0, right - left)} y={top} height={Math.max(1, bottom - top)}>
+                <title>{`version ${version.version}: ${plain(version.reason)}`}</title>
+              </rect>
+            );
+            if (y.lanes) {
+              return (s.choices ?? []).map(c => {
+                const at = y.at(c);
+                return at === null ? null : box(at - y.half + 1, at + y.half - 1, `${version.version}-${String(c)}`);
+              });
+            }
+            const [bottom, top] = [y.at(s.low ?? null), y.at(s.high ?? null)];
+            return bottom === null || top === null ? null : box(top, bottom, `${version.version}`);
+          })}
+          <g class="grid">
+            {y.ticks.map(t => (
+              <text key={t.label} x={PAD.left - 8} y={t.at} dy="0.32em" text-anchor="end">
+                {plain(t.label).slice(0, 8)}
+              </text>
+            ))}
+          </g>
+          <g class="axis">
+            {[0, last - 1].map(t => (
+              <text key={t} x={x(t)} y={HEIGHT - 4} text-anchor={t ? 'end' : 'start'}>
+                {t}
+              </text>
+            ))}
+          </g>
+          <Marks trials={trials} place={place} classOf={classOf} r={3.1} />
+          {bestAt && <circle class="incumbent" cx={bestAt[0]} cy={bestAt[1]} r={7} />}
+          <FocusMarks trials={trials} place={place} classOf={classOf} r={3.1} />
+          {store.live && current && !y.lanes && !locked && (
+            <DragHandles spec={current} scale={y} x={width - PAD.right + 6} />
+          )}
+        </svg>
+        <Tip trials={trials} place={place} width={width}>
+          {t => (
+            <>
+              <div>
+                {plain(name)} {plain(val(t.params[name]))}
+              </div>
+              <div class="muted clamp">{plain(reasonAt(bundle, t))}</div>
+            </>
+          )}
+        </Tip>
+      </div>
+      {store.live && current && <RangeEditor spec={current} outer={bundle.space.outer.find(p => p.name === name) ?? spec} locked={locked} />}
+    </figure>
+  );
+}
+
+/** Why the range in force at a trial is as it is. */
+function reasonAt(bundle: Bundle, trial: Trial): string {
+  const version = bundle.space.versions.filter(v => v.trial <= trial.n).pop();
+  return version ? version.reason : '';
+}

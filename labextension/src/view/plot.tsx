@@ -1,0 +1,216 @@
+/** What the charts share: marks of trials, the reader's focus on them, axes, a tip, a legend. */
+
+import type { ComponentChildren, SVGAttributes, TargetedMouseEvent } from 'preact';
+import { useMemo } from 'preact/hooks';
+import type { Bundle, Trial } from './bundle';
+import { useEnv, useFocus } from './context';
+import { scored } from './derive';
+import { num, sourceName } from './format';
+import { hueOf, point, shapeOf } from './marks';
+import { plain } from './safe';
+
+export type Place = (trial: Trial) => [number, number] | null;
+
+/** All trials as few paths: one per class, so that 1,000 points cost a handful of elements. */
+export function Marks(props: {
+  trials: Trial[];
+  place: Place;
+  classOf: (trial: Trial) => string;
+  r?: number;
+}) {
+  const { trials, place, classOf, r = 3.6 } = props;
+  const paths = useMemo(() => {
+    const found = new Map<string, string[]>();
+    for (const trial of trials) {
+      const at = place(trial);
+      if (at) {
+        const key = classOf(trial);
+        const d = point(shapeOf(trial.source), at[0], at[1], r);
+        const known = found.get(key);
+        known ? known.push(d) : found.set(key, [d]);
+      }
+    }
+    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, d]) => [key, d.join('')] as const);
+  }, [trials, place, classOf, r]);
+  const { brushed } = useFocus();
+  return (
+    <g class={brushed ? 'marks dim' : 'marks'}>
+      {paths.map(([key, d]) => (
+        <path key={key} class={key} d={d} />
+      ))}
+    </g>
+  );
+}
+
+/** The focus on top of marks: brushed trials at full strength, the pinned and the hovered one ringed. */
+export function FocusMarks(props: {
+  trials: Trial[];
+  place: Place;
+  classOf: (trial: Trial) => string;
+  r?: number;
+}) {
+  const { trials, place, classOf, r = 3.6 } = props;
+  const { hover, pinned, brushed } = useFocus();
+  const ringed = [...new Set([pinned, hover])].filter(n => n !== null);
+  const of = (n: number) => trials.find(t => t.n === n);
+  return (
+    <g class="focus-marks" aria-hidden="true">
+      {brushed && (
+        <Plain trials={trials.filter(t => brushed.has(t.n))} place={place} classOf={classOf} r={r} />
+      )}
+      {ringed.map(n => {
+        const trial = of(n);
+        const at = trial && place(trial);
+        return trial && at ? (
+          <g key={n} class={n === pinned ? 'ringed pinned' : 'ringed'}>
+            <circle cx={at[0]} cy={at[1]} r={r + 4} />
+            <path class={classOf(trial)} d={point(shapeOf(trial.source), at[0], at[1], r + 1)} />
+          </g>
+        ) : null;
+      })}
+    </g>
+  );
+}
+
+function Plain(props: { trials: Trial[]; place: Place; classOf: (t: Trial) => string; r: number }) {
+  return (
+    <>
+      {props.trials.map(t => {
+        const at = props.place(t);
+        return at && (
+          <path key={t.n} class={props.classOf(t)} d={point(shapeOf(t.source), at[0], at[1], props.r)} />
+        );
+      })}
+    </>
+  );
+}
+
+/** The trial nearest to a point of the chart, at most `reach` pixels away. */
+export function nearest(trials: Trial[], place: Place, x: number, y: number, reach: number): number | null {
+  let best = reach * reach;
+  let found: number | null = null;
+  for (const trial of trials) {
+    const at = place(trial);
+    if (at) {
+      const d = (at[0] - x) ** 2 + (at[1] - y) ** 2;
+      if (d < best) {
+        [best, found] = [d, trial.n];
+      }
+    }
+  }
+  return found;
+}
+
+/** Pointer and keyboard of a chart: point or arrow keys choose a trial, click or Enter pins it. */
+export function usePick(
+  trials: Trial[],
+  pick: (x: number, y: number) => number | null
+): SVGAttributes<SVGSVGElement> {
+  const { ui } = useEnv();
+  const local = (event: TargetedMouseEvent<SVGSVGElement>) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    return pick(event.clientX - box.left, event.clientY - box.top);
+  };
+  const step = (by: number) => {
+    const at = trials.findIndex(t => t.n === (ui.focus.hover ?? ui.focus.pinned));
+    const to = at < 0 ? (by > 0 ? 0 : trials.length - 1) : Math.min(trials.length - 1, Math.max(0, at + by));
+    ui.hover(trials[to]?.n ?? null);
+  };
+  return {
+    tabIndex: 0,
+    onMouseMove: event => ui.hover(local(event)),
+    onMouseLeave: () => ui.hover(null),
+    onClick: event => {
+      const n = local(event);
+      if (n !== null) {
+        ui.pin(n);
+      }
+    },
+    onBlur: () => ui.hover(null),
+    onKeyDown: event => {
+      const moves: Record<string, () => void> = {
+        ArrowRight: () => step(1),
+        ArrowLeft: () => step(-1),
+        Home: () => step(-trials.length),
+        End: () => step(trials.length),
+        Enter: () => ui.focus.hover !== null && ui.pin(ui.focus.hover),
+        Escape: () => ui.set({ hover: null, pinned: null, brushed: null })
+      };
+      const move = moves[event.key];
+      if (move) {
+        event.preventDefault();
+        move();
+      }
+    }
+  };
+}
+
+/** A small card beside the hovered trial's mark. */
+export function Tip(props: {
+  trials: Trial[];
+  place: Place;
+  width: number;
+  children: (trial: Trial) => ComponentChildren;
+}) {
+  const { hover } = useFocus();
+  const trial = hover === null ? undefined : props.trials.find(t => t.n === hover);
+  const at = trial && props.place(trial);
+  if (!trial || !at) {
+    return null;
+  }
+  const left = at[0] > props.width / 2;
+  const side = left ? { right: `${props.width - at[0] + 12}px` } : { left: `${at[0] + 12}px` };
+  return (
+    <div class="tip" style={{ ...side, top: `${Math.max(0, at[1] - 18)}px` }}>
+      <strong>Trial {trial.n}</strong> <span class="muted">{sourceName(trial.source)}</span>
+      <div>{outcome(trial)}</div>
+      {props.children(trial)}
+    </div>
+  );
+}
+
+/** A trial's result in a few words. */
+export function outcome(trial: Trial): string {
+  if (scored(trial)) {
+    return num(trial.value) + (trial.std ? ` ± ${num(trial.std, 2)}` : '');
+  }
+  if (trial.state === 'RUNNING') {
+    const done = trial.folds?.filter(f => f !== null).length ?? 0;
+    return trial.folds?.length ? `running, ${done} of ${trial.folds.length} folds` : 'running';
+  }
+  return trial.state === 'PRUNED' ? 'pruned' : plain(trial.error ?? 'failed');
+}
+
+/** Each source's shape, colour and number of trials. */
+export function Legend({ bundle, colored = true }: { bundle: Bundle; colored?: boolean }) {
+  const counts = new Map<string, number>();
+  bundle.trials.forEach(t => counts.set(t.source, (counts.get(t.source) ?? 0) + 1));
+  return (
+    <ul class="legend" aria-label="Sources of the trials">
+      {[...counts].map(([source, n]) => (
+        <li key={source}>
+          <svg width="14" height="14" aria-hidden="true">
+            <path class={colored ? `src-${hueOf(source)}` : 'src-plain'} d={point(shapeOf(source), 7, 7, 4.2)} />
+          </svg>
+          {sourceName(source)} <span class="muted">{n}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function Levels() {
+  return (
+    <span class="levels" role="img" aria-label="Colour: from worst to best score by rank">
+      <span class="muted">worse</span>
+      {[0, 1, 2, 3, 4, 5, 6].map(i => (
+        <i key={i} class={`swatch lev-${i}`} />
+      ))}
+      <span class="muted">better</span>
+    </span>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}

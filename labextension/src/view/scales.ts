@@ -1,0 +1,80 @@
+/** A parameter's own scale, vertical or horizontal: linear, log, or one lane per choice. */
+
+import { scaleLinear, scaleLog } from 'd3-scale';
+import type { ParamSpec, Value } from './bundle';
+import { val } from './format';
+
+export interface ParamScale {
+  /** Position of a value; null when the scale has no place for it. */
+  at: (value: Value | undefined) => number | null;
+  /** The value at a position: rounded for integers; a choice for lanes. */
+  value: (position: number) => Value;
+  ticks: { at: number; label: string }[];
+  lanes: Value[] | null;
+  /** Half the height of a lane; 0 on a continuous scale. */
+  half: number;
+}
+
+/** @param domain what the axis spans (ignored for lanes); @param range positions of its low and high end. */
+export function paramScale(
+  spec: ParamSpec,
+  domain: [number, number],
+  range: [number, number],
+  nTicks = 3
+): ParamScale {
+  if (spec.type === 'categorical') {
+    return laneScale(spec.choices ?? [], range);
+  }
+  const log = Boolean(spec.log) && domain[0] > 0;
+  const scale = log ? scaleLog(domain, range) : scaleLinear(domain, range);
+  const whole = spec.type === 'int';
+  return {
+    at: value =>
+      typeof value === 'number' && Number.isFinite(value) && (!log || value > 0)
+        ? scale(value)
+        : null,
+    value: position => {
+      const x = Number(scale.invert(position).toPrecision(3));
+      return whole ? Math.round(x) : x;
+    },
+    ticks: ticksOf(scale, log, whole, domain, nTicks).map(t => ({ at: scale(t), label: val(t) })),
+    lanes: null,
+    half: 0
+  };
+}
+
+function ticksOf(
+  scale: { ticks: (n?: number) => number[] },
+  log: boolean,
+  whole: boolean,
+  [low, high]: [number, number],
+  n: number
+): number[] {
+  let ticks = scale.ticks(n);
+  if (log) {
+    const decades = ticks.filter(t => Math.abs(Math.log10(t) % 1) < 1e-9);
+    const step = Math.ceil(decades.length / (n + 1));
+    ticks = decades.length >= 2 ? decades.filter((_, i) => i % step === 0) : [low, high];
+    if (decades.length < 2) {
+      ticks = ticks.map(t => Number(t.toPrecision(2)));
+    }
+  }
+  return whole ? ticks.filter(Number.isInteger) : ticks;
+}
+
+function laneScale(choices: Value[], [start, end]: [number, number]): ParamScale {
+  const n = Math.max(1, choices.length);
+  const width = (end - start) / n;
+  const at = (i: number) => start + width * (i + 0.5);
+  return {
+    at: value => {
+      const i = choices.findIndex(c => c === value);
+      return i < 0 ? null : at(i);
+    },
+    value: position =>
+      choices[Math.min(n - 1, Math.max(0, Math.floor((position - start) / width)))] ?? null,
+    ticks: choices.map((c, i) => ({ at: at(i), label: val(c) })),
+    lanes: choices,
+    half: Math.abs(width) / 2
+  };
+}

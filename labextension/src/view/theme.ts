@@ -1,0 +1,40 @@
+/** Light or dark: read from what is really behind the view, since each front end names its themes differently. */
+
+function luminance(color: string): number | null {
+  const parts = color.match(/[\d.]+/g)?.map(Number);
+  if (!parts || parts.length < 3 || (parts[3] ?? 1) < 0.5) {
+    return null;
+  }
+  const [r, g, b] = parts as [number, number, number];
+  return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+}
+
+function isDark(host: Element): boolean {
+  for (let node: Element | null = host; node; node = node.parentElement) {
+    const light = luminance(getComputedStyle(node).backgroundColor);
+    if (light !== null) {
+      return light < 0.45;
+    }
+  }
+  return false;
+}
+
+/** Keep `data-theme` of the container at "light" or "dark" until the returned function is called. */
+export function followTheme(host: HTMLElement, container: HTMLElement): () => void {
+  const update = () => {
+    container.dataset['theme'] = isDark(host) ? 'dark' : 'light';
+  };
+  const soon = () => requestAnimationFrame(update);
+  const observer = new MutationObserver(soon);
+  const options = { attributes: true, attributeFilter: ['class', 'style', 'data-jp-theme-name'] };
+  observer.observe(document.documentElement, options);
+  observer.observe(document.body, options);
+  const media = matchMedia('(prefers-color-scheme: dark)');
+  media.addEventListener('change', soon);
+  update();
+  soon();
+  return () => {
+    observer.disconnect();
+    media.removeEventListener('change', soon);
+  };
+}

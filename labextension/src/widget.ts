@@ -1,0 +1,54 @@
+/** The live widget: an anywidget module around the one view. */
+
+import type { Incoming, Outgoing } from './view/bundle';
+import { mount } from './view/mount';
+
+interface Signal {
+  connect: (slot: (sender: unknown, status: string) => void) => void;
+  disconnect: (slot: (sender: unknown, status: string) => void) => void;
+}
+
+interface Kernel {
+  statusChanged?: Signal;
+}
+
+interface WidgetModel {
+  get: (name: string) => unknown;
+  on: (event: string, callback: (...args: never[]) => void) => void;
+  off: (event: string, callback?: (...args: never[]) => void) => void;
+  send: (content: unknown) => void;
+  widget_manager?: { kernel?: Kernel | null };
+}
+
+/** A dead or restarted kernel: the run it had is gone, whatever still answers. */
+const GONE = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
+
+function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => void {
+  const dispose = mount(el, {
+    snapshot: model.get('snapshot'),
+    send: (message: Outgoing) => {
+      try {
+        model.send(message);
+      } catch {
+        // the comm of a dead kernel is closed; the view already says so or will
+      }
+    },
+    subscribe: listener => {
+      const hear = (message: Incoming) => listener(message);
+      const lost = () => listener({ connected: false });
+      const status = (_: unknown, now: string) => GONE.has(now) && lost();
+      const signal = model.widget_manager?.kernel?.statusChanged;
+      model.on('msg:custom', hear);
+      model.on('comm:close', lost);
+      signal?.connect(status);
+      return () => {
+        model.off('msg:custom', hear);
+        model.off('comm:close', lost);
+        signal?.disconnect(status);
+      };
+    }
+  });
+  return dispose;
+}
+
+export default { render };
