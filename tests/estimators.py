@@ -31,6 +31,7 @@ class Failing(Shift):
     """Raises ``error`` in the method named ``where``, after so many fits of all its kind."""
 
     fits = 0
+    _lock = threading.Lock()
 
     def __init__(
         self, error: Exception | None = None, where: str = "fit", after: int = 0, shift: float = 0.0
@@ -41,7 +42,8 @@ class Failing(Shift):
         self.after = after
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Failing:
-        Failing.fits += 1
+        with Failing._lock:
+            Failing.fits += 1
         super().fit(X, y)
         self._raise("fit")
         return self

@@ -53,7 +53,7 @@ def bootstrap_interval(
 ) -> tuple[float, float] | None:
     """Percentile interval (95 %) of the score of ``best`` minus that of ``default``, resampling test rows.
 
-    Both are scored on the same rows; classes keep their sizes. 200 to 1,000 resamples, fewer for more rows.
+    Both are scored on the same rows; classes keep their sizes. 200 to 500 resamples, fewer for more rows.
     None with fewer than 10 rows, after a stop, or where the metric is undefined on resamples.
     """
     rows = n_rows(task.X_test)
@@ -62,7 +62,7 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     strata = _strata(task, rows)
     differences = []
-    for _ in range(int(np.clip(2_000_000 // rows, 200, 1000))):
+    for _ in range(int(np.clip(1_000_000 // rows, 200, 500))):
         if should_stop():
             return None
         sample = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata])

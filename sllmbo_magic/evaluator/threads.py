@@ -59,8 +59,9 @@ def thread_settings(estimator: Any, threads: int) -> dict[str, int]:
     """Parameters that make an estimator use at most so many threads, where they differ from what it has.
 
     Every nested thread parameter is looked at; one inside another (a forest in a bagging) gets 1. A positive
-    number set by the user is kept as an upper bound. None stays where it means one thread (scikit-learn);
-    boosting libraries, where it means all cores, and forests get the number.
+    number set by the user is kept as an upper bound. None means all cores to boosting libraries and gets the
+    number; to scikit-learn it means one thread and stays: a forest adds up its trees in the order in which
+    threads end, so that more threads would change the last digits of a score from run to run.
     """
     own: dict[str, Any] = estimator.get_params(deep=True)
     parts = {"": estimator, **own}
@@ -88,8 +89,7 @@ def _module(part: Any) -> str:
 
 
 def _takes_all_cores(part: Any) -> bool:
-    forest = any(c.__name__ == "BaseForest" for c in type(part).__mro__)
-    return forest or any(str(c.__module__).split(".")[0] in BOOSTING for c in type(part).__mro__)
+    return any(str(c.__module__).split(".")[0] in BOOSTING for c in type(part).__mro__)
 
 
 class Threads:

@@ -23,9 +23,12 @@ from sllmbo_magic.data import n_rows
 from sllmbo_magic.evaluator.bootstrap import bootstrap_interval
 from sllmbo_magic.evaluator.bootstrap import test_scores
 from sllmbo_magic.evaluator.cross_validation import CrossValidator
+from sllmbo_magic.evaluator.evaluation import is_finite
 from sllmbo_magic.evaluator.evaluation import never
 from sllmbo_magic.evaluator.fresh_folds import fresh_tasks
 from sllmbo_magic.evaluator.model import refit
+from sllmbo_magic.evaluator.quiet import CountWarnings
+from sllmbo_magic.evaluator.quiet import Quiet
 from sllmbo_magic.task import Task
 
 Verdict = Literal["real", "within noise", "worse", "unknown"]
@@ -214,15 +217,18 @@ def _on_test_data(
     if task.X_test is None or should_stop():
         return _Test()
     everything = np.arange(n_rows(task.X_test))
-    try:
-        default = test_scores(task, refit(task, default_params))
-        best = test_scores(task, refit(task, best_params))
-        values = default(everything), best(everything)
-    except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
-        return _Test(text=f"; the test data could not be scored ({type(error).__name__})")
+    with Quiet(), CountWarnings():
+        try:
+            default = test_scores(task, refit(task, default_params))
+            best = test_scores(task, refit(task, best_params))
+            values = default(everything), best(everything)
+        except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
+            return _Test(text=f"; the test data could not be scored ({type(error).__name__})")
+        if not all(is_finite(value) for value in values):
+            return _Test(text="; the test data have no finite score")
+        interval = bootstrap_interval(task, default, best, seed, should_stop)
     sign = 1.0 if task.direction == "maximize" else -1.0
     gain = sign * (values[1] - values[0])
-    interval = bootstrap_interval(task, default, best, seed, should_stop)
     if interval is not None and sign < 0:
         interval = -interval[1], -interval[0]
     between = (
