@@ -4,23 +4,40 @@
   whole.
 * A reply larger than 10 MB is cut.
 * Redirects are not followed: prompts, and perhaps keys, would go along to another host.
+* What the HTTP libraries log is redacted: at debug level they log headers, and a server may repeat a key in one.
 * A server on this machine is reached directly, whatever the proxy variables say.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 
 import httpx2
 
 from sllmbo_magic.llm.gate import is_loopback
+from sllmbo_magic.llm.redact import redact
 
 MAX_REPLY_BYTES = 10_000_000
+
+_LOGGERS = (
+    "httpx2",
+    "httpcore2.connection",
+    "httpcore2.http11",
+    "httpcore2.http2",
+    "httpcore2.proxy",
+    "openai._base_client",
+    "anthropic",
+    "anthropic._base_client",
+)
 
 
 def http_client(base_url: str, timeout: float) -> httpx2.Client:
     """A client for one server. ``timeout``: seconds for each read, and for the body after the headers."""
+
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_redact_record)  # adding it again changes nothing
 
     def guard(response: httpx2.Response) -> None:
         assert isinstance(response.stream, httpx2.SyncByteStream)
@@ -32,6 +49,14 @@ def http_client(base_url: str, timeout: float) -> httpx2.Client:
         trust_env=not is_loopback(base_url),
         event_hooks={"response": [guard]},
     )
+
+
+def _redact_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redact(record.getMessage()), None
+    if record.exc_info:
+        record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        record.exc_info = None
+    return True
 
 
 class _Guarded(httpx2.SyncByteStream):
