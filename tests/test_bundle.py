@@ -37,12 +37,6 @@ def merge(bundle: dict[str, Any], delta: dict[str, Any], view: RunView) -> None:
         bundle.clear()
         bundle.update(json.loads(json.dumps(view.snapshot())))
         return
-    if "fold" in delta:
-        n, k, n_folds, score = delta["fold"]
-        trial = next(t for t in bundle["trials"] if t["n"] == n)
-        trial.setdefault("folds", [])
-        trial["folds"] += [None] * (n_folds - len(trial["folds"]))
-        trial["folds"][k] = score
     for key, name, entries in (
         ("trial", "n", bundle["trials"]),
         ("chat", "id", bundle["chat"]),
@@ -58,7 +52,7 @@ def merge(bundle: dict[str, Any], delta: dict[str, Any], view: RunView) -> None:
             entries.append(dict(entry))
         else:
             known.update(entry)
-        if entry.get("state") not in (None, "RUNNING") and key == "trial":
+        if key == "trial" and known is not None and known["state"] != "RUNNING":
             known.pop("folds", None)
 
 
@@ -219,10 +213,12 @@ def test_a_wish_is_pending_until_it_is_applied() -> None:
     view = RunView()
     view.apply(ev.RunStarted(time=10.0, run={"n_trials": 50, "sampler": "llm-tpe", "llm_ratio": 0.5}))
     pending = view.wished("sampler", "tpe", "w7", 12.0)
+    assert pending is not None
     assert (pending["chat"]["id"], pending["chat"]["state"]) == ("w:w7", "pending")
     assert view.snapshot()["run"]["sampler"] == "llm-tpe"
     applied = view.delta(ev.WishApplied(wish="sampler", value="tpe", trial_number=9, id="w7"))
     assert (applied["chat"]["state"], applied["chat"]["trial"]) == ("applied", 9)
+    assert view.wished("sampler", "tpe", "w7", 13.0) is None, "a late pending would hide that it was applied"
     assert [i["state"] for i in view.snapshot()["chat"]] == ["applied"]
     assert view.snapshot()["run"]["sampler"] == "tpe"
 

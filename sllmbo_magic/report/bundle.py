@@ -12,8 +12,7 @@ A delta says, by key, what to merge into a bundle of the same ``seq - 1``::
     {"seq": 12, "seconds": 31.5,
      "run": {...}, "cost": {...}, "importances": {...}     merge the keys
      "trial": {"n": 3, ...}, "chat": {"id": "r4", ...}     merge into the entry of that n or id, or append it
-     "space": {"version": 2, ...},  "outer": [...]         put in place of that version, or append; replace
-     "fold": [n, fold, n_folds, score]}                    a running trial's fold
+     "space": {"version": 2, ...},  "outer": [...]}        put in place of that version, or append; replace
 
 An entry with ``"more": true`` is shortened; :meth:`RunView.item` has it whole.
 """
@@ -53,6 +52,7 @@ class RunView:
             "fit_seconds": 0.0,
         }
         self._notes = 0
+        self._done = 0
         self._origin: float | None = None  # a resumed run's clock goes on where it stood
 
     # ------------------------------------------------------------------ in
@@ -65,8 +65,10 @@ class RunView:
         """Fold one event into the state and return what it changed; below 1 kB as JSON, in constant time."""
         return self._finish(self._fold(event), event.time)
 
-    def wished(self, wish: str, value: Any, id: str, time: float) -> dict[str, Any]:
-        """Record a waiting wish and return the delta. ``WishApplied`` of that id ends it."""
+    def wished(self, wish: str, value: Any, id: str, time: float) -> dict[str, Any] | None:
+        """Record a waiting wish and return the delta; None if ``WishApplied`` of that id came before."""
+        if f"w:{id}" in self._chat:
+            return None
         return self._finish(
             self._say(
                 f"w:{id}", "wish", None, time, wish=plain(wish, 40), value=tidy(value), state="pending"
@@ -124,14 +126,14 @@ class RunView:
 
     @_fold.register
     def _(self, event: ev.FoldFinished) -> dict[str, Any]:
-        trial = self._trials.setdefault(event.number, {"n": event.number, "state": "RUNNING", "params": {}})
-        folds = list(trial.get("folds", ())) + [None] * (event.n_folds - len(trial.get("folds", ())))
-        folds[event.fold] = number(event.score)
-        trial["folds"] = folds
-        return {"fold": [event.number, event.fold, event.n_folds, number(event.score)]}
+        known = self._trials.get(event.number, {}).get("folds") or ()
+        folds = [*known, *[None] * (event.n_folds - len(known))]
+        folds[event.fold] = number(event.score, 6)
+        return self._change_trial(event.number, folds=folds)
 
     @_fold.register
     def _(self, event: ev.TrialFinished) -> dict[str, Any]:
+        self._done += self._trials.get(event.number, {}).get("state") in (None, "RUNNING")
         patch = self._change_trial(
             event.number,
             state=event.state,
@@ -148,7 +150,7 @@ class RunView:
             space=event.space_version,
             request=event.request,
         )
-        self._trials[event.number].pop("folds", None)
+        self._trials[event.number].pop("folds", None)  # a view drops them with a state that is final
         self._cost["fit_seconds"] = number(self._cost["fit_seconds"] + event.seconds)
         patch["cost"] = {"fit_seconds": self._cost["fit_seconds"]}
         if event.best_number is not None:
@@ -290,6 +292,11 @@ class RunView:
         return f"n{self._notes}"
 
     # ------------------------------------------------------------------ out
+
+    def head(self) -> dict[str, Any]:
+        """A few fields for a list of runs: name, status, done, n_trials, scores, direction, metric."""
+        names = ("name", "status", "n_trials", "best_value", "default_value", "direction", "metric")
+        return {**{name: self._run.get(name) for name in names}, "done": self._done}
 
     def item(self, kind: str, id: Any) -> dict[str, Any] | None:
         """One whole entry: ``item("chat", "r4")``, ``item("trial", 17)``, ``item("space", 3)``; else None."""

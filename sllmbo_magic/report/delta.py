@@ -23,6 +23,7 @@ _SHORTER: tuple[tuple[str, int | None], ...] = (
     ("value", None),
     ("params", None),
     ("splits", None),
+    ("folds", None),
     ("usage", None),
     ("text", 60),
     ("reasoning", 60),
@@ -58,5 +59,5 @@ def shorten(delta: dict[str, Any]) -> dict[str, Any]:
             entry["more"] = True
         if size(small) <= MAX_DELTA_BYTES:
             return small
-    kept = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "fold", "trial", "chat")}
+    kept = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "trial", "chat")}
     return {**kept, "stale": True}

@@ -140,6 +140,8 @@ export interface Bundle {
 
 export interface Delta {
   seq: number;
+  /** The state that this delta builds on; `seq - 1` unless said. */
+  since?: number;
   seconds?: number;
   run?: Partial<Run>;
   cost?: Partial<Cost>;
@@ -148,7 +150,6 @@ export interface Delta {
   chat?: ChatItem;
   space?: Version;
   outer?: ParamSpec[];
-  fold?: [number, number, number, number | null];
   stale?: boolean;
 }
 

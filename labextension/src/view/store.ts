@@ -114,17 +114,6 @@ export function folded(bundle: Bundle, delta: Delta): Bundle {
       ? bundle.trials.map(t => (t === known ? trial : t))
       : [...bundle.trials, trial];
   }
-  if (delta.fold) {
-    const [n, fold, nFolds, score] = delta.fold;
-    next.trials = bundle.trials.map(t => {
-      if (t.n !== n) {
-        return t;
-      }
-      const folds = Array.from({ length: nFolds }, (_, i) => t.folds?.[i] ?? null);
-      folds[fold] = score;
-      return { ...t, folds };
-    });
-  }
   return next;
 }
 
@@ -203,7 +192,7 @@ export class Store {
   }
 
   private follow(delta: Delta): void {
-    const gap = delta.seq !== (this.bundle.seq ?? 0) + 1;
+    const gap = (delta.since ?? delta.seq - 1) > (this.bundle.seq ?? 0);
     this.bundle = folded(this.bundle, delta);
     if (gap || delta.stale) {
       this.model.send?.({ get: 'snapshot' });

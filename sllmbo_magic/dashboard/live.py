@@ -1,0 +1,149 @@
+"""One run as its live views see it: events go out to them as small deltas, wishes come in.
+
+Views (the widget, a tab in Lab) are channels: callables that take a message. They may come and go at any
+time, and messages may arrive on any thread; one lock keeps the state and the order of messages. What a view
+says only ever sets a wish in :class:`~sllmbo_magic.control.Control`, or asks for a part of the state.
+
+=================================================  ====================================================
+a view says                                        it gets
+=================================================  ====================================================
+``{"wish": name, "value": ..., "id": "..."}``      ``{"ack": id, "ok": bool, "error": str}`` at once
+``{"get": "snapshot"}``                            ``{"snapshot": bundle}``
+``{"get": "item", "kind": "chat", "id": "r4"}``    ``{"item": entry, "kind": "chat"}``
+(nothing)                                          ``{"delta": {...}}`` for each event
+=================================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from typing import TypeAlias
+
+from sllmbo_magic import events as ev
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.report.bundle import RunView
+
+Channel: TypeAlias = Callable[[dict[str, Any]], None]
+
+LIMITS = {"limit_trials": 1000, "limit_chat": 200, "limit_versions": 100, "limit_text": 2000}
+"""Bounds of a snapshot for a live view; what it leaves out can be asked for."""
+
+FOLDS_EVERY = 0.2
+"""Seconds between two messages that only tell of folds."""
+
+_log = logging.getLogger(__name__)
+
+
+class LiveRun:
+    """A run's state and the views that follow it.
+
+    Args:
+        control: Where wishes go.
+        clock: Seconds that never go back; for tests.
+    """
+
+    def __init__(self, control: Control, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._control = control
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._view = RunView()
+        self._channels: list[Channel] = []
+        self._held: dict[str, Any] | None = None
+        self._folds_sent = float("-inf")
+        self._ended = False
+
+    def sink(self, event: ev.Event) -> None:
+        """Take one event, from any thread; the views get what it changed."""
+        with self._lock:
+            delta = self._view.delta(event)
+            if isinstance(event, ev.RunStarted | ev.RunFinished):
+                self._ended = isinstance(event, ev.RunFinished)
+            self._publish(delta, only_folds=isinstance(event, ev.FoldFinished))
+
+    def snapshot(self) -> dict[str, Any]:
+        """The bundle so far, bounded by :data:`LIMITS`."""
+        with self._lock:
+            return self._view.snapshot(**LIMITS)
+
+    def head(self) -> dict[str, Any]:
+        """A few fields for a list of runs: name, status, trials, scores."""
+        with self._lock:
+            return self._view.head()
+
+    def follow(self, channel: Channel) -> None:
+        """Send every further delta to this channel too."""
+        with self._lock:
+            if channel not in self._channels:
+                self._channels.append(channel)
+
+    def leave(self, channel: Channel) -> None:
+        """Send nothing more to this channel."""
+        with self._lock:
+            self._channels = [c for c in self._channels if c != channel]
+
+    def receive(self, message: Any, reply: Channel) -> None:
+        """Answer what a view says, at once; never raises, whatever it says."""
+        if not isinstance(message, dict):
+            return
+        if "wish" in message:
+            self._wish(message, reply)
+        elif message.get("get") == "snapshot":
+            with self._lock:
+                self._flush()
+                reply({"snapshot": self._view.snapshot(**LIMITS)})
+        elif message.get("get") == "item":
+            kind = str(message.get("kind"))
+            with self._lock:
+                item = self._view.item(kind, message.get("id"))
+                if item is not None:
+                    reply({"item": item, "kind": kind})
+
+    def _wish(self, message: dict[str, Any], reply: Channel) -> None:
+        name, value, id = message["wish"], message.get("value"), str(message.get("id"))
+        try:
+            if self._ended:
+                raise InputError("The run has ended.")
+            wish = self._control.wish(str(name), value, id=id)
+        except InputError as error:
+            reply({"ack": id, "ok": False, "error": str(error)})
+            return
+        reply({"ack": id, "ok": True, "error": ""})
+        with self._lock:
+            delta = self._view.wished(wish.name, wish.value, wish.id, wish.time)
+            if delta is not None:
+                self._publish(delta)
+
+    def _publish(self, delta: dict[str, Any], *, only_folds: bool = False) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            same = "trial" in delta and delta["trial"]["n"] == held["trial"]["n"]
+            if same and ("folds" in delta["trial"] or "state" in delta["trial"]):
+                # the newer delta says all that the held one did
+                delta = {**delta, "since": held.get("since", held["seq"] - 1)}
+            else:
+                self._send(held)
+        now = self._clock()
+        if only_folds and now - self._folds_sent < FOLDS_EVERY:
+            self._held = delta
+            return
+        if only_folds:
+            self._folds_sent = now
+        self._send(delta)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._send(held)
+
+    def _send(self, delta: dict[str, Any]) -> None:
+        for channel in list(self._channels):
+            try:
+                channel({"delta": delta})
+            except Exception:  # noqa: BLE001 - a view's connection may break in any way; the run goes on
+                _log.warning("a view of the run is gone", exc_info=True)
+                self.leave(channel)

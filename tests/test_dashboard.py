@@ -1,0 +1,292 @@
+"""The live run behind the dashboard: what reaches a view, what a view may say, how the widget carries it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sllmbo_magic import events as ev
+from sllmbo_magic.control import Control
+from sllmbo_magic.dashboard import runs
+from sllmbo_magic.dashboard.live import LiveRun
+from tests.sample_run import run_events
+
+START = ev.RunStarted(run={"name": "churn", "n_trials": 50, "sampler": "llm-tpe"})
+
+
+def fold(n: int, k: int, n_folds: int = 5) -> ev.FoldFinished:
+    return ev.FoldFinished(number=n, fold=k, n_folds=n_folds, score=0.5 + k / 10)
+
+
+def finished(n: int) -> ev.TrialFinished:
+    return ev.TrialFinished(number=n, state="COMPLETE", value=0.7, params={"a": 1}, source="tpe")
+
+
+@pytest.fixture
+def control() -> Control:
+    return Control()
+
+
+def test_a_wish_is_acknowledged_before_anything_else_and_reaches_the_control(control: Control) -> None:
+    live, sent = LiveRun(control), []
+    live.follow(sent.append)
+    live.sink(START)
+    live.receive({"wish": "sampler", "value": "tpe", "id": "v1"}, sent.append)
+    assert sent[1] == {"ack": "v1", "ok": True, "error": ""}
+    assert sent[2]["delta"]["chat"]["state"] == "pending"
+    (wish,) = control.take()
+    assert (wish.name, wish.value, wish.id) == ("sampler", "tpe", "v1")
+    assert live.snapshot()["run"]["sampler"] == "llm-tpe", "a callback sets a wish and changes nothing itself"
+    live.sink(ev.WishApplied(wish="sampler", value="tpe", trial_number=4, id="v1"))
+    assert sent[-1]["delta"]["chat"]["state"] == "applied"
+
+
+@pytest.mark.parametrize(
+    ("message", "part"),
+    [
+        ({"wish": "fly", "id": "v1"}, "unknown wish 'fly'"),
+        ({"wish": "ratio", "value": "much", "id": "v1"}, "ratio 'much' is not a number"),
+        ({"wish": "range", "value": {"param": "a", "low": 2, "high": 1}, "id": "v1"}, "2 is not below 1"),
+        ({"wish": ["stop"], "id": "v1"}, "unknown wish"),
+    ],
+)
+def test_a_wrong_wish_is_refused_in_one_sentence(control: Control, message: Any, part: str) -> None:
+    live, sent = LiveRun(control), []
+    live.sink(START)
+    live.receive(message, sent.append)
+    assert [m["ok"] for m in sent] == [False]
+    assert part in sent[0]["error"]
+    assert control.take() == []
+
+
+@pytest.mark.parametrize("message", [None, 3, [], {}, {"get": "keys"}, {"get": "item", "kind": {}, "id": {}}])
+def test_nonsense_is_ignored(control: Control, message: Any) -> None:
+    sent: list[Any] = []
+    LiveRun(control).receive(message, sent.append)
+    assert sent == []
+
+
+def test_after_its_end_a_run_takes_no_wish(control: Control) -> None:
+    live, sent = LiveRun(control), []
+    live.sink(START)
+    live.sink(ev.RunFinished(status="finished", reason="", summary={}))
+    live.receive({"wish": "extend", "value": 5, "id": "v1"}, sent.append)
+    assert sent == [{"ack": "v1", "ok": False, "error": "The run has ended."}]
+    live.sink(START)
+    live.receive({"wish": "extend", "value": 5, "id": "v2"}, sent.append)
+    assert sent[1]["ok"], "a resumed run takes wishes again"
+
+
+def test_a_view_that_comes_later_gets_everything(control: Control) -> None:
+    live, sent = LiveRun(control), []
+    for event in run_events(20):
+        live.sink(event)
+    live.receive({"get": "snapshot"}, sent.append)
+    bundle = sent[0]["snapshot"]
+    assert len(bundle["trials"]) == 20
+    reply = next(i for i in bundle["chat"] if i["kind"] == "reply")
+    live.receive({"get": "item", "kind": "chat", "id": reply["id"]}, sent.append)
+    assert sent[1]["kind"] == "chat"
+    assert sent[1]["item"]["candidates"]
+
+
+def test_folds_are_told_at_most_five_times_a_second_and_none_is_lost() -> None:
+    now = [0.0]
+    live, sent = LiveRun(Control(), clock=lambda: now[0]), []
+    live.follow(lambda m: sent.append(m["delta"]))
+    live.sink(ev.TrialStarted(number=0, params={"a": 1}, source="tpe"))
+    for k in range(3):
+        now[0] += 0.05
+        live.sink(fold(0, k))
+    assert [d["trial"].get("folds") for d in sent] == [[], [0.5, None, None, None, None]]
+    now[0] += 0.3
+    live.sink(fold(0, 3))
+    assert sent[-1]["trial"]["folds"] == [0.5, 0.6, 0.7, 0.8, None]
+    assert sent[-1]["since"] == 2, "it stands for the deltas 3 and 4, which were held back"
+    live.sink(fold(0, 4))
+    live.sink(ev.Note(text="in between"))
+    assert sent[-2]["trial"]["folds"][4] == 0.9, "held back, it still comes before what came after it"
+    live.sink(finished(0))
+    seqs = [d["seq"] for d in sent]
+    assert seqs == sorted(seqs)
+    for before, delta in itertools.pairwise(sent):
+        assert delta.get("since", delta["seq"] - 1) == before["seq"], "a view sees no gap"
+
+
+def test_a_broken_view_is_dropped_and_the_run_goes_on(control: Control) -> None:
+    live, sent = LiveRun(control), []
+
+    def broken(_message: Any) -> None:
+        raise ConnectionError("gone")
+
+    live.follow(broken)
+    live.follow(sent.append)
+    live.sink(START)
+    live.sink(finished(0))
+    assert len(sent) == 2
+
+
+def test_events_and_messages_from_many_threads_keep_one_order(control: Control) -> None:
+    live, sent = LiveRun(control), []
+    live.follow(lambda m: sent.append(m["delta"]["seq"]))
+    live.sink(START)
+
+    def events() -> None:
+        for n in range(200):
+            live.sink(finished(n))
+
+    def views() -> None:
+        for i in range(200):
+            live.receive({"wish": "hint", "value": f"{i}", "id": f"v{i}"}, lambda _: None)
+            live.receive({"get": "snapshot"}, lambda m: json.dumps(m))
+
+    threads = [threading.Thread(target=t) for t in (events, views)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sent == list(range(1, 402))
+
+
+# ---------------------------------------------------------------- the widget
+
+
+class RecordingComm:
+    """A comm that keeps what is sent."""
+
+    def __init__(self, target_name: str = "", data: Any = None, **_: Any) -> None:
+        self.comm_id = f"comm{id(self)}"
+        self.opened = data
+        self.sent: list[dict[str, Any]] = []
+        self.handlers: dict[str, Any] = {}
+
+    def send(self, data: Any = None, **_: Any) -> None:
+        self.sent.append(data)
+
+    def on_msg(self, handler: Any) -> None:
+        self.handlers["msg"] = handler
+
+    def on_close(self, handler: Any) -> None:
+        self.handlers["close"] = handler
+
+    def close(self, *_: Any, **__: Any) -> None:
+        self.handlers.get("close", lambda _: None)({})
+
+    def say(self, data: Any) -> None:
+        self.handlers["msg"]({"content": {"data": data}, "buffers": []})
+
+
+@pytest.fixture
+def dashboard(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    pytest.importorskip("anywidget")
+    import comm
+
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    monkeypatch.setattr(runs, "_entries", [])
+    monkeypatch.setattr(runs, "_comms", {})
+    from sllmbo_magic.dashboard import Dashboard
+
+    widget = Dashboard(control)
+    yield widget
+    widget.close()
+
+
+def custom(widget: Any) -> list[dict[str, Any]]:
+    return [m["content"] for m in widget.comm.sent if m["method"] == "custom"]
+
+
+def test_the_widget_sends_small_messages_and_never_its_state_again(dashboard: Any) -> None:
+    for event in run_events(60):
+        dashboard.sink(event)
+    assert {m["method"] for m in dashboard.comm.sent} == {"custom"}
+    sizes = [len(json.dumps(m, separators=(",", ":")).encode()) for m in custom(dashboard)]
+    assert max(sizes) <= 1000 + len('{"delta":}')
+
+
+def test_a_reloaded_page_gets_the_state_of_now(dashboard: Any) -> None:
+    for event in run_events(12, finish=False):
+        dashboard.sink(event)
+    assert len(dashboard.get_state()["snapshot"]["trials"]) == 12
+    dashboard.comm.say({"method": "custom", "content": {"get": "snapshot"}})
+    assert len(custom(dashboard)[-1]["snapshot"]["trials"]) == 12
+
+
+def test_a_click_in_the_widget_only_sets_a_wish(dashboard: Any, control: Control) -> None:
+    dashboard.sink(START)
+    dashboard.comm.say({"method": "custom", "content": {"wish": "pause", "value": None, "id": "v1"}})
+    assert control.paused
+    assert {"ack": "v1", "ok": True, "error": ""} in custom(dashboard)
+
+
+def test_the_widgets_state_holds_no_more_than_the_snapshot_and_the_view(dashboard: Any) -> None:
+    state = dashboard.get_state()
+    ours = {k for k in state if not k.startswith("_")} - {"layout", "tabbable", "tooltip"}
+    assert ours == {"snapshot"}
+
+
+def test_the_repr_says_how_the_run_stands(dashboard: Any) -> None:
+    assert repr(dashboard).startswith("<Dashboard of None: running, 0 of None trials")
+    for event in run_events(50):
+        dashboard.sink(event)
+    assert repr(dashboard).startswith("<Dashboard of churn: finished, 50 of 50 trials, best 0.88")
+
+
+# ---------------------------------------------------------------- the list of runs
+
+
+@pytest.fixture
+def panel(dashboard: Any) -> RecordingComm:
+    targets: dict[str, Any] = {}
+    manager = SimpleNamespace(targets=targets, register_target=targets.__setitem__)
+    runs.register(SimpleNamespace(kernel=SimpleNamespace(comm_manager=manager)))
+    comm = RecordingComm()
+    targets[runs.TARGET](comm, {})
+    return comm
+
+
+def test_a_panel_sees_the_runs_and_follows_them(dashboard: Any, panel: RecordingComm) -> None:
+    assert [r["id"] for r in panel.sent[0]["runs"]] == [dashboard.model_id]
+    for event in run_events(5):
+        dashboard.sink(event)
+    rows = [m["run"] for m in panel.sent if "run" in m]
+    assert [r["done"] for r in rows][:3] == [0, 1, 2]
+    assert (rows[-1]["status"], rows[-1]["done"], rows[-1]["name"]) == ("finished", 5, "churn")
+    assert rows[-1]["final"] is False
+    assert max(len(json.dumps(m)) for m in panel.sent) < 1000
+
+
+def test_a_panel_steers_and_opens_a_dashboard(dashboard: Any, panel: RecordingComm, control: Control) -> None:
+    of = dashboard.model_id
+    panel.say({"of": of, "wish": "stop", "value": None, "id": "p1"})
+    assert control.stopping
+    assert {"of": of, "ack": "p1", "ok": True, "error": ""} in panel.sent
+    panel.say({"of": of, "get": "deltas"})
+    panel.say({"of": of, "get": "deltas"})
+    panel.say({"of": of, "get": "snapshot"})
+    assert panel.sent[-1]["snapshot"]["schema"] == 1
+    dashboard.sink(START)
+    assert len([m for m in panel.sent if m.get("of") == of and "delta" in m]) == 1
+    panel.close()
+    count = len(panel.sent)
+    dashboard.sink(finished(0))
+    assert len(panel.sent) == count, "a closed panel is sent nothing"
+
+
+def test_the_final_output_is_kept_for_a_reloaded_page(dashboard: Any, panel: RecordingComm) -> None:
+    dashboard.finish({"text/plain": "done"})
+    assert panel.sent[-1]["run"]["final"] is True
+    panel.say({"of": dashboard.model_id, "get": "final"})
+    assert panel.sent[-1] == {"of": dashboard.model_id, "final": {"text/plain": "done"}}
+    panel.say({"of": "no such run", "get": "final"})
+    assert len([m for m in panel.sent if "final" in m]) == 1
+
+
+def test_registering_needs_no_kernel() -> None:
+    runs.register(SimpleNamespace())
+    runs.unregister(SimpleNamespace(kernel=None))
