@@ -1,0 +1,19 @@
+"""Expert priors: search spaces and first configurations for well-known estimators, each range with its
+source.
+
+:func:`prior_for` gives the :class:`Prior` of an estimator, also inside a pipeline or a wrapper, shaped by
+what is known of the task. :func:`inert` says which parameters have no effect. One module per group of
+estimators holds tables; ``parts.py`` finds where they belong, ``registry.py`` applies them, ``document.py``
+writes them down for people.
+"""
+
+from __future__ import annotations
+
+from sllmbo_magic.priors.base import Facts
+from sllmbo_magic.priors.base import Family
+from sllmbo_magic.priors.parts import FAMILIES
+from sllmbo_magic.priors.registry import Prior
+from sllmbo_magic.priors.registry import inert
+from sllmbo_magic.priors.registry import prior_for
+
+__all__ = ["FAMILIES", "Facts", "Family", "Prior", "inert", "prior_for"]

@@ -1,0 +1,123 @@
+"""Neural networks: scikit-learn's multi-layer perceptron, and skorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sllmbo_magic.priors import sources as src
+from sllmbo_magic.priors.base import Facts
+from sllmbo_magic.priors.base import Family
+from sllmbo_magic.priors.base import Range
+from sllmbo_magic.priors.base import Table
+from sllmbo_magic.priors.base import choice
+from sllmbo_magic.priors.base import experts
+from sllmbo_magic.priors.base import real
+from sllmbo_magic.priors.base import whole
+from sllmbo_magic.space import Value
+
+_ADAM = ("solver", ("adam",))
+FEW_ROWS = 2000
+"""Up to here the user guide advises lbfgs."""
+
+
+def perceptron(facts: Facts) -> Table:
+    solver = facts.current.get("solver", "adam")
+    solvers = ("adam", "lbfgs") if facts.n_rows <= FEW_ROWS and solver == "adam" else (solver,)
+    free = len(solvers) > 1
+    layers = facts.current.get("hidden_layer_sizes", (100,))
+    one_layer = not isinstance(layers, list | tuple) or len(layers) == 1
+    widths = (
+        (Range("hidden_layer_sizes", whole(16, 264, log=True), src.AUTOSKLEARN, (1, 4096)),)
+        if one_layer
+        else ()
+    )
+    rate = Range(
+        "learning_rate_init",
+        real(1e-4, 0.1, log=True),
+        f"after {src.AUTOSKLEARN}",
+        (1e-8, 10.0),
+        when=_ADAM if free else None,
+    )
+    ranges = (
+        *widths,
+        Range("alpha", real(1e-6, 1.0, log=True), src.GUIDE_MLP, (0.0, 1e4)),
+        Range("activation", choice("relu", "tanh"), src.AUTOSKLEARN),
+        *((Range("solver", choice(*solvers), src.GUIDE_MLP),) if free else ()),
+        *(() if solver == "lbfgs" else (rate,)),
+        Range("batch_size", whole(16, 512, log=True), f"after {src.GORISHNIY}", (1, 65_536), start=False),
+        Range("early_stopping", choice(False, True), src.GUIDE_MLP, start=False),
+    )
+    rows: list[tuple[str, tuple[Value, ...]]] = [
+        ("a stronger penalty than the default", (100, 1e-2, "relu", solver, 1e-3)),
+        ("quicker learning, smooth units", (64, 1e-3, "tanh", solver, 5e-3)),
+        ("a wide layer with a small rate", (256, 1e-4, "relu", solver, 5e-4)),
+        ("a small layer, hardly any penalty", (24, 1e-5, "relu", solver, 1e-2)),
+    ]
+    if free:
+        rows.insert(
+            1, ("full-batch steps with a strong penalty: for few rows", (32, 0.3, "tanh", "lbfgs", 1e-3))
+        )
+    return Table(
+        ranges,
+        experts(("hidden_layer_sizes", "alpha", "activation", "solver", "learning_rate_init"), *rows),
+        fixed={"max_iter": (500, src.AUTOSKLEARN)},
+        note="The width is that of one hidden layer; where the user set several, they stay. Up to 2000"
+        " rows the lbfgs solver is tried as well. The columns should be scaled.",
+    )
+
+
+def perceptron_inert(params: Mapping[str, Any]) -> dict[str, str]:
+    solver = params.get("solver", "adam")
+    only: dict[str, tuple[str, ...]] = {
+        "sgd": ("learning_rate", "power_t", "momentum", "nesterovs_momentum"),
+        "adam": ("beta_1", "beta_2", "epsilon"),
+        "lbfgs": ("max_fun",),
+    }
+    found = {
+        name: f"it belongs to the solver {owner}, not {solver}"
+        for owner, names in only.items()
+        for name in names
+        if owner != solver and name in params
+    }
+    if solver == "lbfgs":
+        steps = ("learning_rate_init", "batch_size", "early_stopping", "shuffle", "n_iter_no_change")
+        found |= {name: "lbfgs takes full-batch steps" for name in steps if name in params}
+    if not params.get("early_stopping") and "validation_fraction" in params:
+        found["validation_fraction"] = "it belongs to early_stopping"
+    return found
+
+
+def skorch(facts: Facts) -> Table:
+    ranges = (
+        Range("lr", real(1e-4, 0.3, log=True), f"after {src.GORISHNIY}", (1e-8, 10.0)),
+        Range("max_epochs", whole(10, 200, log=True), src.SKORCH, (1, 10_000)),
+        Range("batch_size", whole(16, 512, log=True), f"after {src.GORISHNIY}", (1, 65_536)),
+    )
+    return Table(
+        ranges,
+        experts(
+            ("lr", "max_epochs", "batch_size"),
+            ("a small rate for an adaptive optimizer", (1e-3, 50, 64)),
+            ("more epochs than the default at its rate", (0.01, 60, 128)),
+            ("a large rate for plain gradient descent", (0.1, 40, 64)),
+        ),
+        note="Parameters of the module and of the optimizer are the user's own: give them in search_space.",
+    )
+
+
+FAMILIES = (
+    Family(
+        "Multi-layer perceptron",
+        ("MLPClassifier", "MLPRegressor"),
+        ("sklearn",),
+        perceptron,
+        perceptron_inert,
+    ),
+    Family(
+        "skorch",
+        ("NeuralNet", "NeuralNetClassifier", "NeuralNetRegressor", "NeuralNetBinaryClassifier"),
+        ("skorch",),
+        skorch,
+    ),
+)

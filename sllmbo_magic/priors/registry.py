@@ -1,0 +1,222 @@
+"""The prior of an estimator: the tables of its parts, applied to what is known of the task and is set."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.priors.base import Facts
+from sllmbo_magic.priors.base import Limits
+from sllmbo_magic.priors.base import Table
+from sllmbo_magic.priors.parts import Part
+from sllmbo_magic.priors.parts import instance_of
+from sllmbo_magic.priors.parts import kind_of
+from sllmbo_magic.priors.parts import parts_of
+from sllmbo_magic.space import Condition
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.space import Value
+from sllmbo_magic.space import outer_of
+
+if TYPE_CHECKING:
+    from sllmbo_magic.task import TaskDescription
+
+_MAX_CONFIGURATIONS = 6
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What experts know of an estimator before any trial.
+
+    Attributes:
+        family: Name of the family, several joined by " + ".
+        space: A sensible search space to start with; what it needs set is in ``space.fixed``.
+        outer: The widest space inside the hard limits; also holds parameters that may be added.
+        configurations: Whole configurations in ``space``, mutually different, with the reason of each.
+        sources: Where the range of each parameter (of ``outer``, and fixed ones) comes from.
+        limits: Hard limits (low, high) of parameters, None where there is none.
+    """
+
+    family: str
+    space: SearchSpace
+    outer: SearchSpace
+    configurations: tuple[tuple[dict[str, Value], str], ...]
+    sources: dict[str, str]
+    limits: dict[str, Limits]
+    parts: tuple[Part, ...] = field(default=(), repr=False)
+
+    def inert(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Those of these parameters that have no effect here, and why; fixed ones count as set."""
+        return _inert(self.parts, {**self.space.with_fixed(params), **params}, params)
+
+
+def prior_for(estimator: Any, description: TaskDescription | None = None) -> Prior:
+    """The prior of an estimator, a pipeline's last step, or what a wrapper wraps.
+
+    Args:
+        estimator: An instance (or a class that needs no arguments). What the user has set is respected: a
+            kernel, a booster, a depth that bounds the leaves, names of parameters under their aliases;
+            parameters that hold objects or dicts are not searched.
+        description: Rows, columns, classes and metric shape the ranges when given.
+
+    Raises:
+        InputError: Nothing of the estimator can be searched.
+    """
+    if inspect.isclass(estimator):
+        estimator = instance_of(estimator)
+    parts = tuple(parts_of(estimator))
+    kind = kind_of(estimator)
+    built = [
+        (part, *_space_of(part, Facts.of(kind, description, current=part.current, scaled=part.scaled)))
+        for part in parts
+    ]
+    built = [one for one in built if len(one[1])]
+    if not built:
+        name = type(estimator).__name__
+        raise InputError(
+            f"{name} has no parameter that can be searched by itself.",
+            'Give search_space, e.g. {"alpha": (1e-4, 10.0, "log")}.',
+        )
+    return _joined(built)
+
+
+def inert(estimator: Any, params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameter -> why it has no effect on this estimator together with the others.
+
+    Args:
+        estimator: As for :func:`prior_for`.
+        params: A configuration; what it does not name has the estimator's own value.
+    """
+    if inspect.isclass(estimator):
+        estimator = instance_of(estimator)
+    return _inert(parts_of(estimator), params, params)
+
+
+def _inert(parts: Iterable[Part], values: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in parts:
+        own = {**part.current, **_without_prefix(part.prefix, values)}
+        named = part.renamed
+        own |= {name: own[alias] for name, alias in named.items()}
+        for name, why in part.family.inert(own).items():
+            full = part.prefix + named.get(name, name)
+            if full in asked:
+                found[full] = why
+    return found
+
+
+def _without_prefix(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    cut = {name[len(prefix) :]: value for name, value in params.items() if name.startswith(prefix)}
+    return {name: value for name, value in cut.items() if "__" not in name}
+
+
+# --- one part's space -----------------------------------------------------------------------------------
+
+
+def _space_of(part: Part, facts: Facts) -> tuple[SearchSpace, SearchSpace, Table]:
+    """The space to start with, the space of all rows, and the table under the user's names."""
+    table = _renamed(part.family.table(facts), part.renamed)
+    usable = [row for row in table.ranges if _is_open(row.name, part)]
+    fixed = {name: value for name, (value, _) in table.fixed.items() if _is_open(name, part)}
+    spaces = []
+    for rows in ([row for row in usable if row.start], usable):
+        names = {row.name for row in rows} | fixed.keys()
+        whens = {row.name: row.when for row in rows if row.when} | {
+            n: w for n, w in table.fixed_when.items() if n in fixed
+        }
+        conditions = [
+            Condition(name, parent, values) for name, (parent, values) in whens.items() if parent in names
+        ]
+        spaces.append(SearchSpace({r.name: r.distribution for r in rows}, conditions=conditions, fixed=fixed))
+    return spaces[0], spaces[1], replace(table, ranges=tuple(usable))
+
+
+def _is_open(name: str, part: Part) -> bool:
+    """Whether the estimator has the parameter, and the user has not put an object there."""
+    value = part.current.get(name)
+    if isinstance(value, dict) or callable(value):
+        return False
+    return name in part.current or ("sklearn" not in part.family.packages and bool(part.family.packages))
+
+
+def _renamed(table: Table, names: Mapping[str, str]) -> Table:
+    """A table under the aliases that the user has used."""
+    if not names:
+        return table
+    return replace(
+        table,
+        ranges=tuple(replace(row, name=names.get(row.name, row.name)) for row in table.ranges),
+        experts=tuple(
+            replace(e, params={names.get(name, name): value for name, value in e.params.items()})
+            for e in table.experts
+        ),
+        fixed={names.get(name, name): value for name, value in table.fixed.items()},
+    )
+
+
+def _configurations(space: SearchSpace, table: Table, part: Part) -> list[tuple[dict[str, Value], str]]:
+    """The experts' configurations inside the space, complete and mutually different."""
+    found: list[tuple[dict[str, Value], str]] = []
+    seen = set()
+    for i, expert in enumerate(table.experts):
+        params: dict[str, Any] = {**space.clip({**part.current, **expert.params})}
+        if "class_weight" in params and "class_weight" not in expert.params:
+            params["class_weight"] = "balanced" if i % 2 else None  # half of them each
+        params = space.clip(params)
+        if space.key(params) not in seen:
+            seen.add(space.key(params))
+            found.append((params, f"{expert.reason[0].upper()}{expert.reason[1:]}."))
+    return found[:_MAX_CONFIGURATIONS]
+
+
+# --- all parts together ---------------------------------------------------------------------------------
+
+
+def _joined(built: list[tuple[Part, SearchSpace, SearchSpace, Table]]) -> Prior:
+    space = _union((part.prefix, start) for part, start, _, _ in built)
+    whole = _union((part.prefix, everything) for part, _, everything, _ in built)
+    limits: dict[str, Limits] = {}
+    sources: dict[str, str] = {}
+    for part, _, _, table in built:
+        for row in table.ranges:
+            limits[part.prefix + row.name] = row.limits
+            sources[part.prefix + row.name] = row.source
+        sources |= {part.prefix + name: source for name, (_, source) in table.fixed.items()}
+    configurations = [_configurations(start, table, part) for part, start, _, table in built]
+    joined = []
+    for i in range(max(len(group) for group in configurations)):
+        params: dict[str, Value] = {}
+        reasons: dict[str, None] = {}
+        for (part, *_), group in zip(built, configurations, strict=True):
+            chosen, reason = group[i % len(group)]
+            params |= {part.prefix + name: value for name, value in chosen.items()}
+            reasons[reason] = None
+        joined.append((params, " ".join(reasons)))
+    return Prior(
+        family=" + ".join(dict.fromkeys(part.family.name for part, *_ in built)),
+        space=space,
+        outer=outer_of(space, whole, limits),
+        configurations=tuple(joined),
+        sources={name: source for name, source in sources.items() if name in whole or name in whole.fixed},
+        limits=limits,
+        parts=tuple(part for part, *_ in built),
+    )
+
+
+def _union(spaces: Iterable[tuple[str, SearchSpace]]) -> SearchSpace:
+    distributions: dict[str, BaseDistribution] = {}
+    conditions: list[Condition] = []
+    fixed: dict[str, Value] = {}
+    for prefix, space in spaces:
+        distributions |= {prefix + name: d for name, d in space.distributions.items()}
+        conditions += [Condition(prefix + c.param, prefix + c.parent, c.values) for c in space.conditions]
+        fixed |= {prefix + name: value for name, value in space.fixed.items()}
+    return SearchSpace(distributions, conditions=conditions, fixed=fixed)

@@ -1,0 +1,200 @@
+"""A table for an estimator that no family knows: from its signature, and where scikit-learn declares what a
+parameter may be (``_parameter_constraints``), from that.
+
+Only what plausibly changes how well a model fits: numbers around their defaults, on a log scale where the
+default says nothing about the scale; declared options; flags. Seeds, threads, verbosity and the like are
+left alone, and so are solvers and losses, which fit together only in pairs that no signature tells.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from sllmbo_magic.priors import sources as src
+from sllmbo_magic.priors.base import UNLIMITED
+from sllmbo_magic.priors.base import Expert
+from sllmbo_magic.priors.base import Family
+from sllmbo_magic.priors.base import Limits
+from sllmbo_magic.priors.base import Range
+from sllmbo_magic.priors.base import Table
+from sllmbo_magic.priors.base import choice
+from sllmbo_magic.priors.base import real
+from sllmbo_magic.priors.base import whole
+
+NO_EFFECT = frozenset(
+    [
+        "random_state",
+        "seed",
+        "n_jobs",
+        "nthread",
+        "num_threads",
+        "thread_count",
+        "device",
+        "verbose",
+        "verbosity",
+        "warm_start",
+        "copy",
+        "copy_X",
+        "copy_x",
+        "copy_X_train",
+        "cache_size",
+        "memory",
+        "leaf_size",
+        "precompute",
+        "missing",
+        "oob_score",
+        "compute_score",
+        "store_cv_values",
+        "store_cv_results",
+        "store_covariance",
+        "return_std",
+        "check_inverse",
+        "assume_centered",
+        "prefit",
+        "ensemble",
+        "cv",
+        "scoring",
+        "error_score",
+        "refit",
+        "eps",
+        "tol",
+        "max_iter",
+        "max_n_iter",
+        "max_fun",
+        "max_subpopulation",
+        "n_iter_no_change",
+        "validation_fraction",
+        "early_stopping",
+        "batch_size",
+        "fit_intercept",
+        "intercept_scaling",
+    ]
+)
+"""Speed, precision, bookkeeping; iterations and tolerances, whose defaults converge or warn."""
+IN_PAIRS = frozenset(
+    "solver algorithm loss dual objective multi_class penalty method link metric novelty".split()  # noqa: SIM905
+)
+"""What fits together only with other parameters."""
+_SHARES = ("subsample", "colsample", "fraction", "share", "ratio", "max_features", "max_samples", "dropout")
+_SMALLEST = 1e-8
+MAX_RANGES = 12
+
+
+def table_of(cls: type, current: Mapping[str, Any]) -> Table:
+    """The table of a class, around the values its instance has; may be empty."""
+    constraints = getattr(cls, "_parameter_constraints", {})
+    ranges: list[Range] = []
+    for name, value in current.items():
+        if name in NO_EFFECT or name in IN_PAIRS or name.startswith("_"):
+            continue
+        declared = constraints.get(name) if isinstance(constraints, Mapping) else None
+        found = _declared(name, declared, value) if declared else _guessed(name, value)
+        if found is not None:
+            distribution, limits = found
+            ranges.append(Range(name, distribution, src.CONSTRAINTS if declared else src.SIGNATURE, limits))
+    ranges = ranges[:MAX_RANGES]
+    return Table(tuple(ranges), _experts(ranges), note="")
+
+
+def family_of(cls: type) -> Family:
+    """The family of one class that no other family has."""
+    return Family(cls.__name__, (cls.__name__,), (), lambda facts: table_of(cls, facts.current))
+
+
+# --- one parameter --------------------------------------------------------------------------------------
+
+
+def _declared(name: str, declared: Any, value: Any) -> tuple[BaseDistribution, Limits] | None:
+    """From scikit-learn's constraint objects, known by their class names so that nothing is imported."""
+    if not isinstance(declared, list):
+        return None  # "no_validation"
+    if declared == ["boolean"]:
+        return choice(False, True), UNLIMITED
+    for one in declared:
+        kind = type(one).__name__
+        if kind == "Interval":
+            whole_numbers = issubclass(one.type, numbers.Integral)
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if isinstance(value, int | float) and not isinstance(value, bool) and whole_numbers == is_whole:
+                return _around(name, value, _bounds(one, whole_numbers))
+        elif kind == "StrOptions" and isinstance(value, str):
+            options = sorted(set(one.options) - set(getattr(one, "deprecated", ())))
+            if value in options and 1 < len(options) <= 12:
+                return choice(*options), UNLIMITED
+    return None
+
+
+def _bounds(interval: Any, whole_numbers: bool) -> Limits:
+    """An interval's limits; an open end moves inwards a little, so that the limit itself is allowed."""
+    closed = interval.closed
+    step = 1.0 if whole_numbers else _SMALLEST
+    left, right = interval.left, interval.right
+    low = None if left is None or math.isinf(left) else left + (0.0 if closed in ("left", "both") else step)
+    high = (
+        None if right is None or math.isinf(right) else right - (0.0 if closed in ("right", "both") else step)
+    )
+    return low, high
+
+
+def _guessed(name: str, value: Any) -> tuple[BaseDistribution, Limits] | None:
+    """From a value alone."""
+    if isinstance(value, bool):
+        return choice(False, True), UNLIMITED
+    if isinstance(value, int | float) and math.isfinite(value):
+        return _around(name, value, (0.0, None) if value >= 0 else UNLIMITED)
+    return None
+
+
+def _around(name: str, value: float, limits: Limits) -> tuple[BaseDistribution, Limits] | None:
+    """A range around a value, inside its limits."""
+    floor, ceiling = limits
+    if isinstance(value, int):
+        return _whole_around(value, floor, ceiling), limits
+    share = ceiling == 1.0 or any(word in name for word in _SHARES)
+    if share and 0 <= value <= 1:
+        return real(max(floor or 0.0, 0.05 if floor else 0.0), min(1.0, ceiling or 1.0)), (
+            floor or 0.0,
+            ceiling or 1.0,
+        )
+    if value <= 0:
+        if floor is None:
+            return real(value - 1.0, value + 1.0), limits
+        low, high = max(_SMALLEST, floor), min(1.0, ceiling if ceiling is not None else 1.0)
+    else:
+        low, high = (
+            max(value / 100, floor or 0.0),
+            min(value * 100, ceiling if ceiling is not None else math.inf),
+        )
+    return (real(low, high, log=True), limits) if 0 < low < high else None
+
+
+def _whole_around(value: int, floor: float | None, ceiling: float | None) -> BaseDistribution:
+    least = math.ceil(floor) if floor is not None else min(value, 1)
+    most = math.floor(ceiling) if ceiling is not None else 10**9
+    if value >= 10:
+        return whole(max(least, value // 10, 1), min(most, value * 10), log=True)
+    return whole(max(least, min(value, 1)), min(most, max(4 * value, value + 4)))
+
+
+def _experts(ranges: list[Range]) -> tuple[Expert, ...]:
+    """Without knowledge, what spreads: low, high and alternating quarters of the ranges."""
+    if not ranges:
+        return ()
+    patterns = (
+        ("all parameters in the lower part of their ranges", (0.3, 0.3)),
+        ("all parameters in the upper part of their ranges", (0.7, 0.7)),
+        ("low and high by turns", (0.25, 0.75)),
+        ("high and low by turns", (0.75, 0.25)),
+    )
+    from sllmbo_magic.space import SearchSpace
+
+    space = SearchSpace({r.name: r.distribution for r in ranges})
+    return tuple(
+        Expert(reason, space.from_unit([pattern[i % 2] for i in range(len(ranges))]))
+        for reason, pattern in patterns
+    )
