@@ -436,7 +436,7 @@ class Command:
         arguments: What follows it, as help shows it; brackets mark what may be left out.
         help: One sentence.
         example: A whole line.
-        completes: What its arguments are, for completion: ``"run"``, ``"mode"``, ``"help"`` or nothing.
+        completes: What its arguments are: ``"run"``, ``"mode"``, ``"provider"``, ``"help"`` or nothing.
         steers: Whether it acts on a run that goes on (then ``--run NAME`` may choose the run).
     """
 
@@ -487,7 +487,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("delete", "NAME", "Delete a run's folder.", "%sllmbo delete churn.1", "run"),
     Command("rename", "NAME NEW", "Rename a run.", "%sllmbo rename churn churn_f1", "run"),
     Command("providers", "", "List the LLM providers and which have a key.", "%sllmbo providers"),
-    Command("doctor", "", "Check the installation, keys and servers.", "%sllmbo doctor"),
+    Command(
+        "doctor",
+        "[PROVIDER:MODEL [--base-url URL]]",
+        "Check the installation; with an LLM's name, its key, server, model and replies by one tiny request.",
+        "%sllmbo doctor openai:gpt-4o",
+        "provider",
+    ),
     Command("help", "[COMMAND|OPTION]", "Show help.", "%sllmbo help --schedule", "help"),
 )
 

@@ -47,7 +47,6 @@ class Run:
         self.control = Control()
         self.result: TuneResult | None = None
         self.error: BaseException | None = None
-        self.interrupted = False
         self._work = work
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._done = threading.Event()
@@ -81,11 +80,7 @@ class Run:
 
     def interrupt(self) -> None:
         """End after the fold in flight; asked a second time, do not wait for that fold."""
-        if self.interrupted:
-            self.control.abandon()
-        else:
-            self.interrupted = True
-            self.control.wish("stop")
+        self.control.interrupt()
 
     def _main(self) -> None:
         try:
@@ -124,6 +119,8 @@ async def watch_async(run: Run, show: Callable[[list[Event]], None]) -> None:
 def _pass_on(count: int, seen: int, run: Run) -> int:
     for _ in range(count - seen):
         run.interrupt()
+    if count > 2:  # the way out of a fit that heeds nothing: leave its thread alone
+        raise KeyboardInterrupt
     return count
 
 
@@ -137,16 +134,14 @@ def _uncancel() -> None:
 def _interrupts() -> Iterator[Callable[[], int]]:
     """Count interrupts instead of raising KeyboardInterrupt; yields the count so far.
 
-    ipykernel cancels an awaited cell at the first interrupt only; the second one would be lost. A third one
-    raises, as the way out of a fit that never ends. Only the main thread can do this; elsewhere the count is 0.
+    ipykernel cancels an awaited cell at the first interrupt only; the second one would be lost. Only the main
+    thread can do this; elsewhere the count stays 0.
     """
     count = 0
 
     def handle(signum: int, frame: Any) -> None:
         nonlocal count
         count += 1
-        if count > 2:
-            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
@@ -172,6 +167,13 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def interrupted(text: str) -> KeyboardInterrupt:
+    """An interrupt that a notebook shows as one line."""
+    error = KeyboardInterrupt(text)
+    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {text}"]  # type: ignore[attr-defined]
+    return error
 
 
 class BackgroundRun:

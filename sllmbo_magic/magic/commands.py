@@ -1,0 +1,400 @@
+"""The line commands of ``%sllmbo``: a table of small functions.
+
+A command that steers puts a wish to a run of this kernel, or leaves it in the folder of a run of another one.
+Values are read by ``ast.literal_eval`` and ``json``, never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.magic import lexer
+from sllmbo_magic.magic import listing
+from sllmbo_magic.magic import values
+from sllmbo_magic.magic.help import command_help
+from sllmbo_magic.magic.help import help_text
+from sllmbo_magic.magic.help import option_help
+from sllmbo_magic.magic.running import HEARTBEAT
+from sllmbo_magic.magic.running import BackgroundRun
+from sllmbo_magic.magic.running import interrupted
+from sllmbo_magic.magic.spec import find_command
+from sllmbo_magic.magic.spec import find_option
+from sllmbo_magic.magic.views import in_kernel
+from sllmbo_magic.magic.views import show_output
+from sllmbo_magic.magic.views import static_picture
+from sllmbo_magic.options import BY_NAME
+from sllmbo_magic.options import COMMANDS
+
+if TYPE_CHECKING:
+    from sllmbo_magic.magic.magics import SllmboMagics
+    from sllmbo_magic.magic.magics import Started
+
+
+def run(magics: SllmboMagics, line: str) -> None:
+    """Carry out one line.
+
+    Raises:
+        InputError: The command, its arguments or the run do not exist.
+    """
+    name, arguments, run_name = parse(line)
+    _COMMANDS[name](magics, arguments, run_name)
+
+
+def parse(line: str) -> tuple[str, list[str], str | None]:
+    """The command, its arguments, and the run that ``--run`` chose."""
+    words = [word.text for word in lexer.split(line) if word.text != "--debug" or word.quoted]
+    if not words:
+        words = ["help"]
+    name = find_command(words[0])
+    arguments = words[1:]
+    run_name = None
+    if "--run" in arguments:
+        at = arguments.index("--run")
+        if at + 1 == len(arguments):
+            raise InputError("--run needs the name of a run.", _usage(name))
+        run_name = arguments[at + 1]
+        del arguments[at : at + 2]
+    return name, arguments, run_name
+
+
+def _usage(name: str) -> str:
+    return f"Usage: {BY_NAME[name].example}"
+
+
+def _one(name: str, arguments: list[str], what: str) -> str:
+    if len(arguments) != 1:
+        raise InputError(f"%sllmbo {name} takes {what}.", _usage(name))
+    return arguments[0]
+
+
+def _at_most_one(name: str, arguments: list[str], run_name: str | None) -> str | None:
+    if len(arguments) + (run_name is not None) > 1:
+        raise InputError(f"%sllmbo {name} takes one name of a run, or none.", _usage(name))
+    return arguments[0] if arguments else run_name
+
+
+# ---- steering
+
+
+def _steer(magics: SllmboMagics, run_name: str | None, wish: str, value: Any = None) -> None:
+    """Put a wish to the run that is meant: of this kernel, or of another one through its folder."""
+    started = _going_on(magics)
+    if run_name is None and len(started) > 1:
+        raise InputError(
+            f"{len(started)} runs go on: {', '.join(started)}.",
+            f"Choose one with --run: {_usage(wish)} --run NAME.",
+        )
+    if run_name is None and started:
+        run_name = next(iter(started))
+    if run_name in started:
+        started[run_name].run.control.wish(wish, value)
+    else:
+        from sllmbo_magic.storage import send_wish
+
+        run_name = run_name or _only_run_elsewhere()
+        send_wish(run_name, wish, value)
+    when = {"stop": "after the fold in flight", "resume": "at once"}.get(wish, "at the next trial")
+    print(f"{run_name}: {wish} is noted and takes effect {when}.")
+
+
+def _going_on(magics: SllmboMagics) -> dict[str, Started]:
+    return {name: started for name, started in magics.started.items() if not started.run.done}
+
+
+def _only_run_elsewhere() -> str:
+    from sllmbo_magic.storage import list_runs
+
+    running = [info.name for info in list_runs() if info.running]
+    if len(running) == 1:
+        return running[0]
+    if running:
+        raise InputError(f"{len(running)} runs go on: {', '.join(running)}.", "Choose one with --run NAME.")
+    raise InputError(
+        "no run goes on.",
+        "While a cell runs, its own controls steer it; line commands steer a run started with --background, "
+        "or one of another notebook in this folder.",
+    )
+
+
+def _plain_wish(name: str) -> Callable[[SllmboMagics, list[str], str | None], None]:
+    def command(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+        _steer(magics, _at_most_one(name, arguments, run_name), name)
+
+    return command
+
+
+def _wish_of_one(name: str, what: str) -> Callable[[SllmboMagics, list[str], str | None], None]:
+    def command(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+        _steer(magics, run_name, name, _one(name, arguments, what))
+
+    return command
+
+
+def _hint(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    if not arguments:
+        raise InputError("%sllmbo hint takes your words.", _usage("hint"))
+    _steer(magics, run_name, "hint", " ".join(arguments))
+
+
+def _range(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    if len(arguments) == 2 and arguments[1].startswith("["):
+        choices = _literal("range", arguments[1])
+        _steer(magics, run_name, "range", {"param": arguments[0], "choices": choices})
+    elif len(arguments) == 3:
+        low, high = arguments[1:]
+        _steer(magics, run_name, "range", {"param": arguments[0], "low": low, "high": high})
+    else:
+        raise InputError(
+            "%sllmbo range takes a parameter with low and high, or with [choices].", _usage("range")
+        )
+
+
+def _enqueue(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    text = _one("enqueue", arguments, "one configuration in braces")
+    _steer(magics, run_name, "enqueue", _literal("enqueue", text))
+
+
+def _literal(name: str, text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    raise InputError(
+        f"%sllmbo {name}: {lexer.shorten(text)!r} is not plain data.",
+        f"Allowed: numbers, texts in quotes, True, False, None. {_usage(name)}",
+    )
+
+
+def _wait(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    """Block until a background run has ended; an interrupt ends the waiting, not the run."""
+    started = _to_wait_for(magics, _at_most_one("wait", arguments, run_name))
+    while not started.run.wait(HEARTBEAT):
+        started.view.show(started.run.events())
+    _take_over(magics, started)
+
+
+async def wait_async(magics: SllmboMagics, line: str) -> None:
+    """The same without blocking the event loop."""
+    name, arguments, run_name = parse(line)
+    started = _to_wait_for(magics, _at_most_one(name, arguments, run_name))
+    try:
+        while not started.run.done:
+            await asyncio.sleep(HEARTBEAT)
+            started.view.show(started.run.events())
+    except asyncio.CancelledError:
+        raise interrupted(f"run {started.run.name!r} goes on; %sllmbo stop ends it.") from None
+    _take_over(magics, started)
+
+
+def _to_wait_for(magics: SllmboMagics, run_name: str | None) -> Started:
+    if run_name is None:
+        going_on = _going_on(magics) or magics.started
+        if len(going_on) == 1:
+            return next(iter(going_on.values()))
+        if going_on:
+            raise InputError(
+                f"{len(going_on)} runs go on: {', '.join(going_on)}.", "Name one: %sllmbo wait NAME."
+            )
+        raise InputError("no run of this notebook goes on.", "Start one with %%sllmbo NAME --background.")
+    if run_name not in magics.started:
+        raise InputError(
+            f"this notebook started no run {lexer.shorten(run_name)!r}.",
+            f"{values.closest(run_name, magics.started)}%sllmbo runs lists all.",
+        )
+    return magics.started[run_name]
+
+
+def _take_over(magics: SllmboMagics, started: Started) -> None:
+    """A background run has ended: show it, and let its name hold the result."""
+    run = started.run
+    started.finish_view()
+    if isinstance(magics.shell.user_ns.get(run.name), BackgroundRun) and run.result is not None:
+        magics.shell.user_ns[run.name] = run.result
+    if run.error is not None:
+        raise run.error
+
+
+# ---- looking
+
+
+def _runs(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.storage import list_runs
+
+    print(listing.runs_table(list_runs()))
+
+
+def result_of(magics: SllmboMagics, name: str) -> Any:
+    """The result of a run by name: the one in the notebook, else the one on disk.
+
+    Raises:
+        InputError: There is none.
+    """
+    from sllmbo_magic.result import TuneResult
+
+    here = magics.shell.user_ns.get(name)
+    if isinstance(here, TuneResult):
+        return here
+    from sllmbo_magic.storage import find_run
+
+    return TuneResult.load(find_run(name).path)
+
+
+def _show(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    name = _one("show", arguments or [run_name or ""], "the name of a run")
+    picture = static_picture(result_of(magics, name).bundle())
+    if in_kernel(magics.shell):
+        show_output(picture, raw=True)
+    else:
+        print(picture["text/plain"])
+
+
+def _preview(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    """Every message as it was sent: the transcript's, whole, for a run with a folder."""
+    from sllmbo_magic.llm.transcript import read
+    from sllmbo_magic.storage import find_run
+
+    name = _at_most_one("preview", arguments, run_name) or _latest(magics)
+    path = find_run(name).transcript_path
+    records = list(read(path)) if path.exists() else []
+    print(listing.exchanges_text(name, [r for r in records if r["kind"] == "exchange"]))
+
+
+def _latest(magics: SllmboMagics) -> str:
+    if magics.started:
+        return next(reversed(magics.started))
+    from sllmbo_magic.storage import list_runs
+
+    runs = list_runs()
+    if not runs:
+        raise InputError(
+            "there are no runs yet.", "%%sllmbo NAME --dry-run shows the first request of a run."
+        )
+    return runs[0].name
+
+
+def _report(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    name, path = _name_and_path("report", arguments, ".html")
+    result_of(magics, name).report(path)
+    print(f"{name}: wrote {path}")
+
+
+def _export(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    name, path = _name_and_path("export", arguments, ".json")
+    text = json.dumps(result_of(magics, name).bundle(), ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+    print(f"{name}: wrote {path}")
+
+
+def _name_and_path(command: str, arguments: list[str], suffix: str) -> tuple[str, Path]:
+    if len(arguments) not in (1, 2):
+        raise InputError(
+            f"%sllmbo {command} takes the name of a run and, if you like, a path.", _usage(command)
+        )
+    path = Path(arguments[1] if len(arguments) == 2 else f"{arguments[0]}{suffix}").expanduser()
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r}.", "Make it first, or give another path.")
+    return arguments[0], path
+
+
+def _code(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    print(result_of(magics, _one("code", arguments, "the name of a run")).code())
+
+
+def _compare(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    if len(arguments) < 2:
+        raise InputError("%sllmbo compare takes two or more names of runs.", _usage("compare"))
+    print(listing.compare_table({name: result_of(magics, name).bundle() for name in arguments}))
+
+
+# ---- the rest
+
+
+def _delete(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.storage import delete_run
+
+    name = _one("delete", arguments, "the name of a run")
+    delete_run(name)
+    print(f"{name}: deleted")
+
+
+def _rename(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.storage import rename_run
+
+    if len(arguments) != 2:
+        raise InputError("%sllmbo rename takes a name and the new one.", _usage("rename"))
+    rename_run(*arguments)
+    print(f"{arguments[0]} is now {arguments[1]}")
+
+
+def _providers(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.llm.registry import list_providers
+
+    print(listing.providers_table(list_providers()))
+
+
+def _doctor(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    """Without an LLM's name: what is installed and configured. With one: a tiny request to it."""
+    base_url = None
+    if "--base-url" in arguments:
+        at = arguments.index("--base-url")
+        base_url = next(iter(arguments[at + 1 :]), None)
+        del arguments[at : at + 2]
+    if not arguments:
+        from sllmbo_magic.llm.registry import list_providers
+
+        print(listing.installation_table())
+        print(listing.providers_table(list_providers()))
+        print("%sllmbo doctor PROVIDER:MODEL sends a tiny request to that LLM.")
+        return
+    from sllmbo_magic.llm.doctor import doctor
+
+    llm = _one("doctor", arguments, "an LLM, as --llm takes it, or nothing")
+    print(listing.checks_table(doctor(llm, base_url)))
+
+
+def _help(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    if not arguments:
+        print(help_text())
+        return
+    topic = _one("help", arguments, "one command or option, or nothing")
+    if topic in BY_NAME:
+        print(command_help(BY_NAME[topic]))
+    else:
+        print(option_help(find_option(topic if topic.startswith("-") else f"--{topic}")))
+
+
+_COMMANDS: dict[str, Callable[[SllmboMagics, list[str], str | None], None]] = {
+    "runs": _runs,
+    "show": _show,
+    "pause": _plain_wish("pause"),
+    "resume": _plain_wish("resume"),
+    "stop": _plain_wish("stop"),
+    "wait": _wait,
+    "sampler": _wish_of_one("sampler", "llm, llm-tpe or tpe"),
+    "ratio": _wish_of_one("ratio", "a number from 0 to 1"),
+    "hint": _hint,
+    "range": _range,
+    "lock": _wish_of_one("lock", "the name of a parameter"),
+    "unlock": _wish_of_one("unlock", "the name of a parameter"),
+    "enqueue": _enqueue,
+    "extend": _wish_of_one("extend", "a number of trials"),
+    "preview": _preview,
+    "report": _report,
+    "export": _export,
+    "code": _code,
+    "compare": _compare,
+    "delete": _delete,
+    "rename": _rename,
+    "providers": _providers,
+    "doctor": _doctor,
+    "help": _help,
+}
+assert set(_COMMANDS) == {command.name for command in COMMANDS}
