@@ -10,6 +10,10 @@ function luminance(color: string): number | null {
 }
 
 function isDark(host: Element): boolean {
+  const wished = document.documentElement.dataset['sllmboTheme'];
+  if (wished) {
+    return wished === 'dark';
+  }
   for (let node: Element | null = host; node; node = node.parentElement) {
     const light = luminance(getComputedStyle(node).backgroundColor);
     if (light !== null) {
@@ -23,10 +27,11 @@ function isDark(host: Element): boolean {
 export function followTheme(host: HTMLElement, container: HTMLElement): () => void {
   const update = () => {
     container.dataset['theme'] = isDark(host) ? 'dark' : 'light';
+    container.toggleAttribute('data-own-theme', Boolean(document.documentElement.dataset['sllmboTheme']));
   };
   const soon = () => requestAnimationFrame(update);
   const observer = new MutationObserver(soon);
-  const options = { attributes: true, attributeFilter: ['class', 'style', 'data-jp-theme-name'] };
+  const options = { attributes: true, attributeFilter: ['class', 'style', 'data-jp-theme-name', 'data-sllmbo-theme'] };
   observer.observe(document.documentElement, options);
   observer.observe(document.body, options);
   const media = matchMedia('(prefers-color-scheme: dark)');
