@@ -359,7 +359,6 @@ class _Run:
             finally:
                 self.study.sampler = before
                 evaluator.close()
-                self.transcript.close()
                 if owned and pool is not None:
                     pool.shutdown(cancel_futures=True)
 
