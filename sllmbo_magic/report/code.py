@@ -1,0 +1,100 @@
+"""The winner as runnable Python: imports, the constructor with what differs from its defaults, the
+parameters.
+
+What is written is made of the estimator's own ``get_params`` and of literals. An estimator with a part that
+has no safe spelling (a random generator, a lambda, a class defined in the notebook) is not guessed at: then
+the code clones the user's ``model`` and sets the parameters.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+from sllmbo_magic.report import spelling
+from sllmbo_magic.report.spelling import Tree
+
+_WIDTH = 88
+
+
+def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, Any] | None = None) -> str:
+    """Python source that makes ``best_model``: the estimator, not fitted, with the best parameters.
+
+    Args:
+        estimator: The estimator that was tuned; None where it is not at hand (a loaded run) or there is none
+            (an objective function): then ``parts`` are used, and without them only ``best_params`` is
+            defined.
+        best_params: The best configuration; names with ``step__`` are set after construction.
+        parts: What :func:`parts_of` gave for the estimator.
+
+    Returns:
+        Source that ends in a newline. It uses the name ``model`` (the tuned estimator) only when the
+        estimator cannot be written down, and says so in a comment.
+    """
+    known = parts_of(estimator) if estimator is not None else dict(parts or {})
+    values = {name: spelling.literal(value) for name, value in best_params.items()}
+    if not known:
+        return _assign(
+            "best_params",
+            spelling.group("{", [(f"{spelling.quoted(k)}: ", v) for k, v in values.items()], "}"),
+        )
+    own = {name: value for name, value in values.items() if "__" not in name}
+    problem = known.get("problem") or _unknown(known, own)
+    if problem:
+        call = spelling.group("clone(model).set_params(", _keywords(values), ")")
+        comment = f"# model is the estimator that was tuned: {problem}."
+        return f"from sklearn.base import clone\n\n{comment}\n{_assign('best_model', call)}"
+    arguments = {name: value for name, value in known["arguments"] if name not in own} | own
+    made = spelling.group(f"{known['name']}(", _keywords(arguments), ")")
+    source = "\n".join(known["imports"]) + "\n\n" + _assign("best_model", made)
+    nested = {name: value for name, value in values.items() if "__" in name}
+    if nested:
+        source += _layout(spelling.group("best_model.set_params(", _keywords(nested), ")"), 0, 0) + "\n"
+    return source
+
+
+def parts_of(estimator: Any) -> dict[str, Any]:
+    """What :func:`code` needs of an estimator, as JSON-able data that can be stored with the run.
+
+    Keys: ``imports`` (lines), ``name`` (of the class), ``arguments`` (pairs of a name and an expression,
+    those that differ from the defaults), ``accepts`` (names of all arguments; None when it takes any); or
+    only ``problem``, which says why it cannot be written down.
+    """
+    try:
+        return spelling.constructor(estimator)
+    except spelling.NoSpellingError as reason:
+        return {"problem": str(reason)}
+
+
+def _unknown(parts: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    accepts = parts.get("accepts")
+    missing = [] if accepts is None else [name for name in own if name not in accepts]
+    return f"{parts['name']} takes no argument {missing[0]!r}" if missing else ""
+
+
+def _keywords(arguments: Mapping[str, Tree]) -> list[tuple[str, Tree]]:
+    """Arguments by keyword; names that Python does not allow there go in as ``**{...}``."""
+    plain = [(f"{k}=", v) for k, v in arguments.items() if k.isidentifier() and not keyword.iskeyword(k)]
+    odd = [
+        (f"{spelling.quoted(k)}: ", v)
+        for k, v in arguments.items()
+        if not k.isidentifier() or keyword.iskeyword(k)
+    ]
+    return [*plain, ("**", spelling.group("{", odd, "}"))] if odd else plain
+
+
+def _assign(name: str, tree: Tree) -> str:
+    return f"{name} = {_layout(tree, 0, len(name) + 3)}\n"
+
+
+def _layout(tree: Tree, indent: int, before: int) -> str:
+    """The expression when ``before`` characters stand before it: on one line, else one part a line."""
+    if isinstance(tree, str):
+        return tree
+    flat = spelling.flat(tree)
+    if before + len(flat) <= _WIDTH or not tree["parts"]:
+        return flat
+    pad = " " * (indent + 4)
+    lines = [f"{pad}{key}{_layout(part, indent + 4, len(pad + key) + 1)},\n" for key, part in tree["parts"]]
+    return f"{tree['open']}\n{''.join(lines)}{' ' * indent}{tree['close']}"

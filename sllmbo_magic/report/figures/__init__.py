@@ -1,0 +1,148 @@
+"""matplotlib figures of a run, for notebooks and papers, from its bundle alone.
+
+Every function takes the bundle (schema 1) and returns a figure that a notebook shows by itself: no pyplot, no
+global state, safe in any thread. A figure drawn into ``ax`` is the figure of these axes. ``theme`` is
+``"light"`` or ``"dark"``. A run without trials, without scores or with several objectives gets a figure that
+says so.
+
+matplotlib is imported at the first call.
+
+Raises:
+    MissingExtraError: matplotlib is not installed.
+    InputError: The theme is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from typing import Any
+
+from sllmbo_magic.errors import missing_extra
+from sllmbo_magic.report.reading import read
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "plot_history",
+    "plot_importances",
+    "plot_overview",
+    "plot_parallel",
+    "plot_search_space",
+    "plot_sources",
+]
+
+
+def plot_history(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
+    """Each trial's score with its fold spread, shaped and coloured by source; the best so far; the default's
+    line.
+
+    Failed (cross) and pruned (bar) trials stand on the lower edge; scores too bad for the axis are arrows
+    there.
+    """
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import history
+
+    return _pane(bundle, history, 9.0, 4.2, theme, ax)
+
+
+def plot_search_space(bundle: Mapping[str, Any], *, theme: str = "light", limit: int | None = None) -> Figure:
+    """One panel per parameter on its own scale: the range as a band through the versions, each trial a point.
+
+    Points are coloured by the rank of their score and shaped by source; the best trial has a ring. The most
+    important parameters come first; ``limit`` keeps only so many.
+    """
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import space
+    from sllmbo_magic.report.figures import style
+
+    run = read(bundle)
+    figure = space.build(run, style.theme_of(theme), limit=limit)
+    figure.alt = space.describe(run)
+    style.finish(figure)
+    return figure
+
+
+def plot_importances(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
+    """The share of each parameter in the score's variation, as the run computed it."""
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import importances
+
+    return _pane(bundle, importances, 6.4, importances.height(read(bundle)), theme, ax)
+
+
+def plot_parallel(
+    bundle: Mapping[str, Any],
+    *,
+    theme: str = "light",
+    ax: Axes | None = None,
+    limit: int = 10,
+    best: int | None = None,
+) -> Figure:
+    """Parallel coordinates: the most important parameters and the score, the best trial as a thick line.
+
+    ``limit`` is the number of parameters, ``best`` that of trials, the best ones (default: all).
+    """
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import parallel
+
+    return _pane(bundle, parallel, 9.0, 4.4, theme, ax, limit=limit, best=best)
+
+
+def plot_sources(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
+    """A strip of scores per source with its median and best, trials, and how often it improved on the
+    best."""
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import sources
+
+    return _pane(bundle, sources, 9.0, sources.height(read(bundle)), theme, ax)
+
+
+def plot_overview(bundle: Mapping[str, Any], *, theme: str = "light") -> Figure:
+    """Scores, sources, importance and the most important ranges in one picture."""
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import history
+    from sllmbo_magic.report.figures import overview
+    from sllmbo_magic.report.figures import style
+
+    run = read(bundle)
+    figure = overview.build(run, style.theme_of(theme))
+    figure.alt = history.describe(run)
+    style.finish(figure)
+    return figure
+
+
+def _pane(
+    bundle: Mapping[str, Any],
+    pane: Any,
+    width: float,
+    height: float,
+    theme: str,
+    ax: Axes | None,
+    **options: Any,
+) -> Figure:
+    """A pane that fits into one pair of axes: into the given ones, or into a figure of its own."""
+    from sllmbo_magic.report.figures import canvas
+    from sllmbo_magic.report.figures import style
+
+    run, colors = read(bundle), style.theme_of(theme)
+    if ax is not None:
+        pane.draw(ax, run, colors, **options)
+        style.finish(ax)
+        figure = ax.get_figure(root=True)
+        assert figure is not None, "axes without a figure"
+        return figure
+    own = canvas.RunFigure(width, height, colors)
+    own.alt = pane.describe(run)
+    pane.draw(own.subplots(), run, colors, **options)
+    style.finish(own)
+    return own
+
+
+def _need_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise missing_extra("matplotlib", "plots") from None

@@ -1,0 +1,59 @@
+"""How much each parameter mattered, as bars."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from sllmbo_magic.report.figures import style
+from sllmbo_magic.report.figures.style import Theme
+from sllmbo_magic.report.reading import Run
+from sllmbo_magic.report.text import one_line
+
+MOST = 16
+"""More parameters than this become one bar for the rest."""
+NONE = "Not enough trials to tell which parameters matter."
+
+
+def shares(run: Run, limit: int = MOST) -> list[tuple[str, float]]:
+    """Parameters and their shares (of 1), the largest first; the rest summed up when there are too many."""
+    total = sum(run.importances.values())
+    if total <= 0:
+        return []
+    parts = [(name, given / total) for name, given in run.importances.items()]
+    if len(parts) <= limit:
+        return parts
+    rest = parts[limit - 1 :]
+    return [*parts[: limit - 1], (f"{len(rest)} others", sum(share for _, share in rest))]
+
+
+def height(run: Run) -> float:
+    """Inches that the bars need."""
+    return 1.3 + 0.27 * max(len(shares(run)), 4)
+
+
+def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST) -> None:
+    """Draw the pane into the axes."""
+    style.prepare(ax, theme, title="Importance of parameters", grid="")
+    parts = shares(run, limit)
+    if not parts:
+        style.say(ax, theme, NONE)
+        return
+    labels, prefix = style.parameter_labels(list(run.importances), 26)
+    places = range(len(parts))
+    ax.barh(places, [share for _, share in parts], height=0.62, color=theme.bar, linewidth=0)
+    longest = max(share for _, share in parts)
+    ax.set(xlim=(0, longest * 1.14), ylim=(max(len(parts), 4) - 0.4, -0.6), xticks=[])
+    ax.set_yticks(list(places), labels=[labels.get(name, name) for name, _ in parts])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["bottom"].set_visible(False)
+    for place, (_, share) in enumerate(parts):
+        words = f"{share:.0%}" if share >= 0.01 else "<1%"
+        style.words(ax, words, (share, place), color=theme.muted, offset=(4, 0))
+    if prefix:
+        style.label_axes(ax, theme, f"names without {one_line(prefix)}")
+
+
+def describe(run: Run) -> str:
+    """The pane in one sentence, for readers who do not see it."""
+    parts = shares(run, 6)
+    return "Importance: " + ", ".join(f"{n} {s:.0%}" for n, s in parts) + "." if parts else NONE

@@ -1,0 +1,254 @@
+"""A run's bundle, read once: the values that figures, tables and sentences are made of.
+
+The bundle is the plain dict of schema 1 (see ``report.bundle``), perhaps old, cut short or still running:
+what is missing reads as empty, and numbers that are not finite as None. Nothing here draws or escapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+LLM_SOURCES = ("llm-init", "llm", "rulebook")
+"""Sources whose proposals come from the LLM, or from the rulebook in its place."""
+BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "base", "fallback")
+"""Sources whose proposals come from the base sampler."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial. ``value`` is None unless the trial is complete and has one finite score."""
+
+    n: int
+    state: str
+    value: float | None
+    std: float | None
+    splits: tuple[float, ...]
+    params: Mapping[str, Any]
+    source: str
+    reason: str
+    seconds: float
+    error: str
+    space: int
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """Fold spread: one standard deviation to each side, else the range of the folds; None without
+        folds."""
+        if self.value is None:
+            return None
+        if self.std is not None:
+            return (self.value - self.std, self.value + self.std)
+        return (min(self.splits), max(self.splits)) if len(self.splits) > 1 else None
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    """What one source did: trials, how many got a score, how often it improved on the best, its best
+    trial."""
+
+    source: str
+    n_trials: int
+    scored: tuple[Trial, ...]
+    n_improvements: int
+    best: Trial | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the search space: in force from trial ``trial`` on; ``params`` by name, in order."""
+
+    version: int
+    trial: int
+    params: Mapping[str, Mapping[str, Any]]
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run as its views need it. ``direction`` is None for several objectives: then no trial has a
+    value."""
+
+    info: Mapping[str, Any]
+    direction: str | None
+    trials: tuple[Trial, ...]
+    versions: tuple[Version, ...]
+    importances: Mapping[str, float]
+    cost: Mapping[str, Any]
+    chat: tuple[Mapping[str, Any], ...]
+
+    @property
+    def maximize(self) -> bool:
+        return self.direction != "minimize"
+
+    @property
+    def metric(self) -> str:
+        return str(self.info.get("metric") or "score")
+
+    @property
+    def n_trials(self) -> int:
+        """Trials that ended."""
+        return sum(t.state in ("COMPLETE", "FAIL", "PRUNED") for t in self.trials)
+
+    @cached_property
+    def scored(self) -> tuple[Trial, ...]:
+        return tuple(t for t in self.trials if t.value is not None)
+
+    @cached_property
+    def failed(self) -> tuple[Trial, ...]:
+        return tuple(t for t in self.trials if t.state == "FAIL")
+
+    @cached_property
+    def pruned(self) -> tuple[Trial, ...]:
+        return tuple(t for t in self.trials if t.state == "PRUNED")
+
+    @cached_property
+    def default(self) -> Trial | None:
+        """The trial of the library's default configuration."""
+        return next((t for t in self.trials if t.source == "default"), None)
+
+    @property
+    def default_value(self) -> float | None:
+        known = finite(self.info.get("default_value"))
+        return known if known is not None or self.default is None else self.default.value
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The best of the trials at hand; the earlier one of equals."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def best_value(self) -> float | None:
+        known = finite(self.info.get("best_value"))
+        return known if known is not None or self.best is None else self.best.value
+
+    @cached_property
+    def ranked(self) -> tuple[Trial, ...]:
+        """Scored trials, the best first."""
+        sign = -1 if self.maximize else 1
+        return tuple(sorted(self.scored, key=lambda t: (sign * (t.value or 0.0), t.n)))
+
+    @cached_property
+    def goodness(self) -> dict[int, float]:
+        """Trial number to its rank among the scored ones, 1 for the best and 0 for the worst."""
+        last = max(len(self.ranked) - 1, 1)
+        return {t.n: 1 - i / last for i, t in enumerate(self.ranked)}
+
+    @cached_property
+    def incumbents(self) -> tuple[Trial, ...]:
+        """The trials that were the best when they ended, in order."""
+        best: list[Trial] = []
+        for trial in self.scored:
+            if not best or self.better(trial.value, best[-1].value):
+                best.append(trial)
+        return tuple(best)
+
+    def better(self, a: float | None, b: float | None) -> bool:
+        """Whether score ``a`` is better than ``b``."""
+        if a is None or b is None:
+            return False
+        return a > b if self.maximize else a < b
+
+    @cached_property
+    def sources(self) -> tuple[SourceCount, ...]:
+        """One count per source, in the order in which they first appear.
+
+        A trial improves when it beats every scored trial before it; the first scored trial improves on
+        nothing.
+        """
+        improving = {t.n for t in self.incumbents[1:]}
+        counts = []
+        for source in dict.fromkeys(t.source for t in self.trials):
+            mine = [t for t in self.trials if t.source == source]
+            counts.append(
+                SourceCount(
+                    source=source,
+                    n_trials=len(mine),
+                    scored=tuple(t for t in mine if t.value is not None),
+                    n_improvements=sum(t.n in improving for t in mine),
+                    best=next((t for t in self.ranked if t.source == source), None),
+                )
+            )
+        return tuple(counts)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Every parameter of any version or trial: the most important first, then in the space's order."""
+        names = dict.fromkeys(name for version in self.versions for name in version.params)
+        names.update(dict.fromkeys(name for trial in self.trials for name in trial.params))
+        return tuple(sorted(names, key=lambda name: -self.importances.get(name, 0.0)))
+
+
+def read(bundle: Mapping[str, Any]) -> Run:
+    """The run in a bundle of schema 1; whatever is missing reads as empty.
+
+    Raises:
+        ValueError: The bundle is of another schema.
+    """
+    if bundle.get("schema", 1) != 1:
+        raise ValueError(f"bundle of schema {bundle.get('schema')!r}; this version reads schema 1")
+    info = bundle.get("run") or {}
+    direction = info.get("direction", "maximize")
+    space = bundle.get("space") or {}
+    return Run(
+        info=info,
+        direction=direction if direction in ("maximize", "minimize") else None,
+        trials=tuple(sorted((_trial(t) for t in bundle.get("trials") or ()), key=lambda t: t.n)),
+        versions=tuple(sorted((_version(v) for v in space.get("versions") or ()), key=lambda v: v.version)),
+        importances=_importances(bundle.get("importances") or {}),
+        cost=bundle.get("cost") or {},
+        chat=tuple(bundle.get("chat") or ()),
+    )
+
+
+def finite(given: Any) -> float | None:
+    """The number as a float; None for anything that is not a finite number."""
+    if given is None or isinstance(given, str | bool):
+        return None
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _numbers(given: Iterable[Any] | None) -> tuple[float, ...]:
+    return tuple(n for n in map(finite, given or ()) if n is not None)
+
+
+def _trial(data: Mapping[str, Any]) -> Trial:
+    state = str(data.get("state") or "RUNNING")
+    return Trial(
+        n=int(data["n"]),
+        state=state,
+        value=finite(data.get("value")) if state == "COMPLETE" else None,
+        std=finite(data.get("std")),
+        splits=_numbers(data.get("splits")),
+        params=data.get("params") or {},
+        source=str(data.get("source") or "base"),
+        reason=str(data.get("reason") or ""),
+        seconds=finite(data.get("seconds")) or 0.0,
+        error=str(data.get("error") or ""),
+        space=int(data.get("space") or 0),
+    )
+
+
+def _version(data: Mapping[str, Any]) -> Version:
+    return Version(
+        version=int(data.get("version") or 0),
+        trial=int(data.get("trial") or 0),
+        params={str(p["name"]): p for p in data.get("params") or ()},
+        reason=str(data.get("reason") or ""),
+        by=str(data.get("by") or ""),
+    )
+
+
+def _importances(data: Mapping[str, Any]) -> dict[str, float]:
+    known = {str(name): finite(share) for name, share in data.items()}
+    positive = {name: max(share, 0.0) for name, share in known.items() if share is not None}
+    return dict(sorted(positive.items(), key=lambda item: -item[1]))
