@@ -87,7 +87,17 @@ class Facts:
         looks_at_labels = any(
             word in self.metric for word in ("f1", "balanced", "recall", "precision", "jaccard")
         )
-        return self.classification and self.smallest_class < 0.2 and looks_at_labels
+        rare = self.smallest_class < 0.4 / (self.n_classes or 2)
+        return self.classification and rare and looks_at_labels
+
+    def at_least(self, name: str, value: int) -> int:
+        """What the user has set for a parameter, or this where that is less or nothing."""
+        current = self.current.get(name)
+        return (
+            current
+            if isinstance(current, int) and not isinstance(current, bool) and current > value
+            else value
+        )
 
     def rows_over(self, divisor: float, low: int, high: int) -> int:
         """n_rows / divisor, kept between two bounds: how a bound follows the data's size."""

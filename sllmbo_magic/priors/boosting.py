@@ -57,7 +57,7 @@ def lightgbm(facts: Facts) -> Table:
         Range("max_bin", whole(31, 511, log=True), f"after {src.FLAML}", (7, 2047), start=False),
         Range("extra_trees", choice(False, True), src.LIGHTGBM, start=False),
     ]
-    fixed: dict[str, Any] = {"subsample_freq": (1, src.LIGHTGBM_PARAMETERS)}
+    fixed: dict[str, Any] = {"subsample_freq": (facts.at_least("subsample_freq", 1), src.LIGHTGBM_PARAMETERS)}
     boosting = facts.current.get("boosting_type")
     if "goss" in (boosting, facts.current.get("data_sample_strategy")):
         ranges, fixed = [r for r in ranges if r.name != "subsample"], {}  # goss samples rows itself

@@ -46,6 +46,8 @@ def support_vectors(facts: Facts) -> Table:
     ]
     if facts.scaled:
         rows.append(("no kernel: when columns are many", (0.1, "linear", middle, 0.1)))
+    if not facts.classification:
+        rows.insert(2, ("a very hard margin: for targets on a large scale", (1000.0, "rbf", middle, 0.1)))
     return Table(
         (
             Range("C", _C, f"after {src.HSU}", (1e-6, 1e8)),
@@ -127,7 +129,7 @@ def linear_svm(facts: Facts) -> Table:
             ("a harder margin", (10.0, losses[0], 0.005)),
             ("the other loss", (0.5, losses[1], 0.1)),
         ),
-        fixed={"max_iter": (5000, src.GUIDE_SVM)},
+        fixed={"max_iter": (facts.at_least("max_iter", 5000), src.GUIDE_SVM)},
         note="More iterations than the default let hard margins converge. The columns should be scaled.",
     )
 

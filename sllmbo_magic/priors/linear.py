@@ -14,45 +14,49 @@ from sllmbo_magic.priors.base import balance
 from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import experts
 from sllmbo_magic.priors.base import real
+from sllmbo_magic.space import Value
 
 _SAGA = ("solver", ("saga",))
 
 
 def logistic(facts: Facts) -> Table:
     """Both of scikit-learn's ways: up to 1.7 ``penalty`` names the norm, from 1.8 on ``l1_ratio`` does."""
-    penalty_rules = facts.current.get("penalty", "deprecated") != "deprecated"
+    penalty, solver = facts.current.get("penalty", "deprecated"), facts.current.get("solver", "lbfgs")
+    standard = solver == "lbfgs" and penalty in ("deprecated", "l2")
+    mixed = standard or (solver == "saga" and penalty in ("deprecated", "elasticnet"))
+    ratio = Range("l1_ratio", real(0.0, 1.0), src.GUIDE_LINEAR, (0.0, 1.0), when=_SAGA if standard else None)
     ranges = (
         Range("C", real(1e-4, 1e4, log=True), src.GUIDE_LINEAR, (1e-10, 1e10)),
-        Range("solver", choice("lbfgs", "saga"), src.GUIDE_LINEAR),
-        Range("l1_ratio", real(0.0, 1.0), src.GUIDE_LINEAR, (0.0, 1.0), when=_SAGA),
+        *((Range("solver", choice("lbfgs", "saga"), src.GUIDE_LINEAR),) if standard else ()),
+        *((ratio,) if mixed else ()),
         *balance(facts, src.GUIDE_LINEAR),
     )
+    rows: list[tuple[str, tuple[Value, ...]]] = [
+        ("a stronger penalty than the default", (0.3, solver, 0.0)),
+        ("a weaker penalty than the default", (3.0, solver, 0.0)),
+        ("a strong penalty: for few rows and many columns", (0.03, solver, 0.0)),
+    ]
+    if mixed:
+        rows.insert(2, ("sparse weights: for many columns of which few matter", (1.0, "saga", 0.9)))
+        rows.append(("half and half, with a stronger penalty", (0.2, "saga", 0.5)))
+    fixed: dict[str, tuple[Value, str]] = {"max_iter": (facts.at_least("max_iter", 1000), src.GUIDE_LINEAR)}
+    if standard and penalty == "l2":
+        fixed["penalty"] = ("elasticnet", src.GUIDE_LINEAR)
     return Table(
         ranges,
-        experts(
-            ("C", "solver", "l1_ratio"),
-            ("a stronger penalty than the default", (0.1, "lbfgs", 0.0)),
-            ("a weaker penalty than the default", (10.0, "lbfgs", 0.0)),
-            ("sparse weights: for many columns of which few matter", (1.0, "saga", 0.9)),
-            ("a very strong penalty: for few rows and many columns", (0.01, "lbfgs", 0.0)),
-            ("half and half, with a strong penalty", (0.1, "saga", 0.5)),
-        ),
-        fixed={
-            "max_iter": (max(1000, _int(facts.current.get("max_iter"))), src.GUIDE_LINEAR),
-            **({"penalty": ("elasticnet", src.GUIDE_LINEAR)} if penalty_rules else {}),
-        },
+        experts(("C", "solver", "l1_ratio"), *rows),
+        fixed=fixed,
         fixed_when={"penalty": _SAGA},
         note="C is the inverse of the penalty; the columns should be scaled. l1_ratio belongs to the "
-        "saga solver.",
+        "saga solver (up to scikit-learn 1.7 with penalty elasticnet, which is set). Another "
+        "solver or penalty stays as it is.",
     )
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def logistic_inert(params: Mapping[str, Any]) -> dict[str, str]:
     penalty = params.get("penalty", "deprecated")
+    if penalty is None and "C" in params:
+        return {"C": "there is no penalty"}
     if penalty not in ("deprecated", "elasticnet") and params.get("l1_ratio") is not None:
         return {"l1_ratio": f"the penalty is {penalty}, not elasticnet"}
     if params.get("solver") not in ("saga", "liblinear") and params.get("l1_ratio"):
@@ -86,7 +90,7 @@ def lasso(facts: Facts) -> Table:
             ("a stronger one: few columns stay", (0.1,)),
             ("nearly least squares", (1e-4,)),
         ),
-        fixed={"max_iter": (10_000, src.GUIDE_LINEAR)},
+        fixed={"max_iter": (facts.at_least("max_iter", 10_000), src.GUIDE_LINEAR)},
         note="alpha is in units of the target; more iterations than the default let small values converge.",
     )
 
@@ -104,7 +108,7 @@ def elastic_net(facts: Facts) -> Table:
             ("nearly ridge", (0.01, 0.1)),
             ("a stronger penalty, half and half", (0.1, 0.5)),
         ),
-        fixed={"max_iter": (10_000, src.GUIDE_LINEAR)},
+        fixed={"max_iter": (facts.at_least("max_iter", 10_000), src.GUIDE_LINEAR)},
         note="As for the lasso.",
     )
 

@@ -61,7 +61,7 @@ def perceptron(facts: Facts) -> Table:
     return Table(
         ranges,
         experts(("hidden_layer_sizes", "alpha", "activation", "solver", "learning_rate_init"), *rows),
-        fixed={"max_iter": (500, src.AUTOSKLEARN)},
+        fixed={"max_iter": (facts.at_least("max_iter", 500), src.AUTOSKLEARN)},
         note="The width is that of one hidden layer; where the user set several, they stay. Up to 2000"
         " rows the lbfgs solver is tried as well. The columns should be scaled.",
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
 from sllmbo_magic.priors import sources as src
 from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Family
+from sllmbo_magic.priors.base import Inert
 from sllmbo_magic.priors.base import Range
 from sllmbo_magic.priors.base import Table
 from sllmbo_magic.priors.base import balance
 from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import experts
+from sllmbo_magic.priors.base import no_inert
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
 from sllmbo_magic.priors.boosting import MANY_ROWS
@@ -22,44 +25,72 @@ from sllmbo_magic.priors.boosting import small_first
 # --- forests --------------------------------------------------------------------------------------------
 
 
-def forest(facts: Facts) -> Table:
-    share = real(min(0.5, max(1 / facts.n_columns, 0.01)), 1.0, log=facts.n_columns > 100)
-    criterion = (
-        (Range("criterion", choice("gini", "entropy"), src.GRINSZTAJN),) if facts.classification else ()
+_FOREST = ("n_estimators", "max_features", "min_samples_leaf", "bootstrap", "max_samples", "criterion")
+
+
+def random_forest(facts: Facts) -> Table:
+    usual = _usual_share(facts)
+    rows = experts(
+        _FOREST,
+        (
+            "more trees than the default: less variance for time only",
+            (400, usual, 1, True, 1.0, "gini"),
+        ),
+        ("larger leaves and a part of the rows: for noisy targets", (400, 0.4, 8, True, 0.6, "entropy")),
+        ("half of the columns at each split, small leaves", (300, 0.5, 2, True, 0.9, "entropy")),
+        (
+            "few columns at each split: very different trees",
+            (300, usual / 3, 1, False, 1.0, "gini"),
+        ),
+        ("most columns and half of the rows: for useless columns", (300, 0.8, 3, True, 0.5, "gini")),
     )
-    ranges = (
+    return Table(_forest_ranges(facts), rows, note=_FOREST_NOTE)
+
+
+def extra_trees(facts: Facts) -> Table:
+    usual = _usual_share(facts)
+    rows = experts(
+        _FOREST,
+        (
+            "more trees than the default: less variance for time only",
+            (400, usual, 1, False, 1.0, "gini"),
+        ),
+        ("nearly all columns at each split, small leaves", (300, 0.9, 3, False, 1.0, "entropy")),
+        ("more columns at each split and a part of the rows", (300, 0.6, 2, True, 0.8, "gini")),
+        ("larger leaves: for noisy targets", (400, 0.8, 8, False, 1.0, "entropy")),
+        (
+            "few columns at each split: for redundant columns",
+            (300, usual / 2, 2, False, 1.0, "gini"),
+        ),
+    )
+    return Table(_forest_ranges(facts), rows, note=_FOREST_NOTE)
+
+
+_FOREST_NOTE = (
+    "max_features is a share of the columns and goes down to one column (log scale above 100 columns); "
+    "min_samples_leaf goes up to a twentieth of the rows (10 to 50)."
+)
+
+
+def _usual_share(facts: Facts) -> float:
+    """The share of columns that scikit-learn looks at by default."""
+    return round(facts.n_columns**-0.5, 3) if facts.classification else 1.0
+
+
+def _forest_ranges(facts: Facts) -> tuple[Range, ...]:
+    share = real(min(0.5, max(1 / facts.n_columns, 0.01)), 1.0, log=facts.n_columns > 100)
+    criterion = (Range("criterion", choice("gini", "entropy"), src.GRINSZTAJN),)
+    return (
         Range("n_estimators", whole(100, 500, log=True), src.PROBST_TREES, (10, 5000)),
         Range("max_features", share, src.PROBST_FOREST, (0.001, 1.0)),
         Range("min_samples_leaf", whole(1, facts.rows_over(20, 10, 50), log=True), src.GRINSZTAJN, (1, 5000)),
-        *criterion,
+        *(criterion if facts.classification else ()),
         Range("bootstrap", choice(True, False), src.GRINSZTAJN),
         Range("max_samples", real(0.3, 1.0), f"after {src.PROBST}", (0.01, 1.0), when=("bootstrap", (True,))),
         Range("min_samples_split", whole(2, 20, log=True), src.AUTOSKLEARN, (2, 5000), start=False),
         Range("max_depth", whole(3, 30, log=True), src.GUIDE_ENSEMBLES, (1, 100), start=False),
         Range("max_leaf_nodes", whole(8, 1024, log=True), src.GUIDE_ENSEMBLES, (2, 65_536), start=False),
         *balance(facts, src.GUIDE_TREES),
-    )
-    few = round(min(1.0, max(facts.n_columns**0.5, 1.0) / facts.n_columns), 3)
-    columns = ("n_estimators", "max_features", "min_samples_leaf", "bootstrap", "max_samples", "criterion")
-    rows = experts(
-        columns,
-        (
-            "the standard forest with more trees: less variance for time only",
-            (400, few, 1, True, 1.0, "gini"),
-        ),
-        (
-            "more columns at each split: for data with many useless columns, and for regression",
-            (300, min(1.0, max(0.5, 2 * few)), 2, True, 1.0, "entropy"),
-        ),
-        ("all columns, all rows, small leaves: strong single trees", (300, 0.9, 3, False, 1.0, "gini")),
-        ("larger leaves and a part of the rows: for noisy targets", (400, 0.4, 8, True, 0.6, "entropy")),
-        ("few columns, no bootstrap: very different trees", (300, max(few / 2, 0.05), 1, False, 1.0, "gini")),
-    )
-    return Table(
-        ranges,
-        rows,
-        note="max_features is a share of the columns and goes down to one column (log scale above 100 "
-        "columns); min_samples_leaf goes up to a twentieth of the rows (10 to 50).",
     )
 
 
@@ -105,7 +136,7 @@ def tree(facts: Facts) -> Table:
         columns,
         ("a shallow tree that can be read", (4, 5, 10, "gini", 1e-4)),
         ("a deep tree with leaves of some rows", (12, 8, 16, "entropy", 1e-5)),
-        ("grown large, then pruned", (20, 2, 4, "gini", 5e-3)),
+        ("grown large, then pruned where that is possible", (20, 1, 3, "gini", 5e-3)),
         ("middle depth with large leaves: for noisy targets", (7, 20, 40, "entropy", 1e-3)),
     )
     return Table(ranges, rows, note="The smallest leaf goes up to a tenth of the rows (20 to 60).")
@@ -240,31 +271,16 @@ def ada_boost(facts: Facts) -> Table:
     return Table(ranges, rows, note="Where its estimator is given, that one is tuned along with it.")
 
 
+def _family(name: str, table: Callable[[Facts], Table], inert: Inert) -> Family:
+    """scikit-learn's classifier and regressor of one name."""
+    return Family(name, (f"{name}Classifier", f"{name}Regressor"), ("sklearn",), table, inert)
+
+
 FAMILIES = (
-    Family(
-        "HistGradientBoosting",
-        ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
-        ("sklearn",),
-        hist_boosting,
-        hist_inert,
-    ),
-    Family(
-        "GradientBoosting",
-        ("GradientBoostingClassifier", "GradientBoostingRegressor"),
-        ("sklearn",),
-        gradient_boosting,
-        gradient_boosting_inert,
-    ),
-    Family(
-        "RandomForest",
-        ("RandomForestClassifier", "RandomForestRegressor"),
-        ("sklearn",),
-        forest,
-        forest_inert,
-    ),
-    Family("ExtraTrees", ("ExtraTreesClassifier", "ExtraTreesRegressor"), ("sklearn",), forest, forest_inert),
-    Family(
-        "DecisionTree", ("DecisionTreeClassifier", "DecisionTreeRegressor"), ("sklearn",), tree, tree_inert
-    ),
-    Family("AdaBoost", ("AdaBoostClassifier", "AdaBoostRegressor"), ("sklearn",), ada_boost),
+    _family("HistGradientBoosting", hist_boosting, hist_inert),
+    _family("GradientBoosting", gradient_boosting, gradient_boosting_inert),
+    _family("RandomForest", random_forest, forest_inert),
+    _family("ExtraTrees", extra_trees, forest_inert),
+    _family("DecisionTree", tree, tree_inert),
+    _family("AdaBoost", ada_boost, no_inert),
 )

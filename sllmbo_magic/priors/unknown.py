@@ -26,60 +26,17 @@ from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
 
-NO_EFFECT = frozenset(
-    [
-        "random_state",
-        "seed",
-        "n_jobs",
-        "nthread",
-        "num_threads",
-        "thread_count",
-        "device",
-        "verbose",
-        "verbosity",
-        "warm_start",
-        "copy",
-        "copy_X",
-        "copy_x",
-        "copy_X_train",
-        "cache_size",
-        "memory",
-        "leaf_size",
-        "precompute",
-        "missing",
-        "oob_score",
-        "compute_score",
-        "store_cv_values",
-        "store_cv_results",
-        "store_covariance",
-        "return_std",
-        "check_inverse",
-        "assume_centered",
-        "prefit",
-        "ensemble",
-        "cv",
-        "scoring",
-        "error_score",
-        "refit",
-        "eps",
-        "tol",
-        "max_iter",
-        "max_n_iter",
-        "max_fun",
-        "max_subpopulation",
-        "n_iter_no_change",
-        "validation_fraction",
-        "early_stopping",
-        "batch_size",
-        "fit_intercept",
-        "intercept_scaling",
-    ]
-)
-"""Speed, precision, bookkeeping; iterations and tolerances, whose defaults converge or warn."""
-IN_PAIRS = frozenset(
-    "solver algorithm loss dual objective multi_class penalty method link metric novelty".split()  # noqa: SIM905
-)
-"""What fits together only with other parameters."""
+_SPEED_OR_BOOKKEEPING = """
+    random_state seed n_jobs nthread num_threads thread_count device verbose verbosity warm_start
+    copy copy_X copy_x copy_X_train cache_size memory leaf_size precompute missing oob_score compute_score
+    store_cv_values store_cv_results store_covariance return_std check_inverse assume_centered prefit ensemble
+    cv scoring error_score refit eps tol max_iter max_n_iter max_fun max_subpopulation n_restarts_optimizer
+    n_iter_no_change validation_fraction early_stopping batch_size shuffle shrinking fit_intercept
+    intercept_scaling fit_path break_ties decision_function_shape
+"""  # iterations and tolerances: the defaults converge, or warn
+_WHAT_IS_PREDICTED = "quantile power positive link outlier_label"
+_FITS_ONLY_IN_PAIRS = "solver algorithm loss dual objective multi_class penalty method metric novelty"
+LEFT_ALONE = frozenset(f"{_SPEED_OR_BOOKKEEPING} {_WHAT_IS_PREDICTED} {_FITS_ONLY_IN_PAIRS}".split())
 _SHARES = ("subsample", "colsample", "fraction", "share", "ratio", "max_features", "max_samples", "dropout")
 _SMALLEST = 1e-8
 MAX_RANGES = 12
@@ -90,7 +47,7 @@ def table_of(cls: type, current: Mapping[str, Any]) -> Table:
     constraints = getattr(cls, "_parameter_constraints", {})
     ranges: list[Range] = []
     for name, value in current.items():
-        if name in NO_EFFECT or name in IN_PAIRS or name.startswith("_"):
+        if name in LEFT_ALONE or name.startswith("_"):
             continue
         declared = constraints.get(name) if isinstance(constraints, Mapping) else None
         found = _declared(name, declared, value) if declared else _guessed(name, value)
@@ -123,7 +80,7 @@ def _declared(name: str, declared: Any, value: Any) -> tuple[BaseDistribution, L
             if isinstance(value, int | float) and not isinstance(value, bool) and whole_numbers == is_whole:
                 return _around(name, value, _bounds(one, whole_numbers))
         elif kind == "StrOptions" and isinstance(value, str):
-            options = sorted(set(one.options) - set(getattr(one, "deprecated", ())))
+            options = sorted(set(one.options) - set(getattr(one, "deprecated", ())) - {"precomputed"})
             if value in options and 1 < len(options) <= 12:
                 return choice(*options), UNLIMITED
     return None
@@ -166,10 +123,8 @@ def _around(name: str, value: float, limits: Limits) -> tuple[BaseDistribution, 
             return real(value - 1.0, value + 1.0), limits
         low, high = max(_SMALLEST, floor), min(1.0, ceiling if ceiling is not None else 1.0)
     else:
-        low, high = (
-            max(value / 100, floor or 0.0),
-            min(value * 100, ceiling if ceiling is not None else math.inf),
-        )
+        factor = 100.0 if value <= 0.1 or value == 1 else 10.0  # 1.35 says more about its scale than 1
+        low, high = max(value / factor, floor or 0.0), min(value * factor, ceiling or math.inf)
     return (real(low, high, log=True), limits) if 0 < low < high else None
 
 
