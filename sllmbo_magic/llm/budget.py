@@ -53,7 +53,9 @@ class Charge:
 
 def bound(request: Request, price: Price | None) -> Charge:
     """The most that one attempt of this request can cost."""
-    tokens = _PER_REQUEST + sum(len(m.content.encode("utf-8", "surrogatepass")) + _PER_MESSAGE for m in request.messages)
+    tokens = _PER_REQUEST + sum(
+        len(m.content.encode("utf-8", "surrogatepass")) + _PER_MESSAGE for m in request.messages
+    )
     if request.schema is not None:
         tokens += 2 * len(json.dumps(request.schema))  # as a schema, and repeated in words
     money = price.bound(tokens, request.max_output_tokens) if price else 0.0

@@ -146,7 +146,9 @@ _NOT_CONNECTED = ("ConnectError", "ConnectionRefusedError", "gaierror", "Unsuppo
 def no_connection(*, who: str, cause: BaseException | None) -> ProviderError:
     """The error for a connection that could not be made, or was lost; told apart by the cause's class."""
     kinds = [type(c).__name__ for c in _chain(cause)]
-    if any(kind in ("SSLError", "SSLCertVerificationError") for kind in kinds):  # not SSLEOFError: a lost line
+    if any(
+        kind in ("SSLError", "SSLCertVerificationError") for kind in kinds
+    ):  # not SSLEOFError: a lost line
         return PermanentProviderError(
             f"{who}: no secure connection, the server's certificate or TLS is not accepted.",
             f"Check --base-url (http or https) and the system's certificates. {_WITHOUT}",

@@ -135,6 +135,7 @@ class LoopbackServer:
 def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the acknowledgement of its headers
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing: a test's output is its own."""
@@ -153,6 +154,7 @@ def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
                 return
             answer = server.answer(seen)
             if server.latency and server.wait(server.latency):
+                self.close_connection = True
                 return
             if isinstance(answer, Fault):
                 self._fail(answer, shape, body)
@@ -169,6 +171,7 @@ def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
                 self._send(200, good[: len(good) // 2].decode())
             elif fault.kind == "silent":
                 server.wait(3600)
+                self.close_connection = True
             elif fault.kind == "reset":
                 self._reset()
             elif fault.kind == "reset-mid-body":
@@ -185,7 +188,8 @@ def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
                     except OSError:
                         return  # the client has had enough
                     if server.wait(fault.pause):
-                        return
+                        break
+                self.close_connection = True
             else:
                 self._send(200, shape(Completion("{"), fault.kind, body))
 

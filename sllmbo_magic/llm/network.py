@@ -4,7 +4,8 @@
   whole.
 * A reply larger than 10 MB is cut.
 * Redirects are not followed: prompts, and perhaps keys, would go along to another host.
-* What the HTTP libraries log is redacted: at debug level they log headers, and a server may repeat a key in one.
+* What the HTTP libraries log is redacted: at debug level they log headers, and a server may repeat a key in
+  one.
 * A server on this machine is reached directly, whatever the proxy variables say.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx2
 
@@ -43,7 +45,7 @@ def http_client(base_url: str, timeout: float) -> httpx2.Client:
         assert isinstance(response.stream, httpx2.SyncByteStream)
         response.stream = _Guarded(response.stream, time.monotonic() + timeout)
 
-    return httpx2.Client(
+    return _Client(
         timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
         follow_redirects=False,
         trust_env=not is_loopback(base_url),
@@ -57,6 +59,14 @@ def _redact_record(record: logging.LogRecord) -> bool:
         record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         record.exc_info = None
     return True
+
+
+class _Client(httpx2.Client):
+    """Closes its connections when nobody needs it any more, as the SDKs' own clients do."""
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, RuntimeError, OSError):  # half made, or the interpreter is going down
+            self.close()
 
 
 class _Guarded(httpx2.SyncByteStream):

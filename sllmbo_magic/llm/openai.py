@@ -1,22 +1,18 @@
-"""OpenAI's chat-completions protocol, through the official SDK: OpenAI, Gemini, Ollama and any compatible
-server.
+"""OpenAI's protocol, through the official SDK: for OpenAI, Gemini, Ollama and any compatible server.
 
 Chat completions is the one wire format that all of these speak, so it is the first choice; a model that
 OpenAI serves by the Responses API only is asked there once its server says so. Structured output is tried as
 JSON schema, then as JSON mode, then as plain text with the schema in words. What a server does not understand
-is learned from its refusal (:class:`Dialect`) and remembered for the process. No temperature is ever sent:
-reasoning models refuse it, and the models' defaults are what their makers tuned.
+is learned from its refusal (:mod:`sllmbo_magic.llm.dialect`). No temperature is ever sent: reasoning models
+refuse it, and the models' defaults are what their makers tuned.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from dataclasses import field
 from typing import Any
 
 from sllmbo_magic.errors import TransientProviderError
@@ -25,6 +21,8 @@ from sllmbo_magic.llm import faults
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.dialect import Dialect
+from sllmbo_magic.llm.dialect import dialect_of
 from sllmbo_magic.llm.faults import Failure
 from sllmbo_magic.llm.gate import check_allowed
 from sllmbo_magic.llm.redact import Secret
@@ -33,50 +31,6 @@ from sllmbo_magic.llm.schemas import is_strict
 from sllmbo_magic.llm.sending import RENEGOTIATE
 
 OFFICIAL_URL = "https://api.openai.com/v1"
-_REASONING = re.compile(r"^(o\d|gpt-[5-9])(?!.*chat)")
-_MODES = ("json_schema", "json_object", "text")
-
-
-@dataclass
-class Dialect:
-    """What one server understands of one model; starts hopeful and is corrected by refusals."""
-
-    mode: str = "json_schema"
-    limit: str = "max_completion_tokens"
-    effort: bool = False
-    responses: bool = False
-    refused: list[str] = field(default_factory=list)
-
-    def learn(self, said: str, had_schema: bool) -> bool:
-        """Adapt to the words of a 400-like refusal.
-
-        Returns:
-            Whether the request is worth sending again.
-        """
-        said = said.lower()
-        if not self.responses and re.search(r"v1/responses|responses api|not a chat model", said):
-            return self._set(responses=True)
-        if self.effort and "reasoning" in said:
-            return self._set(effort=False)
-        if "max_tokens" in said and "max_completion_tokens" in said and self.limit == "max_tokens":
-            return self._set(limit="max_completion_tokens")
-        if "max_completion_tokens" in said and self.limit == "max_completion_tokens":
-            return self._set(limit="max_tokens")
-        about_format = re.search(r"response_format|text\.format|json|schema|structured|grammar|guided", said)
-        if had_schema and self.mode != "text" and (about_format or not said):
-            return self._set(mode=_MODES[_MODES.index(self.mode) + 1])
-        return False
-
-    def _set(self, **change: Any) -> bool:
-        for name, value in change.items():
-            if f"{name}={value}" in self.refused:
-                return False  # already tried: two refusals contradict each other
-            self.refused.append(f"{name}={getattr(self, name)}")
-            setattr(self, name, value)
-        return True
-
-
-_dialects: dict[tuple[str, str], Dialect] = {}
 
 
 class OpenAIProvider:
@@ -115,11 +69,7 @@ class OpenAIProvider:
     @property
     def dialect(self) -> Dialect:
         """What has been learned about this server and model."""
-        start = Dialect()
-        if not self._own:
-            start.limit = "max_tokens"
-        start.effort = self._own and bool(_REASONING.match(self.model))
-        return _dialects.setdefault((self.base_url, self.model), start)
+        return dialect_of(self.base_url, self.model, official=self._own)
 
     @property
     def mode(self) -> str:

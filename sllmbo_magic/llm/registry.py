@@ -14,16 +14,19 @@ import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from importlib import metadata
-from typing import Any
+from importlib.util import find_spec
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import missing_extra
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.llm.credentials import SOURCES
 from sllmbo_magic.llm.credentials import find_key
 from sllmbo_magic.llm.credentials import missing_key
 from sllmbo_magic.llm.credentials import refuse_key
+from sllmbo_magic.llm.gate import is_loopback
 from sllmbo_magic.llm.recording import RecordingProvider
 from sllmbo_magic.llm.transcript import Transcript
 
@@ -115,7 +118,7 @@ def make_provider(
     base_url: str | None = None,
     budget: Budget | None = None,
     transcript: Transcript | None = None,
-    timeout: float = 60.0,
+    timeout: float | None = None,
     deadline: float = 120.0,
     api_key: str | None = None,
     then: str | None = None,
@@ -129,7 +132,8 @@ def make_provider(
         base_url: The server's address; None: the provider's own.
         budget: Hard limits; None: none.
         transcript: Where the exchanges go; None: memory.
-        timeout: Seconds for one attempt.
+        timeout: Seconds for one attempt; None: 60, and the whole deadline for a server on this machine, which
+            may run its model on a CPU.
         deadline: Seconds for one request with its retries.
         api_key: A key from a prompt; None: the environment's.
         then: For a replay: the provider from the first difference on.
@@ -140,7 +144,8 @@ def make_provider(
         MissingExtraError: The provider's SDK is not installed.
     """
     if isinstance(spec, str):
-        provider = _make(spec, base_url=base_url, timeout=timeout, api_key=api_key, then=then, ask=ask)
+        options = _Options(base_url, timeout, deadline, api_key, ask)
+        provider = _make(spec, options, then)
     else:
         provider = spec
     return RecordingProvider(provider, transcript, budget, deadline=deadline)
@@ -150,6 +155,7 @@ def check_key(spec: str, base_url: str | None = None) -> None:
     """Raise InputError, one line, if the provider has no key; to be called before anything is fitted."""
     parsed = parse(spec)
     source = SOURCES.get(parsed.name)
+    _require_sdk(parsed.name)
     if source and source.required and find_key(parsed.name) is None and not _sdk_has_key(parsed.name):
         raise missing_key(parsed.name)
     if parsed.name == "openai-compatible" and not base_url:
@@ -186,47 +192,52 @@ def list_providers() -> list[ProviderInfo]:
     return infos
 
 
-def _make(
-    text: str,
-    *,
-    base_url: str | None,
-    timeout: float,
-    api_key: str | None,
-    then: str | None,
-    ask: Callable[[str], str] | None,
-) -> Provider:
+@dataclass(frozen=True)
+class _Options:
+    base_url: str | None
+    timeout: float | None
+    deadline: float
+    api_key: str | None = field(repr=False)
+    ask: Callable[[str], str] | None
+
+    def timeout_for(self, url: str | None) -> float:
+        if self.timeout is not None:
+            return self.timeout
+        return self.deadline if url and is_loopback(url) else min(60.0, self.deadline)
+
+
+def _make(text: str, options: _Options, then: str | None = None) -> Provider:
     spec = parse(text)
-    if base_url is not None:
-        refuse_key(base_url, "--base-url")
-    live: dict[str, Any] = {"base_url": base_url, "timeout": timeout, "api_key": api_key, "ask": ask}
+    if options.base_url is not None:
+        refuse_key(options.base_url, "--base-url")
     if spec.name == "replay":
         from sllmbo_magic.llm.replay import ReplayProvider
 
         path, _, after = spec.model.partition("?then=")
         after = after or then or ""
-        return ReplayProvider(path, _make(after, then=None, **live) if after else None)
+        return ReplayProvider(path, _make(after, options) if after else None)
     if spec.name == "manual":
         from sllmbo_magic.llm.manual import ManualProvider
         from sllmbo_magic.llm.manual import ask_in_terminal
 
-        return ManualProvider(ask or ask_in_terminal)
+        return ManualProvider(options.ask or ask_in_terminal)
+    url = options.base_url or _default_url(spec.name)
+    timeout = options.timeout_for(url)
     if spec.name not in SOURCES:
         make = _third_parties()[spec.name].load()
-        provider: Provider = make(spec.model, base_url=base_url, api_key=api_key, timeout=timeout)
+        provider: Provider = make(spec.model, base_url=url, api_key=options.api_key, timeout=timeout)
         return provider
-    key = find_key(spec.name, api_key)
+    _require_sdk(spec.name)
+    key = find_key(spec.name, options.api_key)
+    if key is None and SOURCES[spec.name].required and not _sdk_has_key(spec.name):
+        raise missing_key(spec.name)
     if spec.name == "anthropic":
         from sllmbo_magic.llm.anthropic import AnthropicProvider
 
-        if key is None and not _sdk_has_key(spec.name):
-            raise missing_key(spec.name)
-        return AnthropicProvider(spec.model, key=key, base_url=base_url, timeout=timeout)
-    if key is None and SOURCES[spec.name].required:
-        raise missing_key(spec.name)
+        return AnthropicProvider(spec.model, key=key, base_url=url, timeout=timeout)
     from sllmbo_magic.llm.openai import OpenAIProvider
 
-    server = base_url or _default_url(spec.name)
-    return OpenAIProvider(spec.model, name=spec.name, key=key, base_url=server, timeout=timeout)
+    return OpenAIProvider(spec.model, name=spec.name, key=key, base_url=url, timeout=timeout)
 
 
 def _default_url(name: str) -> str | None:
@@ -249,10 +260,14 @@ def _needs_base_url() -> InputError:
     )
 
 
+def _require_sdk(name: str) -> None:
+    missing = _missing_sdk(name) if name in SOURCES else None
+    if missing:
+        raise missing_extra(missing, missing)
+
+
 def _missing_sdk(name: str) -> str | None:
     """The extra that would bring the provider's SDK, if that is not installed."""
-    from importlib.util import find_spec
-
     package = "anthropic" if name == "anthropic" else "openai"
     return None if find_spec(package) else package
 

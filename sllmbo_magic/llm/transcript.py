@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from typing import BinaryIO
 
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import StorageError
@@ -49,16 +48,13 @@ class Transcript:
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._memory: list[str] = []
-        self._file: BinaryIO | None = None
         self._next = 0
         if self.path is not None:
             try:
                 _mend(self.path)
-                self._file = self.path.open("ab")
+                self.path.open("ab").close()
             except OSError as error:
-                raise StorageError(
-                    f"the transcript {self.path} cannot be written: {error.strerror}."
-                ) from None
+                raise _unwritable(self.path, error) from None
             self._next = max((r["id"] for r in read(self.path) if r["kind"] == "exchange"), default=-1) + 1
 
     @property
@@ -134,18 +130,16 @@ class Transcript:
     def _write(self, record: dict[str, Any]) -> None:
         line = json.dumps(_clean(record), ensure_ascii=True, allow_nan=True, default=str)
         with self._lock:
-            if self._file is None:
+            if self.path is None:
                 self._memory.append(line)
                 return
-            try:
-                self._file.write(line.encode() + b"\n")
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            except (OSError, ValueError) as error:
-                raise StorageError(
-                    f"the transcript {self.path} cannot be written: {error}.",
-                    "Free space, then resume the run.",
-                ) from None
+            try:  # opened for each line: an open file would stand in the way of renaming the run's folder
+                with self.path.open("ab") as file:
+                    file.write(line.encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise _unwritable(self.path, error) from None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All records written so far, oldest first."""
@@ -158,12 +152,6 @@ class Transcript:
     def exchanges(self) -> list[dict[str, Any]]:
         """The exchanges among the records, in the order of their numbers."""
         return sorted((r for r in self if r["kind"] == "exchange"), key=lambda r: int(r["id"]))
-
-    def close(self) -> None:
-        """Close the file; a closed transcript can still be read."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -188,6 +176,13 @@ def parse(data: bytes) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(record, dict) and record.get("kind") in ("exchange", "event"):
             yield record
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the transcript {path} cannot be written: {error.strerror}.",
+        "Check that its folder is there and has space left, then resume the run.",
+    )
 
 
 def _clean(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The LLM layer's tests: real SDKs, a real server on loopback, no key of the user's, no request beyond loopback."""
+"""The LLM layer's tests: real SDKs, a real server on this machine, no key of the user's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from sllmbo_magic.llm import anthropic
 from sllmbo_magic.llm import credentials
-from sllmbo_magic.llm import openai
+from sllmbo_magic.llm import dialect
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.testing import block_network_requests
@@ -35,7 +35,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
-    monkeypatch.setattr(openai, "_dialects", {})
+    monkeypatch.setattr(dialect, "_learned", {})
     monkeypatch.setattr(anthropic, "_learned", {})
     monkeypatch.setattr(credentials, "_prompted", {})
     with block_network_requests():

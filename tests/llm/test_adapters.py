@@ -71,7 +71,9 @@ def refuse_unless(accepts, message) -> LoopbackServer:
     """A server that answers 400 with words until a body is acceptable to it."""
 
     def answer(seen: Seen):
-        return GOOD if accepts(seen.body) else Fault(status=400, body={"error": {"message": message(seen.body)}})
+        return (
+            GOOD if accepts(seen.body) else Fault(status=400, body={"error": {"message": message(seen.body)}})
+        )
 
     return LoopbackServer(answer)
 
@@ -80,7 +82,9 @@ def test_structured_output_is_stepped_down_and_the_step_is_remembered():
     def accepts(body):
         return "response_format" not in body
 
-    with refuse_unless(accepts, lambda b: f"unsupported response_format {b['response_format']['type']}") as server:
+    with refuse_unless(
+        accepts, lambda b: f"unsupported response_format {b['response_format']['type']}"
+    ) as server:
         completion = openai(server).complete(request(schema=SCHEMA))
         openai(server).complete(request(schema=SCHEMA))  # another provider object, the same server and model
     formats = [r.body.get("response_format", {}).get("type") for r in server.requests]
@@ -126,7 +130,11 @@ def test_a_compatible_server_that_wants_the_newer_token_field():
 
 def test_contradicting_refusals_end():
     def message(body):
-        return "use max_completion_tokens, not max_tokens" if "max_tokens" in body else "no max_completion_tokens"
+        return (
+            "use max_completion_tokens, not max_tokens"
+            if "max_tokens" in body
+            else "no max_completion_tokens"
+        )
 
     with refuse_unless(lambda body: False, message) as server, pytest.raises(PermanentProviderError):
         openai(server).complete(request())
@@ -202,12 +210,19 @@ def test_anthropic_steps_down_to_a_tool_and_then_to_text():
         return "output_config" not in body and "tools" not in body
 
     def message(body):
-        return "output_config: extra inputs are not permitted" if "output_config" in body else "tools: not supported"
+        return (
+            "output_config: extra inputs are not permitted"
+            if "output_config" in body
+            else "tools: not supported"
+        )
 
     with refuse_unless(accepts, message) as server:
         anthropic(server).complete(request(schema=SCHEMA))
         anthropic(server).complete(request(schema=SCHEMA))
-    kinds = ["schema" if "output_config" in r.body else "tool" if "tools" in r.body else "text" for r in server.requests]
+    kinds = [
+        "schema" if "output_config" in r.body else "tool" if "tools" in r.body else "text"
+        for r in server.requests
+    ]
     assert kinds == ["schema", "tool", "text", "text"]
 
 
@@ -221,7 +236,10 @@ def test_anthropic_reads_a_tool_call():
 def test_anthropic_leaves_thoughts_out_and_reports_a_full_context():
     body = {
         "type": "message",
-        "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "answer"}],
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"},
+            {"type": "text", "text": "answer"},
+        ],
         "stop_reason": "end_turn",
         "usage": {"input_tokens": 1, "output_tokens": 2},
     }

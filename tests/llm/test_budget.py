@@ -113,10 +113,14 @@ def test_a_refused_request_is_not_charged_for_tokens():
     assert (provider.budget.charged.requests, provider.budget.charged.tokens) == (1, 0)
 
 
-@pytest.mark.parametrize("text", ["plain words", "数値最適化" * 20, "🎉" * 30, '{"a": [1, 2]}' * 10, "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["plain words", "数値最適化" * 20, "🎉" * 30, '{"a": [1, 2]}' * 10, "\ud800"]
+)
 def test_the_bound_is_at_least_a_token_for_each_byte(text):
     asked = request(text, schema=SCHEMA, max_output_tokens=10)
-    size = sum(len(m.content.encode("utf-8", "surrogatepass")) for m in asked.messages) + len(json.dumps(SCHEMA))
+    size = sum(len(m.content.encode("utf-8", "surrogatepass")) for m in asked.messages) + len(
+        json.dumps(SCHEMA)
+    )
     assert bound(asked, None).tokens >= size + 10
 
 
@@ -153,13 +157,19 @@ def test_limits_that_are_none(limits):
 
 def test_a_limit_on_money_needs_a_price():
     with pytest.raises(InputError, match="price of openai-compatible:my-model, which is not known") as caught:
-        make_provider("openai-compatible:my-model", base_url="http://localhost:1/v1", budget=Budget(max_cost=1))
+        make_provider(
+            "openai-compatible:my-model", base_url="http://localhost:1/v1", budget=Budget(max_cost=1)
+        )
     assert "SLLMBO_PRICES" in str(caught.value)
 
 
 def test_an_own_price_file_wins(tmp_path, monkeypatch):
     path = tmp_path / "prices.json"
-    path.write_text(json.dumps({"prices": {"openai:gpt-4o": {"input": 7, "output": 8}, "acme:m": {"input": 1, "output": 2}}}))
+    path.write_text(
+        json.dumps(
+            {"prices": {"openai:gpt-4o": {"input": 7, "output": 8}, "acme:m": {"input": 1, "output": 2}}}
+        )
+    )
     monkeypatch.setenv("SLLMBO_PRICES", str(path))
     prices = Budget().prices
     assert prices.of("openai:gpt-4o") == Price(7, 8)
@@ -169,10 +179,17 @@ def test_an_own_price_file_wins(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"openai:gpt-4o": 1}', '{"prices": {"a:b": {"input": 1}}}', '{"prices": {"a:b": {"input": 1, "output": "2"}}}',
-     '{"prices": {"a:b": {"input": -1, "output": 2}}}', '{"prices": {"a:b": {"input": NaN, "output": 2}}}',
-     '{"prices": {"a:b": {"input": 1, "output": 2, "currency": 1}}}'],
-)  # fmt: skip
+    [
+        "",
+        "[]",
+        '{"openai:gpt-4o": 1}',
+        '{"prices": {"a:b": {"input": 1}}}',
+        '{"prices": {"a:b": {"input": 1, "output": "2"}}}',
+        '{"prices": {"a:b": {"input": -1, "output": 2}}}',
+        '{"prices": {"a:b": {"input": NaN, "output": 2}}}',
+        '{"prices": {"a:b": {"input": 1, "output": 2, "currency": 1}}}',
+    ],
+)
 def test_a_price_file_of_another_shape(tmp_path, text):
     path = tmp_path / "prices.json"
     path.write_text(text)
@@ -188,7 +205,9 @@ def test_a_price_file_that_is_missing(tmp_path):
 def test_the_shipped_prices():
     prices = Prices.load()
     assert len(prices.date.split("-")) == 3
-    assert prices.of("openai:gpt-4o").cost(Usage(1_000_000, 100_000, 400_000)) == pytest.approx(1.5 + 0.5 + 1.0)
+    assert prices.of("openai:gpt-4o").cost(Usage(1_000_000, 100_000, 400_000)) == pytest.approx(
+        1.5 + 0.5 + 1.0
+    )
     assert prices.of("openai:gpt-4o-2024-08-06") == prices.of("openai:gpt-4o")
     assert prices.of("anthropic:claude-haiku-4-5-20251001") == prices.of("anthropic:claude-haiku-4-5")
     assert prices.of("openai:gpt-4o-of-somebody") is None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
+
 import pytest
 
 from sllmbo_magic.errors import PermanentProviderError
@@ -20,7 +24,9 @@ KEY = "planted-key-0123456789"
 PROTOCOLS = ("openai", "responses", "anthropic")
 
 
-def connect(protocol: str, server: LoopbackServer, *, timeout: float = 5.0, retries: int = 0) -> RecordingProvider:
+def connect(
+    protocol: str, server: LoopbackServer, *, timeout: float = 5.0, retries: int = 0
+) -> RecordingProvider:
     """A provider that speaks one protocol with the server."""
     if protocol == "anthropic":
         provider = make_provider(
@@ -130,20 +136,13 @@ def test_a_server_without_tls_where_tls_is_expected(protocol):
 
 
 def test_a_certificate_that_nobody_signed(tmp_path):
-    openssl = pytest.importorskip("shutil").which("openssl")
+    openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
-    import ssl
-    import subprocess
-
-    pem = tmp_path / "own.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-keyout", str(pem), "-out", str(tmp_path / "certificate.pem")],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_text(pem.read_text() + (tmp_path / "certificate.pem").read_text())
+    pem, certificate = tmp_path / "own.pem", tmp_path / "certificate.pem"
+    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout"
+    subprocess.run([openssl, *command.split(), pem, "-out", certificate], check=True, capture_output=True)
+    pem.write_text(pem.read_text() + certificate.read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     with LoopbackServer([{}], tls=context) as server:

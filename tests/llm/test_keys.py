@@ -47,13 +47,18 @@ def echo(status: int):
 
     def answer(seen: Seen) -> Fault:
         text = f"bad request from {seen.headers} and {json.dumps(seen.body)} {MARKS}"
-        return Fault(status=status, body={"error": {"message": text, "code": text, "type": text}}, headers={"X-Echo": text[:500]})
+        return Fault(
+            status=status,
+            body={"error": {"message": text, "code": text, "type": text}},
+            headers={"X-Echo": text[:500]},
+        )
 
     return answer
 
 
 FAULTS = [echo(s) for s in (400, 401, 403, 404, 418, 429, 500)] + [
-    (lambda seen, kind=kind: Fault(kind)) for kind in ("silent", "reset", "reset-mid-body", "cut-json", "html", "refusal", "empty")
+    (lambda seen, kind=kind: Fault(kind))
+    for kind in ("silent", "reset", "reset-mid-body", "cut-json", "html", "refusal", "empty")
 ]
 
 
@@ -101,7 +106,9 @@ def test_no_key_in_the_doctors_report_or_the_list_of_providers():
         assert_clean(repr(doctor("anthropic:m", server.anthropic_url)))
 
 
-@pytest.mark.parametrize("bad", ["planted key 0007", "planted\nkey0008", "plantedkéy0009", "“planted0010”", ""])
+@pytest.mark.parametrize(
+    "bad", ["planted key 0007", "planted\nkey0008", "plantedkéy0009", "“planted0010”", ""]
+)
 def test_a_key_with_impossible_characters_is_refused_without_being_shown(bad, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", bad)
     with pytest.raises(InputError) as caught:
@@ -134,18 +141,33 @@ def test_a_key_typed_into_an_option_is_refused_with_the_reason(text, what):
     assert "abcdefgh" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["openai:gpt-4o", "ollama:llama3.1:8b", "replay:.sllmbo/risk-task-key", "sk-learn", "http://localhost:8000/v1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "openai:gpt-4o",
+        "ollama:llama3.1:8b",
+        "replay:.sllmbo/risk-task-key",
+        "sk-learn",
+        "http://localhost:8000/v1",
+    ],
+)
 def test_ordinary_options_are_not_taken_for_keys(text):
     refuse_key(text, "--llm")
 
 
 def test_make_provider_refuses_keys_in_its_options():
-    for options in ({"spec": "openai:sk-abcdefghijklmnop"}, {"spec": "openai:m", "base_url": "http://a:b12345678@h/v1"}):
+    for options in (
+        {"spec": "openai:sk-abcdefghijklmnop"},
+        {"spec": "openai:m", "base_url": "http://a:b12345678@h/v1"},
+    ):
         with pytest.raises(InputError, match="holds"):
             make_provider(**options)
 
 
-@pytest.mark.parametrize(("spec", "variable"), [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY"), ("gemini:m", "GEMINI_API_KEY")])
+@pytest.mark.parametrize(
+    ("spec", "variable"),
+    [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY"), ("gemini:m", "GEMINI_API_KEY")],
+)
 def test_a_missing_key_is_one_line_before_any_fit(spec, variable, monkeypatch, tmp_path):
     for name in PLANTED:
         monkeypatch.delenv(name)
@@ -219,7 +241,15 @@ def test_redact(text):
         assert part not in clean
 
 
-@pytest.mark.parametrize("text", ["the learning_rate 0.1 is best", "max_depth: 7, task-0.93-keyed", "basic words", "risk-averse asks-a-lot"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the learning_rate 0.1 is best",
+        "max_depth: 7, task-0.93-keyed",
+        "basic words",
+        "risk-averse asks-a-lot",
+    ],
+)
 def test_ordinary_text_is_not_redacted(text):
     assert redact(text) == text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 
 import pytest
 
@@ -29,11 +30,8 @@ def record(folder, replies, requests):
     transcript = Transcript(folder / "transcript.jsonl")
     provider = RecordingProvider(ScriptedProvider(replies), transcript)
     for each in requests:
-        try:
+        with suppress(ReplyError, PermanentProviderError, TransientProviderError):
             provider.complete(each)
-        except (ReplyError, PermanentProviderError, TransientProviderError):
-            pass
-    transcript.close()
     return folder
 
 
@@ -52,7 +50,12 @@ def test_a_run_recorded_from_a_server_plays_again_without_it(tmp_path):
 
 
 def test_answers_are_in_order_for_each_purpose(tmp_path):
-    asked = [request("i", purpose="initialize"), request("p1"), request("s", purpose="summarize"), request("p2")]
+    asked = [
+        request("i", purpose="initialize"),
+        request("p1"),
+        request("s", purpose="summarize"),
+        request("p2"),
+    ]
     folder = record(tmp_path / "run", ["I", "P1", "S", "P2"], asked)
     replay = make_provider(f"replay:{folder}")
     assert [replay.complete(asked[i]).text for i in (1, 0, 3, 2)] == ["P1", "I", "P2", "S"]
@@ -109,7 +112,9 @@ def mismatch(tmp_path, old, new) -> str:
 
 def test_the_mismatch_says_what_and_where(tmp_path):
     old = "Trials:\n1: 0.81\n2: " + "x" * 200 + " 0.93 " + "y" * 100
-    message = mismatch(tmp_path, request(old, trial_number=4), request(old.replace("0.93", "0.95"), trial_number=4))
+    message = mismatch(
+        tmp_path, request(old, trial_number=4), request(old.replace("0.93", "0.95"), trial_number=4)
+    )
     assert "at trial 4" in message
     assert "line 3 of message 1 (user) of exchange 0" in message
     assert "0.93" in message

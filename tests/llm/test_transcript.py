@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -28,10 +29,15 @@ def test_an_exchange_holds_everything(tmp_path):
     path = tmp_path / "transcript.jsonl"
     reply = Completion('{"x": 1}', Usage(10, 5, 4), model="m-2026")
     provider = RecordingProvider(ScriptedProvider([reply], id="openai:gpt-4o"), Transcript(path))
-    completion = provider.complete(request("q", schema=SCHEMA, purpose="propose", trial_number=7, volatile=("1 s",)))
+    completion = provider.complete(
+        request("q", schema=SCHEMA, purpose="propose", trial_number=7, volatile=("1 s",))
+    )
     (record,) = read(path)
     assert completion.id == record["id"] == 0
-    assert record["messages"] == [{"role": "system", "content": "You tune."}, {"role": "user", "content": "q"}]
+    assert record["messages"] == [
+        {"role": "system", "content": "You tune."},
+        {"role": "user", "content": "q"},
+    ]
     assert (record["purpose"], record["trial_number"], record["volatile"]) == ("propose", 7, ["1 s"])
     assert (record["provider"], record["model"], record["reply"]) == ("openai:gpt-4o", "m-2026", '{"x": 1}')
     assert record["usage"]["cached_input_tokens"] == 4
@@ -79,7 +85,6 @@ def test_numbers_go_on_after_a_restart(tmp_path):
         transcript = Transcript(path)
         transcript.note({"event": "start"})
         assert RecordingProvider(ScriptedProvider(["a"]), transcript).complete(request()).id == expected
-        transcript.close()
     assert [r["kind"] for r in Transcript(path)] == ["event", "exchange"] * 3
 
 
@@ -88,7 +93,6 @@ def test_a_torn_last_line_is_skipped_and_not_continued(tmp_path, torn):
     path = tmp_path / "transcript.jsonl"
     transcript = Transcript(path)
     transcript.note({"n": 1})
-    transcript.close()
     path.write_text(path.read_text() + torn)
     assert [r["n"] for r in read(path)] == [1]
     again = Transcript(path)
@@ -111,7 +115,7 @@ def test_a_killed_process_loses_at_most_the_line_it_was_writing(tmp_path):
         "from sllmbo_magic.llm.transcript import Transcript\n"
         "t = Transcript(sys.argv[1])\n"
         "for n in range(5): t.note({'n': n})\n"
-        "t._file.write(b'{\"kind\": \"event\", \"n\": 5'); t._file.flush()\n"
+        'f = open(sys.argv[1], \'ab\'); f.write(b\'{"kind": "event", "n": 5\'); f.flush()\n'
         "os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
@@ -136,7 +140,9 @@ def test_many_threads_write_whole_lines(tmp_path):
         assert [r["n"] for r in read(path) if r["thread"] == i] == list(range(20))
 
 
-@pytest.mark.parametrize("text", ["\ud800 alone", "line\nbreak\u2028", "emoji 🎉 \x00 \x1b[31m", '"quotes"', "\r\n"])
+@pytest.mark.parametrize(
+    "text", ["\ud800 alone", "line\nbreak\u2028", "emoji 🎉 \x00 \x1b[31m", '"quotes"', "\r\n"]
+)
 def test_any_text_survives(tmp_path, text):
     path = tmp_path / "transcript.jsonl"
     provider = RecordingProvider(FunctionProvider(lambda r: text), Transcript(path))
@@ -149,7 +155,9 @@ def test_any_text_survives(tmp_path, text):
 def test_keys_are_redacted_on_writing(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", "a-very-private-value")
     path = tmp_path / "transcript.jsonl"
-    provider = RecordingProvider(FunctionProvider(lambda r: "your key is sk-abcdefghijklmnop"), Transcript(path))
+    provider = RecordingProvider(
+        FunctionProvider(lambda r: "your key is sk-abcdefghijklmnop"), Transcript(path)
+    )
     provider.complete(request("use a-very-private-value"))
     text = path.read_text()
     assert "a-very-private-value" not in text
@@ -164,11 +172,15 @@ def test_a_folder_that_is_not_there(tmp_path):
         list(read(tmp_path / "none.jsonl"))
 
 
-def test_a_full_disk_ends_the_use_of_the_reply(tmp_path, monkeypatch):
+def test_a_reply_that_cannot_be_recorded_is_not_used(tmp_path, monkeypatch):
     transcript = Transcript(tmp_path / "transcript.jsonl")
     provider = RecordingProvider(ScriptedProvider(["hello"]), transcript)
-    transcript.close()
-    with pytest.raises(StorageError, match="cannot be written"):
+
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="cannot be written: No space left on device"):
         provider.complete(request())
 
 

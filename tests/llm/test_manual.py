@@ -1,0 +1,77 @@
+"""A pasted answer is checked on the spot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sllmbo_magic.errors import ReplyError
+from sllmbo_magic.llm.manual import ManualProvider
+from sllmbo_magic.llm.manual import ask_in_terminal
+from sllmbo_magic.llm.registry import make_provider
+
+from .conftest import SCHEMA
+from .conftest import request
+
+
+class Person:
+    """Pastes prepared answers and keeps the prompts that were shown."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.prompts: list[str] = []
+
+    def __call__(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        return self.answers.pop(0)
+
+
+def test_the_prompt_holds_everything_and_the_answer_is_taken():
+    person = Person('Sure: ```json\n{"x": 1, "kind": "a"}\n```')
+    provider = make_provider("manual", ask=person)
+    completion = provider.complete(request("question", schema=SCHEMA))
+    assert completion.text.startswith("Sure")
+    for part in ("You tune.", "question", json.dumps(SCHEMA)):
+        assert part in person.prompts[0]
+    assert provider.budget.charged.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ("no idea", "no usable JSON"),
+        ('{"x": 1}', "'kind' is a required property"),
+        ('{"x": "high", "kind": "a"}', "at x: 'high' is not of type"),
+        ('{"x": 1, "kind": "a", "y": 2}', "Additional properties"),
+    ],
+)
+def test_a_wrong_answer_is_asked_for_again_with_the_problem(bad, problem):
+    person = Person(bad, '{"x": null, "kind": "b"}')
+    assert ManualProvider(person).complete(request(schema=SCHEMA)).text == '{"x": null, "kind": "b"}'
+    assert person.prompts[1].startswith("That answer cannot be used: ")
+    assert problem in person.prompts[1].splitlines()[0]
+
+
+def test_three_wrong_answers_end_it():
+    person = Person("a", "b", "c", '{"x": 1, "kind": "a"}')
+    with pytest.raises(ReplyError, match="no usable JSON"):
+        ManualProvider(person).complete(request(schema=SCHEMA))
+    assert len(person.prompts) == 3
+
+
+def test_an_empty_answer_skips_the_request():
+    with pytest.raises(ReplyError) as caught:
+        ManualProvider(Person("  \n")).complete(request(schema=SCHEMA))
+    assert caught.value.category == "skipped"
+
+
+def test_free_text_is_not_checked():
+    assert ManualProvider(Person("words")).complete(request()).text == "words"
+
+
+def test_the_terminal(monkeypatch, capsys):
+    lines = iter(['{"x": 1,', ' "kind": "a"}', ""])
+    monkeypatch.setattr("builtins.input", lambda: next(lines))
+    assert json.loads(ask_in_terminal("the prompt")) == {"x": 1, "kind": "a"}
+    assert "the prompt" in capsys.readouterr().out
