@@ -248,7 +248,7 @@ def result_of(magics: SllmboMagics, name: str) -> Any:
 
 
 def _show(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
-    name = _one("show", arguments or [run_name or ""], "the name of a run")
+    name = _one("show", arguments, "the name of a run")
     picture = static_picture(result_of(magics, name).bundle())
     if in_kernel(magics.shell):
         show_output(picture, raw=True)
@@ -350,9 +350,9 @@ def _doctor(magics: SllmboMagics, arguments: list[str], run_name: str | None) ->
     if not arguments:
         from sllmbo_magic.llm.registry import list_providers
 
-        print(listing.installation_table())
+        print(listing.installation_table(), end="\n\n")
         print(listing.providers_table(list_providers()))
-        print("%sllmbo doctor PROVIDER:MODEL sends a tiny request to that LLM.")
+        print("\n%sllmbo doctor PROVIDER:MODEL sends a tiny request to that LLM.")
         return
     from sllmbo_magic.llm.doctor import doctor
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic import __version__
 from sllmbo_magic.magic.progress import duration
 from sllmbo_magic.report.plain import plain
 
@@ -89,7 +90,6 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
 
 
 _PACKAGES = (
-    "sllmbo-magic",
     "optuna",
     "scikit-learn",
     "numpy",
@@ -107,7 +107,7 @@ _PACKAGES = (
 
 def installation_table() -> str:
     """Python and the packages that matter, with their versions."""
-    rows = [("python", platform.python_version())]
+    rows = [("python", platform.python_version()), ("sllmbo-magic", __version__)]
     for package in _PACKAGES:
         try:
             rows.append((package, metadata.version(package)))

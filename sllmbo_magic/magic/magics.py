@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
 
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 from IPython.core.magic import cell_magic
@@ -24,6 +25,7 @@ from IPython.core.magic import magics_class
 from IPython.core.magic import no_var_expand
 
 from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.events import Sink
 from sllmbo_magic.llm.credentials import SOURCES
@@ -155,6 +157,7 @@ class SllmboMagics(Magics):
                 sinks=(sink,),
                 control=control,
                 taken=task.taken,
+                ask=_ask,
             )
 
         run = Run(spec.name, work)
@@ -200,6 +203,19 @@ class SllmboMagics(Magics):
 
 for _name in ("cell", "line"):
     getattr(SllmboMagics, _name).__doc__ = help_text()  # what %%sllmbo? and %sllmbo? show
+
+
+def _ask(prompt: str) -> str:
+    """The answer that a person pastes, for ``--llm manual``."""
+    from sllmbo_magic.llm.manual import ask_in_terminal
+
+    try:
+        return ask_in_terminal(prompt)
+    except (StdinNotImplementedError, EOFError):
+        raise InputError(
+            "--llm manual needs somebody to paste the answers, and here nobody can type.",
+            "Run the notebook in JupyterLab or a terminal, or use --llm rulebook.",
+        ) from None
 
 
 def _debug(line: str) -> bool:

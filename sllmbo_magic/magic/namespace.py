@@ -133,7 +133,7 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
         fresh_whole, fresh_split = names.is_fresh("X", "y"), names.is_fresh("X_train", "y_train")
         split = fresh_split if fresh_whole != fresh_split else names.has("X_test", "y_test")
     forgotten = names.is_fresh("data") and not names.is_fresh("X", "y", "X_train", "y_train")
-    if forgotten and hasattr(names.user_ns.get("data"), "columns"):
+    if forgotten and _is_frame(names.user_ns.get("data")):
         raise InputError(
             "this cell assigns data, but no --target says which column to predict.",
             f"Add --target COLUMN{_columns_hint(names.user_ns['data'])}.",
@@ -165,14 +165,13 @@ def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
             "Assign it in this cell: data = ...",
         )
     data = names.user_ns["data"]
-    library = type(data).__module__.partition(".")[0]
-    if library not in ("pandas", "polars") or not hasattr(data, "columns"):
+    if type(data).__name__ == "LazyFrame":
+        raise InputError("data is a polars LazyFrame.", "Collect it first: data = data.collect().")
+    if not _is_frame(data):
         raise InputError(
             f"--target needs a data frame, but data is a {type(data).__name__}.",
             "Allowed: pandas, polars. With arrays, assign X and y instead.",
         )
-    if type(data).__name__ == "LazyFrame":
-        raise InputError("data is a polars LazyFrame.", "Collect it first: data = data.collect().")
     columns = list(data.columns)
     if target not in columns:
         by_text = {str(column): column for column in columns}
@@ -181,8 +180,21 @@ def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
             raise InputError(f"--target: data has no column {target!r}.", hint)
         target = by_text[str(target)]
     names.take("data", _shape(data))
-    X = data.drop(columns=[target]) if library == "pandas" else data.drop(target)
+    X = data.drop(columns=[target]) if _library(data) == "pandas" else data.drop(target)
     return X, data[target]
+
+
+def _library(data: Any) -> str:
+    """``"pandas"`` or ``"polars"`` for a data frame of theirs (or of a class made from theirs), else ""."""
+    for cls in type(data).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if cls.__name__ == "DataFrame" and library in ("pandas", "polars"):
+            return library
+    return ""
+
+
+def _is_frame(data: Any) -> bool:
+    return _library(data) != ""
 
 
 def _columns_hint(data: Any) -> str:

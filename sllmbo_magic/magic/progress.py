@@ -15,7 +15,8 @@ class Progress:
     """What a text view shows of a run.
 
     :meth:`apply` takes the events in order and returns the sentences that are worth a line of their own in a
-    log: the start, a better trial, every tenth of the way, notes, the end.
+    log: the start, a better trial, every tenth of the way, notes, the end. ``stopping`` is set by who knows
+    that the run was asked to end.
     """
 
     def __init__(self, name: str = "run") -> None:
@@ -31,6 +32,7 @@ class Progress:
         self.tokens = 0
         self.money: float | None = None
         self.paused = False
+        self.stopping = False
         self.status = "running"
         self.notes: list[str] = []
         self._started = self._time = clock.time()
@@ -57,7 +59,7 @@ class Progress:
         self._minimize = run.get("direction") == "minimize"
         trials = f"{self.n_trials} trials" if self.n_trials is not None else "trials until stopped"
         going_on = f", {self.done} done already" if self.done else ""
-        metric = f" by {self._metric}" if self._metric else ""
+        metric = f" by {self._metric}" if self._metric not in ("", run.get("estimator")) else ""
         llm = run.get("llm")
         asked = f" with {llm}" if llm else ""
         return [
@@ -128,8 +130,8 @@ class Progress:
     def _(self, event: ev.RunFinished) -> list[str]:
         self._time = event.time
         self.status = event.status
-        text = str(event.summary.get("text") or "")
-        return [f"{self.name}: {event.status}. {text}".rstrip()]
+        reason = f": {event.reason}" if event.reason else ""
+        return [f"{self.name}: {event.status}{reason}."]
 
     def _note(self, text: str) -> list[str]:
         if self.notes and self.notes[-1] == text:
@@ -157,7 +159,9 @@ class Progress:
             parts.append(f"{self.requests} request{'s' if self.requests > 1 else ''}{tokens}{money}")
         elapsed = (self._time if now is None else max(now, self._time)) - self._started
         parts.append(f"{duration(elapsed)}{self._left()}")
-        if self.paused:
+        if self.stopping:
+            parts.append("stopping after the fold in flight; a second interrupt does not wait for it")
+        elif self.paused:
             parts.append("paused")
         elif self._current and self._current[2]:
             number, fold, n_folds = self._current

@@ -38,13 +38,13 @@ class View(Protocol):
 def open_view(shell: Any, name: str, control: Control, *, widget: bool = True) -> View:
     """The view that fits where we are. ``widget=False`` asks for text."""
     if not in_kernel(shell):
-        return TerminalView(name)
+        return TerminalView(name, control)
     if widget and has_front_end(shell):
         try:
             return DashboardView(name, control)
         except ImportError:  # ipywidgets or anywidget is not installed: text is all there is
             pass
-    return TextView(name)
+    return TextView(name, control)
 
 
 def in_kernel(shell: Any) -> bool:
@@ -72,13 +72,17 @@ def has_front_end(shell: Any) -> bool:
 class TerminalView:
     """Plain lines: the start, each better trial, every tenth of the way, notes, the end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, control: Control) -> None:
         self._progress = Progress(name)
+        self._control = control
 
     def show(self, events: list[Event]) -> None:
         for event in events:
             for line in self._progress.apply(event):
                 print(line, flush=True)
+        if self._control.stopping and not self._progress.stopping:
+            self._progress.stopping = True
+            print(self._progress.line(), flush=True)
 
     def finish(self, bundle: dict[str, Any] | None) -> None:
         if bundle is not None:
@@ -110,20 +114,26 @@ class _Replaced:
             show_output(picture, raw=True)
         else:
             self._handle.update(picture, raw=True)
+        self._finished(picture)
+
+    def _finished(self, picture: dict[str, Any]) -> None:
+        """Called with the final picture after it was shown."""
 
 
 class TextView(_Replaced):
     """One block of text that updates in place."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, control: Control) -> None:
         super().__init__()
         self._progress = Progress(name)
+        self._control = control
         self._updated = 0.0
 
     def show(self, events: list[Event]) -> None:
         self._keep(events)
         for event in events:
             self._progress.apply(event)
+        self._progress.stopping = self._control.stopping
         now = time.time()
         if self._handle is None:
             if events:
@@ -156,6 +166,9 @@ class DashboardView(_Replaced):
             self._dashboard.sink(event)
         if self._handle is None and events:
             self._handle = show_output(self._dashboard, display_id=True)
+
+    def _finished(self, picture: dict[str, Any]) -> None:
+        self._dashboard.finish(picture)  # for a page that was reloaded and misses the update
 
 
 def static_picture(bundle: dict[str, Any]) -> dict[str, Any]:

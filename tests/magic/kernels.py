@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field
@@ -28,6 +29,7 @@ class Cell:
     status: str = ""
     reply: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    answers: list[str] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -43,20 +45,23 @@ class Kernel:
         self.client = client
         self.manager = manager
 
-    def start(self, code: str, *, front_end: bool = False) -> Cell:
-        """Send a cell and return at once; with ``front_end`` as JupyterLab sends it."""
+    def start(self, code: str, *, front_end: bool = False, answers: Sequence[str] = ()) -> Cell:
+        """Send a cell and return at once; with ``front_end`` as JupyterLab sends it.
+
+        ``answers`` are what a person types when the cell asks; without them nobody can type.
+        """
         content = {
             "code": code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": bool(answers),
             "stop_on_error": True,
         }
         metadata = {"cellId": "cell-1"} if front_end else {}
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
-        return Cell(message["header"]["msg_id"])
+        return Cell(message["header"]["msg_id"], answers=[*answers])
 
     def follow(self, cell: Cell, until: Callable[[Cell], bool] | None = None) -> Cell:
         """Collect what the cell puts out, until it ends or ``until`` holds."""
@@ -64,8 +69,9 @@ class Kernel:
         while time.monotonic() < end:
             if until is not None and until(cell):
                 return cell
+            self._answer(cell.answers)
             try:
-                message = self.client.get_iopub_msg(timeout=0.5)
+                message = self.client.get_iopub_msg(timeout=0.2)
             except queue.Empty:
                 continue
             if message["parent_header"].get("msg_id") == cell.msg_id and self._collect(cell, message):
@@ -84,6 +90,30 @@ class Kernel:
 
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
+
+    def ask_comm(self, comm: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send a widget a custom message; the content of its acknowledgement."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self.client.shell_channel.send(message)
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            try:
+                heard = self.client.get_iopub_msg(timeout=0.5)
+            except queue.Empty:
+                continue
+            if heard["msg_type"] == "comm_msg" and heard["content"]["comm_id"] == comm:
+                answer = heard["content"]["data"].get("content", {})
+                if answer.get("ack") == content["id"]:
+                    return dict(answer)
+        raise AssertionError(f"no answer to {content}")
+
+    def _answer(self, answers: list[str]) -> None:
+        try:
+            self.client.get_stdin_msg(timeout=0)
+        except queue.Empty:
+            return
+        self.client.input(answers.pop(0) if answers else "")
 
     def _collect(self, cell: Cell, message: dict[str, Any]) -> bool:
         kind, content = message["msg_type"], message["content"]

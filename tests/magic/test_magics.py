@@ -1,0 +1,488 @@
+"""``%%sllmbo`` and ``%sllmbo`` through a real shell, with the real ``tune``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+
+from sllmbo_magic.result import TuneResult
+from tests.magic.conftest import Shell
+
+SETUP = """
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+X, y = load_iris(return_X_y=True)
+model = LogisticRegression(max_iter=50)
+search_space = {"C": (0.01, 10.0, "log")}
+"""
+OBJECTIVE = "def objective(params): return -(params['x'] - 1) ** 2\nsearch_space = {'x': (-5.0, 5.0)}\n"
+QUICK = "--direction maximize --trials 3 --seed 1 --cv 3"
+
+
+def n_finished(result: TuneResult) -> int:
+    return sum(trial.state.is_finished() for trial in result.trials)
+
+
+# ---- a run
+
+
+def test_a_cell_tunes_its_model(any_shell: Shell) -> None:
+    out = any_shell.ok(f"%%sllmbo iris --trials 3 --cv 3 --seed 1\n{SETUP}")
+    iris = any_shell.user_ns["iris"]
+    assert isinstance(iris, TuneResult)
+    assert n_finished(iris) == 3
+    assert set(iris.best_params) <= {"C"}
+    assert (
+        "iris takes model (LogisticRegression), X (150 x 4), y (150), search_space (C) from this cell." in out
+    )
+    assert "iris: 3 trials of LogisticRegression by f1_weighted" in out
+    assert Path(".sllmbo/iris/study.log").exists()
+
+
+def test_an_objective_is_tuned_and_the_last_expression_shown(any_shell: Shell) -> None:
+    out = any_shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}\n40 + 2")
+    assert "42" in out
+    assert any_shell.user_ns["best"].best_value <= 0
+
+
+def test_called_from_code_it_blocks_and_gives_the_result(any_shell: Shell) -> None:
+    any_shell.ok(f"r = get_ipython().run_cell_magic('sllmbo', 'best {QUICK}', {OBJECTIVE!r})")
+    assert any_shell.user_ns["r"] is any_shell.user_ns["best"]
+
+
+def test_below_another_cell_magic_it_blocks(any_shell: Shell) -> None:
+    out = any_shell.ok(f"%%time\n%%sllmbo best {QUICK}\n{OBJECTIVE}")
+    assert "Wall time" in out
+    assert n_finished(any_shell.user_ns["best"]) == 3
+
+
+def test_a_cell_without_text_uses_what_is_there(any_shell: Shell) -> None:
+    any_shell.ok(OBJECTIVE)
+    assert "objective, search_space (x) from earlier cells" in any_shell.ok(f"%%sllmbo best {QUICK}")
+
+
+def test_the_body_is_never_expanded(shell: Shell) -> None:
+    shell.ok(f"value = 'expanded'\n{OBJECTIVE}")
+    shell.ok(f"%%sllmbo best {QUICK}\ntext = '{{value}} $value'\nnumbers = {{'a': 1}}")
+    assert shell.user_ns["text"] == "{value} $value"
+    assert shell.user_ns["numbers"] == {"a": 1}
+
+
+def test_a_cell_may_await_and_use_magics(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo best {QUICK}\nimport asyncio\nawait asyncio.sleep(0)\n%env SOME=thing\n{OBJECTIVE}")
+    assert n_finished(shell.user_ns["best"]) == 3
+
+
+def test_the_same_name_again_keeps_the_old_run(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}")
+    shell.ok("%%sllmbo best --direction maximize --trials 2 --seed 2")
+    assert n_finished(shell.user_ns["best"]) == 2
+    assert n_finished(TuneResult.load(".sllmbo/best.1")) == 3
+
+
+def test_resume_goes_on_to_the_total(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}")
+    first = [t.params for t in shell.user_ns["best"].trials]
+    out = shell.ok("%%sllmbo best --direction maximize --trials 5 --seed 1 --resume")
+    assert "3 done already" in out
+    assert [t.params for t in shell.user_ns["best"].trials][:3] == first
+    assert n_finished(shell.user_ns["best"]) == 5
+
+
+def test_a_found_key_is_never_used_unasked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef")
+    out = shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}")
+    assert "ANTHROPIC_API_KEY is set but not used: --llm anthropic:MODEL asks that LLM." in out
+    assert shell.user_ns["best"].history == []
+    assert "0123456789" not in out + shell.err
+
+
+def test_a_dry_run_shows_the_first_request_and_runs_nothing(shell: Shell) -> None:
+    out = shell.ok(f'%%sllmbo iris --dry-run --llm ollama:llama3 --seed 1\n"""Flowers."""\n{SETUP}')
+    assert "n_trials = 50 (default)" in out
+    assert "requests" in out
+    assert "Flowers." in out
+    assert "Estimator: LogisticRegression" in out
+    assert "iris" not in shell.user_ns
+    assert not Path(".sllmbo").exists()
+
+
+# ---- one clear line
+
+
+FITS = """
+class Counts(LogisticRegression):
+    def fit(self, *a, **k):
+        print("FIT")
+        raise ValueError
+"""
+DATA = SETUP + FITS + "model = Counts()\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "cell", "parts"),
+    [
+        ("x --trails 3", DATA, ["unknown option '--trails'", "Did you mean '--trials'?"]),
+        ("x --metric neg_logloss", DATA, ["metric 'neg_logloss'", "Did you mean 'neg_log_loss'?"]),
+        ("x --cv 3", "X = y = [1, 2]", ["no model"]),
+        ("x --cv 3", DATA + "y = y[:5]", ["150", "5"]),
+        ("x --cv 3", DATA + "y = [float('nan')] * 150", ["y"]),
+        ("x --cv 3", DATA + "search_space = {'nope': (1, 2)}", ["nope"]),
+        (
+            "x --llm openai:gpt-4o",
+            DATA,
+            ["no key for openai", "OPENAI_API_KEY", "--llm rulebook", "replay:PATH"],
+        ),
+        ("x --llm opennai:gpt-4o", DATA, ["'opennai'", "openai"]),
+        ("x-y", DATA, ["'x-y'", "'x_y'"]),
+        ('x --describe "abc', DATA, ["not closed"]),
+        ("x", "def objective(trial): return 1", ["objective needs --direction", "maximize, minimize"]),
+        ("x --llm sk-abcdef0123456789", DATA, ["keys are never typed into a cell"]),
+        ("x", "1 / 0", ["the cell raised ZeroDivisionError, so no run was started"]),
+        ("x", "x = (", ["the cell raised", "so no run was started"]),
+        ("x --cv {folds}", DATA, ["{folds}", "no variable 'folds'"]),
+    ],
+)
+def test_bad_input_gets_one_line_and_starts_nothing(
+    shell: Shell, line: str, cell: str, parts: list[str]
+) -> None:
+    result = shell.run(f"%%sllmbo {line}\n{cell}")
+    error = result.error_in_exec
+    assert type(error) is UsageError
+    for part in parts:
+        assert part in str(error)
+    said = [text for text in shell.err.splitlines() if text.startswith("UsageError")]
+    assert said == [f"UsageError: {error}"]
+    assert "magics.py" not in shell.out + shell.err
+    assert "FIT" not in shell.out
+    assert not isinstance(shell.user_ns.get("x"), TuneResult)
+    assert not Path(".sllmbo/x").exists()
+    assert "abcdef0123456789" not in shell.out + shell.err
+
+
+def test_an_estimator_that_cannot_fit_is_said_to_be(shell: Shell) -> None:
+    broken = FITS.replace("raise ValueError", "raise ValueError('of no use')")
+    result = shell.run(f"%%sllmbo x --cv 3\n{SETUP}{broken}model = Counts()")
+    assert type(result.error_in_exec) is UsageError
+    assert "Counts" in str(result.error_in_exec)
+    assert "of no use" in str(result.error_in_exec)
+    assert "magics.py" not in shell.out + shell.err
+
+
+def test_a_traceback_of_the_cell_is_its_own(shell: Shell) -> None:
+    shell.run(f"%%sllmbo x\n\nfine = 1\n1 / 0\n{SETUP}")
+    assert "line 4" in shell.out
+    assert "ZeroDivisionError: division by zero" in shell.out
+    assert "run_cell_magic" not in shell.out
+
+
+def test_debug_shows_the_traceback(shell: Shell) -> None:
+    shell.run(f"%%sllmbo x --metric nope --debug\n{SETUP}")
+    assert "Traceback" in shell.out
+    assert "resolve_metric" in shell.out
+    assert "InputError: metric 'nope' is not known." in shell.out
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"), [("# tune\n%%sllmbo x\n", "a comment"), ("a = 1\n%%sllmbo x\n", "code")]
+)
+def test_a_magic_below_the_first_line_gets_one_line(shell: Shell, cell: str, what: str) -> None:
+    result = shell.run(cell + SETUP)
+    assert not result.success
+    assert f"UsageError: %%sllmbo is on line 2 of the cell, below {what}." in shell.err
+    assert "Traceback" not in shell.out + shell.err
+
+
+def test_a_failing_llm_loses_nothing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable server: the run goes on without it and says so in a line."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    out = shell.ok(f"%%sllmbo best {QUICK} --llm openai:gpt-4o --base-url http://127.0.0.1:9/v1\n{OBJECTIVE}")
+    assert n_finished(shell.user_ns["best"]) == 3
+    assert "best: openai:gpt-4o: no connection to the server." in out
+    assert "0123456789abcdef" not in out + shell.err
+
+
+# ---- line commands
+
+
+@pytest.fixture
+def tuned(shell: Shell) -> Shell:
+    """A shell with one finished run, ``best``."""
+    shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}")
+    return shell
+
+
+def test_runs_are_listed(tuned: Shell) -> None:
+    header, row = tuned.ok("%sllmbo runs").splitlines()
+    assert header.split() == ["name", "status", "trials", "best", "metric", "changed"]
+    assert row.split()[:3] == ["best", "finished", "3/3"]
+
+
+def test_a_stored_run_is_shown_by_another_notebook(tuned: Shell) -> None:
+    del tuned.user_ns["best"]
+    assert "3 trials" in tuned.ok("%sllmbo show best")
+
+
+def test_code_report_export_and_compare(tuned: Shell) -> None:
+    value = f"{tuned.user_ns['best'].best_value:.5g}"
+    assert '"x"' in tuned.ok("%sllmbo code best")
+    tuned.ok("%sllmbo export best")
+    assert json.loads(Path("best.json").read_text(encoding="utf-8"))["run"]["name"] == "best"
+    tuned.ok("%sllmbo report best page.html")
+    assert "<html" in Path("page.html").read_text(encoding="utf-8")[:200].lower()
+    tuned.ok("%%sllmbo best --direction maximize --trials 2 --seed 2")
+    lines = tuned.ok("%sllmbo compare best best.1").splitlines()
+    assert [line.split()[0] for line in lines] == ["name", "best", "best.1"]
+    assert value in lines[2]
+
+
+def test_preview_shows_what_was_sent(tuned: Shell) -> None:
+    assert tuned.ok("%sllmbo preview best") == "best: nothing was sent to an LLM.\n"
+
+
+def test_rename_and_delete(tuned: Shell) -> None:
+    tuned.ok("%sllmbo rename best other")
+    assert "other" in tuned.ok("%sllmbo runs")
+    tuned.ok("%sllmbo delete other")
+    assert tuned.ok("%sllmbo runs") == "No runs in .sllmbo/ yet. %%sllmbo NAME starts one.\n"
+
+
+def test_providers_and_doctor_show_no_key(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    out = shell.ok("%sllmbo providers") + shell.ok("%sllmbo doctor")
+    assert "key found in OPENAI_API_KEY" in out
+    assert "optuna" in out
+    assert "0123456789abcdef" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("%sllmbo help", "%%sllmbo [NAME] [options]"),
+        ("%sllmbo", "%%sllmbo [NAME] [options]"),
+        ("%sllmbo help range", "%sllmbo range PARAM LOW HIGH"),
+        ("%sllmbo help --metric", "--scoring, --metric"),
+    ],
+)
+def test_help_is_shown(shell: Shell, line: str, part: str) -> None:
+    assert part in shell.ok(line)
+
+
+def test_the_question_mark_shows_help(shell: Shell) -> None:
+    for line in ("%%sllmbo?", "%sllmbo?"):
+        shell.ok(line)
+        assert "--patience N|auto|off" in shell.out
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("rnus", ["unknown command 'rnus'", "Did you mean 'runs'?"]),
+        ("show", ["show takes the name of a run", "%sllmbo show churn"]),
+        ("show nope", ["no run 'nope'"]),
+        ("pause", ["no run goes on", "--background"]),
+        ("wait", ["no run of this notebook goes on"]),
+        ("compare a", ["two or more"]),
+        ("range x", ["range takes", "%sllmbo range learning_rate 0.01 0.1"]),
+        ("enqueue {open('f')}", ["is not plain data"]),
+        ("enqueue __import__('os')", ["is not plain data"]),
+        ("help --nope", ["unknown option '--nope'"]),
+        ("report nope /no/such/folder/page.html", ["no folder"]),
+        ('hint "a', ["not closed"]),
+    ],
+)
+def test_a_wrong_line_command_gets_one_line(shell: Shell, line: str, parts: list[str]) -> None:
+    result = shell.run(f"%sllmbo {line}")
+    assert type(result.error_in_exec) is UsageError
+    for part in parts:
+        assert part in str(result.error_in_exec)
+
+
+SLOW = """
+import threading
+gate = threading.Event()
+def objective(params):
+    gate.wait(20)
+    return params["x"]
+search_space = {"x": (0.0, 1.0), "z": (0.0, 1.0)}
+"""
+
+
+def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 4 --seed 1\n{SLOW}")
+    assert "goes on in the background" in repr(shell.user_ns["slow"])
+    assert "hint is noted" in shell.ok("%sllmbo hint prefer small numbers")
+    for line in (
+        "range x 0.2 0.4",
+        'enqueue {"x": 0.25, "z": 0.5}',
+        "extend 2",
+        "lock z",
+        "ratio 0.3",
+        "sampler tpe",
+    ):
+        assert f"slow: {line.split()[0]} is noted" in shell.ok(f"%sllmbo {line}")
+    wishes = shell.user_ns["slow"].control
+    with pytest.raises(AttributeError, match="%sllmbo wait slow"):
+        _ = shell.user_ns["slow"].best_value
+    shell.user_ns["gate"].set()
+    out = shell.ok("%sllmbo wait")
+    assert wishes.take() == []
+    assert isinstance(shell.user_ns["slow"], TuneResult)
+    assert n_finished(shell.user_ns["slow"]) == 6
+    assert {"x": 0.25, "z": 0.5} in [t.params for t in shell.user_ns["slow"].trials]
+    for wish in ("hint", "range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
+        assert f"slow: {wish}" in out
+
+
+def test_a_wrong_wish_gets_one_line(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 2 --seed 1\n{SLOW}")
+    result = shell.run("%sllmbo ratio 3")
+    assert str(result.error_in_exec) == "ratio 3 is out of range. Allowed: 0 to 1."
+    shell.user_ns["gate"].set()
+    shell.ok("%sllmbo wait slow")
+
+
+def test_stop_ends_a_background_run_normally(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 50 --seed 1\n{SLOW}")
+    shell.ok("%sllmbo stop slow")
+    shell.user_ns["gate"].set()
+    shell.ok("%sllmbo wait slow")
+    assert shell.user_ns["slow"].status == "stopped"
+    assert n_finished(shell.user_ns["slow"]) < 50
+
+
+def test_several_runs_need_a_name(shell: Shell) -> None:
+    for name in ("one", "two"):
+        shell.ok(f"%%sllmbo {name} --background --direction maximize --trials 2 --seed 1\n{SLOW}")
+    result = shell.run("%sllmbo pause")
+    assert "2 runs go on: one, two" in str(result.error_in_exec)
+    assert "two: stop is noted" in shell.ok("%sllmbo stop two")
+    assert "one: hint is noted" in shell.ok("%sllmbo hint words --run one")
+    shell.ok("%sllmbo stop one")
+    for name in ("one", "two"):
+        shell.user_ns["gate"].set()
+        shell.run(f"%sllmbo wait {name}")
+
+
+def test_a_background_run_that_fails_says_so_when_waited_for(shell: Shell) -> None:
+    shell.ok(f"%%sllmbo x --background --metric nope\n{SETUP}")
+    result = shell.run("%sllmbo wait x")
+    assert type(result.error_in_exec) is UsageError
+    assert "metric 'nope' is not known" in str(result.error_in_exec)
+    assert "failed" in repr(shell.user_ns["x"])
+
+
+# ---- completion
+
+
+def completions(shell: Shell, text: str) -> list[str]:
+    with provisionalcompleter():
+        found = list(shell.shell.Completer.completions(text, len(text)))
+    return [text[: c.start] + c.text + text[c.end :] for c in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%%sllmbo churn --sam", ["%%sllmbo churn --sampler"]),
+        ("%%sllmbo --no-w", ["%%sllmbo --no-widget"]),
+        ("%%sllmbo --sampler ll", ["%%sllmbo --sampler llm", "%%sllmbo --sampler llm-tpe"]),
+        ("%%sllmbo --llm openai-c", ["%%sllmbo --llm openai-compatible:"]),
+        ("%%sllmbo --target pri", ["%%sllmbo --target price"]),
+        ("%%sllmbo --cv {my_fo", ["%%sllmbo --cv {my_folds}"]),
+        ("%%sllmbo --warm-start be", ["%%sllmbo --warm-start best"]),
+        ("%%sllmbo be", ["%%sllmbo best"]),
+        ("%sllmbo pa", ["%sllmbo pause"]),
+        ("%sllmbo show b", ["%sllmbo show best"]),
+        ("%sllmbo sampler t", ["%sllmbo sampler tpe"]),
+        ("%sllmbo help --sch", ["%sllmbo help --schedule"]),
+        ("%sllmbo hint x --run b", ["%sllmbo hint x --run best"]),
+    ],
+)
+def test_tab_completes(shell: Shell, text: str, expected: list[str]) -> None:
+    import pandas as pd
+
+    shell.user_ns.update(data=pd.DataFrame({"price": [1], "age": [2]}), my_folds=3)
+    Path(".sllmbo/best").mkdir(parents=True)
+    Path(".sllmbo/best/run.json").write_text("{}", encoding="utf-8")
+    assert completions(shell, text) == expected
+
+
+def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
+    found = completions(shell, "%%sllmbo --seed 3 --")
+    assert not [text for text in found if text.endswith(" --seed")]
+    assert [text for text in found if text.endswith("--resume")]
+
+
+def test_other_cells_complete_as_before(shell: Shell) -> None:
+    shell.user_ns["some_value"] = 1
+    assert "some_value" in completions(shell, "some_va")
+    assert completions(shell, "%%sllmbo churn\nsome_va") == ["%%sllmbo churn\nsome_value"]
+
+
+# ---- loading
+
+
+def traces(shell: Any) -> tuple[Any, ...]:
+    manager = shell.magics_manager
+    return (
+        [type(t).__name__ for t in shell.input_transformers_post],
+        [type(t).__name__ for t in shell.input_transformers_cleanup],
+        len(shell.Completer.custom_matchers),
+        "sllmbo" in manager.magics["cell"],
+        "sllmbo" in manager.magics["line"],
+        "SllmboMagics" in manager.registry,
+    )
+
+
+def test_unload_takes_everything_away(shell: Shell) -> None:
+    shell.run("%unload_ext sllmbo_magic")
+    bare = traces(shell.shell)
+    assert bare[3:] == (False, False, False)
+    shell.run("%load_ext sllmbo_magic")
+    once = traces(shell.shell)
+    assert once != bare
+    shell.run("%reload_ext sllmbo_magic")
+    from sllmbo_magic import load_ipython_extension
+
+    load_ipython_extension(shell.shell)
+    assert traces(shell.shell) == once
+    shell.run("%unload_ext sllmbo_magic")
+    assert traces(shell.shell) == bare
+    assert not shell.run(f"%%sllmbo x\n{OBJECTIVE}").success
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    code = """
+        import sys
+        from IPython.core.interactiveshell import InteractiveShell
+        shell = InteractiveShell.instance()
+        before = set(sys.modules)
+        shell.run_cell("%load_ext sllmbo_magic")
+        assert "sllmbo" in shell.magics_manager.magics["cell"]
+        print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=60
+    )
+    heavy = {
+        "optuna",
+        "sklearn",
+        "lightgbm",
+        "openai",
+        "anthropic",
+        "matplotlib",
+        "pandas",
+        "ipywidgets",
+        "numpy",
+    }
+    assert heavy & set(done.stdout.split()) == set()
+    assert "sllmbo_magic" in done.stdout
