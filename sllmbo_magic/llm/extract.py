@@ -77,8 +77,6 @@ def _repaired(text: str) -> Any:
         raise _unusable("not-finite", "the reply holds NaN or Infinity where a number belongs.")
     scan = _scan(text)
     if scan.open:
-        if not scan.last or not scan.open_at_last:
-            return None
         closing = "".join("}" if bracket == "{" else "]" for bracket in reversed(scan.open_at_last))
         text = text[scan.start : scan.last] + closing
     import json_repair

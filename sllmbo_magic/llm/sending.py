@@ -139,8 +139,7 @@ def _attempt(
             wake.wait(min(left, 0.1))  # short, so that a cancel is seen without a second channel
     outcome = result[0]
     if isinstance(outcome, ProviderError):
-        outcome.__context__ = outcome.__cause__ = None
-        return outcome.with_traceback(None)
+        return outcome
     if isinstance(outcome, BaseException):
         text = str(outcome)
         if redact(text) != text:  # a bug is raised as it is, unless it would show a key

@@ -82,9 +82,10 @@ def test_recorded_failures_are_raised_again_and_cancelled_requests_left_out(tmp_
 
 
 def test_volatile_parts_may_differ(tmp_path):
-    folder = record(tmp_path / "run", ["a"], [request("took 1.25 s, lr 0.1", volatile=("1.25 s",))])
-    replay = make_provider(f"replay:{folder}")
-    assert replay.complete(request("took 12 s, lr 0.1", volatile=("12 s",))).text == "a"
+    for number, new in enumerate(("12 s", "1 min 2 s", "instantly")):
+        old = request("took 1.25 s, lr 0.1", volatile=("1.25 s",))
+        replay = make_provider(f"replay:{record(tmp_path / f'run{number}', ['a'], [old])}")
+        assert replay.complete(request(f"took {new}, lr 0.1", volatile=(new,))).text == "a"
 
 
 def test_a_volatile_part_that_also_is_a_parameter(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+import traceback
 
 import pytest
 
@@ -148,6 +149,37 @@ def test_a_bug_in_a_provider_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         make_provider(Broken()).complete(request())
+
+
+def test_what_a_provider_was_handling_when_it_failed_is_left_behind():
+    class Careless:
+        id = "careless:m"
+
+        def complete(self, request: Request) -> Completion:
+            try:
+                raise ConnectionError("to http://user:planted-key@host")
+            except ConnectionError as error:
+                raise TransientProviderError("no answer.", category="timeout") from error
+
+    with pytest.raises(TransientProviderError) as caught:
+        make_provider(Careless(), deadline=0.1).complete(request())
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert "planted-key" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_bug_that_shows_a_key_is_raised_without_it(monkeypatch):
+    monkeypatch.setenv("ACME_API_KEY", "planted-key-0123")
+
+    class Broken:
+        id = "broken:m"
+
+        def complete(self, request: Request) -> Completion:
+            raise ValueError("illegal header b'Bearer planted-key-0123'")
+
+    with pytest.raises(RuntimeError, match=r"ValueError in the provider: illegal header") as caught:
+        make_provider(Broken()).complete(request())
+    assert "planted-key-0123" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_proxy_variables_do_not_disturb_a_server_on_this_machine():
