@@ -13,7 +13,6 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from sllmbo_magic.errors import InputError
 from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Limits
 from sllmbo_magic.priors.base import Table
@@ -67,8 +66,11 @@ def prior_for(estimator: Any, description: TaskDescription | None = None) -> Pri
             parameters that hold objects or dicts are not searched.
         description: Rows, columns, classes and metric shape the ranges when given.
 
+    Returns:
+        The prior; with an empty space when nothing of the estimator can be searched by itself.
+
     Raises:
-        InputError: Nothing of the estimator can be searched.
+        InputError: It is no estimator, or a class that needs arguments.
     """
     if inspect.isclass(estimator):
         estimator = instance_of(estimator)
@@ -79,12 +81,6 @@ def prior_for(estimator: Any, description: TaskDescription | None = None) -> Pri
         for part in parts
     ]
     built = [one for one in built if len(one[1])]
-    if not built:
-        name = type(estimator).__name__
-        raise InputError(
-            f"{name} has no parameter that can be searched by itself.",
-            'Give search_space, e.g. {"alpha": (1e-4, 10.0, "log")}.',
-        )
     return _joined(built)
 
 
@@ -192,7 +188,7 @@ def _joined(built: list[tuple[Part, SearchSpace, SearchSpace, Table]]) -> Prior:
         sources |= {part.prefix + name: source for name, (_, source) in table.fixed.items()}
     configurations = [_configurations(start, table, part) for part, start, _, table in built]
     joined = []
-    for i in range(max(len(group) for group in configurations)):
+    for i in range(max((len(group) for group in configurations), default=0)):
         params: dict[str, Value] = {}
         reasons: dict[str, None] = {}
         for (part, *_), group in zip(built, configurations, strict=True):

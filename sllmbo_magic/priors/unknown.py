@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -18,6 +19,7 @@ from optuna.distributions import BaseDistribution
 from sllmbo_magic.priors import sources as src
 from sllmbo_magic.priors.base import UNLIMITED
 from sllmbo_magic.priors.base import Expert
+from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Family
 from sllmbo_magic.priors.base import Limits
 from sllmbo_magic.priors.base import Range
@@ -25,6 +27,7 @@ from sllmbo_magic.priors.base import Table
 from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
+from sllmbo_magic.space import SearchSpace
 
 _SPEED_OR_BOOKKEEPING = """
     random_state seed n_jobs nthread num_threads thread_count device verbose verbosity warm_start
@@ -60,7 +63,11 @@ def table_of(cls: type, current: Mapping[str, Any]) -> Table:
 
 def family_of(cls: type) -> Family:
     """The family of one class that no other family has."""
-    return Family(cls.__name__, (cls.__name__,), (), lambda facts: table_of(cls, facts.current))
+    return Family(cls.__name__, (cls.__name__,), (), partial(_table_for, cls))
+
+
+def _table_for(cls: type, facts: Facts) -> Table:
+    return table_of(cls, facts.current)
 
 
 # --- one parameter --------------------------------------------------------------------------------------
@@ -72,29 +79,35 @@ def _declared(name: str, declared: Any, value: Any) -> tuple[BaseDistribution, L
         return None  # "no_validation"
     if declared == ["boolean"]:
         return choice(False, True), UNLIMITED
+    intervals = [one for one in declared if type(one).__name__ == "Interval"]
+    if isinstance(value, int) and not isinstance(value, bool):
+        for interval in intervals:
+            if _is_whole(interval):
+                return _around(name, value, _bounds(interval))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        for interval in intervals:
+            if not _is_whole(interval):
+                return _around(name, float(value), _bounds(interval))
     for one in declared:
-        kind = type(one).__name__
-        if kind == "Interval":
-            whole_numbers = issubclass(one.type, numbers.Integral)
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            if isinstance(value, int | float) and not isinstance(value, bool) and whole_numbers == is_whole:
-                return _around(name, value, _bounds(one, whole_numbers))
-        elif kind == "StrOptions" and isinstance(value, str):
+        if type(one).__name__ == "StrOptions" and isinstance(value, str):
             options = sorted(set(one.options) - set(getattr(one, "deprecated", ())) - {"precomputed"})
             if value in options and 1 < len(options) <= 12:
                 return choice(*options), UNLIMITED
     return None
 
 
-def _bounds(interval: Any, whole_numbers: bool) -> Limits:
+def _is_whole(interval: Any) -> bool:
+    return issubclass(interval.type, numbers.Integral)
+
+
+def _bounds(interval: Any) -> Limits:
     """An interval's limits; an open end moves inwards a little, so that the limit itself is allowed."""
-    closed = interval.closed
-    step = 1.0 if whole_numbers else _SMALLEST
-    left, right = interval.left, interval.right
-    low = None if left is None or math.isinf(left) else left + (0.0 if closed in ("left", "both") else step)
-    high = (
-        None if right is None or math.isinf(right) else right - (0.0 if closed in ("right", "both") else step)
-    )
+    step = 1.0 if _is_whole(interval) else _SMALLEST
+    low, high = interval.left, interval.right
+    if low is not None:
+        low = None if math.isinf(low) else low if interval.closed in ("left", "both") else low + step
+    if high is not None:
+        high = None if math.isinf(high) else high if interval.closed in ("right", "both") else high - step
     return low, high
 
 
@@ -112,12 +125,9 @@ def _around(name: str, value: float, limits: Limits) -> tuple[BaseDistribution, 
     floor, ceiling = limits
     if isinstance(value, int):
         return _whole_around(value, floor, ceiling), limits
-    share = ceiling == 1.0 or any(word in name for word in _SHARES)
-    if share and 0 <= value <= 1:
-        return real(max(floor or 0.0, 0.05 if floor else 0.0), min(1.0, ceiling or 1.0)), (
-            floor or 0.0,
-            ceiling or 1.0,
-        )
+    if (ceiling == 1.0 or any(word in name for word in _SHARES)) and 0 <= value <= 1:
+        limits = (floor or 0.0, ceiling or 1.0)
+        return real(0.05 if floor else 0.0, limits[1]), limits
     if value <= 0:
         if floor is None:
             return real(value - 1.0, value + 1.0), limits
@@ -146,8 +156,6 @@ def _experts(ranges: list[Range]) -> tuple[Expert, ...]:
         ("low and high by turns", (0.25, 0.75)),
         ("high and low by turns", (0.75, 0.25)),
     )
-    from sllmbo_magic.space import SearchSpace
-
     space = SearchSpace({r.name: r.distribution for r in ranges})
     return tuple(
         Expert(reason, space.from_unit([pattern[i % 2] for i in range(len(ranges))]))
