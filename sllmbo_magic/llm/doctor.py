@@ -18,6 +18,7 @@ from sllmbo_magic.llm.credentials import SOURCES
 from sllmbo_magic.llm.credentials import find_key
 from sllmbo_magic.llm.extract import extract_json
 from sllmbo_magic.llm.recording import RecordingProvider
+from sllmbo_magic.llm.registry import NO_LLM
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.registry import parse
 
@@ -70,6 +71,8 @@ def doctor(
     Returns:
         The checks in the order made; after a failure, those that depend on it have ``ok=None``.
     """
+    if spec.strip().lower() in NO_LLM:
+        return [Check("provider", True, "expert rules: no LLM, no key, no server.")]
     names = ("key", "server", "model", "structured output", "latency")
     try:
         provider = make_provider(spec, base_url=base_url, timeout=timeout, deadline=timeout, api_key=api_key)

@@ -89,7 +89,7 @@ def from_status(
     if status == 404:
         return PermanentProviderError(
             f"{who}: the server knows no model or address like {model!r} (404).",
-            f"Check the name with: %sllmbo doctor --llm {who}. {_WITHOUT}",
+            f"Check the name with: %sllmbo doctor {who}. {_WITHOUT}",
             category="unknown-model",
         )
     if status == 413:

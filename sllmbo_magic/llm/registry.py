@@ -154,6 +154,8 @@ def make_provider(
 def check_key(spec: str, base_url: str | None = None) -> None:
     """Raise InputError, one line, if the provider has no key; to be called before anything is fitted."""
     parsed = parse(spec)
+    if parsed.name == "replay" and "?then=" in parsed.model:
+        check_key(parsed.model.partition("?then=")[2], base_url)
     source = SOURCES.get(parsed.name)
     _require_sdk(parsed.name)
     if source and source.required and find_key(parsed.name) is None and not _sdk_has_key(parsed.name):

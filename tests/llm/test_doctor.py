@@ -101,3 +101,4 @@ def test_before_any_request():
     assert checks["server"].ok is None
     assert doctor("openaii:gpt-4o")[0].ok is False
     assert doctor("manual")[0].ok
+    assert doctor("rulebook")[0].ok

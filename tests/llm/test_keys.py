@@ -172,9 +172,9 @@ def test_a_missing_key_is_one_line_before_any_fit(spec, variable, monkeypatch, t
     for name in PLANTED:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
-    for act in (check_key, make_provider):
+    for act, asked in ((check_key, spec), (make_provider, spec), (check_key, f"replay:run?then={spec}")):
         with pytest.raises(InputError) as caught:
-            act(spec)
+            act(asked)
         text = str(caught.value)
         assert variable in text
         assert "--llm rulebook" in text
