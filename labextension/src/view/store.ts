@@ -117,8 +117,6 @@ export function folded(bundle: Bundle, delta: Delta): Bundle {
   return next;
 }
 
-let views = 0;
-
 export class Store {
   bundle: Bundle;
   /** Whether the run can be steered: it has a kernel and has not ended. */
@@ -128,7 +126,7 @@ export class Store {
 
   private listeners = new Set<() => void>();
   private asked = new Set<string>();
-  private view = `${Date.now().toString(36)}${(++views).toString(36)}`;
+  private view = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 6)}`;
   private count = 0;
   private unsubscribe: (() => void) | undefined;
 

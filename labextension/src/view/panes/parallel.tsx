@@ -202,7 +202,7 @@ function AxisMark({ axis, brush, set }: { axis: Axis; brush: Brush | null; set: 
         width={24}
         y={top}
         height={bottom - top}
-        tabIndex={0}
+        tabindex={0}
         role="slider"
         aria-orientation="vertical"
         aria-label={`Brush on ${plain(axis.label)}`}

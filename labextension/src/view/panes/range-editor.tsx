@@ -43,7 +43,7 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
             key={end}
             class="handle"
             role="slider"
-            tabIndex={0}
+            tabindex={0}
             aria-label={`${end === 'low' ? 'Lower' : 'Upper'} end of ${plain(spec.name)}`}
             aria-valuenow={now[end]}
             aria-valuetext={val(now[end])}
@@ -101,16 +101,17 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
 export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
   const { store } = useEnv();
   useBundle();
-  const pending = store.wishes.some(
+  const pending = store.wishes.filter(
     w =>
       (w.state === 'sent' || w.state === 'accepted') &&
       ((w.wish === 'range' && (w.value as { param?: string }).param === spec.name) ||
         ((w.wish === 'lock' || w.wish === 'unlock') && w.value === spec.name))
   );
+  const asked = pending.filter(w => w.wish === 'range').pop()?.value as { choices?: Value[] } | undefined;
   return (
     <div class="range-editor">
       {spec.type === 'categorical' ? (
-        <Choices spec={spec} outer={outer} locked={locked} />
+        <Choices spec={spec} outer={outer} locked={locked} asked={asked?.choices} />
       ) : (
         <Typed spec={spec} locked={locked} />
       )}
@@ -124,7 +125,7 @@ export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: P
         {locked ? 'Unlock' : 'Lock'}
       </button>
       <span class="muted" role="status">
-        {pending ? 'pending' : ''}
+        {pending.length ? 'pending' : ''}
       </span>
     </div>
   );
@@ -170,10 +171,17 @@ function Typed({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
   );
 }
 
-function Choices({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
+function Choices(props: {
+  spec: ParamSpec;
+  outer: ParamSpec;
+  locked: boolean;
+  /** What was asked for and is not applied yet. */
+  asked: Value[] | undefined;
+}) {
+  const { spec, outer, locked, asked } = props;
   const { store } = useEnv();
   const all = outer.choices ?? spec.choices ?? [];
-  const on = new Set<Value>(spec.choices ?? []);
+  const on = new Set<Value>(asked ?? spec.choices ?? []);
   const toggle = (choice: Value) => {
     const next = all.filter(c => (c === choice ? !on.has(c) : on.has(c)));
     if (next.length) {
