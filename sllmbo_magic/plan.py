@@ -37,7 +37,9 @@ from sllmbo_magic.task import Task
 from sllmbo_magic.task import TaskDescription
 
 if TYPE_CHECKING:
+    from sllmbo_magic.llm.base import Completion
     from sllmbo_magic.llm.base import Provider
+    from sllmbo_magic.llm.base import Request
     from sllmbo_magic.llm.transcript import Transcript
 
 BASELINES = ("tpe", "random", "gp", "cmaes")
@@ -197,9 +199,7 @@ class Plan:
             return ""
         default = Observation(0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET")
         history = History((default,) if self.defaults else (), self.task.direction, self.task.scorer_name)
-        from sllmbo_magic.testing import ScriptedProvider
-
-        request = self._llm_proposer(ScriptedProvider([]), None).preview(self.first_ask(history))
+        request = self._llm_proposer(_Unasked(self.settings.llm_id), None).preview(self.first_ask(history))
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages)
 
     def forecast(self) -> dict[str, Any]:
@@ -214,6 +214,16 @@ class Plan:
         if s.max_requests is not None:
             requests = min(requests, s.max_requests)
         return self.budget().forecast(s.llm_id, requests, chars)
+
+
+@dataclass(frozen=True)
+class _Unasked:
+    """Stands where a provider would: a preview builds the request and sends nothing."""
+
+    id: str
+
+    def complete(self, request: Request) -> Completion:
+        raise RuntimeError("a preview sends nothing")
 
 
 def make_plan(
@@ -327,9 +337,31 @@ def _with_space(plan: Plan, given: Any) -> Plan:
         outer=prior.outer,
         configurations=prior.configurations,
         limits=dict(prior.limits),
-        allowed=tuple(sorted(n for n, v in own.items() if isinstance(v, bool | int | float | str) or v is None)),
+        allowed=tuple(sorted(n for n, v in own.items() if _tunable(n, v))),
         defaults=task.default_params(prior.outer),
     )
+
+
+_NOT_TUNED = (
+    "random_state",
+    "n_jobs",
+    "verbose",
+    "verbosity",
+    "silent",
+    "warm_start",
+    "memory",
+    "cache_size",
+    "copy_X",
+    "device",
+    "device_type",
+    "transform_input",
+)
+
+
+def _tunable(name: str, value: Any) -> bool:
+    """Whether a parameter is a plain value that changes what is learnt."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return plain and name.rsplit("__", 1)[-1] not in _NOT_TUNED
 
 
 def _inside(

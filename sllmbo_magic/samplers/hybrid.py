@@ -135,6 +135,7 @@ class LLMTPESampler(BaseSampler):
         self._seen_failures: set[str] = set()
         self._batches_taken = 0
         self._model: tuple[int, Future[judging.Judge | None]] | None = None
+        self._suggested: tuple[int, dict[str, Any]] | None = None
         self.outer: SearchSpace | None = None
         self.versions: list[SpaceVersion] = []
         self._shadow: Shadow | None = None
@@ -388,7 +389,7 @@ class LLMTPESampler(BaseSampler):
         queue = self.batches.queue
         if judge is None:
             return queue.pop(0), ""
-        control = self._base_suggestion(study, trial, space, rng)
+        control = self._base_suggestion(study, trial, space, rng, judge)
         worth = judge.improvements([*(w.candidate.params for w in queue), control])
         best = int(np.argmax(worth[:-1]))
         if worth[best] >= judging.VETO * worth[-1]:
@@ -401,14 +402,37 @@ class LLMTPESampler(BaseSampler):
         return None, f"the judge preferred the base sampler's configuration to {len(rejected)} candidates"
 
     def _base_suggestion(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace, rng: np.random.Generator
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        judge: judging.Judge | None = None,
     ) -> dict[str, Any]:
-        """The base sampler's configuration for this trial, made once and kept in the shadow study."""
+        """The base sampler's configuration for this trial, made once; a judge picks the best of several draws."""
+        if self._suggested is not None and self._suggested[0] == trial.number:
+            return self._suggested[1]
+        params = self._draw_base(study, trial, space, rng, judge)
+        self._suggested = (trial.number, params)
+        return params
+
+    def _draw_base(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        judge: judging.Judge | None,
+    ) -> dict[str, Any]:
         if self.outer is None:
             return self._plain_base(study, trial, dict(space))
         base = self._base_for(trial.number)
         shadow = self._shadow_for(study, base)
-        return shadow.sample(trial.number, space, base, rng)
+        if judge is None:
+            return shadow.sample(trial.number, space, base, rng)
+        return shadow.sample(
+            trial.number, space, base, rng, lambda draws: int(np.argmax(judge.improvements(draws))), judging.DRAWS
+        )
 
     def _from_base(
         self,

@@ -21,7 +21,9 @@ MIN_TRIALS = 6
 """Scored trials before the judge speaks; until then every valid candidate is welcome."""
 MAX_TRIALS = 120
 """Trials in the surrogate: the best half, and the latest of the others."""
-VETO = 0.5
+DRAWS = 8
+"""Draws of the base sampler that stand against the candidates."""
+VETO = 1.0
 """A candidate is vetoed when its expected improvement is below this share of the base suggestion's."""
 
 

@@ -10,6 +10,7 @@ full when the range widens.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,27 +84,50 @@ class Shadow:
                 self._begin(trial.number, trial.params)
 
     def sample(
-        self, number: int, space: SearchSpace, base: BaseSampler, rng: np.random.Generator
+        self,
+        number: int,
+        space: SearchSpace,
+        base: BaseSampler,
+        rng: np.random.Generator,
+        choose: Callable[[list[dict[str, Any]]], int] | None = None,
+        n: int = 1,
     ) -> dict[str, Any]:
-        """A configuration of the base sampler in the current version of the space, for real trial ``number``."""
+        """A configuration of the base sampler in the current version of the space, for real trial ``number``.
+
+        Args:
+            choose: Picks one of ``n`` draws by its index.
+        """
         shadow_id = self._begin(number, {})
         frozen = self.study._storage.get_trial(shadow_id)
         ask: dict[str, BaseDistribution] = {}
         for name in sorted(space):
             # A narrowed categorical would make old trials unreadable to the sampler; the outer one is asked, see below.
             ask[name] = self.outer[name] if isinstance(space[name], CategoricalDistribution) else space[name]
+        draws = [self._draw(frozen, space, base, rng, ask) for _ in range(n)]
+        params = draws[0] if choose is None else draws[choose(draws)]
+        params = {**params, **space.fixed}
+        self._record(shadow_id, params)
+        return params
+
+    def _draw(
+        self,
+        frozen: FrozenTrial,
+        space: SearchSpace,
+        base: BaseSampler,
+        rng: np.random.Generator,
+        ask: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """One draw; a category outside the current version is drawn again, at last at random."""
         params: dict[str, Any] = {}
-        for attempt in range(_CATEGORY_TRIES):
+        strays: list[str] = []
+        for _ in range(_CATEGORY_TRIES):
             params = base_params(base, self.study, frozen, ask)
             strays = [n for n, v in params.items() if not space[n]._contains(_internal(space[n], v))]
             if not strays:
-                break
-            if attempt == _CATEGORY_TRIES - 1:
-                for name in strays:
-                    choices = getattr(space[name], "choices", ())
-                    params[name] = choices[int(rng.integers(len(choices)))] if choices else params[name]
-        params = {**params, **space.fixed}
-        self._record(shadow_id, params)
+                return params
+        for name in strays:
+            choices = getattr(space[name], "choices", ())
+            params[name] = choices[int(rng.integers(len(choices)))] if choices else params[name]
         return params
 
     def forget(self, number: int) -> None:
