@@ -57,8 +57,11 @@ class Failure:
     def take_status(self, status: int, *, who: str, body: object, headers: Mapping[str, str]) -> None:
         """Set both from an HTTP status that is no success."""
         self.error = from_status(status, who=who, body=body, headers=headers)
-        if status in (400, 404, 415, 422, 501) and self.error.category in _TEACHING:
-            self.refusal = message_of(body)
+        said = message_of(body)
+        if self.error.category in _TEACHING and (
+            status in (400, 422) or (said and status in (404, 415, 501))
+        ):
+            self.refusal = said
 
 
 def from_status(

@@ -19,15 +19,23 @@ _SECRET_NAME = re.compile(
 )
 _SHORTEST = 8  # shorter values ("1", "true") would mask ordinary words
 
-KEY_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an Anthropic key", re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")),
-    ("an OpenAI key", re.compile(r"sk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9*_-]{12,}")),
-    ("a Google key", re.compile(r"AIza[A-Za-z0-9_-]{20,}")),
-    ("a Groq key", re.compile(r"gsk_[A-Za-z0-9]{16,}")),
-    ("an xAI key", re.compile(r"xai-[A-Za-z0-9]{16,}")),
-    ("a Hugging Face token", re.compile(r"hf_[A-Za-z0-9]{16,}")),
-    ("a GitHub token", re.compile(r"gh[pousr]_[A-Za-z0-9]{16,}")),
-    ("an NVIDIA key", re.compile(r"nvapi-[A-Za-z0-9_-]{16,}")),
+KEY_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (what, re.compile(r"(?<![A-Za-z0-9])" + shape))  # not the end of a word: "risk-averse", "task-7"
+    for what, shape in (
+        ("an Anthropic key", r"sk-ant-[A-Za-z0-9_-]{8,}"),
+        # one long run, or with hyphens and a digit: "sk-learn-compatible-estimators" is none
+        (
+            "an OpenAI key",
+            r"sk-(?:proj-|svcacct-|admin-|or-v1-)?"
+            r"(?:[A-Za-z0-9*_]{12,}|(?=[A-Za-z*_-]*[0-9])[A-Za-z0-9*_-]{12,})",
+        ),
+        ("a Google key", r"AIza[A-Za-z0-9_-]{20,}"),
+        ("a Groq key", r"gsk_[A-Za-z0-9]{16,}"),
+        ("an xAI key", r"xai-[A-Za-z0-9]{16,}"),
+        ("a Hugging Face token", r"hf_[A-Za-z0-9]{16,}"),
+        ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{16,}"),
+        ("an NVIDIA key", r"nvapi-[A-Za-z0-9_-]{16,}"),
+    )
 )
 """What a key of each vendor looks like; also used to refuse keys typed into options."""
 

@@ -12,6 +12,7 @@ from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.errors import TransientProviderError
+from sllmbo_magic.llm import faults
 from sllmbo_magic.llm.recording import RecordingProvider
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.testing import Fault
@@ -174,6 +175,24 @@ def test_a_body_of_another_shape(body, category):
 @pytest.mark.parametrize("body", [{"content": "x"}, [1], "null", {"content": [{"type": "text"}]}, {}])
 def test_an_anthropic_body_of_another_shape(body):
     assert error_of("anthropic", Fault(status=200, body=body)).category in ("not-json", "empty")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+    ],
+)
+def test_what_a_server_asks_to_wait(headers, seconds):
+    assert faults.retry_after(headers) == seconds
 
 
 def test_words_of_a_server_are_shown_as_one_clean_line():

@@ -146,7 +146,7 @@ def test_a_key_typed_into_an_option_is_refused_with_the_reason(text, what):
     [
         "openai:gpt-4o",
         "ollama:llama3.1:8b",
-        "replay:.sllmbo/risk-task-key",
+        "replay:.sllmbo/risk-assessment-model-7",
         "sk-learn",
         "http://localhost:8000/v1",
     ],
@@ -247,7 +247,9 @@ def test_redact(text):
         "the learning_rate 0.1 is best",
         "max_depth: 7, task-0.93-keyed",
         "basic words",
-        "risk-averse asks-a-lot",
+        "risk-averse-and-long-winded",
+        "task-classification-2026",
+        "sk-learn-compatible-estimators",
     ],
 )
 def test_ordinary_text_is_not_redacted(text):
