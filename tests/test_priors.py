@@ -97,10 +97,12 @@ def well_formed(prior: Prior) -> None:
     """What every prior promises."""
     assert len(prior.space)
     assert prior.space.within(prior.outer) == prior.space
-    assert {*prior.sources} == {*prior.outer, *prior.outer.fixed}
+    assert {*prior.sources} >= {*prior.outer, *prior.outer.fixed, *prior.limits}
+    assert [*prior.outer] == [*prior.space]
     for source in prior.sources.values():
         assert source.removeprefix("after ") in REFERENCES
-    for name, (low, high) in prior.limits.items():
+    for name in prior.outer:
+        low, high = prior.limits[name]
         if low is not None:
             assert prior.outer[name].low >= low  # type: ignore[attr-defined]
         if high is not None:
@@ -256,19 +258,22 @@ def test_class_weights_are_searched_where_they_can_pay() -> None:
         assert "class_weight" not in prior_for(estimator, described(500, 5, even)).space
         assert "class_weight" not in prior_for(estimator, described(500, 5, (0.1,) * 10)).space
         assert "class_weight" not in prior_for(estimator, described(500, 5, rare, "neg_log_loss")).space
-        assert "class_weight" in prior_for(estimator, described(500, 5, even)).outer  # may be added
+        assert "class_weight" in prior_for(estimator, described(500, 5, even)).limits  # may be added
     weights = [
         p["class_weight"]
         for p, _ in prior_for(RandomForestClassifier(), described(500, 5, rare)).configurations
     ]
     assert {None, "balanced"} == {*weights}
     own = RandomForestClassifier(class_weight={0: 1, 1: 9})
-    assert "class_weight" not in prior_for(own, described(500, 5, rare)).outer
+    assert "class_weight" not in prior_for(own, described(500, 5, rare)).limits
 
 
 def test_lightgbm_sampling_of_rows_is_switched_on() -> None:
     prior = prior_for(lookalike("LGBMRegressor", "lightgbm"))
     assert "subsample" in prior.space
+    assert prior.outer["learning_rate"].high == 1.0  # type: ignore[attr-defined]
+    assert prior.limits["max_depth"] == (1, 64)  # left alone, but bounded where a proposer adds it
+    assert "max_depth" not in prior.outer
     assert prior.space.fixed == {"subsample_freq": 1}
     assert prior.space.with_fixed(prior.configurations[0][0])["subsample_freq"] == 1
     assert prior_for(lookalike("LGBMRegressor", "lightgbm", subsample_freq=5)).space.fixed == {

@@ -112,8 +112,8 @@ class Range:
         source: Where the range comes from (``sources.py``), and what was changed.
         limits: Hard limits, which no widening passes.
         when: The parameter is active only for these values of another one.
-        start: Whether the parameter is searched from the start; others are in the outer space only, to be
-            added by whoever has a reason.
+        start: Whether the parameter is searched by itself. The others are not in a prior's spaces: their
+            limits hold when a proposer adds them.
     """
 
     name: str
@@ -193,7 +193,7 @@ def experts(columns: tuple[str, ...], *rows: tuple[str, tuple[Value, ...]]) -> t
 
 
 def balance(facts: Facts, source: str) -> tuple[Range, ...]:
-    """Class weights: searched where they can pay, else only there to be added."""
+    """Class weights: searched where they can pay, else left to be added."""
     if not facts.classification:
         return ()
     return (Range("class_weight", choice(None, "balanced"), source, start=facts.wants_balance),)

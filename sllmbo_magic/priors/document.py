@@ -26,8 +26,9 @@ below are for {rows:,} rows and {columns} columns, classification unless it says
 what they wrap. What the user has set is respected: a kernel, a booster, a solver, a bound on depth,
 parameters under an alias; parameters that hold objects or dicts stay as they are.
 
-*May be added* marks parameters that are not searched from the start, but that a proposer with a reason
-may add. *Limits* are hard: no widening passes them.
+*May be added* marks parameters that are not searched by themselves, but that a proposer may add with a
+range of its own.
+*Limits* are hard: no widening passes them.
 
 An estimator of no known family gets ranges from its signature and, where scikit-learn declares what a
 parameter may be, from that: numbers around their defaults (two decades each side on a log scale, or one

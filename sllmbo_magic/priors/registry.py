@@ -38,10 +38,11 @@ class Prior:
     Attributes:
         family: Name of the family, several joined by " + ".
         space: A sensible search space to start with; what it needs set is in ``space.fixed``.
-        outer: The widest space inside the hard limits; also holds parameters that may be added.
+        outer: The same parameters in their widest ranges, inside the hard limits.
         configurations: Whole configurations in ``space``, mutually different, with the reason of each.
-        sources: Where the range of each parameter (of ``outer``, and fixed ones) comes from.
-        limits: Hard limits (low, high) of parameters, None where there is none.
+        sources: Where each range, fixed value and limit comes from.
+        limits: Hard limits (low, high), None where there is none; also of parameters that are not in the
+            space but may be added.
     """
 
     family: str
@@ -117,22 +118,21 @@ def _without_prefix(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
 # --- one part's space -----------------------------------------------------------------------------------
 
 
-def _space_of(part: Part, facts: Facts) -> tuple[SearchSpace, SearchSpace, Table]:
-    """The space to start with, the space of all rows, and the table under the user's names."""
+def _space_of(part: Part, facts: Facts) -> tuple[SearchSpace, Table]:
+    """The space to start with, and the rows that apply, under the user's names."""
     table = _renamed(part.family.table(facts), part.renamed)
     usable = [row for row in table.ranges if _is_open(row.name, part)]
     fixed = {name: value for name, (value, _) in table.fixed.items() if _is_open(name, part)}
-    spaces = []
-    for rows in ([row for row in usable if row.start], usable):
-        names = {row.name for row in rows} | fixed.keys()
-        whens = {row.name: row.when for row in rows if row.when} | {
-            n: w for n, w in table.fixed_when.items() if n in fixed
-        }
-        conditions = [
-            Condition(name, parent, values) for name, (parent, values) in whens.items() if parent in names
-        ]
-        spaces.append(SearchSpace({r.name: r.distribution for r in rows}, conditions=conditions, fixed=fixed))
-    return spaces[0], spaces[1], replace(table, ranges=tuple(usable))
+    rows = [row for row in usable if row.start]
+    whens = {row.name: row.when for row in rows if row.when}
+    whens |= {name: when for name, when in table.fixed_when.items() if name in fixed}
+    names = {row.name for row in rows} | fixed.keys()
+    space = SearchSpace(
+        {row.name: row.distribution for row in rows},
+        conditions=[Condition(name, *when) for name, when in whens.items() if when[0] in names],
+        fixed=fixed,
+    )
+    return space, replace(table, ranges=tuple(usable))
 
 
 def _is_open(name: str, part: Part) -> bool:
@@ -176,17 +176,16 @@ def _configurations(space: SearchSpace, table: Table, part: Part) -> list[tuple[
 # --- all parts together ---------------------------------------------------------------------------------
 
 
-def _joined(built: list[tuple[Part, SearchSpace, SearchSpace, Table]]) -> Prior:
-    space = _union((part.prefix, start) for part, start, _, _ in built)
-    whole = _union((part.prefix, everything) for part, _, everything, _ in built)
+def _joined(built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
+    space = _union((part.prefix, own) for part, own, _ in built)
     limits: dict[str, Limits] = {}
     sources: dict[str, str] = {}
-    for part, _, _, table in built:
+    for part, _, table in built:
         for row in table.ranges:
             limits[part.prefix + row.name] = row.limits
             sources[part.prefix + row.name] = row.source
         sources |= {part.prefix + name: source for name, (_, source) in table.fixed.items()}
-    configurations = [_configurations(start, table, part) for part, start, _, table in built]
+    configurations = [_configurations(own, table, part) for part, own, table in built]
     joined = []
     for i in range(max((len(group) for group in configurations), default=0)):
         params: dict[str, Value] = {}
@@ -199,9 +198,9 @@ def _joined(built: list[tuple[Part, SearchSpace, SearchSpace, Table]]) -> Prior:
     return Prior(
         family=" + ".join(dict.fromkeys(part.family.name for part, *_ in built)),
         space=space,
-        outer=outer_of(space, whole, limits),
+        outer=outer_of(space, None, limits),
         configurations=tuple(joined),
-        sources={name: source for name, source in sources.items() if name in whole or name in whole.fixed},
+        sources=sources,
         limits=limits,
         parts=tuple(part for part, *_ in built),
     )
