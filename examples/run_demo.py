@@ -6,7 +6,9 @@ The executed notebook, its HTML and the run's folder are left in ``demo-output/`
 from __future__ import annotations
 
 import json
+import os
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 from sllmbo_magic.storage import RunInfo
 from sllmbo_magic.storage import list_runs
@@ -56,8 +59,12 @@ def execute(notebook: Path, folder: Path) -> tuple[Path, Path]:
             first = next((line for line in cell.source.splitlines() if line.strip()), "")
             print(f"cell {seen}/{total}  {first[:70]}", flush=True)
 
+    config = Config()
+    if os.name == "posix":
+        config.KernelManager.transport = "ipc"  # no network, not even the loopback
     client = NotebookClient(
         content,
+        config=config,
         timeout=600,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
@@ -89,7 +96,8 @@ def report(run: RunInfo) -> str:
         ("Seconds", f"{summary.get('seconds', float('nan')):.0f}"),
         ("Folder", shown(run.path)),
     ]
-    return "\n".join(f"{name:<28}{value}" for name, value in rows)
+    lines = [f"{name:<28}{value}" for name, value in rows]
+    return "\n".join([*lines, *textwrap.wrap(verification.get("text") or "", 100)])
 
 
 def number(value: float | None) -> str:
