@@ -195,19 +195,45 @@ def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, A
     return {**params, key: sample_weight}
 
 
-def check_scoring(estimator: Any, metric: Metric) -> None:
-    """Check that the metric can score this estimator.
+_TWO_CLASSES = ("f1", "precision", "recall", "jaccard")
+_CLASSES_ONLY = (
+    *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "matthews_corrcoef"),
+    *("f1", "precision", "recall", "jaccard", "roc_auc", "neg_log_loss", "neg_brier_score"),
+)
+_PROBABILITIES = ("neg_log_loss", "neg_brier_score", "roc_auc_ov", "d2_log_loss", "d2_brier")
+
+
+def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
+    """Check that the metric can score this estimator on this target.
 
     Raises:
-        InputError: The estimator has no ``score`` of its own, or lacks what the metric asks for.
+        InputError: The estimator has no ``score`` of its own, lacks what the metric asks for, or the metric
+            is for another kind of target.
     """
+    name, model = metric.name, type(estimator).__name__
     if metric.scoring is None and not callable(getattr(estimator, "score", None)):
-        name = type(estimator).__name__
-        raise InputError(f"{name} has no score of its own.", "Give scoring, a metric's name or a scorer.")
-    needs_proba = metric.name in ("neg_log_loss", "neg_brier_score")
-    if needs_proba and not hasattr(estimator, "predict_proba"):
-        name = type(estimator).__name__
+        raise InputError(f"{model} has no score of its own.", "Give scoring, a metric's name or a scorer.")
+    if not isinstance(metric.scoring, str):
+        return
+    if kind == "regression" and name.startswith(_CLASSES_ONLY):
         raise InputError(
-            f"metric {metric.name!r} needs predict_proba, which {name} lacks here.",
+            f"metric {name!r} is for classes, but {model} is a regressor.",
+            "Use neg_mean_absolute_error, neg_root_mean_squared_error, r2, or a classifier.",
+        )
+    if name.startswith(_PROBABILITIES) and not hasattr(estimator, "predict_proba"):
+        raise InputError(
+            f"metric {name!r} needs predict_proba, which {model} lacks here.",
             "Use another metric (f1_weighted, accuracy, ...) or an estimator with probabilities.",
         )
+    if kind == "classification" and np.ndim(y) == 1:
+        labels = set(np.asarray(y).tolist())
+        if name in _TWO_CLASSES and (len(labels) > 2 or 1 not in labels):
+            why = f"y has {len(labels)} classes" if len(labels) > 2 else "no label of y is 1"
+            raise InputError(
+                f"metric {name!r} scores the class 1 of two, but {why}.", f"Use '{name}_weighted'."
+            )
+        if name == "roc_auc" and len(labels) > 2:
+            raise InputError(
+                f"metric 'roc_auc' is for two classes, but y has {len(labels)}.",
+                "Use 'roc_auc_ovr_weighted'.",
+            )

@@ -132,7 +132,7 @@ class Task:
                 )
         arguments = checks.fit_arguments(estimator, sample_weight, fit_params)
         metric = resolve_metric(scoring, direction, kind)
-        checks.check_scoring(estimator, metric)
+        checks.check_scoring(estimator, metric, y, kind)
         splitter, notes = resolve_cv(cv, X, y, groups, kind)
         splits = freeze(splitter, X, y, groups)
         return cls(

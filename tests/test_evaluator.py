@@ -51,6 +51,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree import DecisionTreeRegressor
 
 from sllmbo_magic.errors import InputError
@@ -61,6 +62,7 @@ from sllmbo_magic.evaluator import ObjectiveEvaluator
 from sllmbo_magic.evaluator import evaluator_for
 from sllmbo_magic.evaluator import layout
 from sllmbo_magic.evaluator import refit
+from sllmbo_magic.evaluator.model import build
 from sllmbo_magic.evaluator.threads import cores
 from sllmbo_magic.evaluator.threads import thread_settings
 from sllmbo_magic.task import Task
@@ -377,8 +379,9 @@ def test_folds_times_threads_fit_the_cores(wanted: int | None) -> None:
     assert max(seen["running"] for seen in SEEN[name]) <= validator.fold_threads
     assert len({seen["thread"] for seen in SEEN[name]}) <= validator.fold_threads
     for seen in SEEN[name]:
-        assert (seen["n_jobs"] or 1) <= validator.estimator_threads
-        assert validator.fold_threads * (seen["n_jobs"] or 1) <= cores()
+        own = 1 if seen["n_jobs"] is None else seen["n_jobs"] % 1000  # -1 would be a lot
+        assert own <= validator.estimator_threads
+        assert validator.fold_threads * own <= cores()
 
 
 def test_thread_pools_are_limited_inside_folds_and_restored_after() -> None:
@@ -449,6 +452,30 @@ def test_threads_of_boosting_libraries() -> None:
 
     CatBoostRegressor.__module__ = "catboost.core"
     assert thread_settings(CatBoostRegressor(), 2) == {"thread_count": 2}
+
+
+def test_libraries_with_one_random_state_run_one_fold_at_a_time() -> None:
+    class NeuralNetClassifier(Shift):
+        """skorch needs torch, which is too large to install for this."""
+
+    NeuralNetClassifier.__module__ = "skorch.classifier"
+    validator = CrossValidator(task_of(make_pipeline(StandardScaler(), NeuralNetClassifier())))
+    assert (validator.fold_threads, validator.estimator_threads) == (1, cores())
+
+
+def test_an_estimator_without_a_seed_gives_the_same_scores_again() -> None:
+    model = make_pipeline(StandardScaler(), BaggingClassifier(DecisionTreeClassifier(), 3))
+    task = task_of(model, X=XC, y=YC)
+    first, second = (CrossValidator(task).evaluate({}) for _ in range(2))
+    assert first.split_scores == second.split_scores
+    assert np.array_equal(refit(task, {}).predict(XC), refit(task, {}).predict(XC))
+    assert model.get_params()["baggingclassifier__random_state"] is None
+    assert (
+        build(task, {"baggingclassifier__random_state": 7}).get_params()["baggingclassifier__random_state"]
+        == 7
+    )
+    lightgbm = pytest.importorskip("lightgbm")
+    assert build(task_of(lightgbm.LGBMRegressor()), {}).random_state is None  # a fixed seed of its own
 
 
 # ---- stop, timeout, abandon

@@ -140,7 +140,7 @@ def test_default_metrics_are_those_of_the_paper() -> None:
         ("logloss", "neg_log_loss"),
         ("auc", "roc_auc"),
         ("acc", "accuracy"),
-        ("f1", "f1"),
+        ("f1_macro", "f1_macro"),
         ("neg_log_loss", "neg_log_loss"),
     ],
 )
@@ -271,6 +271,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "half a test set": ({"X_test": X}, ("X_test and y_test",)),
     "test columns": ({"X_test": X[:, :2], "y_test": LABELS}, ("3 columns", "2")),
     "test length": ({"X_test": X, "y_test": LABELS[:3]}, ("y_test has 3",)),
+    "metric of classes": (
+        {"estimator": Ridge(), "y": NUMBERS, "scoring": "f1_macro"},
+        ("'f1_macro'", "regressor"),
+    ),
+    "two classes": ({"y": ["a", "b"] * 15 + ["c"] * 10, "scoring": "f1"}, ("3 classes", "'f1_weighted'")),
+    "no class 1": ({"scoring": "precision"}, ("no label of y is 1", "'precision_weighted'")),
+    "auc of three": (
+        {"y": ["a", "b"] * 15 + ["c"] * 10, "scoring": "auc"},
+        ("has 3", "'roc_auc_ovr_weighted'"),
+    ),
     "no probabilities": ({"estimator": LinearSVC(), "scoring": "logloss"}, ("predict_proba", "LinearSVC")),
 }
 

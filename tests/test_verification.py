@@ -249,6 +249,14 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 51 <= covered <= 60
 
 
+def test_the_interval_is_of_paired_differences() -> None:
+    task = task_of(X_test=X, y_test=Y)
+    low, high = bootstrap_interval(
+        task, lambda rows: float(Y[rows].mean()), lambda rows: float(Y[rows].mean()) + 0.01, 0, lambda: False
+    ) or (0.0, 0.0)
+    assert (low, high) == (pytest.approx(0.01), pytest.approx(0.01))  # however much both scores vary
+
+
 def test_verification_with_test_data_tells_the_gain_there() -> None:
     verification = verify(cancer("neg_log_loss"), {}, {"max_depth": 3, "min_samples_leaf": 15}, seed=1)
     assert verification.verdict == "real"

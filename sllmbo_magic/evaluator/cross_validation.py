@@ -31,6 +31,7 @@ from sllmbo_magic.evaluator.threads import Threads
 from sllmbo_magic.evaluator.threads import cores
 from sllmbo_magic.evaluator.threads import layout
 from sllmbo_magic.evaluator.threads import limit_openmp
+from sllmbo_magic.evaluator.threads import one_fold_at_a_time
 from sllmbo_magic.task import Task
 
 _POLL_SECONDS = 0.05
@@ -53,7 +54,8 @@ class CrossValidator:
         if task.estimator is None:
             raise InputError("an objective has no folds.", "Use ObjectiveEvaluator.")
         self.task = task
-        self.fold_threads, self.estimator_threads = layout(task.n_folds, n_jobs, cores())
+        at_once = 1 if one_fold_at_a_time(task.estimator) else task.n_folds
+        self.fold_threads, self.estimator_threads = layout(at_once, n_jobs, cores())
         self._threads: Threads | None = None
         self._lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""The estimator of one configuration: a clone with its parameters and threads set; fitted and scored."""
+"""The estimator of one configuration: a clone with parameters, seeds and threads set; fitted and scored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from sllmbo_magic.evaluator.evaluation import as_score
 from sllmbo_magic.evaluator.evaluation import category_of
 from sllmbo_magic.evaluator.evaluation import is_finite
 from sllmbo_magic.evaluator.quiet import CountWarnings
+from sllmbo_magic.evaluator.threads import BOOSTING
+from sllmbo_magic.evaluator.threads import module_of
 from sllmbo_magic.evaluator.threads import thread_settings
+from sllmbo_magic.folds import SEED
 from sllmbo_magic.task import Task
 
 _SPEAKS = ("verbose", "verbosity", "logging_level", "silent", "verbose_eval", "metric_period")
@@ -32,6 +35,8 @@ class FoldResult:
 def build(task: Task, params: Mapping[str, Any], threads: int | None = None) -> Any:
     """A clone of the task's estimator with these parameters.
 
+    Seeds that are None become 0 (see :func:`seed_settings`), and LightGBM and CatBoost are told not to print.
+
     Args:
         task: A task with an estimator; it is not changed.
         params: Parameters to set, nested ones as ``step__param``; parameters that are estimators are cloned.
@@ -45,10 +50,21 @@ def build(task: Task, params: Mapping[str, Any], threads: int | None = None) -> 
     estimator = clone(task.estimator)
     if params:
         estimator.set_params(**clone(dict(params), safe=False))
-    settings: dict[str, Any] = dict(quiet_settings(estimator))
+    settings: dict[str, Any] = {**quiet_settings(estimator), **seed_settings(estimator)}
     if threads is not None:
         settings.update(thread_settings(estimator, threads))
     return estimator.set_params(**settings) if settings else estimator
+
+
+def seed_settings(estimator: Any) -> dict[str, int]:
+    """Seeds for all parts that have none, so that a run can be repeated and trials differ by parameters only.
+
+    Left alone: boosting libraries, whose None is a fixed seed of their own.
+    """
+    own: dict[str, Any] = estimator.get_params(deep=True)
+    parts = {"": estimator, **own}
+    unseeded = [n for n in own if n.rpartition("__")[2] == "random_state" and own[n] is None]
+    return {n: SEED for n in unseeded if module_of(parts.get(n.rpartition("__")[0])) not in BOOSTING}
 
 
 def quiet_settings(estimator: Any) -> dict[str, Any]:
@@ -56,7 +72,7 @@ def quiet_settings(estimator: Any) -> dict[str, Any]:
     own: dict[str, Any] = estimator.get_params(deep=True)
     settings: dict[str, Any] = {}
     for prefix, part in [("", estimator), *((f"{k}__", v) for k, v in own.items())]:
-        module = str(type(part).__module__).split(".")[0]
+        module = module_of(part)
         if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in own for name in _SPEAKS):
             settings[f"{prefix}verbose"] = -1 if module == "lightgbm" else False
     return settings

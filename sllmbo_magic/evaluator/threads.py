@@ -25,6 +25,9 @@ THREAD_PARAMETERS = ("n_jobs", "num_threads", "nthread", "nthreads", "num_thread
 BOOSTING = ("lightgbm", "xgboost", "catboost")
 """Libraries whose estimators use all cores unless they are told."""
 
+ONE_FOLD_AT_A_TIME = ("torch", "skorch", "keras", "tensorflow", "scikeras", "pytorch_tabnet")
+"""Libraries that draw from one random state of the whole process: their folds run one after the other."""
+
 
 def cores() -> int:
     """Cores that this process may use (affinity and container limits counted)."""
@@ -68,13 +71,13 @@ def thread_settings(estimator: Any, threads: int) -> dict[str, int]:
     found = [name for name in own if name.rpartition("__")[2] in THREAD_PARAMETERS]
     for owner, part in parts.items():
         name = f"{owner}__thread_count".removeprefix("__")
-        if _module(part) == "catboost" and name not in own:
+        if module_of(part) == "catboost" and name not in own:
             found.append(name)  # CatBoost lists only parameters that were set
     owners = {name.rpartition("__")[0] for name in found}
     settings = {}
     for name in found:
         owner, wanted = name.rpartition("__")[0], own.get(name)
-        if wanted is None and not _takes_all_cores(parts.get(owner)):
+        if wanted is None and module_of(parts.get(owner)) not in BOOSTING:
             continue
         nested = any(o != owner and (not o or owner.startswith(f"{o}__")) for o in owners)
         bound = wanted if isinstance(wanted, int) and wanted > 0 else threads
@@ -84,12 +87,15 @@ def thread_settings(estimator: Any, threads: int) -> dict[str, int]:
     return settings
 
 
-def _module(part: Any) -> str:
-    return str(type(part).__module__).split(".")[0]
+def module_of(part: Any) -> str:
+    """The library that an estimator, or the first known class that it extends, comes from."""
+    roots = [str(c.__module__).split(".")[0] for c in type(part).__mro__]
+    return next((root for root in roots if root in (*BOOSTING, *ONE_FOLD_AT_A_TIME)), roots[0])
 
 
-def _takes_all_cores(part: Any) -> bool:
-    return any(str(c.__module__).split(".")[0] in BOOSTING for c in type(part).__mro__)
+def one_fold_at_a_time(estimator: Any) -> bool:
+    """Whether folds on threads would disturb each other through one random state of the whole process."""
+    return any(module_of(p) in ONE_FOLD_AT_A_TIME for p in (estimator, *estimator.get_params().values()))
 
 
 class Threads:
