@@ -13,7 +13,10 @@ import pytest
 
 from sllmbo_magic import events as ev
 from sllmbo_magic.control import Control
+from sllmbo_magic.dashboard import TARGET
+from sllmbo_magic.dashboard import register
 from sllmbo_magic.dashboard import runs
+from sllmbo_magic.dashboard import unregister
 from sllmbo_magic.dashboard.live import LiveRun
 from tests.sample_run import run_events
 
@@ -244,9 +247,9 @@ def test_the_repr_says_how_the_run_stands(dashboard: Any) -> None:
 def panel(dashboard: Any) -> RecordingComm:
     targets: dict[str, Any] = {}
     manager = SimpleNamespace(targets=targets, register_target=targets.__setitem__)
-    runs.register(SimpleNamespace(kernel=SimpleNamespace(comm_manager=manager)))
+    register(SimpleNamespace(kernel=SimpleNamespace(comm_manager=manager)))
     comm = RecordingComm()
-    targets[runs.TARGET](comm, {})
+    targets[TARGET](comm, {})
     return comm
 
 
@@ -288,5 +291,5 @@ def test_the_final_output_is_kept_for_a_reloaded_page(dashboard: Any, panel: Rec
 
 
 def test_registering_needs_no_kernel() -> None:
-    runs.register(SimpleNamespace())
-    runs.unregister(SimpleNamespace(kernel=None))
+    register(SimpleNamespace())
+    unregister(SimpleNamespace(kernel=None))

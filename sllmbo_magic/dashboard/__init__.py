@@ -1,6 +1,7 @@
 """The live view of a run and the way back to it: a widget, and the list of runs for JupyterLab's side panel.
 
-Importing this package imports no widget library; ``Dashboard`` does, when it is first asked for.
+Importing this package imports nothing else: ``Dashboard`` loads the widget library when it is first asked
+for, and the list of runs is loaded when a panel first connects.
 """
 
 from __future__ import annotations
@@ -11,7 +12,30 @@ from typing import Any
 if TYPE_CHECKING:
     from sllmbo_magic.dashboard.widget import Dashboard
 
-__all__ = ["Dashboard"]
+__all__ = ["TARGET", "Dashboard", "register", "unregister"]
+
+TARGET = "sllmbo:runs"
+"""Name of the comm target on which a kernel tells of its runs (see ``dashboard.runs``)."""
+
+
+def register(shell: Any) -> None:
+    """Make the kernel of an IPython shell answer on :data:`TARGET`. Without a kernel: nothing."""
+    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    if manager is not None:
+        manager.register_target(TARGET, _opened)
+
+
+def unregister(shell: Any) -> None:
+    """Undo :func:`register`."""
+    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    if manager is not None:
+        manager.targets.pop(TARGET, None)
+
+
+def _opened(comm: Any, message: Any) -> None:
+    from sllmbo_magic.dashboard import runs
+
+    runs.opened(comm, message)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
 """The runs of this kernel, for JupyterLab's side panel: one comm target lists, steers and shows them.
 
-The labextension opens a comm on :data:`TARGET` (:func:`register` makes the kernel answer). It gets
-``{"runs": [row, ...]}``, then ``{"run": row}`` for each change. It may say, with ``"of": row id``, whatever a
-view may say (see ``dashboard.live``; the answers carry ``"of"`` too), and:
+The labextension opens a comm on ``dashboard.TARGET`` and gets ``{"runs": [row, ...]}``, then
+``{"run": row}`` for each change. It may say, with ``"of": row id``, whatever a view may say (see
+``dashboard.live``; the answers carry ``"of"`` too), and:
 
 =====================================  =================================================================
 ``{"of": id, "get": "deltas"}``        also the run's deltas, from now on: a dashboard in a tab
@@ -20,7 +20,6 @@ from sllmbo_magic import events as ev
 from sllmbo_magic.dashboard.live import Channel
 from sllmbo_magic.dashboard.live import LiveRun
 
-TARGET = "sllmbo:runs"
 KEPT = 20
 """Runs that are remembered; an older one leaves the list."""
 
@@ -80,21 +79,8 @@ def rows() -> list[dict[str, Any]]:
         return [entry.row() for entry in _entries]
 
 
-def register(shell: Any) -> None:
-    """Make the kernel of an IPython shell answer on :data:`TARGET`. Without a kernel: nothing."""
-    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
-    if manager is not None:
-        manager.register_target(TARGET, _opened)
-
-
-def unregister(shell: Any) -> None:
-    """Undo :func:`register`."""
-    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
-    if manager is not None and TARGET in manager.targets:
-        manager.unregister_target(TARGET, _opened)
-
-
-def _opened(comm: Any, _message: Any) -> None:
+def opened(comm: Any, _message: Any) -> None:
+    """A panel opened its comm: tell it the runs, answer what it says, until it closes."""
     followed: dict[str, tuple[LiveRun, Channel]] = {}
 
     def closed(_message: Any) -> None:

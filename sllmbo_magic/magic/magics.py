@@ -295,6 +295,7 @@ class RefuseMisplaced:
 
 def register(shell: Any) -> None:
     """Add magics, transformers and completion to a shell; what an earlier load left is replaced."""
+    from sllmbo_magic import dashboard
     from sllmbo_magic.magic.completion import add_matcher
 
     unregister(shell)
@@ -302,13 +303,16 @@ def register(shell: Any) -> None:
     shell.input_transformers_post.append(AwaitMagic(shell))
     shell.input_transformers_cleanup.append(RefuseMisplaced())
     add_matcher(shell)
+    dashboard.register(shell)
 
 
 def unregister(shell: Any) -> None:
     """Take everything away again. Background runs go on; their variables stay."""
+    from sllmbo_magic import dashboard
     from sllmbo_magic.magic.completion import remove_matcher
 
     remove_matcher(shell)
+    dashboard.unregister(shell)
     for transformers in (shell.input_transformers_post, shell.input_transformers_cleanup):
         transformers[:] = [t for t in transformers if type(t).__module__ != __name__]
     manager = shell.magics_manager

@@ -222,14 +222,14 @@ def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: 
         lambda: root.get_by_role("radio", name="TPE", exact=True).check(force=True),
         "sampler",
         "tpe",
-        "Sampler tpe",
+        "Sampler TPE",
     )
     assert root.get_by_role("radio", name="TPE", exact=True).is_checked()
     wish(
         lambda: root.get_by_role("radio", name="LLM-TPE").check(force=True),
         "sampler",
         "llm-tpe",
-        "Sampler llm-tpe",
+        "Sampler LLM-TPE",
     )
     wish(lambda: root.get_by_label("LLM share").fill("0.25"), "ratio", 0.25, "LLM share 0.25")
     wish(

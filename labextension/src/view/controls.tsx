@@ -6,11 +6,12 @@ import { num, val } from './format';
 import { plain } from './safe';
 import type { Wish } from './store';
 
+const MODES: Record<string, string> = { llm: 'LLM', 'llm-tpe': 'LLM-TPE', tpe: 'TPE' };
 const THIRD: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES' };
 
 function say(wish: Wish): string {
   const what: Record<string, () => string> = {
-    sampler: () => `Sampler ${wish.value}`,
+    sampler: () => `Sampler ${MODES[String(wish.value)] ?? wish.value}`,
     ratio: () => `LLM share ${num(Number(wish.value), 2)}`,
     hint: () => `Hint “${plain(wish.value)}”`,
     extend: () => `${wish.value} more trials`,

@@ -49,10 +49,14 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
           ? known.reduce((a, b) => a + b, 0) / known.length
           : null;
       // failed, pruned and far worse trials stand on the floor of the chart
+      if (value === null && t.state === 'RUNNING') {
+        return null;
+      }
       return [x(t.n), value === null ? floor - 6 : Math.min(floor - 6, Math.max(PAD.top, y(value)))];
     },
     [x, y]
   );
+  const tick = y.tickFormat(5);
   const spreads = useMemo(
     () =>
       trials
@@ -103,7 +107,7 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
           <g key={t} class="grid">
             <line x1={PAD.left} x2={width - PAD.right + 8} y1={y(t)} y2={y(t)} />
             <text x={PAD.left - 8} y={y(t)} dy="0.32em" text-anchor="end">
-              {num(t)}
+              {tick(t)}
             </text>
           </g>
         ))}

@@ -1,0 +1,188 @@
+"""A real JupyterLab and Notebook 7 on one server with fresh folders, and a way to drive their notebooks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def notebook(*cells: str) -> Any:
+    """A notebook with these code cells."""
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+
+
+class Server:
+    """A running server: ``url`` ends without a slash; notebooks stand in ``root``."""
+
+    def __init__(self, url: str, root: Path) -> None:
+        self.url = url
+        self.root = root
+
+    def write(self, name: str, *cells: str) -> Path:
+        path = self.root / name
+        nbformat.write(notebook(*cells), path)
+        return path
+
+    def kernels(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.url}/api/kernels") as answer:
+            found: list[dict[str, Any]] = json.load(answer)
+            return found
+
+    def shut_down_kernels(self) -> None:
+        for kernel in self.kernels():
+            request = urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(request).close()
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *, extension: bool = True) -> Iterator[Server]:
+    """Start a server whose data, settings and trust are all new. ``extension``: ours is installed in it."""
+    root = folder / "notebooks"
+    root.mkdir(parents=True)
+    extensions = folder / "labextensions"
+    extensions.mkdir()
+    if extension:
+        (extensions / "sllmbo-magic").symlink_to(ROOT / "sllmbo_magic" / "labextension")
+    settings = folder / "app" / "settings"
+    settings.mkdir(parents=True)
+    (settings / "overrides.json").write_text(
+        json.dumps(
+            {
+                "@jupyterlab/apputils-extension:notification": {
+                    "fetchNews": "false",
+                    "checkForUpdates": False,
+                },
+                "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+            }
+        )
+    )
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "OMP_NUM_THREADS": "1",
+    }
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.port=0",
+            "--ServerApp.ip=127.0.0.1",
+            "--IdentityProvider.token=",
+            "--ServerApp.disable_check_xsrf=True",
+            f"--ServerApp.root_dir={root}",
+            f"--LabApp.extra_labextensions_path={extensions}",
+            f"--LabApp.app_settings_dir={settings}",
+        ],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    log: list[str] = []
+    url = None
+    for line in process.stderr:
+        log.append(line)
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            url = found.group(0)
+            break
+    assert url, "".join(log)
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    server = Server(url, root)
+    for _ in range(100):  # the address is said a moment before it answers
+        try:
+            server.kernels()
+            break
+        except OSError:
+            threading.Event().wait(0.1)
+    try:
+        yield server
+    finally:
+        server.shut_down_kernels()
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Lab:
+    """One page of JupyterLab, or of Notebook 7 with ``classic=True``, on one notebook."""
+
+    def __init__(self, watched: Any, server: Server, name: str, *, classic: bool = False) -> None:
+        self.watched = watched
+        self.page = watched.page
+        self.page.set_default_timeout(60_000)
+        self.server = server
+        self.name = name
+        self.url = f"{server.url}/notebooks/{name}" if classic else f"{server.url}/lab/tree/{name}"
+
+    def open(self) -> Lab:
+        """Go there and wait until the kernel is ready."""
+        self.page.goto(self.url)
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        self.ready()
+        return self
+
+    def ready(self) -> None:
+        """Wait until a kernel is connected."""
+        states = ",".join(f".jp-Notebook-ExecutionIndicator[data-status='{s}']" for s in ("idle", "busy"))
+        self.page.locator(states).first.wait_for(state="attached")
+
+    def cell(self, index: int) -> Any:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def run(self, index: int) -> Any:
+        """Run one cell; returns it once the kernel has taken it."""
+        cell = self.cell(index)
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        for _ in range(100):
+            if prompt.inner_text() not in (before, "[ ]:"):
+                return cell
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"cell {index} never ran")
+
+    def view(self, index: int) -> Any:
+        """The view of a run in a cell's output."""
+        return self.cell(index).locator(".sllmbo-run .view")
+
+    def save(self) -> Any:
+        """Save the notebook and read it from disk."""
+        with self.page.expect_response(lambda r: "/api/contents/" in r.url and r.request.method == "PUT"):
+            self.page.keyboard.press("Escape")
+            self.page.keyboard.press("Control+s")
+        return nbformat.read(self.server.root / self.name, as_version=4)
