@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Mapping
@@ -92,10 +93,12 @@ def check_data(X: Any, name: str, estimator: Any) -> Any:
 
 
 def _needs_numpy(estimator: Any) -> bool:
-    """XGBoost reads polars only through pyarrow."""
-    used = [estimator, *estimator.get_params(deep=True).values()]
-    xgboost = any(str(type(part).__module__).startswith("xgboost") for part in used)
-    return xgboost and importlib.util.find_spec("pyarrow") is None
+    """Whether this estimator cannot read polars: XGBoost needs pyarrow for it, LightGBM version 4.7."""
+    root = next((r for c in type(estimator).__mro__ if (r := c.__module__.split(".")[0]) in _BOOSTING), "")
+    if root == "lightgbm":
+        version = importlib.metadata.version("lightgbm").split(".")
+        return tuple(int(part) for part in version[:2]) < (4, 7)
+    return root == "xgboost" and importlib.util.find_spec("pyarrow") is None
 
 
 def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
@@ -195,6 +198,7 @@ def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, A
     return {**params, key: sample_weight}
 
 
+_BOOSTING = ("lightgbm", "xgboost")
 _TWO_CLASSES = ("f1", "precision", "recall", "jaccard")
 _CLASSES_ONLY = (
     *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "matthews_corrcoef"),

@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"X": XC, "y": YC, "scoring": "roc_auc_ovr", "cv": StratifiedKFold(3)},
         {"max_depth": 3},
     ),
-    "svc own scorer": (SVC(), {"X": XC, "y": NAMES, "scoring": OWN}, {"C": 2.0, "kernel": "linear"}),
+    "svc own scorer": (SVC(), {"X": XC, "y": YC, "scoring": OWN}, {"C": 2.0, "kernel": "linear"}),
     "kernel": (SVC(kernel="precomputed"), {"X": XC @ XC.T, "y": YC, "scoring": "accuracy"}, {}),
     "sparse": (LogisticRegression(), {"X": sp.csr_array(XC), "y": YC, "scoring": "accuracy"}, {}),
     "lists": (KNeighborsClassifier(), {"X": XC.tolist(), "y": NAMES.tolist(), "scoring": "accuracy"}, {}),
