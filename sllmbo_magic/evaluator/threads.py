@@ -8,6 +8,7 @@ OpenMP's limit in each of our threads, and a limit on BLAS while an evaluation r
 
 from __future__ import annotations
 
+import contextvars
 import numbers
 import queue
 import sys
@@ -15,6 +16,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
+
+import sklearn
 
 from sllmbo_magic.errors import InputError
 
@@ -112,9 +115,19 @@ class Threads:
             threading.Thread(target=self._work, name=f"sllmbo-fold-{i}", daemon=True).start()
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
-        """Run a function without arguments as soon as a thread is free."""
+        """Run a function without arguments as soon as a thread is free, in the caller's surroundings.
+
+        Both belong to a thread: scikit-learn's configuration (``set_config(transform_output="pandas")`` may
+        change scores), and the context, which says to which notebook cell a print belongs.
+        """
         future: Future[Any] = Future()
-        self._tasks.put((future, function))
+        context, config = contextvars.copy_context(), sklearn.get_config()
+
+        def as_here() -> Any:
+            with sklearn.config_context(**config):
+                return context.run(function)
+
+        self._tasks.put((future, as_here))
         return future
 
     def close(self) -> None:

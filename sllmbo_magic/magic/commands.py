@@ -27,6 +27,7 @@ from sllmbo_magic.magic.running import interrupted
 from sllmbo_magic.magic.spec import find_command
 from sllmbo_magic.magic.spec import find_option
 from sllmbo_magic.magic.views import in_kernel
+from sllmbo_magic.magic.views import plain_text
 from sllmbo_magic.magic.views import show_output
 from sllmbo_magic.magic.views import static_picture
 from sllmbo_magic.options import BY_NAME
@@ -249,11 +250,11 @@ def result_of(magics: SllmboMagics, name: str) -> Any:
 
 def _show(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
     name = _one("show", arguments, "the name of a run")
-    picture = static_picture(result_of(magics, name).bundle())
+    bundle = result_of(magics, name).bundle()
     if in_kernel(magics.shell):
-        show_output(picture, raw=True)
+        show_output(static_picture(bundle), raw=True)
     else:
-        print(picture["text/plain"])
+        print(plain_text(bundle))
 
 
 def _preview(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -50,8 +51,11 @@ class Run:
         self._work = work
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._done = threading.Event()
-        # the context says to which cell prints of the worker belong
+        # two things belong to a thread: the context, which says to which cell its prints belong, and the
+        # configuration of scikit-learn
         context = contextvars.copy_context()
+        sklearn = sys.modules.get("sklearn")
+        self._sklearn_config: dict[str, Any] = {} if sklearn is None else sklearn.get_config()
         self._thread = threading.Thread(
             target=lambda: context.run(self._main), name=f"sllmbo-{name}", daemon=True
         )
@@ -84,6 +88,8 @@ class Run:
 
     def _main(self) -> None:
         try:
+            if self._sklearn_config:
+                sys.modules["sklearn"].set_config(**self._sklearn_config)
             self.result = self._work(self.control, self._events.put)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the waiting thread raises it
             self.error = error

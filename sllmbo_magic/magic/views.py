@@ -86,7 +86,7 @@ class TerminalView:
 
     def finish(self, bundle: dict[str, Any] | None) -> None:
         if bundle is not None:
-            print(static_picture(bundle)["text/plain"], flush=True)
+            print(plain_text(bundle), flush=True)
 
 
 class _Replaced:
@@ -176,6 +176,13 @@ def static_picture(bundle: dict[str, Any]) -> dict[str, Any]:
     from sllmbo_magic.report.static import mimebundle
 
     return mimebundle(bundle)
+
+
+def plain_text(bundle: dict[str, Any]) -> str:
+    """A run in a few lines of text."""
+    from sllmbo_magic.report.summary import plain_text as text_of
+
+    return text_of(bundle)
 
 
 def show_output(what: Any, **options: Any) -> Any:

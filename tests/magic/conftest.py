@@ -62,7 +62,6 @@ def _shell(capsys: pytest.CaptureFixture[str], *, autoawait: bool) -> Iterator[S
     shell.run_cell("%load_ext sllmbo_magic")
     yield Shell(shell, capsys)
     shell.run_cell("%unload_ext sllmbo_magic")
-    shell.reset(new_session=False)
     InteractiveShell.clear_instance()
 
 

@@ -63,8 +63,10 @@ class Kernel:
         self.client.shell_channel.send(message)
         return Cell(message["header"]["msg_id"], answers=[*answers])
 
-    def follow(self, cell: Cell, until: Callable[[Cell], bool] | None = None) -> Cell:
-        """Collect what the cell puts out, until it ends or ``until`` holds."""
+    def follow(
+        self, cell: Cell, until: Callable[[Cell], bool] | None = None, *, also: Cell | None = None
+    ) -> Cell:
+        """Collect what the cell puts out, until it ends or ``until`` holds, and meanwhile ``also``."""
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             if until is not None and until(cell):
@@ -74,6 +76,8 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=0.2)
             except queue.Empty:
                 continue
+            if also is not None and message["parent_header"].get("msg_id") == also.msg_id:
+                self._collect(also, message)
             if message["parent_header"].get("msg_id") == cell.msg_id and self._collect(cell, message):
                 return self._replied(cell)
         raise AssertionError(f"the cell did not end: {cell}")

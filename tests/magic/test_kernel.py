@@ -96,7 +96,9 @@ def test_an_interrupt_of_the_cell_s_own_code_is_felt_at_once(kernel: Kernel) -> 
 
 
 def test_called_from_code_an_interrupt_does_the_same(kernel: Kernel) -> None:
-    cell = kernel.start(f"get_ipython().run_cell_magic('sllmbo', 'code {LINE} --trials 500', {OBJECTIVE!r})")
+    cell = kernel.start(
+        f"r = get_ipython().run_cell_magic('sllmbo', 'code {LINE} --trials 500', {OBJECTIVE!r})"
+    )
     kernel.follow(cell, until=several_trials)
     kernel.interrupt()
     kernel.follow(cell)
@@ -159,6 +161,7 @@ def test_controls_are_answered_while_the_cell_runs(kernel: Kernel) -> None:
     assert bundle["run"]["status"] == "stopped"
     applied = {item["wish"]: item["state"] for item in bundle["chat"] if item["kind"] == "wish"}
     assert applied["hint"] == "applied"
+    assert cell.text.count("tried") == len(bundle["trials"]), "prints stay with their cell, messages or not"
 
 
 def test_no_widget_shows_text(kernel: Kernel) -> None:
@@ -180,6 +183,18 @@ def test_a_background_run_goes_on_between_cells(kernel: Kernel) -> None:
     waited = kernel.run("%sllmbo wait back")
     assert waited.status == "ok", waited
     assert kernel.value("type(back).__name__, len(back.trials)") == "('TuneResult', 40)"
+
+
+def test_prints_of_a_background_run_belong_to_its_cell(kernel: Kernel) -> None:
+    gated = OBJECTIVE.replace("time.sleep(0.05)", "gate.wait(20)").replace(
+        "import time", "import threading\ngate = threading.Event()"
+    )
+    launch = kernel.run(f"%%sllmbo quiet {LINE} --trials 3 --background\n{gated}")
+    other = kernel.start("gate.set()\nquiet.wait()\nprint('end', flush=True)")
+    kernel.follow(other, also=launch)
+    assert other.status == "ok"
+    assert other.text == "end\n"
+    assert launch.text.count("tried") == 3
 
 
 def test_an_interrupt_of_wait_lets_the_run_go_on(kernel: Kernel) -> None:

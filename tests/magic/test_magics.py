@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sklearn
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
 from sllmbo_magic.result import TuneResult
 from tests.magic.conftest import Shell
+from tests.magic.conftest import environment
 
 SETUP = """
 from sklearn.datasets import load_iris
@@ -76,9 +78,35 @@ def test_the_body_is_never_expanded(shell: Shell) -> None:
     assert shell.user_ns["numbers"] == {"a": 1}
 
 
+def test_the_line_is_never_expanded(shell: Shell) -> None:
+    """A variable's object is taken, not its text; and braces of a line command stay what they are."""
+    shell.ok("folds = [([0, 1, 2, 50, 51, 52], [3, 53])] * 3\nvalue = 'expanded'")
+    shell.ok(f"r = get_ipython().run_cell_magic('sllmbo', 'iris --trials 2 --cv {{folds}}', {SETUP!r})")
+    assert shell.user_ns["iris"].events[0].run["n_folds"] == 3
+    assert "'--{value}'" in str(shell.run("%sllmbo help {value}").error_in_exec)
+
+
 def test_a_cell_may_await_and_use_magics(shell: Shell) -> None:
     shell.ok(f"%%sllmbo best {QUICK}\nimport asyncio\nawait asyncio.sleep(0)\n%env SOME=thing\n{OBJECTIVE}")
     assert n_finished(shell.user_ns["best"]) == 3
+
+
+def test_the_configuration_of_scikit_learn_holds_in_a_run(shell: Shell) -> None:
+    """It belongs to a thread, and trials run in others."""
+    cell = """
+import sklearn
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+def named(X):
+    return X[["x0", "x1"]]
+model = make_pipeline(StandardScaler(), FunctionTransformer(named), model)
+search_space = {"logisticregression__C": (0.01, 10.0, "log")}
+"""
+    with sklearn.config_context():
+        shell.ok(SETUP)
+        sklearn.set_config(transform_output="pandas")
+        shell.ok(f"%%sllmbo iris --trials 2 --cv 3 --seed 1\n{cell}")
+    assert n_finished(shell.user_ns["iris"]) == 2
 
 
 def test_the_same_name_again_keeps_the_old_run(shell: Shell) -> None:
@@ -471,7 +499,12 @@ def test_loading_imports_nothing_heavy() -> None:
         print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment(Path.cwd()),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     heavy = {
         "optuna",

@@ -27,6 +27,7 @@ NOT_OPTIONS = {
     "callbacks",
     "sinks",
     "control",
+    "evaluator",
     "folder",
     "enqueue",
     "dynamic_space",
