@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import pickle
@@ -23,6 +24,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -225,6 +227,22 @@ def test_folds_are_told_in_the_callers_thread() -> None:
     evaluation = CrossValidator(task_of(Ridge())).evaluate({}, on_fold=on_fold)
     assert sorted(told) == [(i, 5, score) for i, score in enumerate(evaluation.split_scores)]
     assert threads == {threading.current_thread()}
+
+
+def test_folds_run_under_the_callers_configuration_and_context() -> None:
+    place: contextvars.ContextVar[str] = contextvars.ContextVar("place", default="nowhere")
+    seen = []
+
+    def scorer(estimator: Any, X: Any, y: Any) -> float:
+        seen.append((sklearn.get_config()["transform_output"], place.get()))
+        return 0.0
+
+    validator = CrossValidator(task_of(make_pipeline(StandardScaler(), Ridge()), scoring=scorer, cv=2))
+    validator.evaluate({})  # its threads are older than the configuration
+    place.set("cell 3")
+    with sklearn.config_context(transform_output="pandas"):
+        validator.evaluate({})
+    assert seen == [("default", "nowhere")] * 2 + [("pandas", "cell 3")] * 2
 
 
 def test_lightgbm_does_not_print(capfd: pytest.CaptureFixture[str]) -> None:
