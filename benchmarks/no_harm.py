@@ -1,8 +1,8 @@
 """What a useless adviser costs: final regret of LLM-TPE at default options against plain TPE, paired by seed.
 
-The advisers are functions, not LLMs: one answers at random, one always the same, one always at the bounds. Known from our
-pre-study: a fixed share of 0.5 without a judge costs 1.5 to 2.2 times TPE's regret. Wanted: a median ratio of at most 1.10
-and an upper bound (95 %, bootstrap) of at most 1.25.
+The advisers are functions, not LLMs: one answers at random, one always the same, one always at the bounds.
+Known from our pre-study: a fixed share of 0.5 without a judge costs 1.5 to 2.2 times TPE's regret. Wanted: a
+median ratio of at most 1.10 and an upper bound (95 %, bootstrap) of at most 1.25.
 
     python benchmarks/no_harm.py --seeds 30 --trials 50
 """
@@ -56,7 +56,9 @@ def bootstrap_upper(ratios: np.ndarray, n: int = 4000) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
@@ -78,7 +80,10 @@ def main() -> None:
 
 def show(adviser: str, name: str, ratios: np.ndarray) -> None:
     worse = f"{int((ratios > 1).sum())}/{len(ratios)}"
-    print(f"{adviser:9} {name:10} {np.median(ratios):12.3f} {bootstrap_upper(ratios):12.3f} {worse:>9}", flush=True)
+    print(
+        f"{adviser:9} {name:10} {np.median(ratios):12.3f} {bootstrap_upper(ratios):12.3f} {worse:>9}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

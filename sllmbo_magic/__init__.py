@@ -1,8 +1,8 @@
 """Tune hyper-parameters with a large language model and a Bayesian sampler together.
 
-``tune`` is the library, ``%load_ext sllmbo_magic`` the notebook; :class:`LLMTPESampler` and :class:`LLMSampler` are plain
-Optuna samplers, :class:`SLLMBOSearchCV` has scikit-learn's search interface. Names are imported when they are used: the
-extension loads in milliseconds.
+``tune`` is the library, ``%load_ext sllmbo_magic`` the notebook; :class:`LLMTPESampler` and
+:class:`LLMSampler` are plain Optuna samplers, :class:`SLLMBOSearchCV` has scikit-learn's search interface.
+Names are imported when they are used: the extension loads in milliseconds.
 """
 
 from __future__ import annotations

@@ -117,8 +117,8 @@ def _number(name: str, value: Any) -> float:
 class Control:
     """Thread-safe wishes for one run.
 
-    :meth:`wish` returns at once; :meth:`take` hands the waiting wishes to the run, oldest first. ``pause`` and
-    ``stop`` are also kept as flags, since they matter between two takes.
+    :meth:`wish` returns at once; :meth:`take` hands the waiting wishes to the run, oldest first. ``pause``
+    and ``stop`` are also kept as flags, since they matter between two takes.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
 """What a run has seen so far, and the short true story of it that a prompt needs.
 
-An :class:`Observation` is one trial as the method sees it; a :class:`History` is a frozen list of them with the
-metric's direction. The policies (``state``, ``summary``, ``window``, ``full``; the paper's memories are ``summary``,
-section 3.4, and ``window``) turn a history into text for the next prompt. All of them are computed from the study, so
-that a resumed run tells the same story, and none can name a best that the study does not have.
+An :class:`Observation` is one trial as the method sees it; a :class:`History` is a frozen list of them with
+the metric's direction. The policies (``state``, ``summary``, ``window``, ``full``; the paper's memories are
+``summary``, section 3.4, and ``window``) turn a history into text for the next prompt. All of them are
+computed from the study, so that a resumed run tells the same story, and none can name a best that the study
+does not have.
 """
 
 from __future__ import annotations
@@ -111,8 +112,9 @@ class History:
     def noise(self) -> float:
         """Standard error of a difference between two configurations on the same folds; 0 without folds.
 
-        All configurations share the folds, so most of a score's spread is common to them; what remains is the spread of
-        the fold-wise differences to the incumbent (median over the trials that are not far behind it).
+        All configurations share the folds, so most of a score's spread is common to them; what remains is the
+        spread of the fold-wise differences to the incumbent (median over the trials that are not far behind
+        it).
         """
         if "noise" not in self._cache:
             self._cache["noise"] = self._noise()
@@ -138,7 +140,9 @@ class History:
         return a - b if self.direction == "maximize" else b - a
 
     def permuted(self, seed: int) -> History:
-        """The same trials with their scores dealt out at random: the control for "does the LLM use the scores?"."""
+        """The same trials with their scores dealt out at random: the control for "does the LLM use the
+        scores?".
+        """
         done = [i for i, o in enumerate(self.observations) if o.state == "COMPLETE"]
         order = np.random.default_rng(seed).permutation(len(done))
         changed = list(self.observations)
@@ -180,7 +184,9 @@ def number(value: Any) -> str:
 
 
 def table(observations: Iterable[Observation], names: list[str]) -> str:
-    """Trials as lines of ``#number source score ±standard error: name=value, ...``; failures by their category."""
+    """Trials as lines of ``#number source score ±standard error: name=value, ...``; failures by their
+    category.
+    """
     lines = []
     for o in observations:
         if o.state == "COMPLETE" and o.value is not None:
@@ -250,7 +256,9 @@ def bounds_hit(history: History, space: SearchSpace) -> list[str]:
 
 
 def shown_names(history: History, space: SearchSpace) -> list[str]:
-    """The parameters that a prompt shows per trial: all of a small space, the most important of a large one."""
+    """The parameters that a prompt shows per trial: all of a small space, the most important of a large
+    one.
+    """
     names = [*space]
     if len(names) <= _MAX_COLUMNS:
         return names
@@ -295,7 +303,9 @@ def full(history: History, space: SearchSpace) -> str:
 
 
 def window(history: History, space: SearchSpace, *, k: int = 10) -> str:
-    """The last ``k`` trials only: the paper's conversation buffer, with the incumbent as its one fixed line."""
+    """The last ``k`` trials only: the paper's conversation buffer, with the incumbent as its one fixed
+    line.
+    """
     recent = history.observations[-k:]
     return f"{_headline(history)}\n\nLast {len(recent)} trials:\n{table(recent, shown_names(history, space))}"
 
@@ -360,15 +370,18 @@ class HistoryManager:
 
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_CLAIM = re.compile(r"[^.\n;]*\b(?:best|incumbent|top|highest|lowest|optimum|optimal)\b[^\n;]*?(?:\.(?=\s|$)|\n|;|$)", re.I)
+_CLAIM = re.compile(
+    r"[^.\n;]*\b(?:best|incumbent|top|highest|lowest|optimum|optimal)\b[^\n;]*?(?:\.(?=\s|$)|\n|;|$)", re.I
+)
 
 
 def corrected(summary: str, history: History) -> tuple[str, list[str]]:
     """A summary with false claims about the best trial taken out, and what was taken out.
 
-    A sentence that speaks of a best (best, incumbent, top, highest, lowest, optimal) may name as its score or trial
-    only what the study holds: a ``#n`` that is not among the five best, or a number that looks like a score better
-    than the study's best, makes the sentence false; it is removed, and the true headline stands in front anyway.
+    A sentence that speaks of a best (best, incumbent, top, highest, lowest, optimal) may name as its score or
+    trial only what the study holds: a ``#n`` that is not among the five best, or a number that looks like a
+    score better than the study's best, makes the sentence false; it is removed, and the true headline stands
+    in front anyway.
     """
     best = history.incumbent
     if best is None or best.value is None:

@@ -1,8 +1,8 @@
 """The Initializer: where a run's search space and first configurations come from (paper, section 3.1).
 
-``llm``: one zero-shot request after the default was scored; if it fails, the rulebook's configurations stand in and are
-labelled so. ``random`` and ``default`` start with the base sampler, ``user`` with the user's own configurations; they
-exist so that initialisation can be compared.
+``llm``: one zero-shot request after the default was scored; if it fails, the rulebook's configurations stand
+in and are labelled so. ``random`` and ``default`` start with the base sampler, ``user`` with the user's own
+configurations; they exist so that initialisation can be compared.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ def initialize(
     """
     proposer: Proposer = sampler.batches.proposer
     try:
-        proposal = proposer.initialize(ask)
+        answer = sampler.batches.ask_now(ask, cancelled=sampler.cancelled, initial=True)
+        if answer is None:
+            return  # the user stopped the run meanwhile
+        proposal = answer
     except ProviderError as error:
-        sampler.batches.failed(error, ask.trial_number)
         emit(
             Fallback(
                 trial_number=ask.trial_number,
@@ -55,16 +57,20 @@ def initialize(
         )
         proposer = fallback
         proposal = proposer.initialize(ask)
-    sampler.batches.note_initial(ask.trial_number)
     if proposal.space is not None:
         assert sampler.outer is not None
         sampler.outer = grown(sampler.outer, proposal.space, limits)
         sampler.change_space(
-            proposal.space, ask.trial_number, proposal.space_reason or "the first search space", proposer.source
+            proposal.space,
+            ask.trial_number,
+            proposal.space_reason or "the first search space",
+            proposer.source,
         )
         sampler.store_versions(study)
     for candidate in proposal.candidates:
-        study.enqueue_trial(*_queued(sampler, proposer, proposal, candidate.params, candidate.reason, candidate.expects))
+        study.enqueue_trial(
+            *_queued(sampler, proposer, proposal, candidate.params, candidate.reason, candidate.expects)
+        )
 
 
 def _queued(
@@ -92,6 +98,8 @@ def _queued(
 
 
 def complete(space: SearchSpace, outer: SearchSpace, params: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of one version as the stored study records it: every active parameter of the outer space."""
+    """A configuration of one version as the stored study records it: every active parameter of the outer
+    space.
+    """
     known = {**params, **{n: v for n, v in space.fixed.items() if n in outer}}
     return outer.active({n: v for n, v in known.items() if n in outer})

@@ -1,4 +1,5 @@
-"""From the arguments of ``tune`` to a checked plan: task, search space, provider and budget, before anything runs.
+"""From the arguments of ``tune`` to a checked plan: task, search space, provider and budget, before anything
+runs.
 
 Whatever is wrong with the input is found here, in one line, before a fit or a request.
 """
@@ -103,7 +104,9 @@ class Settings:
     @property
     def llm_id(self) -> str:
         """The provider's id as shown; never holds a key."""
-        return self.llm if isinstance(self.llm, str) else str(getattr(self.llm, "id", type(self.llm).__name__))
+        return (
+            self.llm if isinstance(self.llm, str) else str(getattr(self.llm, "id", type(self.llm).__name__))
+        )
 
     @property
     def sampler_name(self) -> str:
@@ -141,26 +144,34 @@ class Plan:
         s = self.settings
         return Budget(max_requests=s.max_requests, max_tokens=s.max_tokens, max_cost=s.max_cost)
 
+    def connect(self, ask: Callable[[str], str] | None = None) -> Provider | None:
+        """The provider of the run, not yet recorded; None when it asks no LLM. A replay reads its file here.
+
+        Raises:
+            InputError: Its key or its address is missing.
+        """
+        if not self.settings.uses_llm:
+            return None
+        from sllmbo_magic.llm.registry import make_provider
+
+        recording = make_provider(
+            self.settings.llm, base_url=self.settings.base_url, budget=self.budget(), ask=ask
+        )
+        return recording.provider
+
     def proposer(
         self,
+        provider: Provider | None,
         *,
         transcript: Transcript | None = None,
         emit: Callable[[Event], None] | None = None,
-        ask: Callable[[str], str] | None = None,
     ) -> Proposer:
-        """The proposer of the run; raises InputError when its key is missing."""
-        if not self.settings.uses_llm:
+        """The proposer of the run; ``provider`` comes from :meth:`connect`."""
+        if provider is None:
             return self.rulebook()
-        from sllmbo_magic.llm.registry import make_provider
+        from sllmbo_magic.llm.recording import RecordingProvider
 
-        provider = make_provider(
-            self.settings.llm,
-            base_url=self.settings.base_url,
-            budget=self.budget(),
-            transcript=transcript,
-            ask=ask,
-        )
-        return self._llm_proposer(provider, emit)
+        return self._llm_proposer(RecordingProvider(provider, transcript, self.budget()), emit)
 
     def rulebook(self) -> RulebookProposer:
         """The expert rules for this task."""
@@ -197,7 +208,9 @@ class Plan:
         """The exact text of the first request, with the default's score still open; "" when none is sent."""
         if not self.settings.uses_llm or self.space is None:
             return ""
-        default = Observation(0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET")
+        default = Observation(
+            0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET"
+        )
         history = History((default,) if self.defaults else (), self.task.direction, self.task.scorer_name)
         request = self._llm_proposer(_Unasked(self.settings.llm_id), None).preview(self.first_ask(history))
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages)
@@ -216,7 +229,7 @@ class Plan:
         return self.budget().forecast(s.llm_id, requests, chars)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Unasked:
     """Stands where a provider would: a preview builds the request and sends nothing."""
 
@@ -328,7 +341,7 @@ def _with_space(plan: Plan, given: Any) -> Plan:
     if not len(prior.space):
         raise InputError(
             f"no search space is known for {type(task.estimator).__name__}.",
-            "Define search_space = {\"parameter\": (low, high), ...}.",
+            'Define search_space = {"parameter": (low, high), ...}.',
         )
     own = task.estimator.get_params(deep=True)
     return replace(
@@ -367,7 +380,9 @@ def _tunable(name: str, value: Any) -> bool:
 def _inside(
     space: SearchSpace, configurations: tuple[tuple[dict[str, Any], str], ...]
 ) -> list[tuple[dict[str, Any], str]]:
-    """Expert configurations as far as they lie in the user's space, the rest of it at the middle of its range."""
+    """Expert configurations as far as they lie in the user's space, the rest of it at the middle of its
+    range.
+    """
     found = []
     for params, reason in configurations:
         shared = {n: v for n, v in params.items() if n in space}
@@ -402,7 +417,9 @@ def _need(module: str, sampler: str, command: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        raise MissingExtraError(f"sampler {sampler} needs {module}, which is not installed.", f"Install it with: {command}")
+        raise MissingExtraError(
+            f"sampler {sampler} needs {module}, which is not installed.", f"Install it with: {command}"
+        )
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...], more: str = "") -> None:
@@ -412,10 +429,12 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...], more: str = "") -> 
         return
     close = difflib.get_close_matches(str(value), allowed, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise InputError(f"{name} {value!r} is not known.", f"{hint}Allowed: {', '.join(allowed)}{', ' + more if more else ''}.")
+    raise InputError(
+        f"{name} {value!r} is not known.",
+        f"{hint}Allowed: {', '.join(allowed)}{', ' + more if more else ''}.",
+    )
 
 
 def _at_least(name: str, value: Any, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise InputError(f"{name} {value!r} is out of range.", f"Allowed: a whole number from {low}.")
-

@@ -79,7 +79,9 @@ class TuneResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """default_value, best_value, best_number, gain, verification, n_trials, seconds, cost, text; {} before the end."""
+        """default_value, best_value, best_number, gain, verification, n_trials, seconds, cost, text; {}
+        before the end.
+        """
         ends = [e for e in self.events if isinstance(e, RunFinished)]
         return ends[-1].summary if ends else {}
 
@@ -115,7 +117,7 @@ class TuneResult:
         """
         if self._task is None or self._task.estimator is None:
             raise InputError(
-                "there is no estimator to fit: the data of a stored run is not stored, an objective has none.",
+                "there is no estimator to fit: a stored run has no data, an objective no estimator.",
                 "Use best_params, or code().",
             )
         from sllmbo_magic.evaluator import refit
@@ -126,13 +128,13 @@ class TuneResult:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All trials."""
-        return list(self.study.trials)
+        """All trials that have begun; queued ones are not among them."""
+        return [t for t in self.study.trials if t.state.name != "WAITING"]
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The chat: per exchange request, purpose, trial_number, prompt, reply, reasoning, candidates, usage, seconds and
-        ``trials``, the numbers and values of the trials it led to."""
+        """The chat: per exchange request, purpose, trial_number, prompt, reply, reasoning, candidates, usage,
+        seconds and ``trials``, the numbers and values of the trials it led to."""
         from sllmbo_magic.events import ReplyReceived
         from sllmbo_magic.events import RequestSent
 
@@ -220,7 +222,9 @@ class TuneResult:
             total = sum(found.values())
             return {name: float(v / total) for name, v in found.items()}
         outer = SearchSpace.from_json(self.study.user_attrs[keys.OUTER_SPACE])
-        return importances(History(tuple(observe(t) for t in scored), self.study.direction.name.lower()), outer)
+        return importances(
+            History(tuple(observe(t) for t in scored), self.study.direction.name.lower()), outer
+        )
 
     # Pictures
 
@@ -300,11 +304,14 @@ class TuneResult:
             return cls._load_folder(path)
         try:
             with zipfile.ZipFile(path) as bundle:
-                events = [from_json(json.loads(line)) for line in bundle.read(_EVENTS).splitlines() if line.strip()]
+                events = [
+                    from_json(json.loads(line)) for line in bundle.read(_EVENTS).splitlines() if line.strip()
+                ]
                 study = _load_study(bundle.read(_TRIALS).decode())
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise StorageError(
-                f"{path} is not a saved run ({type(error).__name__}).", "Give a file of result.save(), or a folder."
+                f"{path} is not a saved run ({type(error).__name__}).",
+                "Give a file of result.save(), or a folder.",
             ) from None
         return cls(study, events)
 
@@ -317,7 +324,9 @@ class TuneResult:
         folder = RunFolder(path)
         meta = folder.read_meta()
         if not folder.study_path.exists():
-            raise StorageError(f"{path} holds no stored study.", "It may be kept in another storage (--storage).")
+            raise StorageError(
+                f"{path} holds no stored study.", "It may be kept in another storage (--storage)."
+            )
         study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
         return cls(study, stored_events(path / "transcript.jsonl"), path=path, code_parts=meta.get("code"))
 
@@ -354,7 +363,10 @@ def stored_events(transcript: Path) -> list[Event]:
     for record in records:
         if record.get("kind") == "exchange":
             messages = record.get("messages") or []
-            texts[int(record["id"])] = (messages[-1]["content"] if messages else "", record.get("reply") or "")
+            texts[int(record["id"])] = (
+                messages[-1]["content"] if messages else "",
+                record.get("reply") or "",
+            )
     events: list[Event] = []
     for record in records:
         if record.get("kind") != "event":
@@ -368,6 +380,19 @@ def stored_events(transcript: Path) -> list[Event]:
         except (ValueError, TypeError):
             continue  # written by a newer version; the others still tell the story
     return events
+
+
+def detached(study: Study) -> Study:
+    """The same study in memory: it stays readable when its file is moved, as a run's is when its name is used
+    again.
+    """
+    import optuna
+
+    copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    for name, value in study.user_attrs.items():
+        copy.set_user_attr(name, value)
+    copy.add_trials(study.get_trials(deepcopy=False))
+    return copy
 
 
 def _dump_study(study: Study) -> str:

@@ -1,8 +1,9 @@
 """When a run should end before its last trial.
 
-A rule looks at the history only, so that a resumed run stops where an uninterrupted one would. The paper's fixed
-patience (15 for the LLM alone, 5 for LLM-TPE) is :class:`Patience`; it gave away about 2 % in the paper's own runs, so
-:class:`AutoPatience` weighs what the next trials can be expected to bring against the noise of a score.
+A rule looks at the history only, so that a resumed run stops where an uninterrupted one would. The paper's
+fixed patience (15 for the LLM alone, 5 for LLM-TPE) is :class:`Patience`; it gave away about 2 % in the
+paper's own runs, so :class:`AutoPatience` weighs what the next trials can be expected to bring against the
+noise of a score.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Never:
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop after so many finished trials in a row without a better score; a repeated best is no improvement."""
+    """Stop after so many finished trials in a row without a better score; a repeated best is no
+    improvement.
+    """
 
     trials: int
 
@@ -50,9 +53,9 @@ class Patience:
 class AutoPatience:
     """Stop when the gain to be expected from the next ``window`` trials lies inside the noise of a score.
 
-    Improvements of a search shrink as it goes on, so the gain of the last ``window`` scored trials bounds the expected gain
-    of as many more. The noise is that of a difference on the same folds (``History.noise``); where there are no folds,
-    a thousandth of the spread between the default (or first) score and the best.
+    Improvements of a search shrink as it goes on, so the gain of the last ``window`` scored trials bounds the
+    expected gain of as many more. The noise is that of a difference on the same folds (``History.noise``);
+    where there are no folds, a thousandth of the spread between the default (or first) score and the best.
     """
 
     window: int = 12
@@ -73,7 +76,8 @@ class AutoPatience:
         if gain > self.share * noise:
             return None
         return (
-            f"the last {self.window} trials gained {gain:.2g}, within the noise of a difference ({noise:.2g});"
+            f"the last {self.window} trials gained {gain:.2g}, within the noise of a difference"
+            f" ({noise:.2g});"
             " the next ones can be expected to gain less"
         )
 
@@ -89,7 +93,7 @@ def make_rule(patience: int | str | None) -> StoppingRule:
     if patience == "auto":
         return AutoPatience()
     try:
-        trials = int(patience)  # type: ignore[arg-type]
+        trials = int(patience)
     except (TypeError, ValueError):
         trials = 0
     if trials < 1 or isinstance(patience, bool):

@@ -16,7 +16,9 @@ _BASES = ("tpe", "random", "gp", "cmaes", "base", "fallback")
 
 
 def conclusion(summary: dict[str, Any], events: Iterable[Event], metric: str) -> str:
-    """A few sentences of plain text; the same events give the same text (but for the seconds in ``summary``)."""
+    """A few sentences of plain text; the same events give the same text (but for the seconds in
+    ``summary``).
+    """
     events = list(events)
     parts = [_outcome(summary, metric)]
     verification = summary.get("verification")
@@ -62,7 +64,9 @@ def _sources(summary: dict[str, Any], events: list[Event]) -> str:
         best = event.best_number
     if not turns:
         return ""
-    said = [f"{who} took {_count(n)} and improved the best {_times(wins.get(who, 0))}" for who, n in turns.items()]
+    said = [
+        f"{who} took {_count(n)} and improved the best {_times(wins.get(who, 0))}" for who, n in turns.items()
+    ]
     text = "; ".join(said)
     promised = [e.came_true for e in finished if e.came_true is not None]
     text = text[0].upper() + text[1:] + "."

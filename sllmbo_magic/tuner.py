@@ -1,7 +1,7 @@
 """The loop: take wishes, ask the study, evaluate, tell, emit. It knows no view, no folder and no provider.
 
-Trials are asked for and told in the order of their numbers, also when several run at once: trial ``n + k`` is asked for
-after trial ``n`` was told, so that the same seed gives the same trials whatever the timing.
+Trials are asked for and told in the order of their numbers, also when several run at once: trial ``n + k`` is
+asked for after trial ``n`` was told, so that the same seed gives the same trials whatever the timing.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
         return True
-    evaluation = trial.user_attrs.get(keys.EVALUATION)
-    return trial.state == TrialState.FAIL and bool(evaluation) and evaluation.get("error") != STOPPED
+    evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
+    return trial.state == TrialState.FAIL and evaluation.get("error", STOPPED) != STOPPED
 
 
 class Tuner:
@@ -296,7 +296,9 @@ class Tuner:
             state = TrialState.PRUNED
         else:
             state = TrialState.COMPLETE
-        told = self.study.tell(trial, list(values) if state == TrialState.COMPLETE and values else None, state=state)
+        told = self.study.tell(
+            trial, list(values) if state == TrialState.COMPLETE and values else None, state=state
+        )
         if error == STOPPED:
             # Its parameters wait at the head of the queue for a resumed run.
             if told.params:
@@ -317,7 +319,11 @@ class Tuner:
                 reason=provenance.get("reason", ""),
                 expected=provenance.get("expects", ""),
                 came_true=came_true,
-                error=None if error is None else f"{error} ({evaluation.error_class})" if evaluation.error_class else error,
+                error=None
+                if error is None
+                else f"{error} ({evaluation.error_class})"
+                if evaluation.error_class
+                else error,
                 space_version=provenance.get("space_version", 0),
                 request=provenance.get("request"),
                 best_number=best_number,
@@ -333,7 +339,9 @@ class Tuner:
         return attrs
 
     def _came_true(self, expects: str, evaluation: Evaluation) -> bool | None:
-        """Whether "better" beat the incumbent, or "similar" stayed within twice its noise; None when nothing was promised."""
+        """Whether "better" beat the incumbent, or "similar" stayed within twice its noise; None when nothing
+        was promised.
+        """
         if expects not in ("better", "similar") or evaluation.mean is None:
             return None
         history = self._history()
@@ -412,7 +420,9 @@ class Tuner:
     def _apply_to_space(self, sampler: LLMTPESampler, wish: Wish) -> None:
         space, outer = sampler.space, sampler.outer
         if space is None or outer is None:
-            raise InputError(f"{wish.name} needs a declared search space.", "This objective suggests for itself.")
+            raise InputError(
+                f"{wish.name} needs a declared search space.", "This objective suggests for itself."
+            )
         name = wish.value["param"] if wish.name == "range" else wish.value
         if name not in outer:
             raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
@@ -448,12 +458,17 @@ def enqueue(study: Study, outer: SearchSpace | None, given: dict[str, Any], *, r
         params = {}
         for name, value in given.items():
             if name not in outer:
-                raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+                raise InputError(
+                    f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}."
+                )
             checked, problems = SearchSpace({name: outer[name]}).validate({name: value})
             if checked is None:
                 raise InputError(f"{problems[0]}.", "The configuration was not queued.")
             params.update(checked)
-    attrs = {keys.SOURCE: "user", keys.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"}}
+    attrs = {
+        keys.SOURCE: "user",
+        keys.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"},
+    }
     study.enqueue_trial(params, user_attrs=attrs)
 
 

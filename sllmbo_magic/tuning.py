@@ -46,6 +46,7 @@ from sllmbo_magic.plan import Plan
 from sllmbo_magic.plan import base_sampler
 from sllmbo_magic.plan import make_plan
 from sllmbo_magic.result import TuneResult
+from sllmbo_magic.result import detached
 from sllmbo_magic.result import stored_events
 from sllmbo_magic.result import winning_params
 from sllmbo_magic.run_folder import RunFolder
@@ -63,6 +64,8 @@ from sllmbo_magic.tuner import enqueue as enqueue_params
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+    from sllmbo_magic.llm.base import Provider
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +106,7 @@ def tune(
     anonymize: bool = False,
     n_jobs: int | None = None,
     executor: Executor | str | None = None,
+    evaluator: Evaluator | None = None,
     storage: str | BaseStorage | None = None,
     resume: bool = False,
     warm_start: Any = None,
@@ -122,16 +126,17 @@ def tune(
 ) -> TuneResult:
     """Find the parameters with the best cross-validated score.
 
-    Trial 0 is the estimator's default configuration. Then an LLM (or the rulebook) writes the search space and first
-    configurations, and an LLM and a Bayesian sampler share the other trials. The run is on disk as it goes; Ctrl-C ends it
-    after the fold in flight and returns what it has.
+    Trial 0 is the estimator's default configuration. Then an LLM (or the rulebook) writes the search space
+    and first configurations, and an LLM and a Bayesian sampler share the other trials. The run is on disk as
+    it goes; Ctrl-C ends it after the fold in flight and returns what it has.
 
     Args:
-        estimator: scikit-learn-compatible estimator, ``Pipeline`` or class; or an objective: ``f(params: dict)`` or
-            ``f(trial)`` that returns the value; or a ``Task``.
+        estimator: scikit-learn-compatible estimator, ``Pipeline`` or class; or an objective: ``f(params:
+            dict)`` or ``f(trial)`` that returns the value; or a ``Task``.
         X: n rows of data, for an estimator.
         y: n target values.
-        name: The run's name and folder (``.sllmbo/NAME``); an earlier run of that name is kept as NAME.1. Default "run".
+        name: The run's name and folder (``.sllmbo/NAME``); an earlier run of that name is kept as NAME.1.
+            Default "run".
         scoring: A scorer's name or callable. Default ``"f1_weighted"`` or ``"neg_mean_absolute_error"``.
         direction: ``"maximize"`` or ``"minimize"``, for objectives; a list for several values.
         cv: Folds, splitter or splits, default 5.
@@ -141,19 +146,24 @@ def tune(
         fit_params: More arguments of ``fit``.
         X_test: Data kept untouched for the final report.
         y_test: Its target.
-        search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists; default: written for the task.
-        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``, or an Optuna sampler.
-        llm: ``"rulebook"`` (default: expert rules, no LLM), ``"openai:MODEL"``, ``"anthropic:MODEL"``, ..., or a Provider.
+        search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists; default: written
+            for the task.
+        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``, or an
+            Optuna sampler.
+        llm: ``"rulebook"`` (default: expert rules, no LLM), ``"openai:MODEL"``, ``"anthropic:MODEL"``, ...,
+            or a Provider.
         base_url: Address of the provider's server.
         n_trials: Total number of trials, those of a resumed run included; default 50.
         timeout: Seconds for the whole call.
         trial_timeout: Seconds per trial, looked at between folds.
-        init: ``"llm"`` (default), ``"default"``, ``"random"`` or ``"user"``: where the first configurations come from.
+        init: ``"llm"`` (default), ``"default"``, ``"random"`` or ``"user"``: where the first configurations
+            come from.
         candidates: Configurations per request, default 5.
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
         llm_ratio: The LLM's share of the trials, default 0.5.
         judge: Whether a surrogate ranks and vetoes candidates, default True.
-        history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: what the LLM is told of the trials.
+        history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: what the LLM is told of the
+            trials.
         patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default).
         max_requests: Hard limit on requests.
         max_tokens: Hard limit on tokens.
@@ -161,9 +171,12 @@ def tune(
         share_columns: Whether an LLM may see column names.
         anonymize: Whether to rename what an LLM could recognise.
         n_jobs: Cores to use; default all that this process may use. Folds run on threads.
-        executor: ``concurrent.futures.Executor`` or ``"dask://HOST:PORT"``: trials in parallel, told in order.
-        storage: What ``optuna.create_study`` takes, ``"memory"``, ``"journal:PATH"`` or ``"grpc://HOST:PORT"``; default a
-            journal file in the run's folder.
+        executor: ``concurrent.futures.Executor`` or ``"dask://HOST:PORT"``: trials in parallel, told in
+            order.
+        evaluator: Scores configurations instead of the task's cross-validation or objective (see
+            ``sllmbo_magic.evaluator.Evaluator``); the default configuration is ``{}``.
+        storage: What ``optuna.create_study`` takes, ``"memory"``, ``"journal:PATH"`` or
+            ``"grpc://HOST:PORT"``; default a journal file in the run's folder.
         resume: Go on with the stored run of this name.
         warm_start: Name, path, result or study of an earlier run whose best configurations are tried first.
         seed: Everything random follows from it; default drawn and recorded.
@@ -184,8 +197,8 @@ def tune(
         The result; also after an interrupt, a stop or a time limit.
 
     Raises:
-        InputError: Anything wrong with the input, in one line, before the first fit; or the default configuration cannot be
-            fitted.
+        InputError: Anything wrong with the input, in one line, before the first fit; or the default
+            configuration cannot be fitted.
         RunLockedError, RunChangedError, StorageError: The run's folder cannot be used.
         MissingExtraError: An optional dependency is missing.
     """
@@ -229,6 +242,8 @@ def tune(
         dynamic_space=dynamic_space,
         seed=drawn,
     )
+    # Before the folder: a replay may read the run that this one is about to replace.
+    provider = plan.connect(ask)
     kept = None if folder == "" else _open_folder(plan, name, folder, resume)
     try:
         run = _Run(plan, kept, control or Control(), tuple(sinks), storage, study, resume, seed is not None)
@@ -237,9 +252,10 @@ def tune(
             warm_start=warm_start,
             callbacks=tuple(callbacks),
             executor=executor,
+            evaluator=evaluator,
             verify=verify,
             taken=taken,
-            ask=ask,
+            provider=provider,
         )
     finally:
         if kept is not None:
@@ -289,6 +305,7 @@ class _Run:
             self.events = stored_events(folder.transcript_path)
         self._lock = threading.Lock()
         self._wish_offset = 0
+        self.own_journal = study is None and storage is None and folder is not None
         self.study = study if study is not None else self._open_study(storage)
         self.multi = len(self.study.directions) > 1
         self.sampler: LLMTPESampler | None = None
@@ -327,7 +344,7 @@ class _Run:
             for sink in self.sinks:
                 try:
                     sink(event)
-                except Exception:
+                except Exception:  # noqa: BLE001 - a view must never end a run
                     _log.exception("a view of the run failed; it is not shown any more")
                     self.sinks = tuple(s for s in self.sinks if s is not sink)
 
@@ -340,15 +357,16 @@ class _Run:
         warm_start: Any,
         callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
         executor: Executor | str | None,
+        evaluator: Evaluator | None,
         verify: bool,
         taken: str,
-        ask: Callable[[str], str] | None,
+        provider: Provider | None,
     ) -> TuneResult:
         """Run to the end and return the result."""
-        proposer = self.plan.proposer(transcript=self.transcript, emit=self.emit, ask=ask)
+        proposer = self.plan.proposer(provider, transcript=self.transcript, emit=self.emit)
         self._write_meta(status="running", taken=taken)
         pool, parallel, owned = _executor(executor)
-        evaluator = evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
+        evaluator = evaluator or evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
         before = self.study.sampler
         with _quiet_optuna():
             try:
@@ -413,7 +431,9 @@ class _Run:
             requeue_stale(self.study)
 
     def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
-        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier run."""
+        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
+        run.
+        """
         if self.resumed or self.multi:
             return
         outer = None if self.sampler is None else self.sampler.outer
@@ -469,7 +489,18 @@ class _Run:
             callbacks=(*callbacks, self._check_default),
         )
         with _interrupts(self.control):
-            return self.tuner.run()
+            try:
+                return self.tuner.run()
+            finally:
+                self._cut_requests()
+
+    def _cut_requests(self) -> None:
+        """Nothing that is still asked will be used."""
+        cancel = getattr(
+            getattr(self.sampler and self.sampler.batches.proposer, "provider", None), "cancel", None
+        )
+        if cancel is not None:
+            cancel()
 
     def _outer(self) -> SearchSpace | None:
         if self.sampler is not None:
@@ -478,7 +509,8 @@ class _Run:
 
     def _was_initialized(self) -> bool:
         started = any(
-            t.user_attrs.get(keys.SOURCE) in ("llm-init", "rulebook") for t in self.study.get_trials(deepcopy=False)
+            t.user_attrs.get(keys.SOURCE) in ("llm-init", "rulebook")
+            for t in self.study.get_trials(deepcopy=False)
         )
         return self.resumed and started
 
@@ -505,10 +537,13 @@ class _Run:
         if error in (None, "stopped", "timeout", "out-of-memory"):
             return
         failure = self.tuner.failure if self.tuner is not None else None
-        words = str(failure).strip().splitlines()[0][:300] if failure is not None and str(failure).strip() else ""
+        words = (
+            str(failure).strip().splitlines()[0][:300] if failure is not None and str(failure).strip() else ""
+        )
         reason = f"{evaluation.get('error_class') or error}" + (f": {words}" if words else "")
         raise InputError(
-            f"{type(self.task.estimator).__name__} cannot be fitted with its default parameters ({error}; {reason}).",
+            f"{type(self.task.estimator).__name__} cannot be fitted with its default parameters ({error};"
+            f" {reason}).",
             "Mend the estimator or the data; nothing was searched.",
         ) from None
 
@@ -524,7 +559,7 @@ class _Run:
             summary["verification"] = self._verify()
         summary["seconds"] = round(time.time() - self.started, 2)
         result = TuneResult(
-            self.study,
+            detached(self.study) if self.own_journal else self.study,
             self.events,
             task=self.task,
             path=None if self.folder is None else self.folder.path,
@@ -589,7 +624,9 @@ class _Run:
         return summary
 
     def _spent(self) -> Usage:
-        provider = getattr(getattr(getattr(self.sampler, "batches", None), "proposer", None), "provider", None)
+        provider = getattr(
+            getattr(getattr(self.sampler, "batches", None), "proposer", None), "provider", None
+        )
         spent = getattr(provider, "spent", None)
         return spent if isinstance(spent, Usage) else Usage()
 
@@ -615,7 +652,9 @@ class _Run:
             "taken": taken,
         }
 
-    def _write_meta(self, *, status: str, summary: dict[str, Any] | None = None, taken: str | None = None) -> None:
+    def _write_meta(
+        self, *, status: str, summary: dict[str, Any] | None = None, taken: str | None = None
+    ) -> None:
         if self.folder is None:
             return
         meta: dict[str, Any] = {"status": status}
@@ -640,12 +679,25 @@ class _Run:
 
 
 def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) -> Plan:
-    """The plan that ``tune`` with these arguments would run: see ``Plan.first_request`` and ``Plan.forecast``.
+    """The plan that ``tune`` with these arguments would run: see ``Plan.first_request`` and
+    ``Plan.forecast``.
 
     Raises:
         InputError: As ``tune``.
     """
-    own = ("executor", "storage", "resume", "warm_start", "enqueue", "verify", "study", "callbacks", "sinks", "control")
+    own = (
+        "executor",
+        "evaluator",
+        "storage",
+        "resume",
+        "warm_start",
+        "enqueue",
+        "verify",
+        "study",
+        "callbacks",
+        "sinks",
+        "control",
+    )
     rest = {k: v for k, v in arguments.items() if k not in (*own, "folder", "taken", "ask", "seed", "name")}
     return make_plan(
         estimator, X, y, name=arguments.get("name") or "run", seed=int(arguments.get("seed") or 0), **rest
@@ -667,13 +719,17 @@ def _executor(executor: Executor | str | None) -> tuple[Executor | None, int, bo
         return None, 1, False
     if isinstance(executor, str):
         if not executor.startswith("dask://"):
-            raise InputError(f"executor {executor!r} is not known.", "Allowed: dask://HOST:PORT, or an Executor object.")
+            raise InputError(
+                f"executor {executor!r} is not known.", "Allowed: dask://HOST:PORT, or an Executor object."
+            )
         try:
             from distributed import Client  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             from sllmbo_magic.errors import MissingExtraError
 
-            raise MissingExtraError("dask is not installed.", "Install it with: pip install distributed") from None
+            raise MissingExtraError(
+                "dask is not installed.", "Install it with: pip install distributed"
+            ) from None
         client = Client("tcp://" + executor.removeprefix("dask://"))
         return client.get_executor(), max(1, sum(client.nthreads().values())), True
     workers = getattr(executor, "_max_workers", None) or 2
@@ -693,7 +749,9 @@ def _quiet_optuna() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupts(control: Control) -> Iterator[None]:
-    """Ctrl-C in the main thread becomes a wish; a second one abandons the fold in flight, a third one raises."""
+    """Ctrl-C in the main thread becomes a wish; a second one abandons the fold in flight, a third one
+    raises.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -26,8 +26,8 @@ def queue_best(
 ) -> str:
     """Queue the best distinct configurations of an earlier run, moved into this run's ranges.
 
-    Scores of other data do not compare, so only configurations are taken over, and each is evaluated again: what the warm
-    start gained over the default is then seen in the run's own scores.
+    Scores of other data do not compare, so only configurations are taken over, and each is evaluated again:
+    what the warm start gained over the default is then seen in the run's own scores.
 
     Args:
         earlier: Name or path of a run, a saved file, a ``TuneResult`` or an Optuna study.
@@ -51,21 +51,25 @@ def queue_best(
             if not shared:
                 continue
             params = outer.active({n: v for n, v in outer.complete(outer.clip(shared)).items() if n in outer})
-            key = outer.key(params)
+            key = repr(outer.key(params))
         else:
-            key = tuple(sorted(params.items()))
+            key = repr(sorted(params.items()))
         if key in seen:
             continue
         seen.add(key)
         reason = f"trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
-        attrs = {keys.SOURCE: "user", keys.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label}}
+        attrs = {
+            keys.SOURCE: "user",
+            keys.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},
+        }
         study.enqueue_trial(params, user_attrs=attrs)
         queued += 1
         if queued == BEST:
             break
     if not queued:
         raise InputError(
-            f"warm start {label} has no scored trial with a parameter of this search space.", "Give another run."
+            f"warm start {label} has no scored trial with a parameter of this search space.",
+            "Give another run.",
         )
     return f"Warm start: the {queued} best configurations of {label} are tried first."
 
@@ -86,7 +90,9 @@ def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
             kept = archives(folder.path)
             path = kept[-1][1] if kept else path
     if not path.exists():
-        raise InputError(f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file.")
+        raise InputError(
+            f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file."
+        )
     try:
         return TuneResult.load(path).study, f"run {path.name!r}"
     except StorageError as error:

@@ -20,7 +20,9 @@ Pick = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
 
 
 def ranges(text: str) -> dict[str, Any]:
-    """The current search space as the prompt's lines say it: name to (kind, low, high, log) or a list of choices."""
+    """The current search space as the prompt's lines say it: name to (kind, low, high, log) or a list of
+    choices.
+    """
     section = text.split("Current search space:\n")[-1].split("\n\n")[0]
     if "Current search space" not in text:
         section = text.split("(change it where this task calls for it):")[-1].split("No range may leave")[0]
@@ -55,7 +57,9 @@ def at(space: dict[str, Any], unit: Callable[[], float]) -> dict[str, Any]:
             params[name] = spec[min(int(u * len(spec)), len(spec) - 1)]
             continue
         kind, low, high, log = spec
-        value = float(np.exp(np.log(low) + u * (np.log(high) - np.log(low)))) if log else low + u * (high - low)
+        value = (
+            float(np.exp(np.log(low) + u * (np.log(high) - np.log(low)))) if log else low + u * (high - low)
+        )
         value = min(max(value, low), high)
         params[name] = round(value) if kind == "int" else value
     return params
@@ -77,7 +81,11 @@ def bounds_pick(space: dict[str, Any], rng: np.random.Generator) -> dict[str, An
 
 
 def reply(
-    text: str, rng: np.random.Generator, pick: Pick = random_pick, n: int = 5, changes: list[Any] | None = None
+    text: str,
+    rng: np.random.Generator,
+    pick: Pick = random_pick,
+    n: int = 5,
+    changes: list[Any] | None = None,
 ) -> dict[str, Any]:
     """A valid answer to either question."""
     space = ranges(text)
@@ -86,9 +94,23 @@ def reply(
         entries = []
         for name, spec in space.items():
             if isinstance(spec, list):
-                entry = {"name": name, "type": "categorical", "low": None, "high": None, "log": None, "choices": spec}
+                entry = {
+                    "name": name,
+                    "type": "categorical",
+                    "low": None,
+                    "high": None,
+                    "log": None,
+                    "choices": spec,
+                }
             else:
-                entry = {"name": name, "type": spec[0], "low": spec[1], "high": spec[2], "log": spec[3], "choices": None}
+                entry = {
+                    "name": name,
+                    "type": spec[0],
+                    "low": spec[1],
+                    "high": spec[2],
+                    "log": spec[3],
+                    "choices": None,
+                }
             entries.append(entry)
         pairs = [[{"name": k, "value": v} for k, v in p.items()] for p in picked]
         return {
@@ -99,7 +121,9 @@ def reply(
     return {
         "reasoning": "next look",
         "space_changes": changes or [],
-        "configurations": [{"reason": f"pick {i}", "expects": "similar", "params": p} for i, p in enumerate(picked)],
+        "configurations": [
+            {"reason": f"pick {i}", "expects": "similar", "params": p} for i, p in enumerate(picked)
+        ],
     }
 
 

@@ -1,9 +1,12 @@
-"""The one place where an LLM's text becomes parameters: prompt, call, parse, validate, one repair, de-duplicate."""
+"""The one place where an LLM's text becomes parameters: prompt, call, parse, validate, one repair,
+de-duplicate.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +35,7 @@ from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import outer_of
 
 _EXPECTS = ("better", "similar", "explore")
+_ENTRY = ("name", "type", "low", "high", "log", "choices")
 _TEXT = 2000
 """Characters of a reason that are kept."""
 
@@ -157,7 +161,9 @@ class LLMProposer:
     def _try(
         self, request: Request, ask: Ask, read: Callable[[Any, Ask], tuple[Proposal, list[str]]]
     ) -> tuple[Completion | None, int, Proposal, list[str]]:
-        """One request. A reply that cannot be read becomes a list of problems; provider trouble propagates."""
+        """One request. A reply that cannot be read becomes a list of problems; provider trouble
+        propagates.
+        """
         number = -1
         completion: Completion | None = None
         try:
@@ -230,6 +236,14 @@ class LLMProposer:
         raw = [_with_pairs(c) for c in _items(data.get("configurations"))]
         if not raw:
             problems.append("the list configurations is missing or empty")
+        if space is not None:
+            named = {e.get("name") for e in _items(data.get("space"))}
+            middle = ask.outer.complete(ask.outer.clip(ask.defaults))
+            rest = {n: middle[n] for n in space if n not in named and n in middle}
+            raw = [
+                {**c, "params": {**rest, **c["params"]}} if isinstance(c.get("params"), dict) else c
+                for c in raw
+            ]
         candidates, rejected = check_configurations(raw, space or ask.space, ask)
         problems += [r.why for r in rejected]
         reasoning = _text(data.get("reasoning"))
@@ -246,12 +260,14 @@ class LLMProposer:
         )
 
     def _initial_space(self, data: Any, ask: Ask, problems: list[str]) -> SearchSpace | None:
-        """The LLM's first search space inside the outer one; parameters it adds get an outer range of their own."""
+        """The LLM's first search space inside the outer one; parameters it adds get an outer range of their
+        own.
+        """
         entries = []
         for entry in _items(data):
             name = entry.get("name")
             if isinstance(name, str) and (name in ask.outer or name in self.allowed):
-                entries.append({k: v for k, v in entry.items() if v is not None})
+                entries.append({k: v for k, v in entry.items() if v is not None and k in _ENTRY})
             else:
                 problems.append(f"the estimator has no open parameter {str(name)[:60]!r}")
         good: list[dict[str, Any]] = []
@@ -274,12 +290,7 @@ class LLMProposer:
             inside = inside.replace(name, ask.space[name])
         if not len(inside):
             return None
-        # What the LLM leaves out keeps its default, so that every trial has a value for every outer parameter.
-        fixed = {n: v for n, v in ask.space.fixed.items() if n not in inside}
-        kept = ask.outer.clip(ask.defaults)
-        fixed |= {n: kept[n] for n in ask.outer if n not in inside and n in kept}
-        conditions = [c for c in ask.space.conditions if c.param in inside and c.parent in inside]
-        return SearchSpace(inside.distributions, conditions=conditions, fixed=fixed)
+        return covering(inside, ask.space, grown(ask.outer, space, self.limits), ask.defaults)
 
     def _read_propose(self, data: Any, ask: Ask) -> tuple[Proposal, list[str]]:
         if not isinstance(data, dict):
@@ -318,14 +329,39 @@ def grown(
     )
 
 
+def covering(
+    space: SearchSpace, before: SearchSpace, outer: SearchSpace, defaults: Mapping[str, Any]
+) -> SearchSpace:
+    """A version of the space in which every outer parameter has a value, as the stored study records them.
+
+    What ``space`` leaves out is held at the estimator's default; where the default has no place in the range
+    ("sqrt", None,
+    -1), the parameter stays as it was before.
+    """
+    distributions, fixed = {**space.distributions}, {**space.fixed}
+    for name in outer:
+        if name in distributions or name in fixed:
+            continue
+        valid, _ = SearchSpace({name: outer[name]}).validate({name: defaults.get(name)}, repair=False)
+        if valid is not None:
+            fixed[name] = valid[name]
+        elif name in before.fixed:
+            fixed[name] = before.fixed[name]
+        else:
+            distributions[name] = before[name] if name in before else outer[name]
+    fixed = {**{n: v for n, v in before.fixed.items() if n not in distributions}, **fixed}
+    conditions = [c for c in before.conditions if c.param in distributions and c.parent in distributions]
+    return SearchSpace(distributions, conditions=conditions, fixed=fixed)
+
+
 def check_configurations(
     raw: list[dict[str, Any]], space: SearchSpace, ask: Ask
 ) -> tuple[tuple[Candidate, ...], tuple[Rejected, ...]]:
     """Split proposed configurations into usable ones and rejected ones.
 
-    Out-of-range values, unknown or missing parameters and wrong types reject a configuration; so does one that equals,
-    after rounding to what a parameter can mean, one that a trial had or that stands earlier in the list. More than
-    ``ask.n_candidates`` are cut.
+    Out-of-range values, unknown or missing parameters and wrong types reject a configuration; so does one
+    that equals, after rounding to what a parameter can mean, one that a trial had or that stands earlier in
+    the list. More than ``ask.n_candidates`` are cut.
     """
     seen = {space.key(space.clip(o.params)): o.number for o in ask.history.observations}
     candidates: list[Candidate] = []
@@ -401,18 +437,20 @@ def _change(
         raise InputError(f"unknown action {str(action)[:30]!r}")
     if name not in space:
         raise InputError("it is held fixed; add it first")
-    if isinstance(outer[name], CategoricalDistribution):
+    bounds = outer[name]
+    if isinstance(bounds, CategoricalDistribution):
         choices = change.get("choices")
         if not choices:
             return space
-        return space.restore(name, outer[name]).narrow(name, choices=[c for c in choices if c in outer[name].choices])
+        return space.restore(name, outer[name]).narrow(
+            name, choices=[c for c in choices if c in bounds.choices]
+        )
     low, high = change.get("low"), change.get("high")
     if low is None and high is None:
         return space
     current = space[name]
     low = current.low if low is None else low  # type: ignore[attr-defined]
     high = current.high if high is None else high  # type: ignore[attr-defined]
-    bounds = outer[name]
     low, high = max(float(low), bounds.low), min(float(high), bounds.high)  # type: ignore[attr-defined]
     return space.restore(name, bounds).narrow(name, low=low, high=high)
 
@@ -440,7 +478,9 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in list(params.items())[:60]:
         scalar = isinstance(value, bool | int | float | str) or value is None
-        plain[str(name)[:80]] = value if scalar and len(str(value)) <= 80 else json.dumps(value, default=str)[:80]
+        plain[str(name)[:80]] = (
+            value if scalar and len(str(value)) <= 80 else json.dumps(value, default=str)[:80]
+        )
     return plain
 
 

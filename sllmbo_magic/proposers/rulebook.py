@@ -1,12 +1,15 @@
 """The rulebook: expert rules instead of an LLM. No network, deterministic, and called a rulebook everywhere.
 
-It starts from configurations that experts use for the estimator's family (``priors/``) and then moves around the
-incumbent the way a practitioner does: trade the learning rate for more trees, take one or two parameters a step up or
-down, look once per batch where no trial has been. Every second trial a perturbation of the incumbent beat plain TPE
-at 10 and 25 trials in our pre-study (docs/method.md). It is what an LLM must beat, and it is never counted as one.
+It starts from configurations that experts use for the estimator's family (``priors/``) and then moves around
+the incumbent the way a practitioner does: trade the learning rate for more trees, take one or two parameters
+a step up or down, look once per batch where no trial has been. Every second trial a perturbation of the
+incumbent beat plain TPE at 10 and 25 trials in our pre-study (docs/method.md). It is what an LLM must beat,
+and it is never counted as one.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +29,8 @@ class RulebookProposer:
     """Proposes by rules.
 
     Args:
-        configurations: First configurations with their reasons, e.g. a prior's; those outside the space are left out.
+        configurations: First configurations with their reasons, e.g. a prior's; those outside the space are
+            left out.
         seed: For the steps; the same seed and history give the same answer.
     """
 
@@ -34,9 +38,7 @@ class RulebookProposer:
     source = "rulebook"
     instant = True
 
-    def __init__(
-        self, configurations: tuple[tuple[dict[str, object], str], ...] = (), *, seed: int = 0
-    ) -> None:
+    def __init__(self, configurations: tuple[tuple[dict[str, Any], str], ...] = (), *, seed: int = 0) -> None:
         self.configurations = configurations
         self.seed = seed
 
@@ -48,7 +50,9 @@ class RulebookProposer:
             params, _ = ask.space.validate(open_params)
             if params is not None and len(chosen) < ask.n_candidates:
                 chosen.append(Candidate(params, reason, "better"))
-        return Proposal(candidates=tuple(chosen), reasoning="Expert configurations for this kind of estimator.")
+        return Proposal(
+            candidates=tuple(chosen), reasoning="Expert configurations for this kind of estimator."
+        )
 
     def propose(self, ask: Ask) -> Proposal:
         """Steps around the incumbent, and one look elsewhere; before any score, spread-out starts."""
@@ -57,7 +61,7 @@ class RulebookProposer:
         seen = {ask.space.key(ask.space.clip(o.params)) for o in ask.history.observations}
         chosen: list[Candidate] = []
 
-        def add(params: dict[str, object], reason: str, expects: str) -> None:
+        def add(params: dict[str, Any], reason: str, expects: str) -> None:
             params = ask.space.clip(params)
             key = ask.space.key(params)
             if key not in seen and len(chosen) < ask.n_candidates:
@@ -78,13 +82,15 @@ class RulebookProposer:
             if len(chosen) >= ask.n_candidates:
                 break
             add(_far(ask.space, ask.history, rng), "A region that no trial has covered.", "explore")
-        return Proposal(candidates=tuple(chosen), reasoning="Rules: refine the incumbent, explore once per batch.")
+        return Proposal(
+            candidates=tuple(chosen), reasoning="Rules: refine the incumbent, explore once per batch."
+        )
 
 
-def _trade_rate(
-    space: SearchSpace, start: dict[str, object], rng: np.random.Generator
-) -> dict[str, object] | None:
-    """Half to two thirds of the learning rate with the rounds that this needs; None when it has no such pair."""
+def _trade_rate(space: SearchSpace, start: dict[str, Any], rng: np.random.Generator) -> dict[str, Any] | None:
+    """Half to two thirds of the learning rate with the rounds that this needs; None when it has no such
+    pair.
+    """
     rate = next((n for n in space if n.rsplit("__", 1)[-1] in _RATES), None)
     rounds = next((n for n in space if n.rsplit("__", 1)[-1] in _ROUNDS), None)
     if rate is None or rounds is None:
@@ -97,8 +103,8 @@ def _trade_rate(
 
 
 def _step(
-    space: SearchSpace, start: dict[str, object], history: History, rng: np.random.Generator
-) -> tuple[dict[str, object], str]:
+    space: SearchSpace, start: dict[str, Any], history: History, rng: np.random.Generator
+) -> tuple[dict[str, Any], str]:
     """The incumbent with one to three parameters moved; the step shrinks as trials accumulate."""
     names = [*space.active(start)]
     names = [n for n in names if n in space] or [*space]
@@ -126,7 +132,7 @@ def _step(
     return params, ", ".join(texts) or "no change"
 
 
-def _far(space: SearchSpace, history: History, rng: np.random.Generator) -> dict[str, object]:
+def _far(space: SearchSpace, history: History, rng: np.random.Generator) -> dict[str, Any]:
     """Of 32 random configurations the one farthest from all trials."""
     samples = [space.sample(rng) for _ in range(32)]
     if not len(history):

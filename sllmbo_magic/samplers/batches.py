@@ -1,9 +1,9 @@
 """Batches of candidates, asked for while trials run, used at fixed trial numbers.
 
-Whatever the timing, the same seed and replies give the same trials: a request goes out at the start of a trial, with the
-history frozen there; its answer is used from the next trial on, and a trial that needs it waits for it. Nothing depends
-on when the answer came. With one candidate per request (the paper's way), and for a proposer that answers at once, the
-request goes out when the candidate is needed instead.
+Whatever the timing, the same seed and replies give the same trials: a request goes out at the start of a
+trial, with the history frozen there; its answer is used from the next trial on, and a trial that needs it
+waits for it. Nothing depends on when the answer came. With one candidate per request (the paper's way), and
+for a proposer that answers at once, the request goes out when the candidate is needed instead.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.errors import ReplayMismatchError
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
@@ -73,8 +74,8 @@ class Batches:
     def due(self, trial_number: int, *, eager: bool) -> bool:
         """Whether a request should go out at the start of this trial.
 
-        Requests are at least ``n_candidates`` trials apart, which bounds them at a fifth of the trials by default; ``eager``
-        (LLM only) asks as soon as the queue runs dry.
+        Requests are at least ``n_candidates`` trials apart, which bounds them at a fifth of the trials by
+        default; ``eager`` (LLM only) asks as soon as the queue runs dry.
         """
         if self.off or self._pending or trial_number < self._not_before:
             return False
@@ -84,18 +85,19 @@ class Batches:
             return True
         return trial_number - self._last_asked >= self.n_candidates
 
-    def send(self, ask: Ask) -> None:
-        """Ask in the background."""
+    def send(self, ask: Ask, *, initial: bool = False) -> None:
+        """Ask in the background; ``initial`` asks for the search space and first configurations."""
+        question = self.proposer.initialize if initial else self.proposer.propose
         future: Future[Proposal] = Future()
         self._last_asked = ask.trial_number
         self._pending = _Pending(future, ask.trial_number)
         if self.proposer.instant:
-            future.set_result(self.proposer.propose(ask))
+            future.set_result(question(ask))
             return
 
         def work() -> None:
             try:
-                future.set_result(self.proposer.propose(ask))
+                future.set_result(question(ask))
             except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                 future.set_exception(error)
 
@@ -112,7 +114,9 @@ class Batches:
             return None
         return self._wait(trial_number, cancelled)
 
-    def ask_now(self, ask: Ask, *, cancelled: Callable[[], bool] | None = None) -> Proposal | None:
+    def ask_now(
+        self, ask: Ask, *, cancelled: Callable[[], bool] | None = None, initial: bool = False
+    ) -> Proposal | None:
         """Ask and wait; None when asking has to pause after failures, or was cancelled.
 
         Raises:
@@ -121,7 +125,7 @@ class Batches:
         if self.off or ask.trial_number < self._not_before:
             return None
         if self._pending is None:
-            self.send(ask)
+            self.send(ask, initial=initial)
         return self._wait(ask.trial_number, cancelled)
 
     def _wait(self, trial_number: int, cancelled: Callable[[], bool] | None) -> Proposal | None:
@@ -145,17 +149,16 @@ class Batches:
         """Put a proposal's candidates in the queue."""
         self.queue.extend(Waiting(c, proposal.request, asked_at) for c in proposal.candidates)
 
-    def note_initial(self, trial_number: int) -> None:
-        """The initializer asked at this trial: it counts for the spacing of requests."""
-        self._last_asked = trial_number
-
     def failed(self, error: ProviderError, trial_number: int) -> None:
-        """Note that a request failed: for good, or for a number of trials that doubles with each failure in a row."""
-        if isinstance(error, PermanentProviderError):
+        """Note that a request failed: for good, or for a number of trials that doubles with each failure in a
+        row.
+        """
+        if isinstance(error, PermanentProviderError | ReplayMismatchError):
             self.off = error
             return
         self._failures += 1
-        # At once after a first failure, then after 1, 2, 4, ... trials: an outage should not cost a wait per trial.
+        # At once after a first failure, then after 1, 2, 4, ... trials: an outage should not cost a wait per
+        # trial.
         self._not_before = trial_number + min(2 ** (self._failures - 1), _LONGEST_PAUSE)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """LLMTPESampler and LLMSampler: plain Optuna samplers in which an LLM and a base sampler share the trials.
 
-Each trial's parameters come from one source, chosen once per trial by the schedule (paper, equation 4; the reference
-code flipped a coin per parameter, and such mixed trials were its worst). The base sampler sees the LLM's trials, the LLM
-sees the base sampler's. Trouble with the LLM never raises: the base sampler takes the trial, and the trial says so.
+Each trial's parameters come from one source, chosen once per trial by the schedule (paper, equation 4; the
+reference code flipped a coin per parameter, and such mixed trials were its worst). The base sampler sees the
+LLM's trials, the LLM sees the base sampler's. Trouble with the LLM never raises: the base sampler takes the
+trial, and the trial says so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.llm import LLMProposer
+from sllmbo_magic.proposers.llm import covering
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import judge as judging
 from sllmbo_magic.samplers.batches import Batches
@@ -51,17 +52,19 @@ from sllmbo_magic.task import TaskDescription
 
 MODES = ("llm", "llm-tpe", "tpe")
 _EXPLORE_AFTER = 2
-"""Batches after which a batch must also look away from the incumbent (it does not by itself; docs/method.md)."""
+"""Batches after which a batch must also look away from the incumbent (it does not by itself;
+docs/method.md).
+"""
 
 
 class LLMTPESampler(BaseSampler):
     """An LLM and a Bayesian sampler, one of them per trial.
 
     Args:
-        llm: ``"rulebook"`` (expert rules, no LLM; default), ``"openai:MODEL"``, ``"anthropic:MODEL"``, any other provider id,
-            or a ``Provider`` object.
-        search_space: What is searched, as ``SearchSpace`` or dict of Optuna distributions. None: what the study's trials
-            have in common; the LLM is then asked from the second trial on.
+        llm: ``"rulebook"`` (expert rules, no LLM; default), ``"openai:MODEL"``, ``"anthropic:MODEL"``, any
+            other provider id, or a ``Provider`` object.
+        search_space: What is searched, as ``SearchSpace`` or dict of Optuna distributions. None: what the
+            study's trials have in common; the LLM is then asked from the second trial on.
         description: The task in words, or a ``TaskDescription``.
         candidates: Whole configurations per request, default 5; 1 asks at the moment of need.
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
@@ -134,13 +137,14 @@ class LLMTPESampler(BaseSampler):
         self._observations: dict[int, Observation] = {}
         self._seen_failures: set[str] = set()
         self._batches_taken = 0
-        self._model: tuple[int, Future[judging.Judge | None]] | None = None
         self._suggested: tuple[int, dict[str, Any]] | None = None
         self.outer: SearchSpace | None = None
         self.versions: list[SpaceVersion] = []
         self._shadow: Shadow | None = None
         if search_space is not None:
-            space = search_space if isinstance(search_space, SearchSpace) else SearchSpace.from_user(search_space)
+            space = (
+                search_space if isinstance(search_space, SearchSpace) else SearchSpace.from_user(search_space)
+            )
             self.declare(space, space)
 
     # The user's wishes, and what the tuner tells
@@ -162,7 +166,13 @@ class LLMTPESampler(BaseSampler):
         return self.versions[-1].space if self.versions else None
 
     def declare(
-        self, space: SearchSpace, outer: SearchSpace, *, reason: str = "", by: str = "user", trial_number: int = 0
+        self,
+        space: SearchSpace,
+        outer: SearchSpace,
+        *,
+        reason: str = "",
+        by: str = "user",
+        trial_number: int = 0,
     ) -> None:
         """Set version 0 of the search space inside a fixed outer one."""
         self.outer = outer
@@ -252,7 +262,9 @@ class LLMTPESampler(BaseSampler):
     ) -> Any:
         """A parameter outside the relative search space: the base sampler's."""
         self._raise_error_if_multi_objective(study)
-        return (self._base or self._default_base).sample_independent(study, trial, param_name, param_distribution)
+        return (self._base or self._default_base).sample_independent(
+            study, trial, param_name, param_distribution
+        )
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
@@ -267,8 +279,7 @@ class LLMTPESampler(BaseSampler):
         (self._base or self._default_base).reseed_rng()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_lock": None, "_model": None, "emit": None, "cancelled": None}
-        return state
+        return {**self.__dict__, "_lock": None, "emit": None, "cancelled": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -289,7 +300,9 @@ class LLMTPESampler(BaseSampler):
         for trial in study.get_trials(deepcopy=False):
             known = self._observations.get(trial.number)
             if known is None or known.state == "RUNNING":
-                if trial.state == TrialState.WAITING or (trial.state == TrialState.RUNNING and not trial.params):
+                if trial.state == TrialState.WAITING or (
+                    trial.state == TrialState.RUNNING and not trial.params
+                ):
                     continue
                 self._observations[trial.number] = observe(trial)
         return History(
@@ -315,7 +328,9 @@ class LLMTPESampler(BaseSampler):
         )
 
     def _merge(self, study: Study, trial_number: int) -> None:
-        """Take the answer that an earlier trial asked for, if this trial may use it and the queue is empty."""
+        """Take the answer that an earlier trial asked for, if this trial may use it and the queue is
+        empty.
+        """
         if self.batches.queue or self.mode == "tpe":
             return
         asked_at = self.batches.pending_since
@@ -368,7 +383,9 @@ class LLMTPESampler(BaseSampler):
         seen = {space.key(space.clip(o.params)) for o in history.observations}
         kept = []
         for waiting in self.batches.queue:
-            params, _ = space.validate({k: v for k, v in waiting.candidate.params.items() if k not in space.fixed})
+            params, _ = space.validate(
+                {k: v for k, v in waiting.candidate.params.items() if k not in space.fixed}
+            )
             if params is not None and space.key(params) not in seen:
                 kept.append(waiting)
         self.batches.queue = kept
@@ -409,7 +426,9 @@ class LLMTPESampler(BaseSampler):
         rng: np.random.Generator,
         judge: judging.Judge | None = None,
     ) -> dict[str, Any]:
-        """The base sampler's configuration for this trial, made once; a judge picks the best of several draws."""
+        """The base sampler's configuration for this trial, made once; a judge picks the best of several
+        draws.
+        """
         if self._suggested is not None and self._suggested[0] == trial.number:
             return self._suggested[1]
         params = self._draw_base(study, trial, space, rng, judge)
@@ -431,7 +450,12 @@ class LLMTPESampler(BaseSampler):
         if judge is None:
             return shadow.sample(trial.number, space, base, rng)
         return shadow.sample(
-            trial.number, space, base, rng, lambda draws: int(np.argmax(judge.improvements(draws))), judging.DRAWS
+            trial.number,
+            space,
+            base,
+            rng,
+            lambda draws: int(np.argmax(judge.improvements(draws))),
+            judging.DRAWS,
         )
 
     def _from_base(
@@ -459,7 +483,9 @@ class LLMTPESampler(BaseSampler):
         return base_params(self._base or self._default_base, study, trial, space)
 
     def _base_for(self, number: int) -> BaseSampler:
-        """The base sampler of a trial: TPE anew with a seed of its own, so that a resumed run goes on as it would have."""
+        """The base sampler of a trial: TPE anew with a seed of its own, so that a resumed run goes on as it
+        would have.
+        """
         if self._base is not None:
             return self._base
         seed = np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]
@@ -468,7 +494,7 @@ class LLMTPESampler(BaseSampler):
     def _shadow_for(self, study: Study, base: BaseSampler) -> Shadow:
         assert self.outer is not None
         if self._shadow is None:
-            self._shadow = Shadow(self.outer, study.direction.name.lower())
+            self._shadow = Shadow(self.outer, study.direction)
         self._shadow.sync(study.get_trials(deepcopy=False), base)
         return self._shadow
 
@@ -476,14 +502,7 @@ class LLMTPESampler(BaseSampler):
         self, space: SearchSpace, trial_number: int, reason: str, by: str, study: Study | None = None
     ) -> None:
         assert self.outer is not None
-        left_out = [n for n in self.outer if n not in space and n not in space.fixed]
-        if left_out:
-            kept = self.outer.complete(self.outer.clip(self.defaults))
-            space = SearchSpace(
-                space.distributions,
-                conditions=space.conditions,
-                fixed={**space.fixed, **{n: kept[n] for n in left_out if n in kept}},
-            )
+        space = covering(space, self.space or space, self.outer, self.defaults)
         version = SpaceVersion(len(self.versions), trial_number, space, reason, by)
         self.versions.append(version)
         if study is not None:
@@ -507,7 +526,11 @@ class LLMTPESampler(BaseSampler):
 
     def _stamp(self, study: Study, trial: FrozenTrial, source: str, more: dict[str, Any]) -> None:
         version = self.versions[-1].version if self.versions else 0
-        provenance = {"source": source, "space_version": version, **{k: v for k, v in more.items() if v not in ("", None)}}
+        provenance = {
+            "source": source,
+            "space_version": version,
+            **{k: v for k, v in more.items() if v not in ("", None)},
+        }
         storage = study._storage
         storage.set_trial_user_attr(trial._trial_id, keys.SOURCE, source)
         storage.set_trial_user_attr(trial._trial_id, keys.PROVENANCE, provenance)
@@ -529,9 +552,11 @@ class LLMTPESampler(BaseSampler):
 
 
 class LLMSampler(LLMTPESampler):
-    """The LLM alone (the paper's fully-LLM optimizer); the base sampler only takes trials that the LLM cannot serve.
+    """The LLM alone (the paper's fully-LLM optimizer); the base sampler only takes trials that the LLM cannot
+    serve.
 
-    Takes the arguments of :class:`LLMTPESampler`; ``schedule`` and ``llm_ratio`` have no effect until :attr:`mode` changes.
+    Takes the arguments of :class:`LLMTPESampler`; ``schedule`` and ``llm_ratio`` have no effect until
+    :attr:`mode` changes.
     """
 
     _mode = "llm"

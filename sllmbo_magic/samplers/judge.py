@@ -1,9 +1,10 @@
 """The judge: a surrogate that ranks proposed configurations and vetoes those that the scores speak against.
 
-A Gaussian process (scikit-learn's) over the unit cube of the search space gives each candidate its expected improvement
-over the incumbent. The base sampler's own suggestion is judged with them: an LLM's candidate takes the trial only if the
-surrogate does not think clearly less of it. "Accept only if the surrogate agrees" follows LLINBO (arXiv 2505.14756);
-without it a fixed share of bad proposals costs 1.5 to 2.2 times the regret of plain TPE (docs/method.md).
+A Gaussian process (scikit-learn's) over the unit cube of the search space gives each candidate its expected
+improvement over the incumbent. The base sampler's own suggestion is judged with them: an LLM's candidate
+takes the trial only if the surrogate does not think clearly less of it. "Accept only if the surrogate agrees"
+follows LLINBO (arXiv 2505.14756); without it a fixed share of bad proposals costs 1.5 to 2.2 times the regret
+of plain TPE (docs/method.md).
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Judge:
 def fit(history: History, space: SearchSpace) -> Judge | None:
     """The judge for this history; None while it has too few scored trials to speak.
 
-    Scores are replaced by normal quantiles of their ranks' magnitudes clipped at the lower tail, so that a few disasters
-    do not flatten the region that matters.
+    Scores are replaced by normal quantiles of their ranks' magnitudes clipped at the lower tail, so that a
+    few disasters do not flatten the region that matters.
     """
     done = _chosen(history)
     if len(done) < MIN_TRIALS or not len(space):
@@ -86,7 +87,9 @@ def _chosen(history: History) -> list[Any]:
 
 
 def _tamed(scores: np.ndarray) -> np.ndarray:
-    """Scores (higher is better) with median 0 and unit spread of the upper half; the lower tail is compressed."""
+    """Scores (higher is better) with median 0 and unit spread of the upper half; the lower tail is
+    compressed.
+    """
     median = float(np.median(scores))
     upper = scores[scores >= median] - median
     spread = float(np.sqrt(np.mean(upper**2))) or float(scores.std()) or 1.0

@@ -1,7 +1,7 @@
 """Who proposes the next trial, the LLM or the base sampler: the schedule is an object with one method.
 
-``Bernoulli(0.5)`` is the paper's (equation 4, drawn once per trial, not per parameter). ``Adaptive`` is our default:
-it starts at the same share and moves it by what each source has earned.
+``Bernoulli(0.5)`` is the paper's (equation 4, drawn once per trial, not per parameter). ``Adaptive`` is our
+default: it starts at the same share and moves it by what each source has earned.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class WarmStart:
 class Adaptive:
     """A coin whose bias follows what each source earned, weighed against the noise.
 
-    A trial earns credit when it beats the best before it by more than the standard error of a score; older trials count
-    less (factor ``memory`` per trial). The odds for the LLM are the user's odds times the ratio of the two earning rates,
-    each with a prior of one success in ``prior`` trials; so a source that takes trials and brings nothing loses share,
-    one that pays wins it, and neither falls below ``floor``.
+    A trial earns credit when it beats the best before it by more than the standard error of a score; older
+    trials count less (factor ``memory`` per trial). The odds for the LLM are the user's odds times the ratio
+    of the two earning rates, each with a prior of one success in ``prior`` trials; so a source that takes
+    trials and brings nothing loses share, one that pays wins it, and neither falls below ``floor``.
     """
 
     ratio: float = 0.5

@@ -1,10 +1,11 @@
-"""A second, in-memory study that the base sampler works on, so that a changing search space costs no old trial.
+"""A second, in-memory study that the base sampler works on, so that a changing search space costs no old
+trial.
 
-Optuna 5 drops a parameter whose range changed from its joint model for the rest of the study and raises on a changed
-categorical. So the stored study records every value under one fixed outer space; the shadow holds the same trials under
-that outer space, completed where a parameter was inactive, dropped or not yet known; and the base sampler is asked for
-values inside the current version. A trial outside a narrowed range keeps its place in the model, and counts again in
-full when the range widens.
+Optuna 5 drops a parameter whose range changed from its joint model for the rest of the study and raises on a
+changed categorical. So the stored study records every value under one fixed outer space; the shadow holds the
+same trials under that outer space, completed where a parameter was inactive, dropped or not yet known; and
+the base sampler is asked for values inside the current version. A trial outside a narrowed range keeps its
+place in the model, and counts again in full when the range widens.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -50,10 +52,10 @@ class Shadow:
 
     Args:
         outer: The fixed space of the stored study.
-        direction: ``"maximize"`` or ``"minimize"``.
+        direction: Of the stored study.
     """
 
-    def __init__(self, outer: SearchSpace, direction: str) -> None:
+    def __init__(self, outer: SearchSpace, direction: StudyDirection) -> None:
         self.outer = outer
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -101,7 +103,8 @@ class Shadow:
         frozen = self.study._storage.get_trial(shadow_id)
         ask: dict[str, BaseDistribution] = {}
         for name in sorted(space):
-            # A narrowed categorical would make old trials unreadable to the sampler; the outer one is asked, see below.
+            # A narrowed categorical would make old trials unreadable to the sampler; the outer one is asked,
+            # see below.
             ask[name] = self.outer[name] if isinstance(space[name], CategoricalDistribution) else space[name]
         draws = [self._draw(frozen, space, base, rng, ask) for _ in range(n)]
         params = draws[0] if choose is None else draws[choose(draws)]
@@ -183,11 +186,14 @@ def base_params(
 ) -> dict[str, Any]:
     """All parameters of a space from a base sampler: jointly, and one by one where it has no joint answer.
 
-    A sampler in its start-up phase, or one that is not multivariate, answers ``sample_relative`` with less than asked.
+    A sampler in its start-up phase, or one that is not multivariate, answers ``sample_relative`` with less
+    than asked.
     """
     single = {n: d for n, d in space.items() if d.single()}
     several = {n: d for n, d in space.items() if not d.single()}
-    joint = {} if getattr(base, "_multivariate", None) is False else base.sample_relative(study, trial, several)
+    joint = (
+        {} if getattr(base, "_multivariate", None) is False else base.sample_relative(study, trial, several)
+    )
     params = {n: joint[n] for n in several if n in joint}
     for name, distribution in {**several, **single}.items():
         if name in params:

@@ -1,4 +1,6 @@
-"""Both samplers pass Optuna's own sampler suites, with default constructor arguments and with 1 and 5 candidates."""
+"""Both samplers pass Optuna's own sampler suites, with default constructor arguments and with 1 and 5
+candidates.
+"""
 
 from __future__ import annotations
 
