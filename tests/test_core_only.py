@@ -22,6 +22,9 @@ ABSENT = (
     "nbconvert",
     "openai",
     "anthropic",
+    "httpx",
+    "httpx2",
+    "pydantic",
     "lightgbm",
     "xgboost",
     "matplotlib",
@@ -51,9 +54,9 @@ assert not found, found
 
 import importlib, pkgutil
 import sllmbo_magic
-NOTEBOOK = ("sllmbo_magic.magic", "sllmbo_magic.dashboard", "sllmbo_magic.report.figures")
+EXTRA = ("magic", "dashboard", "report.figures", "llm.network")  # each is imported when its extra is used
 walk = pkgutil.walk_packages(sllmbo_magic.__path__, "sllmbo_magic.", onerror=lambda name: None)
-core = [module.name for module in walk if not module.name.startswith(NOTEBOOK)]
+core = [m.name for m in walk if not m.name.partition(".")[2].startswith(EXTRA)]
 assert len(core) > 20, core
 for name in core:
     importlib.import_module(name)
