@@ -34,7 +34,7 @@ LAYERS = [
     "summary result",
     "tuner",
     "warm_start tuning",
-    "search_cv",
+    "_candidates search_cv",
     "dashboard",
     "magic",
     "__init__",
@@ -45,6 +45,8 @@ SLOW = {"sklearn", "lightgbm", "matplotlib", "pandas", *NOTEBOOK, *PROVIDERS}
 AT_TOP = {  # imported by others only when they need it
     "evaluator": {"sklearn"},
     "report.figures": {"matplotlib"},
+    "_candidates": {"sklearn"},
+    "search_cv": {"sklearn"},
     "magic": {"IPython"},
     "dashboard": NOTEBOOK,
 }
@@ -59,6 +61,7 @@ BROUGHT_BY_OTHERS = {
     "nbclient": "nbconvert",
     "nbformat": "nbconvert",
     "comm": "ipywidgets",
+    "pyzmq": "ipykernel",
     "pillow": "matplotlib",
 }
 
