@@ -53,9 +53,21 @@ _DEFAULT = {
 }
 _REASONS = (
     "The incumbent sits at a low learning rate; more trees with the same shrinkage should lower the loss.",
-    "Fold spread is large with deep trees. Fewer leaves and a stronger L2 penalty trade a little bias for variance.",
-    "Best trials share subsample near 0.7. I keep it and widen min_child_samples to look for a flatter optimum.",
-    "extra_trees has not been tried with the low learning rate; it decorrelates trees on a data set this small.",
+    "Fold spread is large with deep trees. Fewer leaves and a stronger L2 penalty trade bias for variance.",
+    "Best trials share subsample near 0.7. I keep it and widen min_child_samples, for a flatter optimum.",
+    "extra_trees has not been tried with the low learning rate; it decorrelates trees on little data.",
+)
+_BY_IMPORTANCE = (
+    "learning_rate",
+    "n_estimators",
+    "boosting_type",
+    "num_leaves",
+    "reg_lambda",
+    "subsample",
+    "extra_trees",
+    "min_child_samples",
+    "max_depth",
+    "drop_rate",
 )
 BASE = 1_700_000_000.0
 
@@ -333,7 +345,7 @@ def _summary(default: float | None, best: dict[str, Any] | None, direction: str)
             "test_best": None,
             "test_interval": None,
             "overtuning": 0.12 * gain,
-            "text": "On ten fresh folds the best configuration is better than the default by more than the noise.",
+            "text": "On ten fresh folds the best configuration beats the default by more than the noise.",
         },
     }
 
@@ -354,7 +366,8 @@ def _chat(trials: list[dict[str, Any]], versions: list[dict[str, Any]], llm: str
                 "trial": start,
                 "time": when,
                 "request": request,
-                "text": f"Task: LGBMClassifier on 569 rows, 30 numeric columns. Metric neg_log_loss.\nTrials so far:\n{table}\n"
+                "text": "Task: LGBMClassifier on 569 rows, 30 numeric columns. Metric neg_log_loss.\n"
+                f"Trials so far:\n{table}\n"
                 "Propose 5 configurations as JSON, each with a reason and what you expect.",
             }
         )
@@ -422,10 +435,8 @@ def _chat(trials: list[dict[str, Any]], versions: list[dict[str, Any]], llm: str
 def _importances(n_scored: int, extra_params: int) -> dict[str, float]:
     if n_scored < 10:
         return {}
-    known = {
-        "learning_rate": 0.34, "n_estimators": 0.22, "boosting_type": 0.16, "num_leaves": 0.11, "reg_lambda": 0.07,
-        "subsample": 0.04, "extra_trees": 0.03, "min_child_samples": 0.012, "max_depth": 0.009, "drop_rate": 0.004,
-    }  # fmt: skip
+    shares = (0.34, 0.22, 0.16, 0.11, 0.07, 0.04, 0.03, 0.012, 0.009, 0.004)
+    known = dict(zip(_BY_IMPORTANCE, shares, strict=True))
     return {**known, **{f"extra_{i:02d}": 0.001 for i in range(extra_params)}}
 
 

@@ -11,7 +11,7 @@ from sllmbo_magic.report.reading import read
 
 _SCALES = (2.0, 1.5, 1.25, 1.0)
 """Pixels per CSS pixel, from crisp to small."""
-_PARAMETERS, _AXES, _LINES = 15, 7, 30
+_PARAMETERS, _AXES, _LINES = 15, 7, 20
 """In a saved notebook: panels of the search space, axes and lines of the parallel coordinates."""
 
 

@@ -178,10 +178,16 @@ class Run:
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Every parameter of any version or trial: the most important first, then in the space's order."""
-        names = dict.fromkeys(name for version in self.versions for name in version.params)
-        names.update(dict.fromkeys(name for trial in self.trials for name in trial.params))
-        return tuple(sorted(names, key=lambda name: -self.importances.get(name, 0.0)))
+        """Every parameter that was searched: the most important first, then in the space's order.
+
+        One that is fixed from the first version to the last was not searched.
+        """
+        declared = [(name, params) for version in self.versions for name, params in version.params.items()]
+        searched = {name for name, params in declared if "fixed" not in params}
+        names = dict.fromkeys(name for name, _ in declared if name in searched)
+        fixed = {name for name, _ in declared} - searched
+        taken = dict.fromkeys(name for trial in self.trials for name in trial.params if name not in fixed)
+        return tuple(sorted(names | taken, key=lambda name: -self.importances.get(name, 0.0)))
 
 
 def read(bundle: Mapping[str, Any]) -> Run:

@@ -17,7 +17,7 @@ _DEPTH = 7
 """Spaces before each line: notebook, cells, cell, outputs, output, data, MIME type."""
 _TEXT_LIMITS = (20_000, 8_000, 4_000, 2_000, 1_000, 500, 250, 120, 60)
 _LONG = ("text", "reasoning", "reason", "why", "expected")
-_LAST = ((None, 1), (200, 1), (50, 1), *((20, 2**i) for i in range(1, 12)))
+_LAST = ((None, 1), (200, 1), (50, 1), *((20, 2**i) for i in range(12)))
 """Entries of the conversation (None: all), and of so many trials one: from much to little."""
 
 
@@ -34,9 +34,10 @@ def bounded(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
     """A copy of the bundle that takes at most ``room`` bytes of a notebook's file, as far as that can be had.
 
     In this order: fold scores and times are rounded to 6 digits; the texts of the conversation are cut, each
-    with a note of how much is missing; trials lose reasons and fold scores; the conversation keeps its newest
-    entries; trials are thinned, but for the default's and those that were the best in their time. What was
-    left out is counted in ``omitted``, as ``RunView.snapshot`` does.
+    with a note of how much is missing; trials lose reasons and fold scores; replies lose their candidates;
+    the conversation keeps its newest entries; trials are thinned, but for the default's and those that were
+    the best in their time. What was left out is counted in ``omitted``, as ``RunView.snapshot`` does.
+    Parameters and scores stay as the bundle has them.
     """
     out: dict[str, Any] = tidy(dict(bundle))
     chat, trials = out.get("chat") or [], [_rounded(t) for t in out.get("trials") or ()]
@@ -46,17 +47,17 @@ def bounded(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
         if size(out) <= room:
             return out
     chat = out["chat"]
-    bare = [{**t, "reason": "", "expected": "", "splits": []} for t in trials]
+    out["trials"] = bare = [{**t, "reason": "", "expected": "", "splits": []} for t in trials]
+    if size(out) <= room:
+        return out
+    chat = [{**entry, "candidates": []} if entry.get("candidates") else entry for entry in chat]
     keep = {t.n for t in read(out).incumbents} | {0}
     already = out.get("omitted") or {}
     for most, stride in _LAST:
         out["chat"] = chat if most is None else chat[-most:]
         out["trials"] = [t for i, t in enumerate(bare) if i % stride == 0 or t.get("n") in keep]
-        out["omitted"] = {
-            **already,
-            "trials": already.get("trials", 0) + len(bare) - len(out["trials"]),
-            "chat": already.get("chat", 0) + len(chat) - len(out["chat"]),
-        }
+        left_out = {"trials": len(bare) - len(out["trials"]), "chat": len(chat) - len(out["chat"])}
+        out["omitted"] = {**already, **{key: already.get(key, 0) + n for key, n in left_out.items()}}
         if size(out) <= room:
             break
     return out

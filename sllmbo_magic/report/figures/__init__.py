@@ -55,13 +55,14 @@ def plot_search_space(bundle: Mapping[str, Any], *, theme: str = "light", limit:
     important parameters come first; ``limit`` keeps only so many.
     """
     _need_matplotlib()
+    from sllmbo_magic.report.figures import pieces
     from sllmbo_magic.report.figures import space
     from sllmbo_magic.report.figures import style
 
     run = read(bundle)
     figure = space.build(run, style.theme_of(theme), limit=limit)
     figure.alt = space.describe(run)
-    style.finish(figure)
+    pieces.finish(figure)
     return figure
 
 
@@ -101,16 +102,17 @@ def plot_sources(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | 
 
 
 def plot_overview(bundle: Mapping[str, Any], *, theme: str = "light") -> Figure:
-    """Scores, sources, importance and the most important ranges in one picture."""
+    """Scores, sources and importance in one picture."""
     _need_matplotlib()
     from sllmbo_magic.report.figures import history
     from sllmbo_magic.report.figures import overview
+    from sllmbo_magic.report.figures import pieces
     from sllmbo_magic.report.figures import style
 
     run = read(bundle)
     figure = overview.build(run, style.theme_of(theme))
     figure.alt = history.describe(run)
-    style.finish(figure)
+    pieces.finish(figure)
     return figure
 
 
@@ -125,19 +127,20 @@ def _pane(
 ) -> Figure:
     """A pane that fits into one pair of axes: into the given ones, or into a figure of its own."""
     from sllmbo_magic.report.figures import canvas
+    from sllmbo_magic.report.figures import pieces
     from sllmbo_magic.report.figures import style
 
     run, colors = read(bundle), style.theme_of(theme)
     if ax is not None:
         pane.draw(ax, run, colors, **options)
-        style.finish(ax)
+        pieces.finish(ax)
         figure = ax.get_figure(root=True)
         assert figure is not None, "axes without a figure"
         return figure
     own = canvas.RunFigure(width, height, colors)
     own.alt = pane.describe(run)
     pane.draw(own.subplots(), run, colors, **options)
-    style.finish(own)
+    pieces.finish(own)
     return own
 
 

@@ -30,7 +30,12 @@ class RunFigure(Figure):
     def __init__(self, width: float, height: float, theme: Theme) -> None:
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.02, hspace=0.02)
         super().__init__(
-            figsize=(width, height), dpi=DPI, facecolor=theme.background, edgecolor="none", layout=layout
+            figsize=(width, height),
+            dpi=DPI,
+            facecolor=theme.background,
+            edgecolor="none",
+            frameon=True,
+            layout=layout,
         )
         FigureCanvasAgg(self)
         self.theme = theme

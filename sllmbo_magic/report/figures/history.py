@@ -7,10 +7,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
 
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
-from sllmbo_magic.report.figures import style
 from sllmbo_magic.report.figures.style import Theme
 from sllmbo_magic.report.reading import Run
 from sllmbo_magic.report.reading import Trial
@@ -24,33 +23,33 @@ _AXES = "axes fraction"
 
 def draw(ax: Axes, run: Run, theme: Theme) -> None:
     """Draw the pane into the axes."""
-    style.prepare(ax, theme, title="Scores", note=_note(run))
+    pieces.prepare(ax, theme, heading="Scores", note=_note(run))
     if not run.trials:
-        style.say(ax, theme, "No trial has ended yet.")
+        pieces.say(ax, theme, "No trial has ended yet.")
         return
     scales.trial_axis(ax, run)
-    style.label_axes(ax, theme, "trial", scales.metric_label(run) if run.scored else "")
+    pieces.label_axes(ax, theme, "trial", scales.metric_label(run) if run.scored else "")
     handles: list[Any] = []
     if run.scored:
         low, high = scales.score_range(run)
         ax.set_ylim(low, high)
         ticks = scales.nice_ticks(low, high, 6)
-        ax.set_yticks(ticks, labels=scales.number_labels(ticks))
+        pieces.ticks(ax, "y", ticks, scales.number_labels(ticks))
         _spreads(ax, run, theme)
         _best_so_far(ax, run, theme)
         _points(ax, run, theme, low, high)
         _labels(ax, run, theme, low, high)
-        handles.append(Line2D([], [], color=theme.text, linewidth=1.5, linestyle="-", label="best so far"))
+        handles.append(pieces.legend_line("best so far", color=theme.text, linewidth=1.5))
         for source in run.sources:
             if source.scored:
                 label = f"{one_line(source.source, 20)} ({source.n_trials})"
-                handles.append(style.legend_mark(theme, source.source, label))
+                handles.append(pieces.legend_mark(theme, source.source, label))
     else:
         ax.set_yticks([])
         sentence = "No trial has a single score." if run.direction is None else "No trial has a score."
-        style.words(ax, sentence, (0.5, 0.5), color=theme.muted, size=style.SIZE, at=_AXES, ha="center")
+        pieces.words(ax, sentence, (0.5, 0.5), color=theme.muted, size=pieces.SIZE, at=_AXES, ha="center")
     handles += _lost(ax, run, theme)
-    style.legend_below(ax, theme, handles)
+    pieces.legend_below(ax, theme, handles)
 
 
 def describe(run: Run) -> str:
@@ -74,7 +73,7 @@ def _note(run: Run) -> str:
 
 def _spreads(ax: Axes, run: Run, theme: Theme) -> None:
     bars = [(t, t.spread) for t in run.scored if t.spread is not None]
-    width, alpha = (1.5, 0.42) if len(bars) <= 60 else (0.9, 0.3) if len(bars) <= 250 else (0.5, 0.2)
+    width, alpha = (1.3, 0.38) if len(bars) <= 60 else (0.9, 0.3) if len(bars) <= 250 else (0.5, 0.2)
     lines = LineCollection(
         [[(t.n, s[0]), (t.n, s[1])] for t, s in bars],
         colors=[theme.color(t.source) for t, _ in bars],
@@ -89,15 +88,15 @@ def _best_so_far(ax: Axes, run: Run, theme: Theme) -> None:
     steps = run.incumbents
     x = [float(t.n) for t in steps] + [float(run.trials[-1].n)]
     y = [t.value or 0.0 for t in steps] + [steps[-1].value or 0.0]
-    style.rule(ax, x, y, color=theme.text, width=1.5, zorder=2.5, drawstyle="steps-post")
+    pieces.rule(ax, x, y, color=theme.text, width=1.5, zorder=2.5, drawstyle="steps-post")
 
 
 def _points(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
-    area = style.marker_area(len(run.trials))
+    area = pieces.marker_area(len(run.trials))
     for source in run.sources:
         mark = theme.mark(source.source)
         inside = [t for t in source.scored if not scales.outside(t, low, high)]
-        style.points(
+        pieces.points(
             ax,
             [t.n for t in inside],
             [t.value for t in inside],
@@ -109,7 +108,7 @@ def _points(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
             zorder=3,
         )
     if run.best is not None:
-        style.ring(ax, (run.best.n, run.best.value), area=max(area * 4.5, 70), color=theme.text, width=1.3)
+        pieces.ring(ax, (run.best.n, run.best.value), area=max(area * 4.5, 70), color=theme.text, width=1.3)
     beyond = [t for t in run.scored if scales.outside(t, low, high)]
     if beyond:
         _beyond(ax, beyond, theme, above=not run.maximize)
@@ -117,20 +116,20 @@ def _points(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
 
 def _beyond(ax: Axes, trials: Sequence[Trial], theme: Theme, *, above: bool) -> None:
     """Trials too bad for the axis, as arrows at its edge."""
-    style.points(
+    pieces.points(
         ax,
         [t.n for t in trials],
         [0.985 if above else 0.015] * len(trials),
         transform=ax.get_xaxis_transform(),
         s=26,
-        marker=style.UP if above else style.DOWN,
+        marker=pieces.UP if above else pieces.DOWN,
         color=[theme.color(t.source) for t in trials],
         linewidths=1.0,
         clip_on=False,
         zorder=4,
     )
     text = f"{count(len(trials), 'trial')} beyond the axis"
-    style.words(ax, text, (0.995, 0.93 if above else 0.07), color=theme.muted, at=_AXES, ha="right")
+    pieces.words(ax, text, (0.995, 0.93 if above else 0.07), color=theme.muted, at=_AXES, ha="right")
 
 
 def _labels(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
@@ -142,7 +141,7 @@ def _labels(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
         marks.append((best.value, "best", theme.text, "bold"))
     default = run.default_value
     if default is not None and low <= default <= high:
-        ax.axhline(default, color=theme.muted, linewidth=1.1, linestyle=style.DASHED, zorder=2.2, marker="")
+        ax.axhline(default, color=theme.muted, linewidth=1.1, linestyle=pieces.DASHED, zorder=2.2, marker="")
         marks.append((default, "default", theme.muted, "normal"))
     marks.sort()
     places = [(mark[0] - low) / (high - low) for mark in marks]
@@ -151,7 +150,7 @@ def _labels(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
         places = [middle - 0.075, middle + 0.075]
     for place, (given, word, color, weight) in zip(places, marks, strict=True):
         text = f"{word}\n{scales.minus(score(given, digits))}"
-        style.words(
+        pieces.words(
             ax, text, (1, place), color=color, at=_AXES, offset=(6, 0), fontweight=weight, linespacing=1.15
         )
 
@@ -161,7 +160,7 @@ def _lost(ax: Axes, run: Run, theme: Theme) -> list[Any]:
     handles: list[Any] = []
     for trials, marker, word in ((run.failed, "x", "failed"), (run.pruned, "|", "pruned")):
         if trials:
-            points = style.points(
+            points = pieces.points(
                 ax,
                 [t.n for t in trials],
                 [0.022] * len(trials),

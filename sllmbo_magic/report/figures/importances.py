@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from sllmbo_magic.report.figures import style
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures.style import Theme
 from sllmbo_magic.report.reading import Run
 from sllmbo_magic.report.text import one_line
@@ -33,24 +33,24 @@ def height(run: Run) -> float:
 
 def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST) -> None:
     """Draw the pane into the axes."""
-    style.prepare(ax, theme, title="Importance of parameters", grid="")
+    pieces.prepare(ax, theme, heading="Importance of parameters", grid="")
     parts = shares(run, limit)
     if not parts:
-        style.say(ax, theme, NONE)
+        pieces.say(ax, theme, NONE)
         return
-    labels, prefix = style.parameter_labels(list(run.importances), 26)
+    labels, prefix = pieces.parameter_labels(list(run.importances), 26)
     places = range(len(parts))
     ax.barh(places, [share for _, share in parts], height=0.62, color=theme.bar, linewidth=0)
     longest = max(share for _, share in parts)
     ax.set(xlim=(0, longest * 1.14), ylim=(max(len(parts), 4) - 0.4, -0.6), xticks=[])
-    ax.set_yticks(list(places), labels=[labels.get(name, name) for name, _ in parts])
+    pieces.ticks(ax, "y", list(places), [labels.get(name, name) for name, _ in parts])
     ax.tick_params(axis="y", length=0)
     ax.spines["bottom"].set_visible(False)
     for place, (_, share) in enumerate(parts):
         words = f"{share:.0%}" if share >= 0.01 else "<1%"
-        style.words(ax, words, (share, place), color=theme.muted, offset=(4, 0))
+        pieces.words(ax, words, (share, place), color=theme.muted, offset=(4, 0))
     if prefix:
-        style.label_axes(ax, theme, f"names without {one_line(prefix)}")
+        pieces.label_axes(ax, theme, f"names without {one_line(prefix)}")
 
 
 def describe(run: Run) -> str:

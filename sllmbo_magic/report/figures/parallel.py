@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
 from sllmbo_magic.report.figures import style
 from sllmbo_magic.report.figures.scales import Scale
@@ -25,11 +26,11 @@ _AXES = "axes fraction"
 
 def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | None = None) -> None:
     """Draw the pane into the axes: at most ``limit`` parameters, and only the ``best`` trials (None: all)."""
-    style.prepare(ax, theme, grid="")
+    pieces.prepare(ax, theme, grid="")
     names = run.parameters[:limit]
     if not names or not run.scored:
-        ax.set_title(TITLE, loc="left", fontsize=style.TITLE, fontweight="bold", color=theme.text, pad=8.0)
-        style.say(ax, theme, "No trial has a single score." if run.trials else "No trial has ended yet.")
+        pieces.title(ax, theme, TITLE)
+        pieces.say(ax, theme, "No trial has a single score." if run.trials else "No trial has ended yet.")
         return
     trials = run.ranked[:best]
     parameter_scales = [scales.scale_of(name, run) for name in names]
@@ -38,23 +39,23 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | Non
     for spine in ax.spines.values():
         spine.set_visible(False)
     _lines(ax, run, theme, trials, paths)
-    labels, prefix = style.parameter_labels(names, 20)
+    labels, prefix = pieces.parameter_labels(names, 20)
     bottom = 0.0
     for x, (name, scale) in enumerate(zip(names, parameter_scales, strict=True)):
         _axis(ax, theme, x, scale, labels[name])
         if any(path[x][1] == _UNUSED for path in paths):
             bottom = _UNUSED - 0.08
-            style.words(
-                ax, "not used", (x, _UNUSED - 0.06), color=theme.muted, size=style.SMALL - 1, ha="center"
+            pieces.words(
+                ax, "not used", (x, _UNUSED - 0.06), color=theme.muted, size=pieces.SMALL - 1, ha="center"
             )
     _axis(ax, theme, len(names), score_scale, one_line(run.metric, 20), bold=True)
     ax.set(xlim=(-0.45, len(names) + 0.75), ylim=(bottom - 0.03, 1.03), xticks=[], yticks=[])
     # The names stand slanted over their axes: the title goes above the longest of them.
     longest = max(len(label) for label in [*labels.values(), one_line(run.metric, 20)])
-    above = 18 + 0.33 * style.SMALL * longest
+    above = 18 + 0.33 * pieces.SMALL * longest
     place: dict[str, Any] = {"at": _AXES, "va": "bottom"}
-    style.words(
-        ax, TITLE, (0, 1), color=theme.text, size=style.TITLE, offset=(-4, above), fontweight="bold", **place
+    pieces.words(
+        ax, TITLE, (0, 1), color=theme.text, size=pieces.TITLE, offset=(-4, above), fontweight="bold", **place
     )
     notes = [f"names without {one_line(prefix)}"] if prefix else []
     if len(names) < len(run.parameters):
@@ -62,7 +63,7 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | Non
     if len(trials) < len(run.scored):
         notes.append(f"the best {len(trials)} of {len(run.scored):,} trials")
     notes.append("thick: the best trial")
-    style.words(ax, "; ".join(notes), (1, 1), color=theme.muted, offset=(0, above), ha="right", **place)
+    pieces.words(ax, "; ".join(notes), (1, 1), color=theme.muted, offset=(0, above), ha="right", **place)
 
 
 def describe(run: Run) -> str:
@@ -106,20 +107,20 @@ def _lines(
         "markerfacecolor": theme.accent,
         "markeredgewidth": 0.8,
     }
-    style.rule(ax, x, y, color=theme.accent, width=2.4, zorder=3, markeredgecolor=theme.background, **dots)
+    pieces.rule(ax, x, y, color=theme.accent, width=2.4, zorder=3, markeredgecolor=theme.background, **dots)
 
 
 def _axis(ax: Axes, theme: Theme, x: float, scale: Scale, label: str, *, bold: bool = False) -> None:
     """One vertical axis with its ticks at the right, its name slanted above."""
-    style.rule(ax, [x, x], [0, 1], color=theme.edge, width=1.3 if bold else 0.9, zorder=2, clip_on=False)
+    pieces.rule(ax, [x, x], [0, 1], color=theme.edge, width=1.3 if bold else 0.9, zorder=2, clip_on=False)
     behind = {"facecolor": theme.background, "alpha": 0.72, "edgecolor": "none", "pad": 0.6}
     for place, word in zip(*scale.ticks(4, 9), strict=True):
         unit = scale.unit_of(place)
-        style.rule(ax, [x, x + 0.04], [unit, unit], color=theme.edge, width=0.8, zorder=2, clip_on=False)
-        style.words(
-            ax, word, (x + 0.065, unit), color=theme.text, size=style.SMALL - 1, zorder=4, bbox=behind
+        pieces.rule(ax, [x, x + 0.04], [unit, unit], color=theme.edge, width=0.8, zorder=2, clip_on=False)
+        pieces.words(
+            ax, word, (x + 0.065, unit), color=theme.text, size=pieces.SMALL - 1, zorder=4, bbox=behind
         )
-    style.words(
+    pieces.words(
         ax,
         label,
         (x, 1.03),

@@ -15,6 +15,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.reading import Run
 from sllmbo_magic.report.reading import Trial
 from sllmbo_magic.report.reading import finite
@@ -88,7 +89,7 @@ def trial_axis(ax: Axes, run: Run, n: int = 8) -> None:
     margin = max(0.03 * (high - low), 0.6)
     ax.set_xlim(low - margin, high + margin)
     ticks = nice_ticks(low, high, n, integer=True) or [float(low)]
-    ax.set_xticks(ticks, labels=[f"{int(t)}" for t in ticks])
+    pieces.ticks(ax, "x", ticks, [f"{int(t)}" for t in ticks])
 
 
 def score_range(run: Run) -> tuple[float, float]:
@@ -117,7 +118,7 @@ def score_range(run: Run) -> tuple[float, float]:
     span = (high - low) or abs(high) * 0.1 or 1.0
     low_bar = min((s[0] for s in spreads), default=low)
     high_bar = max((s[1] for s in spreads), default=high)
-    low, high = max(low_bar, low - 0.4 * span), min(high_bar, high + 0.4 * span)
+    low, high = max(low_bar, low - 0.75 * span), min(high_bar, high + 0.75 * span)
     margin = 0.06 * ((high - low) or span)
     return (low - margin, high + margin)
 
@@ -171,7 +172,7 @@ class Scale:
         ax.minorticks_off()
         ax.set_ylim(self.low, self.high)
         places, labels = self.ticks(n, limit)
-        ax.set_yticks(places, labels=labels)
+        pieces.ticks(ax, "y", places, labels)
 
 
 def scale_of(name: str, run: Run) -> Scale:
@@ -187,7 +188,8 @@ def scale_of(name: str, run: Run) -> Scale:
     log = any(p.get("log") for p in ranges) and all(end > 0 for end in ends)
     held = [n for n in numbers if n > 0] if log else numbers
     low, high = min([*ends, *held]), max([*ends, *held])
-    integer = bool(ranges) and all(p.get("type") == "int" for p in ranges)
+    kinds = {p.get("type") for p in ranges} or {"int" if isinstance(v, int) else "float" for v in values}
+    integer = kinds == {"int"}
     if log:
         factor = max((high / low) ** 0.06, 1.02)
         return Scale("log", low / factor, high * factor, integer)

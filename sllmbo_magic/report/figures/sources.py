@@ -6,8 +6,8 @@ import math
 
 from matplotlib.axes import Axes
 
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
-from sllmbo_magic.report.figures import style
 from sllmbo_magic.report.figures.style import Theme
 from sllmbo_magic.report.reading import Run
 from sllmbo_magic.report.reading import SourceCount
@@ -26,21 +26,21 @@ def height(run: Run) -> float:
 
 def draw(ax: Axes, run: Run, theme: Theme, *, columns: bool = True) -> None:
     """Draw the pane into the axes; ``columns`` adds trials, improvements and best as text at the right."""
-    style.prepare(ax, theme, title="Scores by source", grid="x")
+    pieces.prepare(ax, theme, heading="Scores by source", grid="x")
     if not run.sources:
-        style.say(ax, theme, "No trial has ended yet.")
+        pieces.say(ax, theme, "No trial has ended yet.")
         return
     low, high = scales.score_range(run)
     ax.set(xlim=(low, high), ylim=(max(len(run.sources), 2) - 0.45, -0.6))
     ticks = scales.nice_ticks(low, high, 5 if columns else 4) if run.scored else []
-    ax.set_xticks(ticks, labels=scales.number_labels(ticks))
-    ax.set_yticks(range(len(run.sources)), labels=[one_line(s.source, 20) for s in run.sources])
-    ax.tick_params(axis="y", length=0, labelsize=style.SIZE if columns else style.SMALL)
+    pieces.ticks(ax, "x", ticks, scales.number_labels(ticks))
+    pieces.ticks(ax, "y", list(range(len(run.sources))), [one_line(s.source, 20) for s in run.sources])
+    ax.tick_params(axis="y", length=0, labelsize=pieces.SIZE if columns else pieces.SMALL)
     ax.spines["left"].set_visible(False)
-    style.label_axes(ax, theme, scales.metric_label(run) if run.scored else "no trial has a single score")
+    pieces.label_axes(ax, theme, scales.metric_label(run) if run.scored else "no trial has a single score")
     default = run.default_value
     if default is not None and low <= default <= high:
-        ax.axvline(default, color=theme.muted, linewidth=1.1, linestyle=style.DASHED, zorder=1, marker="")
+        ax.axvline(default, color=theme.muted, linewidth=1.1, linestyle=pieces.DASHED, zorder=1, marker="")
     for lane, source in enumerate(run.sources):
         _strip(ax, run, theme, lane, source, low, high)
     if columns:
@@ -65,7 +65,7 @@ def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low
     # Spread evenly over the lane by the golden ratio: no randomness, no two neighbours at one height.
     wide = 0.26 if n > 3 else 0.0
     heights = {t.n: lane + wide * (2 * ((i * _GOLDEN) % 1.0) - 1) for i, t in enumerate(placed)}
-    style.points(
+    pieces.points(
         ax,
         [t.value for t in placed],
         list(heights.values()),
@@ -81,16 +81,16 @@ def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low
     if len(values) >= 5:
         middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
         if low <= middle <= high:
-            style.rule(
+            pieces.rule(
                 ax, [middle, middle], [lane - 0.33, lane + 0.33], color=theme.text, width=1.6, zorder=3
             )
     best = source.best
     if best is not None and best.n in heights:
         place = (best.value, heights[best.n])
         if run.best is not None and best.n == run.best.n:
-            style.ring(ax, place, area=95, color=theme.accent, width=1.7)
+            pieces.ring(ax, place, area=95, color=theme.accent, width=1.7)
         elif n > 1:
-            style.ring(ax, place, area=95, color=theme.text, width=1.0)
+            pieces.ring(ax, place, area=95, color=theme.text, width=1.0)
 
 
 def _columns(ax: Axes, run: Run, theme: Theme) -> None:
@@ -98,7 +98,7 @@ def _columns(ax: Axes, run: Run, theme: Theme) -> None:
     digits = decimals(run.default_value, run.best_value)
     places = (46, 112, 172)
     for place, word in zip(places, ("trials", "new bests", "best"), strict=True):
-        style.words(
+        pieces.words(
             ax,
             word,
             (1, 1),
@@ -114,12 +114,12 @@ def _columns(ax: Axes, run: Run, theme: Theme) -> None:
         winner = run.best is not None and source.best is not None and source.best.n == run.best.n
         cells = (f"{source.n_trials}", f"{source.n_improvements}{share}", best)
         for place, word in zip(places, cells, strict=True):
-            style.words(
+            pieces.words(
                 ax,
                 word,
                 (1, lane),
                 color=theme.text,
-                size=style.SIZE,
+                size=pieces.SIZE,
                 at=("axes fraction", "data"),
                 offset=(place, 0),
                 ha="right",

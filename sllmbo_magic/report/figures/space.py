@@ -14,11 +14,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
-from sllmbo_magic.report.figures import style
 from sllmbo_magic.report.figures.canvas import RunFigure
 from sllmbo_magic.report.figures.scales import Scale
 from sllmbo_magic.report.figures.style import Theme
@@ -35,15 +34,15 @@ def build(run: Run, theme: Theme, *, limit: int | None = None) -> RunFigure:
     if not names:
         figure = RunFigure(9.0, 2.4, theme)
         ax = figure.subplots()
-        style.prepare(ax, theme, title="Search space", grid="")
-        style.say(ax, theme, "No search space yet.")
+        pieces.prepare(ax, theme, heading="Search space", grid="")
+        pieces.say(ax, theme, "No search space yet.")
         return figure
     # As few empty places as can be, then as many columns.
     columns = len(names) if len(names) < 3 else min((5, 4, 3), key=lambda c: (-len(names) % c, -c))
     rows = math.ceil(len(names) / columns)
     figure = RunFigure(9.0, 1.0 + (2.3 if rows == 1 else 1.62 * rows), theme)
     axes = figure.subplots(rows, columns, squeeze=False)
-    labels, prefix = style.parameter_labels(names, 18 if columns > 3 else 24)
+    labels, prefix = pieces.parameter_labels(names, 18 if columns > 3 else 24)
     for i, ax in enumerate(axes.flat):
         if i < len(names):
             panel(ax, run, theme, names[i], labels[names[i]], bottom=i // columns == rows - 1)
@@ -53,7 +52,7 @@ def build(run: Run, theme: Theme, *, limit: int | None = None) -> RunFigure:
     if len(names) < len(run.parameters):
         notes.append(f"{len(names)} of {len(run.parameters)} parameters")
     title = "Search space" + (f" ({', '.join(notes)})" if notes else "")
-    figure.suptitle(title, x=0.012, ha="left", fontsize=style.TITLE, fontweight="bold", color=theme.text)
+    figure.suptitle(title, x=0.012, ha="left", fontsize=pieces.TITLE, fontweight="bold", color=theme.text)
     _legend(figure, run, theme)
     if len(run.scored) > 1:
         _color_bar(figure, axes, theme)
@@ -70,12 +69,12 @@ def describe(run: Run) -> str:
 
 def panel(ax: Axes, run: Run, theme: Theme, name: str, label: str, *, bottom: bool = True) -> None:
     """One parameter: its range as a band, its values as points. ``bottom``: the x axis has a label."""
-    style.prepare(ax, theme, grid="")
-    ax.set_title(label, loc="left", fontsize=style.SIZE, fontweight="bold", color=theme.text, pad=4.0)
+    pieces.prepare(ax, theme, grid="")
+    pieces.title(ax, theme, label, size=pieces.SIZE, pad=4.0)
     scale = scales.scale_of(name, run)
     scales.trial_axis(ax, run, 4)
     scale.apply(ax, limit=10)
-    style.label_axes(ax, theme, "trial" if bottom else "")
+    pieces.label_axes(ax, theme, "trial" if bottom else "")
     for start, end, params in _reigns(run, name):
         _band(ax, scale, params, start, end, theme)
     _trail(ax, run, scale, name, theme)
@@ -109,13 +108,13 @@ def _band(ax: Axes, scale: Scale, params: Mapping[str, Any], start: float, end: 
         low, high = (scale.place(e) or 0.0 for e in ends)
         ax.fill_between(x, low, high, **fill)
         for edge in (low, high):
-            style.rule(ax, x, [edge, edge], color=color, width=0.9, zorder=1)
+            pieces.rule(ax, x, [edge, edge], color=color, width=0.9, zorder=1)
     elif "choices" in params:
         for lane in (scale.place(choice) for choice in params["choices"]):
             if lane is not None:
                 ax.fill_between(x, lane - 0.36, lane + 0.36, **fill)
     elif (place := scale.place(params.get("fixed"))) is not None:
-        style.rule(ax, x, [place, place], color=color, width=1.4, linestyle=(0, (1, 1.5)), zorder=1)
+        pieces.rule(ax, x, [place, place], color=color, width=1.4, linestyle=(0, (1, 1.5)), zorder=1)
 
 
 def _trail(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
@@ -125,14 +124,14 @@ def _trail(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
         steps.append((run.trials[-1].n, steps[-1][1]))
         y = [math.nan if place is None else place for _, place in steps]
         x = [float(n) for n, _ in steps]
-        style.rule(ax, x, y, color=theme.text, width=0.9, alpha=0.55, zorder=2, drawstyle="steps-post")
+        pieces.rule(ax, x, y, color=theme.text, width=0.9, alpha=0.55, zorder=2, drawstyle="steps-post")
 
 
 def _points(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
-    area = 0.62 * style.marker_area(len(run.trials))
+    area = 0.62 * pieces.marker_area(len(run.trials))
     places = {t.n: scale.place(t.params[name]) for t in run.trials if name in t.params}
     lost = [(t.n, places[t.n]) for t in (*run.failed, *run.pruned) if places.get(t.n) is not None]
-    style.points(
+    pieces.points(
         ax,
         [n for n, _ in lost],
         [place for _, place in lost],
@@ -145,14 +144,14 @@ def _points(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
     unranked = [t for t in run.trials if t.value is None and t.state not in ("FAIL", "PRUNED")]
     for trial in (t for t in unranked if places.get(t.n) is not None):  # running, or several objectives
         marker = theme.mark(trial.source).marker
-        style.points(
+        pieces.points(
             ax, [trial.n], [places[trial.n]], s=area, marker=marker, color=theme.muted, linewidths=0.0
         )
     for source in run.sources:
         mark = theme.mark(source.source)
         placed = [(run.goodness[t.n], t.n) for t in source.scored if places.get(t.n) is not None]
         placed.sort()  # the best on top
-        style.points(
+        pieces.points(
             ax,
             [n for _, n in placed],
             [places[n] for _, n in placed],
@@ -166,42 +165,26 @@ def _points(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
             zorder=3,
         )
     if run.best is not None and places.get(run.best.n) is not None:
-        style.ring(ax, (run.best.n, places[run.best.n]), area=max(area * 3.6, 52), color=theme.accent)
+        pieces.ring(ax, (run.best.n, places[run.best.n]), area=max(area * 3.6, 52), color=theme.accent)
 
 
 def _legend(figure: RunFigure, run: Run, theme: Theme) -> None:
-    handles: list[Any] = [Patch(facecolor=theme.band, alpha=0.25, label="range in force")]
+    handles: list[Any] = [Patch(facecolor=theme.band, alpha=0.25, label="range in force", linewidth=0)]
     if run.best is not None:
-        ring: dict[str, Any] = {
-            "markerfacecolor": "none",
-            "markeredgecolor": theme.accent,
-            "markeredgewidth": 1.6,
-        }
+        ring = {"marker": "o", "markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": theme.accent}
         handles += [
-            Line2D([], [], color=theme.text, alpha=0.6, linewidth=1.0, linestyle="-", label="best so far"),
-            Line2D([], [], linestyle="none", marker="o", markersize=7.5, label="best trial", **ring),
+            pieces.legend_line("best so far", color=theme.text, alpha=0.6, linewidth=1.0),
+            pieces.legend_line("best trial", linestyle="none", markeredgewidth=1.6, **ring),
         ]
     for source in run.sources:
         if any(t.source == source.source and t.state not in ("FAIL", "PRUNED") for t in run.trials):
-            handle = style.legend_mark(theme, source.source, one_line(source.source, 20))
+            handle = pieces.legend_mark(theme, source.source, one_line(source.source, 20))
             handle.set(markerfacecolor=theme.rank(0.45), markeredgecolor=theme.edge)
             handles.append(handle)
     if run.failed or run.pruned:
-        cross: dict[str, Any] = {"marker": "x", "markersize": 5, "color": theme.muted, "linestyle": "none"}
-        handles.append(Line2D([], [], label="no score", **cross))
-    columns = style.legend_columns(len(handles))
-    figure.legend(
-        handles=style.row_major(handles, columns),
-        loc="outside lower left",
-        ncols=columns,
-        frameon=False,
-        fontsize=style.SMALL,
-        labelcolor=theme.text,
-        handletextpad=0.5,
-        columnspacing=1.4,
-        borderaxespad=0.3,
-        labelspacing=0.4,
-    )
+        cross = {"marker": "x", "markersize": 5, "color": theme.muted, "markeredgewidth": 1.2}
+        handles.append(pieces.legend_line("no score", linestyle="none", **cross))
+    pieces.legend(figure, theme, handles, loc="outside lower left", borderaxespad=0.3)
 
 
 def _color_bar(figure: RunFigure, axes: Any, theme: Theme) -> None:
@@ -214,5 +197,7 @@ def _color_bar(figure: RunFigure, axes: Any, theme: Theme) -> None:
         pad=0.012,
     )
     bar.outline.set_visible(False)
-    bar.ax.set_yticks([0.0, 1.0], labels=["worst\nscore", "best\nscore"])
-    bar.ax.tick_params(labelsize=style.SMALL, labelcolor=theme.muted, length=0, pad=3)
+    pieces.ticks(bar.ax, "y", [0.0, 1.0], ["worst\nscore", "best\nscore"])
+    bar.ax.tick_params(labelsize=pieces.SMALL, labelcolor=theme.muted, length=0, pad=3, direction="out")
+    bar.ax.tick_params(left=False, labelleft=False, right=True, labelright=True)
+    bar.ax.minorticks_off()

@@ -1,0 +1,193 @@
+"""The winner as Python: the code runs, and makes an estimator with the same parameters."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import StackingClassifier
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.gaussian_process.kernels import WhiteKernel
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sllmbo_magic.report.code import code
+from sllmbo_magic.report.code import parts_of
+
+
+class Local(LogisticRegression):
+    """Defined in a file of tests, importable from nowhere that a user's notebook knows."""
+
+
+Local.__module__ = "__main__"
+
+
+def run(source: str, **names: Any) -> dict[str, Any]:
+    exec(compile(source, "<code>", "exec"), names)
+    return names
+
+
+def params(estimator: Any) -> dict[str, Any]:
+    """All parameters, deep, as text; parts that are estimators by their class, NumPy's numbers as Python's."""
+
+    def text(value: Any) -> str:
+        value = value.item() if isinstance(value, np.generic) else value
+        return type(value).__name__ if hasattr(value, "get_params") else repr(value)
+
+    return {name: text(value) for name, value in estimator.get_params(deep=True).items()}
+
+
+def columns() -> Pipeline:
+    prepare = ColumnTransformer(
+        [
+            ("numbers", StandardScaler(with_mean=False), slice(0, 4)),
+            ("logs", FunctionTransformer(np.log1p, kw_args={"where": True}), [4, 5]),
+            (
+                "words",
+                OneHotEncoder(dtype=np.float32, handle_unknown="ignore"),
+                ['it\'s "q" \\ $x$', "b\n"],
+            ),
+        ],
+        remainder="passthrough",
+    )
+    return Pipeline(
+        [("prepare", prepare), ("clf", HistGradientBoostingClassifier(class_weight={0: 1, 1: 2.5}))]
+    )
+
+
+def lightgbm_classifier() -> Any:
+    lightgbm = pytest.importorskip("lightgbm")
+    return lightgbm.LGBMClassifier(n_jobs=2, random_state=np.int64(3), verbose=-1, drop_seed=4)
+
+
+def xgboost_classifier() -> Any:
+    xgboost = pytest.importorskip("xgboost")
+    return xgboost.XGBClassifier(n_jobs=1, objective="multi:softprob", enable_categorical=True)
+
+
+WRITABLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "defaults": (lambda: LogisticRegression(), {}),
+    "plain": (
+        lambda: LogisticRegression(max_iter=300, class_weight="balanced"),
+        {"C": 0.031, "max_iter": 300},
+    ),
+    "a default value again": (lambda: LogisticRegression(C=7.0), {"C": 1.0}),
+    "not finite": (lambda: SVC(C=float("inf"), max_iter=-1), {"gamma": "auto", "tol": 1e-12}),
+    "none and booleans": (lambda: RandomForestRegressor(n_jobs=2), {"max_depth": None, "bootstrap": False}),
+    "lightgbm": (lightgbm_classifier, {"learning_rate": 0.05, "subsample": 0.8, "subsample_freq": 1}),
+    "lightgbm, a name that is a keyword": (lightgbm_classifier, {"lambda": 0.5, "num_leaves": 12}),
+    "xgboost": (xgboost_classifier, {"max_depth": 4, "reg_alpha": 1e-8}),
+    "pipeline": (columns, {"clf__learning_rate": 0.2, "clf__max_depth": None}),
+    "made pipeline": (lambda: make_pipeline(StandardScaler(), SVC()), {"svc__C": 2.5, "svc__kernel": "poly"}),
+    "stacked": (
+        lambda: StackingClassifier([("a", LogisticRegression(C=3)), ("b", SVC())], final_estimator=SVC(C=2)),
+        {"a__C": 0.5, "final_estimator__C": 9.0, "passthrough": True},
+    ),
+    "kernels": (lambda: GaussianProcessRegressor(RBF(2.0) + WhiteKernel(noise_level=3)), {"alpha": 1e-7}),
+    "wrapped": (lambda: CalibratedClassifierCV(SVC(C=4), cv=3), {"estimator__C": 0.1, "method": "isotonic"}),
+}
+NOT_WRITABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "random generator": (
+        lambda: LogisticRegression(random_state=np.random.RandomState(0)),
+        {"C": 2.0},
+        "its random_state is a RandomState",
+    ),
+    "class of the notebook": (lambda: Local(), {"C": 2.0}, "Local cannot be imported"),
+    "lambda": (lambda: make_pipeline(FunctionTransformer(lambda x: x), SVC()), {"svc__C": 2.0}, "<lambda>"),
+    "splitter": (
+        lambda: CalibratedClassifierCV(SVC(), cv=KFold(4)),
+        {"estimator__C": 2.0},
+        "its cv is a KFold",
+    ),
+    "array": (lambda: SVC(class_weight=np.ones(2)), {"C": 2.0}, "its class_weight is a ndarray"),
+}
+
+
+@pytest.mark.parametrize("case", WRITABLE)
+def test_the_code_makes_the_same_estimator(case: str) -> None:
+    make, best = WRITABLE[case]
+    estimator = make()
+    expected = clone(estimator).set_params(**best)
+    source = code(estimator, best)
+    made = run(source)["best_model"]
+    assert type(made) is type(expected)
+    assert params(made) == params(expected)
+    assert "clone" not in source, "nothing of the user's is needed"
+    assert max(map(len, source.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("case", WRITABLE)
+def test_stored_parts_give_the_same_code(case: str) -> None:
+    make, best = WRITABLE[case]
+    stored = json.loads(json.dumps(parts_of(make())))
+    assert code(None, best, parts=stored) == code(make(), best)
+
+
+@pytest.mark.parametrize("case", NOT_WRITABLE)
+def test_what_cannot_be_written_is_cloned(case: str) -> None:
+    make, best, reason = NOT_WRITABLE[case]
+    estimator = make()
+    source = code(estimator, best)
+    assert f"# model is the estimator that was tuned: {reason}" in source
+    made = run(source, model=estimator)["best_model"]
+    assert made is not estimator
+    for name, value in best.items():
+        assert made.get_params()[name] == value
+    assert code(None, best, parts=json.loads(json.dumps(parts_of(estimator)))) == source
+
+
+def test_the_code_reads_well() -> None:
+    assert code(make_pipeline(StandardScaler(), SVC(probability=True)), {"svc__C": 1.5}) == (
+        "from sklearn.pipeline import Pipeline\n"
+        "from sklearn.preprocessing import StandardScaler\n"
+        "from sklearn.svm import SVC\n"
+        "\n"
+        "best_model = Pipeline(\n"
+        '    steps=[("standardscaler", StandardScaler()), ("svc", SVC(probability=True))],\n'
+        ")\n"
+        "best_model.set_params(svc__C=1.5)\n"
+    )
+
+
+def test_without_an_estimator_there_are_the_parameters() -> None:
+    best = {"x": 0.5, "kind": "a'b\"c", "on": True, "none": None, "end": float("-inf")}
+    assert run(code(None, best))["best_params"] == best
+
+
+def test_two_classes_of_one_name_are_not_mixed_up() -> None:
+    other = type("SVC", (LogisticRegression,), {"__module__": "sklearn.linear_model"})
+    import sklearn.linear_model as home
+
+    home.SVC = other
+    try:
+        source = code(make_pipeline(SVC(), other()), {"svc-1__C": 2.0})
+    finally:
+        del home.SVC
+    assert "two of its parts are named SVC" in source
+
+
+@pytest.mark.parametrize(
+    "payload", ["__import__('os').abort()", '"+exit()+"', "\n exit() #", "\\", "\u202e", "{x}"]
+)
+def test_text_stays_text(payload: str) -> None:
+    best = {"kernel": payload}
+    source = code(SVC(kernel=payload), best)
+    assert run(source)["best_model"].kernel == payload
+    assert "\u202e" not in source
+    assert run(code(None, {payload: payload}))["best_params"] == {payload: payload}
+    fallback = code(Local(), {"penalty": payload})
+    assert run(fallback, model=Local())["best_model"].penalty == payload
