@@ -97,6 +97,12 @@ class History:
         """The trials that failed."""
         return tuple(o for o in self.observations if o.state == "FAIL")
 
+    def before(self, number: int) -> History:
+        """The trials with smaller numbers."""
+        return History(
+            tuple(o for o in self.observations if o.number < number), self.direction, self.metric
+        )
+
     def ranked(self) -> list[Observation]:
         """The scored trials, best first; of equals the older one first."""
         sign = -1.0 if self.direction == "maximize" else 1.0

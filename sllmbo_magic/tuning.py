@@ -40,6 +40,7 @@ from sllmbo_magic.events import Sink
 from sllmbo_magic.events import to_json
 from sllmbo_magic.history import History
 from sllmbo_magic.initializer import initialize
+from sllmbo_magic.initializer import queue_random
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.plan import Plan
@@ -455,6 +456,8 @@ class _Run:
             from sllmbo_magic.warm_start import queue_best
 
             self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
+        if self.settings.init == "random" and self.sampler is not None and not self.settings.baseline:
+            queue_random(self.study, self.sampler, self.settings.candidates)
 
     def _loop(
         self,
@@ -592,8 +595,15 @@ class _Run:
             seed=self.settings.seed,
             n_jobs=self.settings.n_jobs,
             should_stop=lambda: self.control.abandoning,
+            default_value=self._default_value(),
+            best_value=self.study.best_value,
         )
         return asdict(found)
+
+    def _default_value(self) -> float | None:
+        trials = self.study.get_trials(deepcopy=False)
+        found = [t.values[0] for t in trials if t.user_attrs.get(keys.SOURCE) == "default" and t.values]
+        return found[0] if found else None
 
     def _summary(self, outcome: Outcome) -> dict[str, Any]:
         trials = self.study.get_trials(deepcopy=False)

@@ -34,7 +34,7 @@ ONE_FOLD_AT_A_TIME = ("torch", "skorch", "keras", "tensorflow", "scikeras", "pyt
 
 def cores() -> int:
     """Cores that this process may use (affinity and container limits counted)."""
-    import joblib  # type: ignore[import-untyped]
+    import joblib
 
     return int(joblib.cpu_count())
 

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.samplers import TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -28,10 +28,12 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
+from sllmbo_magic.history import number as show
 from sllmbo_magic.history import observe
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.proposers.base import Ask
@@ -41,11 +43,11 @@ from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.llm import covering
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import judge as judging
+from sllmbo_magic.samplers.base_turns import BaseTurns
+from sllmbo_magic.samplers.base_turns import Choose
 from sllmbo_magic.samplers.batches import Batches
 from sllmbo_magic.samplers.batches import Waiting
 from sllmbo_magic.samplers.schedule import make_schedule
-from sllmbo_magic.samplers.shadow import Shadow
-from sllmbo_magic.samplers.shadow import base_params
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import SpaceVersion
 from sllmbo_magic.task import TaskDescription
@@ -55,6 +57,25 @@ _EXPLORE_AFTER = 2
 """Batches after which a batch must also look away from the incumbent (it does not by itself;
 docs/method.md).
 """
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One trial that needs its parameters."""
+
+    study: Study
+    trial: FrozenTrial
+    rng: np.random.Generator
+    history: History
+
+
+@dataclass(frozen=True)
+class _Pick:
+    """The parameters of a trial, their one source, and what else its provenance says."""
+
+    params: dict[str, Any]
+    source: str
+    more: dict[str, Any]
 
 
 class LLMTPESampler(BaseSampler):
@@ -129,18 +150,16 @@ class LLMTPESampler(BaseSampler):
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
         self.batches = Batches(proposer, candidates)
-        self._base = base_sampler
+        self._base = BaseTurns(base_sampler, self.seed)
         self._base_source = base_source or ("tpe" if base_sampler is None else "base")
-        self._default_base = TPESampler(seed=self.seed)
+        self._rules = RulebookProposer(seed=self.seed)
+        self._ahead = judging.JudgeAhead()
         self._intersection = IntersectionSearchSpace(include_pruned=True)
         self._lock = threading.RLock()
         self._observations: dict[int, Observation] = {}
-        self._seen_failures: set[str] = set()
         self._batches_taken = 0
-        self._suggested: tuple[int, dict[str, Any]] | None = None
         self.outer: SearchSpace | None = None
         self.versions: list[SpaceVersion] = []
-        self._shadow: Shadow | None = None
         if search_space is not None:
             space = (
                 search_space if isinstance(search_space, SearchSpace) else SearchSpace.from_user(search_space)
@@ -177,14 +196,12 @@ class LLMTPESampler(BaseSampler):
         """Set version 0 of the search space inside a fixed outer one."""
         self.outer = outer
         self.versions = []
-        self._shadow = None
         self._new_version(space.within(outer), trial_number, reason, by)
 
     def restore(self, versions: Sequence[SpaceVersion], outer: SearchSpace) -> None:
         """Go on with the versions of an earlier process."""
         self.outer = outer
         self.versions = list(versions)
-        self._shadow = None
 
     def change_space(self, space: SearchSpace, trial_number: int, reason: str, by: str) -> None:
         """A new version of the search space, from ``trial_number`` on."""
@@ -206,17 +223,17 @@ class LLMTPESampler(BaseSampler):
         return {n: d for n, d in self._intersection.calculate(study).items() if not d.single()}
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Send the next request, if one is due, with the history as it is now; start the judge."""
+        """Send the next request, if one is due, with the history as it is now; fit the next trial's judge."""
         if study._is_multi_objective():
             return
         with self._lock:
             space = self._space_for(study)
-            if space is None or not len(space):
-                return
-            if self.mode == "tpe" or self.batches.immediate:
+            if space is None or not len(space) or self.mode == "tpe":
                 return
             history = self._history(study)
-            if not len(history):
+            if self.judge and self.mode == "llm-tpe" and self.outer is not None:
+                self._ahead.prepare(trial.number + 1, space, history)
+            if self.batches.immediate or not len(history):
                 return
             if self.batches.due(trial.number, eager=self.mode == "llm"):
                 self.batches.send(self._ask(space, history, trial.number, self.batches.n_candidates))
@@ -229,54 +246,34 @@ class LLMTPESampler(BaseSampler):
         if not search_space:
             return {}
         with self._lock:
+            turn = _Turn(study, trial, np.random.default_rng([self.seed, trial.number]), self._history(study))
+            self._merge(study, trial.number)
             declared = self.outer is not None and search_space == dict(self.outer)
             space = self.space if declared else SearchSpace(search_space)
             assert space is not None
-            history = self._history(study)
-            rng = np.random.default_rng([self.seed, trial.number])
-            self._merge(study, trial.number)
-            if declared and self.space is not None:
-                space = self.space
-            chosen, note = self._from_llm(study, trial, space, history, rng)
-            if chosen is None:
-                return self._from_base(study, trial, space, declared, rng, note)
-            if declared and self._shadow is not None:
-                self._shadow.forget(trial.number)
-            params = {**chosen.candidate.params, **space.fixed}
-            self._stamp(
-                study,
-                trial,
-                self.batches.proposer.source,
-                {
-                    "reason": chosen.candidate.reason,
-                    "expects": chosen.candidate.expects,
-                    "request": chosen.request,
-                    "provider": self.batches.proposer.id,
-                    "asked_at": chosen.asked_at,
-                },
-            )
-            return {n: params[n] for n in search_space if n in params}
+            pick = self._choose(turn, space, declared)
+            if declared and pick.source != self._base_source:
+                self._base.forget(trial.number)
+            self._stamp(turn, pick)
+            return {n: pick.params[n] for n in search_space if n in pick.params}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A parameter outside the relative search space: the base sampler's."""
         self._raise_error_if_multi_objective(study)
-        return (self._base or self._default_base).sample_independent(
-            study, trial, param_name, param_distribution
-        )
+        return self._base.independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Forwarded to the base sampler; with a declared space it hears of it through the shadow study."""
-        if self.outer is None:
-            (self._base or self._default_base).after_trial(study, trial, state, values)
+        """Forwarded to the base sampler."""
+        self._base.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
         """Called by Optuna when trials run in parallel threads."""
         self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        (self._base or self._default_base).reseed_rng()
+        self._base.reseed(self.seed)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_lock": None, "emit": None, "cancelled": None}
@@ -350,33 +347,134 @@ class LLMTPESampler(BaseSampler):
             )
         self.batches.add(proposal, asked_at)
 
-    def _from_llm(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace, history: History, rng: np.random.Generator
-    ) -> tuple[Waiting | None, str]:
-        """The LLM's configuration for this trial, or None and why the base sampler takes it."""
+    def _choose(self, turn: _Turn, space: SearchSpace, declared: bool) -> _Pick:
+        """The configuration of a trial: the LLM's when it is its turn and it has one that passes, else the
+        base's.
+        """
+        number = turn.trial.number
         if self.mode == "tpe" or not len(space):
-            return None, ""
-        source = "llm" if self.mode == "llm" else self.schedule.choose(trial.number, history, rng)
+            return self._from_base(turn, space, declared)
+        source = "llm" if self.mode == "llm" else self.schedule.choose(number, turn.history, turn.rng)
         if source != "llm":
-            return None, ""
+            return self._from_base(turn, space, declared)
         if not self.batches.queue and (self.batches.immediate or self.mode == "llm"):
             try:
-                ask = self._ask(space, history, trial.number, self.batches.n_candidates)
+                ask = self._ask(space, turn.history, number, self.batches.n_candidates)
                 proposal = self.batches.ask_now(ask, cancelled=self.cancelled)
             except ProviderError as error:
-                self._fall_back(trial.number, error)
-                return None, "fallback"
+                self._fall_back(number, error)
+                proposal = None
             if proposal is not None:
-                self._accept(study, proposal, trial.number, trial.number)
-                space = self.space if self.outer is not None and self.space is not None else space
-        self._drop_stale(space, history)
-        if not self.batches.queue:
-            return None, "fallback" if self.batches.off else "no candidate left"
-        if not self.judge or self.mode == "llm":
-            if not self.judge:
-                return self.batches.queue.pop(0), ""
-            return self._best_of_queue(space, history), ""
-        return self._judged(study, trial, space, history, rng)
+                self._accept(turn.study, proposal, number, number)
+                space = self.space if declared and self.space is not None else space
+        self._drop_stale(space, turn.history)
+        queue = self.batches.queue
+        judge = None
+        if self.judge and self.mode == "llm-tpe" and declared:
+            judge = self._ahead.get(number, space, turn.history)
+        elif self.judge and len(queue) > 1:
+            judge = judging.fit(turn.history, space)
+        if judge is not None:
+            return self._judged(turn, space, judge, declared)
+        if queue:
+            return self._take(0, space)
+        off = self.batches.off
+        if off is not None:
+            return self._from_base(turn, space, declared, off.message, "fallback")
+        return self._from_base(turn, space, declared, "no candidate is left")
+
+    def _judged(self, turn: _Turn, space: SearchSpace, judge: judging.Judge, declared: bool) -> _Pick:
+        """The best of the LLM's candidates and their rivals, the rulebook's and the base sampler's, in the
+        judge's eyes.
+
+        The rulebook stands in when the LLM has nothing that passes: it is the first fallback.
+        """
+        queue = self.batches.queue
+        worth = judge.improvements([w.candidate.params for w in queue])
+        if self.mode == "llm" and queue:
+            return self._take(int(np.argmax(worth)), space)
+        rivals: list[_Pick] = []
+        if not self.batches.proposer.instant:
+            ask = self._ask(space, turn.history, turn.trial.number, self.batches.n_candidates)
+            for c in self._rules.propose(ask).candidates:
+                rivals.append(
+                    _Pick({**c.params, **space.fixed}, "rulebook", {"reason": c.reason, "expects": c.expects})
+                )
+        best_draw = self._from_base(
+            turn, space, declared, choose=lambda draws: int(np.argmax(judge.improvements(draws)))
+        )
+        rivals.append(best_draw)
+        rated = judge.improvements([r.params for r in rivals])
+        best_rival = int(np.argmax(rated))
+        least = judging.strictness(self._share(turn.history)) * rated[best_rival]
+        if queue and max(worth) >= least:
+            return self._take(int(np.argmax(worth)), space)
+        vetoed = [w for w, value in zip(queue, worth, strict=True) if value < least]
+        self.batches.queue = [w for w in queue if w not in vetoed]
+        pick = rivals[best_rival]
+        if vetoed and not self.batches.proposer.instant:
+            self._say_vetoed(turn.trial.number, vetoed, pick.source)
+        note = (
+            "the judge preferred it to the LLM's candidates" if vetoed else "no candidate of the LLM is left"
+        )
+        reason = pick.more.get("reason")
+        return _Pick(
+            pick.params, pick.source, {**pick.more, "reason": f"{reason} ({note})" if reason else note}
+        )
+
+    def _share(self, history: History) -> float:
+        """The LLM's share of the trials now."""
+        share = getattr(self.schedule, "share", None)
+        return float(share(history)) if share is not None else self.schedule.ratio
+
+    def _take(self, index: int, space: SearchSpace) -> _Pick:
+        """The queue's candidate at that place."""
+        waiting = self.batches.queue.pop(index)
+        c, proposer = waiting.candidate, self.batches.proposer
+        if proposer.instant:
+            self.batches.queue.clear()  # its next answer costs nothing and knows more
+        return _Pick(
+            {**c.params, **space.fixed},
+            proposer.source,
+            {
+                "reason": c.reason,
+                "expects": c.expects,
+                "request": waiting.request,
+                "provider": proposer.id,
+                "asked_at": waiting.asked_at,
+            },
+        )
+
+    def _from_base(
+        self,
+        turn: _Turn,
+        space: SearchSpace,
+        declared: bool,
+        reason: str = "",
+        source: str = "",
+        choose: Choose | None = None,
+    ) -> _Pick:
+        if declared:
+            assert self.outer is not None
+            n = 1 if choose is None else judging.DRAWS
+            params = self._base.declared(
+                turn.study, turn.trial.number, self.outer, space, turn.rng, choose, n
+            )
+        else:
+            params = self._base.plain(turn.study, turn.trial, dict(space))
+        return _Pick(params, source or self._base_source, {"reason": reason})
+
+    def _say_vetoed(self, trial_number: int, vetoed: list[Waiting], preferred: str) -> None:
+        shown = "; ".join(
+            ", ".join(f"{k}={show(v)}" for k, v in w.candidate.params.items()) for w in vetoed[:5]
+        )
+        who = "the rulebook" if preferred == "rulebook" else preferred
+        self._emit(
+            Note(
+                text=f"The judge expects less of {len(vetoed)} candidates of the LLM than of {who}'s: {shown}",
+                trial_number=trial_number,
+            )
+        )
 
     def _drop_stale(self, space: SearchSpace, history: History) -> None:
         """Candidates that a trial had meanwhile, or that a narrower version of the space rules out."""
@@ -389,114 +487,6 @@ class LLMTPESampler(BaseSampler):
             if params is not None and space.key(params) not in seen:
                 kept.append(waiting)
         self.batches.queue = kept
-
-    def _best_of_queue(self, space: SearchSpace, history: History) -> Waiting:
-        """The queue's best in the surrogate's eyes; its first while the surrogate cannot speak."""
-        judge = judging.fit(history, space)
-        queue = self.batches.queue
-        if judge is None or len(queue) == 1:
-            return queue.pop(0)
-        worth = judge.improvements([w.candidate.params for w in queue])
-        return queue.pop(int(np.argmax(worth)))
-
-    def _judged(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace, history: History, rng: np.random.Generator
-    ) -> tuple[Waiting | None, str]:
-        judge = judging.fit(history, space)
-        queue = self.batches.queue
-        if judge is None:
-            return queue.pop(0), ""
-        control = self._base_suggestion(study, trial, space, rng, judge)
-        worth = judge.improvements([*(w.candidate.params for w in queue), control])
-        best = int(np.argmax(worth[:-1]))
-        if worth[best] >= judging.VETO * worth[-1]:
-            chosen = queue.pop(best)
-            if self.batches.proposer.instant:
-                queue.clear()  # its next answer costs nothing and knows more
-            return chosen, ""
-        rejected = [w for w, value in zip(queue, worth[:-1], strict=True) if value < judging.VETO * worth[-1]]
-        self.batches.queue = [w for w in queue if w not in rejected]
-        return None, f"the judge preferred the base sampler's configuration to {len(rejected)} candidates"
-
-    def _base_suggestion(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        judge: judging.Judge | None = None,
-    ) -> dict[str, Any]:
-        """The base sampler's configuration for this trial, made once; a judge picks the best of several
-        draws.
-        """
-        if self._suggested is not None and self._suggested[0] == trial.number:
-            return self._suggested[1]
-        params = self._draw_base(study, trial, space, rng, judge)
-        self._suggested = (trial.number, params)
-        return params
-
-    def _draw_base(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        judge: judging.Judge | None,
-    ) -> dict[str, Any]:
-        if self.outer is None:
-            return self._plain_base(study, trial, dict(space))
-        base = self._base_for(trial.number)
-        shadow = self._shadow_for(study, base)
-        if judge is None:
-            return shadow.sample(trial.number, space, base, rng)
-        return shadow.sample(
-            trial.number,
-            space,
-            base,
-            rng,
-            lambda draws: int(np.argmax(judge.improvements(draws))),
-            judging.DRAWS,
-        )
-
-    def _from_base(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        declared: bool,
-        rng: np.random.Generator,
-        note: str,
-    ) -> dict[str, Any]:
-        if declared:
-            params = self._base_suggestion(study, trial, space, rng)
-            params = {**space.active({k: v for k, v in params.items() if k in space}), **space.fixed}
-        else:
-            params = self._plain_base(study, trial, dict(space))
-        source = "fallback" if note == "fallback" else self._base_source
-        provenance = {"reason": note if note != "fallback" else self._why_off()}
-        self._stamp(study, trial, source, provenance)
-        return params
-
-    def _plain_base(
-        self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return base_params(self._base or self._default_base, study, trial, space)
-
-    def _base_for(self, number: int) -> BaseSampler:
-        """The base sampler of a trial: TPE anew with a seed of its own, so that a resumed run goes on as it
-        would have.
-        """
-        if self._base is not None:
-            return self._base
-        seed = np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]
-        return TPESampler(seed=int(seed))
-
-    def _shadow_for(self, study: Study, base: BaseSampler) -> Shadow:
-        assert self.outer is not None
-        if self._shadow is None:
-            self._shadow = Shadow(self.outer, study.direction)
-        self._shadow.sync(study.get_trials(deepcopy=False), base)
-        return self._shadow
 
     def _new_version(
         self, space: SearchSpace, trial_number: int, reason: str, by: str, study: Study | None = None
@@ -524,19 +514,14 @@ class LLMTPESampler(BaseSampler):
             study.set_user_attr(keys.OUTER_SPACE, self.outer.to_json())
             study.set_user_attr(keys.SPACE_VERSIONS, [v.to_json() for v in self.versions])
 
-    def _stamp(self, study: Study, trial: FrozenTrial, source: str, more: dict[str, Any]) -> None:
+    def _stamp(self, turn: _Turn, pick: _Pick) -> None:
         version = self.versions[-1].version if self.versions else 0
-        provenance = {
-            "source": source,
-            "space_version": version,
-            **{k: v for k, v in more.items() if v not in ("", None)},
-        }
-        storage = study._storage
-        storage.set_trial_user_attr(trial._trial_id, keys.SOURCE, source)
-        storage.set_trial_user_attr(trial._trial_id, keys.PROVENANCE, provenance)
-
-    def _why_off(self) -> str:
-        return self.batches.off.message if self.batches.off is not None else "the LLM did not answer"
+        more = {k: v for k, v in pick.more.items() if v not in ("", None)}
+        storage, trial_id = turn.study._storage, turn.trial._trial_id
+        storage.set_trial_user_attr(trial_id, keys.SOURCE, pick.source)
+        storage.set_trial_user_attr(
+            trial_id, keys.PROVENANCE, {"source": pick.source, "space_version": version, **more}
+        )
 
     def _fall_back(self, trial_number: int, error: ProviderError) -> None:
         permanent = self.batches.off is not None

@@ -10,7 +10,8 @@ of plain TPE (docs/method.md).
 from __future__ import annotations
 
 import math
-import warnings
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,17 @@ MAX_TRIALS = 120
 """Trials in the surrogate: the best half, and the latest of the others."""
 DRAWS = 8
 """Draws of the base sampler that stand against the candidates."""
-VETO = 1.0
-"""A candidate is vetoed when its expected improvement is below this share of the base suggestion's."""
+LAG = 1
+"""The surrogate leaves out the latest trial, so that it can be fitted while that trial runs."""
+
+
+def strictness(share: float) -> float:
+    """The part of the best rival's expected improvement that a candidate must reach.
+
+    An LLM that earned a large share is trusted more than the surrogate; one whose proposals do not pay has to
+    be as good as its rivals in the surrogate's eyes.
+    """
+    return min(1.0, max(0.2, 1.25 * (1.0 - share)))
 
 
 class Judge:
@@ -41,9 +51,7 @@ class Judge:
         if not configurations:
             return []
         units = np.array([self._space.to_unit(self._space.clip(c)) for c in configurations])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            mean, std = self._model.predict(units, return_std=True)
+        mean, std = self._model.predict(units, return_std=True)
         return [_expected_improvement(m, s, self._best) for m, s in zip(mean, std, strict=True)]
 
 
@@ -56,6 +64,7 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
     done = _chosen(history)
     if len(done) < MIN_TRIALS or not len(space):
         return None
+    from scipy.optimize import minimize
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel
     from sklearn.gaussian_process.kernels import Matern
@@ -70,11 +79,60 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(scale, (0.05, 10.0), nu=2.5) + WhiteKernel(
         0.01, (1e-6, 0.5)
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = GaussianProcessRegressor(kernel, random_state=0, alpha=1e-8).fit(units, scores)
-        at_seen = model.predict(units)
+    model = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6).fit(units, scores)
+    # The library's own optimizer warns of bounds that it meets, and a thread cannot silence warnings safely.
+    found = minimize(
+        lambda theta: tuple(-v for v in model.log_marginal_likelihood(theta, eval_gradient=True)),
+        kernel.theta,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=kernel.bounds,
+        options={"maxiter": 60},
+    )
+    model = GaussianProcessRegressor(
+        kernel.clone_with_theta(found.x), optimizer=None, alpha=1e-6, random_state=0
+    ).fit(units, scores)
+    at_seen = model.predict(units)
     return Judge(model, space, float(at_seen.max()))
+
+
+class JudgeAhead:
+    """Fits judges in the background, one trial ahead, without making a result depend on timing.
+
+    The judge of trial ``n`` knows the trials before ``n - LAG`` whether it was fitted ahead or, after a
+    resume, on demand.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._future: Future[Judge | None] | None = None
+
+    def prepare(self, number: int, space: SearchSpace, history: History) -> None:
+        """Begin to fit the judge of trial ``number``, if it is not begun."""
+        known = history.before(number - LAG)
+        key = (number, space, len(known.complete))
+        if self._key == key or len(known.complete) < MIN_TRIALS:
+            return
+        future: Future[Judge | None] = Future()
+        self._key, self._future = key, future
+
+        def work() -> None:
+            try:
+                future.set_result(fit(known, space))
+            except BaseException as error:  # noqa: BLE001 - raised by get
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="sllmbo-judge", daemon=True).start()
+
+    def get(self, number: int, space: SearchSpace, history: History) -> Judge | None:
+        """The judge of trial ``number``; None while too few trials have a score."""
+        known = history.before(number - LAG)
+        if self._future is not None and self._key == (number, space, len(known.complete)):
+            return self._future.result()
+        return fit(known, space)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_key": None, "_future": None}
 
 
 def _chosen(history: History) -> list[Any]:
