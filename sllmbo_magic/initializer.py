@@ -1,8 +1,8 @@
 """The Initializer: where a run's search space and first configurations come from (paper, section 3.1).
 
 ``llm``: one zero-shot request after the default was scored; if it fails, the rulebook's configurations stand
-in and are labelled so. ``random`` and ``default`` start with the base sampler, ``user`` with the user's own
-configurations; they exist so that initialisation can be compared.
+in and are labelled so. ``random``: as many configurations, drawn evenly from the known ranges. ``default``
+and ``user``: nothing but the default and the user's own. They exist so that initialisation can be compared.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from optuna.study import Study
 
 from sllmbo_magic import keys
@@ -71,6 +72,18 @@ def initialize(
         study.enqueue_trial(
             *_queued(sampler, proposer, proposal, candidate.params, candidate.reason, candidate.expects)
         )
+
+
+def queue_random(study: Study, sampler: LLMTPESampler, n: int) -> None:
+    """Queue ``n`` configurations drawn from version 0 of the search space; the same seed draws the same."""
+    space, outer = sampler.space, sampler.outer
+    if space is None or outer is None:
+        return  # an objective that suggests for itself
+    rng = np.random.default_rng([sampler.seed, 0])
+    provenance = {"source": "random", "reason": "a random start", "space_version": 0}
+    for _ in range(n):
+        params = complete(space, outer, space.sample(rng))
+        study.enqueue_trial(params, user_attrs={keys.SOURCE: "random", keys.PROVENANCE: provenance})
 
 
 def _queued(
