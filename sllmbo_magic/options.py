@@ -474,9 +474,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         True,
     ),
     Command(
-        "lock", "PARAM", "Keep a parameter at its best value so far.", "%sllmbo lock max_depth", "", True
+        "lock", "PARAM", "Let only you change the range of a parameter.", "%sllmbo lock max_depth", "", True
     ),
-    Command("unlock", "PARAM", "Search a locked parameter again.", "%sllmbo unlock max_depth", "", True),
+    Command("unlock", "PARAM", "Let the LLM change its range again.", "%sllmbo unlock max_depth", "", True),
     Command("enqueue", "{...}", "Try this configuration next.", '%sllmbo enqueue {"max_depth": 3}', "", True),
     Command("extend", "N", "Add trials to the total.", "%sllmbo extend 20", "", True),
     Command("preview", "[NAME]", "Show every byte a run sent to its LLM.", "%sllmbo preview churn", "run"),

@@ -209,7 +209,7 @@ class Plan:
         if not self.settings.uses_llm or self.space is None:
             return ""
         default = Observation(
-            0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET"
+            0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET", source="default"
         )
         history = History((default,) if self.defaults else (), self.task.direction, self.task.scorer_name)
         request = self._llm_proposer(_Unasked(self.settings.llm_id), None).preview(self.first_ask(history))
