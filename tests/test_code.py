@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,20 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils._mocking import CheckingClassifier
 
 from sllmbo_magic.report.code import code
 from sllmbo_magic.report.code import parts_of
 
 
 class Local(LogisticRegression):
-    """Defined in a file of tests, importable from nowhere that a user's notebook knows."""
+    """As if it were defined in a notebook's cell: known there, importable from nowhere."""
 
 
-Local.__module__ = "__main__"
+@pytest.fixture(autouse=True)
+def _in_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Local, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "Local", Local, raising=False)
 
 
 def run(source: str, **names: Any) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def run(source: str, **names: Any) -> dict[str, Any]:
 
 
 def params(estimator: Any) -> dict[str, Any]:
-    """All parameters, deep, as text; parts that are estimators by their class, NumPy's numbers as Python's."""
+    """All parameters, deep, as text; estimators by their class, NumPy's numbers as Python's."""
 
     def text(value: Any) -> str:
         value = value.item() if isinstance(value, np.generic) else value
@@ -108,6 +113,11 @@ NOT_WRITABLE: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "class of the notebook": (lambda: Local(), {"C": 2.0}, "Local cannot be imported"),
     "lambda": (lambda: make_pipeline(FunctionTransformer(lambda x: x), SVC()), {"svc__C": 2.0}, "<lambda>"),
+    "class of a private module": (
+        lambda: CheckingClassifier(),
+        {"foo_param": 2},
+        "CheckingClassifier cannot",
+    ),
     "splitter": (
         lambda: CalibratedClassifierCV(SVC(), cv=KFold(4)),
         {"estimator__C": 2.0},

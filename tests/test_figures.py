@@ -132,6 +132,8 @@ def test_history_best_so_far_follows_the_direction(direction: str) -> None:
             expected.append((trial["n"], value))
     drawn = list(zip(*line.get_data(), strict=True))
     assert drawn == [*expected, (39, best)]
+    rings = [c for c in scattered(ax) if not len(c.get_facecolors())]
+    assert [tuple(c.get_offsets()[0]) for c in rings] == [expected[-1]]
     assert f"({'higher' if direction == 'maximize' else 'lower'} is better" in ax.get_ylabel()
 
 
@@ -301,12 +303,12 @@ def test_sources_count_trials_and_new_bests(run: dict[str, Any]) -> None:
             best = trial["value"]
     (ax,) = figure.axes
     assert [t.get_text() for t in ax.get_yticklabels()] == list(news)
-    for source, n in news.items():
-        trials = sum(t["source"] == source for t in run["trials"])
-        words = texts(figure)
-        assert str(trials) in words
-        assert (f"{n} ({n / trials:.0%})" if n else "0") in words
-    assert f"−{abs(run['run']['best_value']):.4f}" in texts(figure)
+    for lane, (source, n) in enumerate(news.items()):
+        mine = [t for t in run["trials"] if t["source"] == source]
+        best = max(t["value"] for t in mine if t["value"] is not None)
+        share = f"{n} ({n / len(mine):.0%})" if n else "0"
+        words = [t.get_text() for t in ax.texts if t.xy == (1, lane) and t.xycoords != "axes fraction"]
+        assert words == [str(len(mine)), share, f"−{abs(best):.4f}"]
 
 
 # ---------------------------------------------------------------- reading by everyone

@@ -112,7 +112,7 @@ def _name(given: Any, homes: dict[str, str]) -> str:
         return name
     parts = home.split(".")
     for module in (".".join(parts[: i + 1]) for i in range(len(parts))):
-        public = module != "__main__" and not any(part.startswith("_") for part in module.split("."))
+        public = not any(part.startswith("_") for part in module.split("."))  # nor __main__
         if public and name.isidentifier() and getattr(sys.modules.get(module), name, None) is given:
             if homes.setdefault(name, module) != module:
                 raise NoSpellingError(f"two of its parts are named {one_line(name)}")
