@@ -35,9 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
-def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One Chromium for all tests; each test opens a context of its own."""
+@pytest.fixture(scope="package")  # not longer: its event loop would be in the way of tests that run their own
+def browser(chromium: str) -> Iterator[Any]:
+    """One Chromium for all tests here; each test opens a context of its own."""
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
