@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -369,6 +370,8 @@ class _Run:
         pool, parallel, owned = _executor(executor)
         evaluator = evaluator or evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
         before = self.study.sampler
+        if self.settings.uses_llm or self.settings.judge:
+            threading.Thread(target=_warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         with _quiet_optuna():
             try:
                 self._prepare(proposer, taken)
@@ -712,6 +715,14 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
     return make_plan(
         estimator, X, y, name=arguments.get("name") or "run", seed=int(arguments.get("seed") or 0), **rest
     )
+
+
+def _warm_up(provider: Provider | None) -> None:
+    """Imports of a second or two, made while the default is evaluated."""
+    with contextlib.suppress(Exception):  # whatever it is, it comes again where it is needed
+        if provider is not None and hasattr(provider, "warm_up"):
+            provider.warm_up()
+        import_module("sklearn.gaussian_process")
 
 
 def _stored(event: Event) -> dict[str, Any]:

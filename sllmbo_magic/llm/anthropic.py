@@ -110,6 +110,10 @@ class AnthropicProvider:
         _learned[self.base_url, self.model] = _MODES[_MODES.index(self.mode) + 1]
         return True
 
+    def warm_up(self) -> None:
+        """Import the SDK and make its client, about a second's work that can be done while a trial runs."""
+        self._connect()
+
     def _connect(self) -> Any:
         if self._client is None:
             try:

@@ -108,6 +108,10 @@ class OpenAIProvider:
             raise failed.error
         return names
 
+    def warm_up(self) -> None:
+        """Import the SDK and make its client, about a second's work that can be done while a trial runs."""
+        self._connect()
+
     def _connect(self) -> Any:
         if self._client is None:
             try:

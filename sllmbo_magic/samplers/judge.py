@@ -23,7 +23,7 @@ MIN_TRIALS = 6
 """Scored trials before the judge speaks; until then every valid candidate is welcome."""
 MAX_TRIALS = 120
 """Trials in the surrogate: the best half, and the latest of the others."""
-DRAWS = 8
+DRAWS = 4
 """Draws of the base sampler that stand against the candidates."""
 LAG = 1
 """The surrogate leaves out the latest trial, so that it can be fitted while that trial runs."""
@@ -58,12 +58,19 @@ class Judge:
 def fit(history: History, space: SearchSpace) -> Judge | None:
     """The judge for this history; None while it has too few scored trials to speak.
 
-    Scores are replaced by normal quantiles of their ranks' magnitudes clipped at the lower tail, so that a
-    few disasters do not flatten the region that matters.
+    Scores are centred on their median and scaled by the spread of the better half; the worse half's tail is
+    compressed, so that a few disasters do not flatten the region that matters.
     """
     done = _chosen(history)
     if len(done) < MIN_TRIALS or not len(space):
         return None
+    from sllmbo_magic.evaluator.threads import BlasLimit
+
+    with BlasLimit(1):  # threads only slow such small matrices down, tenfold on two busy cores
+        return _fitted(done, history.direction, space)
+
+
+def _fitted(done: list[Any], direction: str, space: SearchSpace) -> Judge:
     from scipy.optimize import minimize
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel
@@ -71,7 +78,7 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
     from sklearn.gaussian_process.kernels import WhiteKernel
 
     units = np.array([space.to_unit(space.clip(o.params)) for o in done])
-    sign = 1.0 if history.direction == "maximize" else -1.0
+    sign = 1.0 if direction == "maximize" else -1.0
     scores = sign * np.array([float(o.value or 0.0) for o in done])
     scores = _tamed(scores)
     ard = len(done) >= 3 * len(space)
@@ -87,7 +94,7 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
         jac=True,
         method="L-BFGS-B",
         bounds=kernel.bounds,
-        options={"maxiter": 60},
+        options={"maxiter": 30},
     )
     model = GaussianProcessRegressor(
         kernel.clone_with_theta(found.x), optimizer=None, alpha=1e-6, random_state=0
