@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sllmbo_magic.task import Task
 
-_EVENTS, _TRIALS = "events.jsonl", "study.jsonl"
+_EVENTS, _TRIALS, _CODE = "events.jsonl", "study.json", "code.json"
 
 
 class TuneResult:
@@ -281,6 +281,7 @@ class TuneResult:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
             bundle.writestr(_EVENTS, "".join(json.dumps(to_json(e), default=str) + "\n" for e in self.events))
             bundle.writestr(_TRIALS, _dump_study(self.study))
+            bundle.writestr(_CODE, json.dumps(self._code_parts, default=str))
             if self.path is not None and (self.path / "transcript.jsonl").exists():
                 records = [r for r in read(self.path / "transcript.jsonl") if r.get("kind") == "exchange"]
                 bundle.writestr("transcript.jsonl", "".join(json.dumps(r) + "\n" for r in records))
@@ -308,12 +309,13 @@ class TuneResult:
                     from_json(json.loads(line)) for line in bundle.read(_EVENTS).splitlines() if line.strip()
                 ]
                 study = _load_study(bundle.read(_TRIALS).decode())
+                parts = json.loads(bundle.read(_CODE))
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise StorageError(
                 f"{path} is not a saved run ({type(error).__name__}).",
                 "Give a file of result.save(), or a folder.",
             ) from None
-        return cls(study, events)
+        return cls(study, events, code_parts=parts)
 
     @classmethod
     def _load_folder(cls, path: Path) -> TuneResult:

@@ -47,6 +47,7 @@ from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.plan import Plan
 from sllmbo_magic.plan import base_sampler
 from sllmbo_magic.plan import make_plan
+from sllmbo_magic.report.code import parts_of
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.result import detached
 from sllmbo_magic.result import stored_events
@@ -569,6 +570,7 @@ class _Run:
             self.events,
             task=self.task,
             path=None if self.folder is None else self.folder.path,
+            code_parts=self._code_parts(),
             n_jobs=self.settings.n_jobs,
         )
         from sllmbo_magic.summary import conclusion
@@ -602,6 +604,9 @@ class _Run:
             best_value=self.study.best_value,
         )
         return asdict(found)
+
+    def _code_parts(self) -> dict[str, Any]:
+        return {} if self.task.estimator is None else parts_of(self.task.estimator)
 
     def _default_value(self) -> float | None:
         trials = self.study.get_trials(deepcopy=False)
@@ -687,6 +692,7 @@ class _Run:
                 metric=self.task.scorer_name,
                 direction=self.task.direction,
                 fingerprint=self.task.fingerprint(),
+                code=self._code_parts(),
             )
         self.folder.write_meta(meta)
 
