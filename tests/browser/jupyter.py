@@ -98,8 +98,11 @@ def serve(folder: Path, *, extension: bool = True) -> Iterator[Server]:
             "--IdentityProvider.token=",
             "--ServerApp.disable_check_xsrf=True",
             f"--ServerApp.root_dir={root}",
-            f"--LabApp.extra_labextensions_path={extensions}",
-            f"--LabApp.app_settings_dir={settings}",
+            *(
+                f"--{app}.{option}={path}"
+                for app in ("LabApp", "JupyterNotebookApp")
+                for option, path in (("extra_labextensions_path", extensions), ("app_settings_dir", settings))
+            ),
         ],
         cwd=root,
         env=environment,
@@ -143,10 +146,10 @@ class Lab:
     def __init__(self, watched: Any, server: Server, name: str, *, classic: bool = False) -> None:
         self.watched = watched
         self.page = watched.page
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(25_000)
         self.server = server
         self.name = name
-        self.url = f"{server.url}/notebooks/{name}" if classic else f"{server.url}/lab/tree/{name}"
+        self.url = f"{server.url}/notebooks/{name}" if classic else f"{server.url}/lab/tree/{name}?reset"
 
     def open(self) -> Lab:
         """Go there and wait until the kernel is ready."""
@@ -168,12 +171,13 @@ class Lab:
         cell = self.cell(index)
         prompt = cell.locator(".jp-InputPrompt")
         before = prompt.inner_text()
-        cell.locator(".cm-content").click()
-        self.page.keyboard.press("Control+Enter")
-        for _ in range(100):
-            if prompt.inner_text() not in (before, "[ ]:"):
-                return cell
-            self.page.wait_for_timeout(100)
+        for _ in range(5):  # a kernel that is still starting drops what it is sent
+            cell.locator(".cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            for _ in range(30):
+                if prompt.inner_text() not in (before, "[ ]:"):
+                    return cell
+                self.page.wait_for_timeout(100)
         raise AssertionError(f"cell {index} never ran")
 
     def view(self, index: int) -> Any:
@@ -183,6 +187,6 @@ class Lab:
     def save(self) -> Any:
         """Save the notebook and read it from disk."""
         with self.page.expect_response(lambda r: "/api/contents/" in r.url and r.request.method == "PUT"):
-            self.page.keyboard.press("Escape")
+            self.cell(0).locator(".jp-InputPrompt").click()
             self.page.keyboard.press("Control+s")
         return nbformat.read(self.server.root / self.name, as_version=4)

@@ -66,16 +66,18 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
     app.shell.add(panel, 'left', { rank: 850 });
     restorer?.add(panel, panel.id);
 
-    const adopt = (notebook: NotebookPanel) => {
-      if (!byNotebook.has(notebook)) {
-        const runs = new KernelRuns(notebook);
+    const adopt = (notebook: NotebookPanel): KernelRuns => {
+      let runs = byNotebook.get(notebook);
+      if (!runs) {
+        runs = new KernelRuns(notebook);
         byNotebook.set(notebook, runs);
         writeFinalPictures(runs);
         notebook.disposed.connect(() => byNotebook.delete(notebook));
       }
+      return runs;
     };
-    const current = () => (tracker.currentWidget ? (byNotebook.get(tracker.currentWidget) ?? null) : null);
-    tracker.widgetAdded.connect((_, notebook) => adopt(notebook));
+    const current = () => (tracker.currentWidget ? adopt(tracker.currentWidget) : null);
+    tracker.widgetAdded.connect((_, notebook) => void adopt(notebook));
     tracker.forEach(adopt);
     tracker.currentChanged.connect(() => panel.show_(current()));
     panel.show_(current());

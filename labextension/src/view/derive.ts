@@ -46,7 +46,7 @@ export function scoreDomain(bundle: Bundle): [number, number] {
   const s = sign(bundle.run);
   const order = values.map(v => s * v).sort((a, b) => a - b);
   const q = (p: number) => order[Math.round(p * (order.length - 1))]!;
-  const fence = q(0.25) - 4 * Math.max(q(0.75) - q(0.25), 1e-9);
+  const fence = q(0.25) - 2.5 * Math.max(q(0.75) - q(0.25), 1e-9);
   const near = order.filter(v => v >= fence || order.length < 8);
   const folds = spread.map(v => s * v).filter(v => v >= near[0]!);
   let [low, high] = [near[0]!, Math.max(order[order.length - 1]!, ...folds.slice(0, 5000))];

@@ -21,7 +21,7 @@ function Figure(props: { label: string; children: ComponentChildren; note?: Comp
       <dt>{props.label}</dt>
       <dd>
         <span class="big">{props.children}</span>
-        <span class="note">{props.note ?? '\u00a0'}</span>
+        <span class="note">{props.note || '\u00a0'}</span>
       </dd>
     </div>
   );
@@ -80,8 +80,8 @@ export function Status() {
         <Figure label="Tokens" note={`${cost.requests} request${cost.requests === 1 ? '' : 's'}`}>
           {asked ? count(cost.input_tokens + cost.output_tokens) : '0'}
         </Figure>
-        <Figure label="Money" note={cost.money === null ? 'no price known' : '\u00a0'}>
-          {money(cost.money)}
+        <Figure label="Money" note={!asked ? 'no request' : cost.money === null ? 'no price known' : ''}>
+          {asked ? money(cost.money) : '$0'}
         </Figure>
       </dl>
       {dead && (

@@ -134,10 +134,15 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
         <path
           class="out-marks"
           d={trials
-            .filter(t => t.state === 'FAIL' || t.state === 'PRUNED')
             .map(t => {
-              const [cx] = place(t)!;
-              const cy = floor - 6;
+              const [cx, cy] = [x(t.n), floor - 6];
+              if (scored(t)) {
+                // too far below to be drawn to scale
+                return y(t.value) > floor - 6 ? `M${cx - 4},${cy + 8}l4,5l4,-5` : '';
+              }
+              if (t.state === 'RUNNING') {
+                return '';
+              }
               return t.state === 'FAIL'
                 ? `M${cx - 4},${cy - 4}l8,8m0,-8l-8,8`
                 : `M${cx - 4},${cy}h8m-4,-4v4`;

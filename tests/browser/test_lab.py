@@ -1,0 +1,349 @@
+"""The dashboard and the extension in a real JupyterLab and Notebook 7, with a real kernel behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.static import mimebundle
+from tests.browser.jupyter import Lab
+from tests.browser.jupyter import Server
+from tests.browser.jupyter import notebook
+from tests.browser.jupyter import serve
+from tests.browser.payloads import hostile_events
+from tests.browser.test_view import attacks
+from tests.sample_run import run_events
+
+MIME = "application/vnd.sllmbo.run+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+LOAD = "%load_ext sllmbo_magic"
+SLOW = '''%%sllmbo slow --n-trials {n} --direction maximize --seed 1
+"""Find the peak."""
+import time
+search_space = {{"lr": (0.001, 0.3, "log"), "depth": (2, 12), "kind": ["a", "b"]}}
+def objective(p):
+    time.sleep(0.4)
+    return 1 - (p["lr"] - 0.05) ** 2 * 40 - (p["depth"] - 6) ** 2 / 100 + (0.05 if p["kind"] == "a" else 0)
+'''
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Jupyter with our extension."""
+    pytest.importorskip("jupyterlab")
+    with serve(tmp_path_factory.mktemp("with") / "server") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Jupyter of a colleague: without our extension, and trusting nothing."""
+    pytest.importorskip("jupyterlab")
+    with serve(tmp_path_factory.mktemp("without") / "server", extension=False) as running:
+        yield running
+
+
+@pytest.fixture
+def open_lab(new_page: Any, server: Server) -> Iterator[Callable[..., Lab]]:
+    """Write a notebook and open it: ``open_lab("name.ipynb", cell, cell, classic=True)``."""
+
+    def make(name: str, *cells: str, **options: Any) -> Lab:
+        server.write(name, *cells)
+        watched = new_page(viewport={"width": 1500, "height": 1600})
+        return Lab(watched, server, name, **options).open()
+
+    yield make
+    server.shut_down_kernels()
+
+
+def still_running(lab: Lab, index: int = 1) -> bool:
+    return "[*]" in lab.cell(index).locator(".jp-InputPrompt").inner_text()
+
+
+def final(lab: Lab, index: int = 1) -> Any:
+    """The saved look of the run, as the MIME renderer shows it in the cell."""
+    view = lab.cell(index).locator(".sllmbo-output .view")
+    view.wait_for()
+    return view
+
+
+def test_every_control_answers_while_the_cell_blocks_and_the_picture_is_saved(open_lab: Any) -> None:
+    lab = open_lab("steer.ipynb", LOAD, SLOW.format(n=300), "print('reached')")
+    lab.run(0)
+    lab.run(1)
+    view = lab.view(1)
+    view.wait_for()
+    wishes = view.get_by_role("log", name="Wishes")
+    view.get_by_text(re.compile(r"^[1-9]\d* of 300$")).wait_for()
+
+    def steer(act: Callable[[], Any], said: str) -> None:
+        act()
+        line = wishes.get_by_role("listitem").last
+        line.filter(has_text=said).filter(has_text=re.compile("pending|applied")).wait_for()
+        line.filter(has_text="applied at trial").wait_for()
+        assert still_running(lab), "the control must act while the cell runs"
+
+    steer(lambda: view.get_by_role("radio", name="TPE", exact=True).check(force=True), "Sampler TPE")
+    steer(lambda: view.get_by_role("radio", name="LLM-TPE").check(force=True), "Sampler LLM-TPE")
+    steer(lambda: view.get_by_label("LLM share").fill("0.25"), "LLM share 0.25")
+    hint = view.get_by_label("Hint for the model")
+
+    def type_hint() -> None:
+        hint.click()
+        lab.page.keyboard.type("dd aa bb: deeper")
+        lab.page.keyboard.press("Enter")
+
+    steer(type_hint, "deeper")
+    assert lab.page.locator(".jp-Notebook .jp-Cell").count() == 3, (
+        "typing in the view reached Jupyter's shortcuts"
+    )
+    steer(lambda: view.get_by_role("button", name="Add trials").click(), "10 more trials")
+    view.get_by_text("of 310").wait_for()
+    view.get_by_role("tab", name="Search space").click()
+
+    def type_range() -> None:
+        view.get_by_label("Lower end of depth, typed").fill("3")
+        view.get_by_label("Upper end of depth, typed").fill("8")
+        lab.page.keyboard.press("Enter")
+
+    steer(type_range, "Range of depth: 3 to 8")
+    steer(lambda: view.get_by_role("button", name="Lock kind").click(), "Lock kind")
+    steer(lambda: view.get_by_role("button", name="Enqueue again").click(), "Configuration enqueued")
+    steer(lambda: view.get_by_role("button", name="Pause").click(), "Pause")
+    view.get_by_text("paused", exact=True).wait_for()
+    steer(lambda: view.get_by_role("button", name="Resume").click(), "Resume")
+    chat = view.get_by_role("region", name="Chat")
+    for text in ("Sampler tpe", "LLM share 0.25", "deeper", "Range of depth: 3 to 8", "Lock kind", "Pause"):
+        assert chat.get_by_text(text).count() > 0, text
+    view.get_by_role("button", name="Stop", exact=True).click()
+    shown = final(lab)
+    assert shown.get_by_text("stopped", exact=True).is_visible()
+    assert lab.watched.errors == []
+    saved = lab.save()
+    (output,) = [o for o in saved.cells[1].outputs if "data" in o]
+    assert set(output.data) == {MIME, "text/html", "image/png", "text/plain"}
+    assert len(nbformat.writes(saved)) < 600_000
+    numbers = [t["n"] for t in output.data[MIME]["trials"]]
+    assert numbers == list(range(len(numbers)))
+    assert "widgets" not in saved.metadata
+
+
+def test_a_reload_while_running_reconnects_and_the_extension_writes_the_final_picture(open_lab: Any) -> None:
+    lab = open_lab("reload.ipynb", LOAD, SLOW.format(n=200))
+    lab.run(0)
+    lab.run(1)
+    lab.view(1).get_by_text(re.compile(r"^[3-9] of 200$")).wait_for()
+    lab.save()
+    lab.open()
+    view = lab.view(1)
+    view.wait_for()
+    done = int(view.get_by_text(re.compile(r"^\d+ of 200$")).inner_text().split()[0])
+    assert done >= 3
+    view.get_by_role("tab", name="Trials").click()
+    assert view.locator("tbody tr:not([aria-hidden])").count() >= done
+    view.get_by_role("radio", name="TPE", exact=True).check(force=True)
+    view.get_by_role("log", name="Wishes").get_by_text("applied at trial").wait_for()
+    view.get_by_role("button", name="Stop", exact=True).click()
+    final(lab)
+    saved = lab.save()
+    keys = [set(o.data) for o in saved.cells[1].outputs if "data" in o]
+    assert {MIME, "text/html", "image/png", "text/plain"} in keys
+    assert all(WIDGET not in k for k in keys)
+
+
+def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
+    lab = open_lab("panel.ipynb", LOAD, SLOW.format(n=200))
+    page = lab.page
+    lab.run(0)
+    lab.run(1)
+    lab.view(1).wait_for()
+    page.locator(".jp-SideBar [data-id='sllmbo-runs']").click()
+    panel = page.get_by_role("region", name="Runs of %%sllmbo")
+    panel.get_by_text("running").wait_for()
+    panel.get_by_text(re.compile(r"[2-9] of 200")).wait_for()
+    panel.get_by_role("button", name="Open slow in a tab").click()
+    tab = page.locator(".sllmbo-tab .view")
+    tab.get_by_text(re.compile(r"^[3-9]\d* of 200$")).wait_for()
+    tab.get_by_role("radio", name="TPE", exact=True).check(force=True)
+    tab.get_by_role("log", name="Wishes").get_by_text("applied at trial").wait_for()
+    assert lab.view(1).get_by_role("radio", name="TPE", exact=True).is_checked(), "both views show one run"
+    panel.get_by_role("button", name="slow", exact=True).click()
+    assert "jp-mod-active" in lab.cell(1).get_attribute("class")
+    panel.get_by_role("button", name="Stop slow").click()
+    panel.get_by_text("stopped").wait_for()
+    assert lab.watched.errors == []
+
+
+def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
+    lab = open_lab("restart.ipynb", LOAD, SLOW.format(n=200))
+    page = lab.page
+    lab.run(0)
+    lab.run(1)
+    lab.view(1).get_by_text(re.compile(r"^[2-9] of 200$")).wait_for()
+    page.locator(".jp-SideBar [data-id='sllmbo-runs']").click()
+    page.get_by_role("menuitem", name="Kernel").click()
+    page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    lab.view(1).get_by_text("disconnected", exact=True).wait_for()
+    assert lab.view(1).get_by_role("alert").is_visible()
+    page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("disconnected").wait_for()
+    lab.run(0)
+    lab.run(1)
+    lab.view(1).get_by_text(re.compile(r"^[1-9] of 200$")).wait_for()
+    page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("running").wait_for()
+
+
+def test_notebook_7_steers_as_lab_does(open_lab: Any) -> None:
+    lab = open_lab("classic.ipynb", LOAD, SLOW.format(n=200), classic=True)
+    lab.run(0)
+    lab.run(1)
+    view = lab.view(1)
+    view.get_by_role("radio", name="TPE", exact=True).check(force=True)
+    view.get_by_role("log", name="Wishes").get_by_text("applied at trial").wait_for()
+    assert still_running(lab)
+    view.get_by_role("button", name="Stop", exact=True).click()
+    assert final(lab).get_by_text("stopped", exact=True).is_visible()
+
+
+def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
+    lab = open_lab("cells.ipynb", "model = 1\nX, y = 2, 3", "%%sllmbo run --n-trials 5 --sampler tpe\nx = 1")
+    page = lab.page
+    lab.cell(0).locator(".cm-content").click()
+    page.locator(
+        ".jp-NotebookPanel-toolbar [data-command='sllmbo:wrap-cell'], [data-command='sllmbo:wrap-cell']"
+    ).first.click()
+    first = lab.cell(0).locator(".cm-line").first
+    assert first.inner_text() == "%%sllmbo run2"
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("End")
+    page.keyboard.type(" --sch")
+    page.keyboard.press("Tab")
+    lab.page.get_by_text("--schedule").first.wait_for()
+    page.keyboard.press("Escape")
+    lab.cell(1).locator(".cm-line").first.get_by_text("sampler").first.hover()
+    help_text = page.locator(".sllmbo-hover")
+    help_text.wait_for()
+    assert "Who proposes" in help_text.inner_text()
+
+
+def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any) -> None:
+    lab = open_lab("palette.ipynb", "1")
+    page = lab.page
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill("sllmbo")
+    page.get_by_text("Tune This Cell with %%sllmbo").wait_for()
+    for label in (
+        "Show the Runs of the Notebook",
+        "Stop the Latest Run",
+        "Open the Dashboard of the Latest Run",
+    ):
+        assert page.get_by_text(label).count() > 0
+    page.goto(f"{lab.server.url}/lab")
+    page.keyboard.press("Control+,")
+    page.get_by_text("SLLMBO").first.click()
+    form = page.locator(".jp-SettingsForm, .jp-SettingsPanel").last
+    form.get_by_text("Provider and model").first.wait_for()
+    for title in ("Sampler", "At most so many US dollars", "Theme of plots"):
+        assert form.get_by_text(title).count() > 0
+    assert form.locator("input[type=password]").count() == 0
+
+
+# ---------------------------------------------------------------- the saved notebook, at a colleague's
+
+
+def saved_run(hostile: bool = False, n_trials: int = 50) -> Any:
+    """A notebook as it is saved after a run; nothing in it was ever trusted on the machine that opens it."""
+    view = RunView()
+    for event in hostile_events() if hostile else run_events(n_trials):
+        view.apply(event)
+    saved = notebook("%%sllmbo churn")
+    saved.cells[0].outputs = [nbformat.v4.new_output("display_data", data=mimebundle(view.snapshot()))]
+    return saved
+
+
+def open_saved(new_page: Any, server: Server, name: str, saved: Any) -> Any:
+    nbformat.write(saved, server.root / name)
+    watched = new_page(viewport={"width": 1400, "height": 1200})
+    watched.page.set_default_timeout(25_000)
+    watched.page.goto(f"{server.url}/lab/tree/{name}?reset")
+    watched.page.locator(".jp-OutputArea-output").first.wait_for()
+    return watched
+
+
+def test_an_untrusted_notebook_without_the_extension_shows_every_pane(
+    new_page: Any, plain_server: Server
+) -> None:
+    watched = open_saved(new_page, plain_server, "untrusted.ipynb", saved_run())
+    page = watched.page
+    output = page.locator(".jp-OutputArea-output").first
+    pictures = output.locator("img")
+    pictures.first.wait_for()
+    assert pictures.count() >= 5
+    sizes = pictures.evaluate_all("all => all.map(i => [i.complete, i.naturalWidth])")
+    assert all(done and width > 300 for done, width in sizes), sizes
+    text = output.text_content()
+    for part in ("churn", "LGBMClassifier", "learning_rate", "0.88", "best three trials", "tokens"):
+        assert part in text, part
+    assert [r for r in watched.requests if not r.startswith((plain_server.url, "data:", "ws", "blob:"))] == []
+
+
+def test_an_untrusted_notebook_with_the_extension_shows_the_live_look(new_page: Any, server: Server) -> None:
+    watched = open_saved(new_page, server, "untrusted.ipynb", saved_run())
+    view = watched.page.locator(".sllmbo-output .view")
+    view.wait_for()
+    for name in ("Search space", "Trials", "Importance", "Parallel coordinates", "Cost"):
+        view.get_by_role("tab", name=name).click()
+    assert view.get_by_text("50 of 50").count() > 0
+    assert view.get_by_role("button", name="Pause").count() == 0, "nothing to steer without a kernel"
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize("extension", [True, False])
+def test_a_hostile_saved_notebook_does_nothing(
+    new_page: Any, server: Server, plain_server: Server, extension: bool
+) -> None:
+    where = server if extension else plain_server
+    watched = open_saved(new_page, where, "hostile.ipynb", saved_run(hostile=True))
+    page = watched.page
+    if extension:
+        view = page.locator(".sllmbo-output .view")
+        view.wait_for()
+        for name in ("Chat", "Search space", "Trials", "Cost", "Scores"):
+            view.get_by_role("tab", name=name).click()
+            assert page.evaluate("window.hacked ?? null") is None, name
+    else:
+        page.locator(".jp-OutputArea-output img").first.wait_for()
+        page.locator(".jp-OutputArea-output details").evaluate_all(
+            "all => all.forEach(d => { d.open = true })"
+        )
+    assert page.evaluate("window.hacked ?? null") is None
+    assert [r for r in watched.requests if "evil" in r] == []
+    assert "hostile" in page.locator(".jp-OutputArea-output").first.inner_text()
+
+
+def test_nbconvert_shows_the_run_and_a_hostile_one_does_nothing(new_page: Any, tmp_path: Path) -> None:
+    nbconvert = pytest.importorskip("nbconvert")
+    for hostile in (False, True):
+        body, _ = nbconvert.HTMLExporter().from_notebook_node(saved_run(hostile=hostile))
+        path = tmp_path / f"{hostile}.html"
+        path.write_text(body)
+        watched = new_page()
+        watched.page.goto(path.as_uri())
+        pictures = watched.page.locator(".jp-OutputArea-output img")
+        assert pictures.count() >= 5
+        assert all(pictures.evaluate_all("all => all.map(i => i.naturalWidth > 300)"))
+        assert attacks(watched.page)[0] is None
+        assert [r for r in watched.requests if "evil" in r] == []
+
+
+@pytest.mark.parametrize(("n_trials", "most"), [(50, 300_000), (1000, 2_000_000)])
+def test_a_saved_notebook_stays_small(n_trials: int, most: int) -> None:
+    assert len(nbformat.writes(saved_run(n_trials=n_trials)).encode()) < most
