@@ -178,7 +178,7 @@ def _wait(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> N
     """Block until a background run has ended; an interrupt ends the waiting, not the run."""
     started = _to_wait_for(magics, _at_most_one("wait", arguments, run_name))
     while not started.run.wait(HEARTBEAT):
-        started.view.show(started.run.events())
+        started.show()
     _take_over(magics, started)
 
 
@@ -189,7 +189,7 @@ async def wait_async(magics: SllmboMagics, line: str) -> None:
     try:
         while not started.run.done:
             await asyncio.sleep(HEARTBEAT)
-            started.view.show(started.run.events())
+            started.show()
     except asyncio.CancelledError:
         raise interrupted(f"run {started.run.name!r} goes on; %sllmbo stop ends it.") from None
     _take_over(magics, started)

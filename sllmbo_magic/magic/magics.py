@@ -38,6 +38,7 @@ from sllmbo_magic.magic.dry_run import dry_run
 from sllmbo_magic.magic.help import help_text
 from sllmbo_magic.magic.namespace import ResolvedTask
 from sllmbo_magic.magic.namespace import resolve
+from sllmbo_magic.magic.old_kernel import answer_widgets
 from sllmbo_magic.magic.running import BackgroundRun
 from sllmbo_magic.magic.running import Run
 from sllmbo_magic.magic.running import interrupted
@@ -68,7 +69,13 @@ class Started:
 
     run: Run
     view: View
+    shell: Any
     finished: bool = False
+
+    def show(self) -> None:
+        """Show what happened since the last call, and let widgets be answered."""
+        self.view.show(self.run.events())
+        answer_widgets(self.shell)
 
     def finish_view(self) -> None:
         """Show the final picture, once."""
@@ -99,7 +106,7 @@ class SllmboMagics(Magics):
             started = self._start(spec, changed)
             if started is None:
                 return None
-            watch(started.run, started.view.show)
+            watch(started.run, started.show)
             return self._finish(started)
 
     def blocking(self, line: str, cell: str) -> None:
@@ -113,7 +120,7 @@ class SllmboMagics(Magics):
             changed = await run_body_async(self.shell, body)
             started = self._start(spec, changed)
             if started is not None:
-                await watch_async(started.run, started.view.show)
+                await watch_async(started.run, started.show)
                 self._finish(started)
 
     @no_var_expand
@@ -162,7 +169,7 @@ class SllmboMagics(Magics):
 
         run = Run(spec.name, work)
         view = open_view(self.shell, spec.name, run.control, widget=not spec.flag("no_widget"))
-        started = self.started[spec.name] = Started(run, view)
+        started = self.started[spec.name] = Started(run, view, self.shell)
         run.start()
         if not spec.flag("background"):
             return started
@@ -193,7 +200,7 @@ class SllmboMagics(Magics):
         async def follow() -> None:
             while not started.run.done:
                 await asyncio.sleep(0.2)
-                started.view.show(started.run.events())
+                started.show()
             started.finish_view()
 
         task = loop.create_task(follow())

@@ -97,17 +97,17 @@ class Run:
             self._done.set()
 
 
-def watch(run: Run, show: Callable[[list[Event]], None]) -> None:
-    """Block until the run has ended, showing its events; an interrupt stops the run, not the waiting."""
+def watch(run: Run, show: Callable[[], None]) -> None:
+    """Block until the run has ended, showing what happens; an interrupt stops the run, not the waiting."""
     with _interrupts() as count:
         seen = 0
         while not run.wait(HEARTBEAT):
-            show(run.events())
+            show()
             seen = _pass_on(count(), seen, run)
-    show(run.events())
+    show()
 
 
-async def watch_async(run: Run, show: Callable[[list[Event]], None]) -> None:
+async def watch_async(run: Run, show: Callable[[], None]) -> None:
     """The same without blocking the event loop, so that a widget's controls answer meanwhile."""
     with _interrupts() as count:
         seen = 0
@@ -117,9 +117,9 @@ async def watch_async(run: Run, show: Callable[[list[Event]], None]) -> None:
             except asyncio.CancelledError:  # an interrupt where the signal could not be taken (subshells)
                 _uncancel()
                 run.interrupt()
-            show(run.events())
+            show()
             seen = _pass_on(count(), seen, run)
-    show(run.events())
+    show()
 
 
 def _pass_on(count: int, seen: int, run: Run) -> int:

@@ -95,8 +95,8 @@ class Kernel:
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
 
-    def ask_comm(self, comm: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Send a widget a custom message; the content of its acknowledgement."""
+    def ask_comm(self, cell: Cell, comm: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Send a widget of a running cell a custom message; the content of its acknowledgement."""
         data = {"method": "custom", "content": content}
         message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
         self.client.shell_channel.send(message)
@@ -106,6 +106,8 @@ class Kernel:
                 heard = self.client.get_iopub_msg(timeout=0.5)
             except queue.Empty:
                 continue
+            if heard["parent_header"].get("msg_id") == cell.msg_id:
+                self._collect(cell, heard)
             if heard["msg_type"] == "comm_msg" and heard["content"]["comm_id"] == comm:
                 answer = heard["content"]["data"].get("content", {})
                 if answer.get("ack") == content["id"]:
