@@ -20,7 +20,7 @@ PACKAGE = HERE / "sllmbo_magic"
 
 # A module imports only from rows above its own, or from its own row.
 LAYERS = [
-    "errors keys options",
+    "errors keys options blas",
     "events control",
     "_distributions _configurations _space_json space",
     "data metrics folds checks disclosure description fingerprint task",
@@ -34,7 +34,7 @@ LAYERS = [
     "summary result",
     "tuner",
     "warm_start tuning",
-    "_candidates search_cv",
+    "_candidates search_cv paired comparison variants compare",
     "dashboard",
     "magic",
     "__init__",

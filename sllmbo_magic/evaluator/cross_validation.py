@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from sllmbo_magic.blas import BlasLimit
+from sllmbo_magic.blas import limit_openmp
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluator.evaluation import Evaluation
 from sllmbo_magic.evaluator.evaluation import never
@@ -26,11 +28,9 @@ from sllmbo_magic.evaluator.model import FoldResult
 from sllmbo_magic.evaluator.model import build
 from sllmbo_magic.evaluator.model import run_fold
 from sllmbo_magic.evaluator.quiet import Quiet
-from sllmbo_magic.evaluator.threads import BlasLimit
 from sllmbo_magic.evaluator.threads import Threads
 from sllmbo_magic.evaluator.threads import cores
 from sllmbo_magic.evaluator.threads import layout
-from sllmbo_magic.evaluator.threads import limit_openmp
 from sllmbo_magic.evaluator.threads import one_fold_at_a_time
 from sllmbo_magic.task import Task
 

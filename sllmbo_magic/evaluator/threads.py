@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextvars
 import numbers
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -149,50 +148,3 @@ class Threads:
                 future.set_result(result)
                 del result
             del task, future, function
-
-
-_controller: tuple[int, Any] | None = None
-
-
-def _pools() -> Any:
-    """A controller of the loaded BLAS and OpenMP libraries; finding them takes milliseconds, so kept."""
-    from threadpoolctl import ThreadpoolController
-
-    global _controller
-    loaded = len(sys.modules)
-    if _controller is None or _controller[0] != loaded:
-        _controller = (loaded, ThreadpoolController())
-    return _controller[1]
-
-
-def limit_openmp(threads: int) -> None:
-    """Limit OpenMP in the calling thread for good; the limit belongs to the thread and ends with it."""
-    _pools().limit(limits=threads, user_api="openmp")
-
-
-class BlasLimit:
-    """Limits BLAS while evaluations run.
-
-    BLAS limits hold for the whole process, so that evaluations that overlap share one: the first sets it, the
-    last restores what was before.
-    """
-
-    _lock = threading.Lock()
-    _users = 0
-    _limiter: Any = None
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-
-    def __enter__(self) -> None:
-        with BlasLimit._lock:
-            if BlasLimit._users == 0:
-                BlasLimit._limiter = _pools().limit(limits=self._threads, user_api="blas")
-            BlasLimit._users += 1
-
-    def __exit__(self, *_: object) -> None:
-        with BlasLimit._lock:
-            BlasLimit._users -= 1
-            if BlasLimit._users == 0:
-                BlasLimit._limiter.restore_original_limits()
-                BlasLimit._limiter = None

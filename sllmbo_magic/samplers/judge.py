@@ -64,7 +64,7 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
     done = _chosen(history)
     if len(done) < MIN_TRIALS or not len(space):
         return None
-    from sllmbo_magic.evaluator.threads import BlasLimit
+    from sllmbo_magic.blas import BlasLimit
 
     with BlasLimit(1):  # threads only slow such small matrices down, tenfold on two busy cores
         return _fitted(done, history.direction, space)
@@ -88,8 +88,13 @@ def _fitted(done: list[Any], direction: str, space: SearchSpace) -> Judge:
     )
     model = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6).fit(units, scores)
     # The library's own optimizer warns of bounds that it meets, and a thread cannot silence warnings safely.
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = model.log_marginal_likelihood(theta, eval_gradient=True)
+        return -float(value), -gradient
+
     found = minimize(
-        lambda theta: tuple(-v for v in model.log_marginal_likelihood(theta, eval_gradient=True)),
+        loss,
         kernel.theta,
         jac=True,
         method="L-BFGS-B",
