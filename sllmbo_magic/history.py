@@ -1,18 +1,15 @@
-"""What a run has seen so far, and the short true story of it that a prompt needs.
+"""What a run has seen so far: its trials, how to compare them, and what can be read off them.
 
 An :class:`Observation` is one trial as the method sees it; a :class:`History` is a frozen list of them with
-the metric's direction. The policies (``state``, ``summary``, ``window``, ``full``; the paper's memories are
-``summary``, section 3.4, and ``window``) turn a history into text for the next prompt. All of them are
-computed from the study, so that a resumed run tells the same story, and none can name a best that the study
-does not have.
+the metric's direction, its noise, what matters in it (:func:`importances`) and what became of the user's
+hints (:func:`overruled`). All of it is computed from the study, so that a resumed run tells the same story.
+``proposers/stories.py`` turns it into a prompt's text.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import statistics
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +23,9 @@ from sllmbo_magic import keys
 from sllmbo_magic.space import SearchSpace
 
 POLICIES = ("state", "summary", "window", "full")
-SUMMARY_EVERY = 10
-"""Trials between two LLM-written summaries (the paper's N_SUMMARIZE_ITER)."""
-_BEST, _RECENT = 5, 20
-_MAX_COLUMNS = 24
-"""Parameters shown per trial; a larger space shows the most important ones."""
+"""What an LLM is told of the trials; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
+_IMPORTANCE_TRIALS = 300
+"""Latest scored trials that importances are read off."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,9 @@ class Observation:
         value: The score in the metric's own sign; None unless complete.
         splits: The score of each fold, empty when there are no folds.
         error: Our category of the failure; never a message.
+        request: The exchange that proposed it; None when no LLM did.
+        asked_at: The trial at whose start that request went out; None when not known.
+        reason: The proposer's reason; untrusted text.
     """
 
     number: int
@@ -53,6 +51,9 @@ class Observation:
     source: str = "base"
     error: str | None = None
     space_version: int = 0
+    request: int | None = None
+    asked_at: int | None = None
+    reason: str = ""
 
     @property
     def spread(self) -> float:
@@ -60,6 +61,11 @@ class Observation:
         if len(self.splits) < 2:
             return 0.0
         return statistics.stdev(self.splits) / math.sqrt(len(self.splits))
+
+    @property
+    def asked(self) -> int:
+        """The trial at whose start it was asked for; its own number when that is not known."""
+        return self.number if self.asked_at is None else self.asked_at
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ class Hint:
     text: str
     trial_number: int
 
+    def weight(self, trial_number: int) -> float:
+        """How much it counts at a later trial: 1 when it is given, half of that every ten trials."""
+        return float(0.5 ** (max(0, trial_number - self.trial_number) / 10))
+
 
 @dataclass(frozen=True)
 class History:
@@ -77,7 +87,7 @@ class History:
     observations: tuple[Observation, ...] = ()
     direction: str = "maximize"
     metric: str = "score"
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -99,14 +109,16 @@ class History:
 
     def before(self, number: int) -> History:
         """The trials with smaller numbers."""
-        return History(
-            tuple(o for o in self.observations if o.number < number), self.direction, self.metric
-        )
+        return History(tuple(o for o in self.observations if o.number < number), self.direction, self.metric)
 
     def ranked(self) -> list[Observation]:
         """The scored trials, best first; of equals the older one first."""
-        sign = -1.0 if self.direction == "maximize" else 1.0
-        return sorted(self.complete, key=lambda o: (sign * float(o.value or 0.0), o.number))
+        if "ranked" not in self._cache:
+            sign = -1.0 if self.direction == "maximize" else 1.0
+            self._cache["ranked"] = sorted(
+                self.complete, key=lambda o: (sign * float(o.value or 0.0), o.number)
+            )
+        return list(self._cache["ranked"])
 
     @property
     def incumbent(self) -> Observation | None:
@@ -177,16 +189,20 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         source=attrs.get(keys.SOURCE, "base"),
         error=evaluation.get("error") if trial.state.name == "FAIL" else None,
         space_version=int(provenance.get("space_version", 0)),
+        request=provenance.get("request"),
+        asked_at=provenance.get("asked_at"),
+        reason=provenance.get("reason", ""),
     )
 
 
 def number(value: Any) -> str:
-    """A value as a prompt shows it: five significant digits for floats."""
+    """A value as a prompt shows it: five significant digits for floats, long text cut."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return f"{value:.5g}"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def table(observations: Iterable[Observation], names: list[str]) -> str:
@@ -212,7 +228,14 @@ def importances(history: History, space: SearchSpace) -> dict[str, float]:
     The absolute Spearman correlation of a parameter's position in its range with the score, or of the squared
     distance to the middle of the best five (a hump has no slope); cheap, and enough to order a prompt.
     """
-    done = history.complete
+    key = ("importances", space)
+    if key not in history._cache:
+        history._cache[key] = _importances(history, space)
+    return dict(history._cache[key])
+
+
+def _importances(history: History, space: SearchSpace) -> dict[str, float]:
+    done = history.complete[-_IMPORTANCE_TRIALS:]
     if len(done) < 8 or not len(space):
         return {}
     units = np.array([space.to_unit(space.clip(o.params)) for o in done])
@@ -244,187 +267,44 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def bounds_hit(history: History, space: SearchSpace) -> list[str]:
-    """Sentences on parameters whose best three trials lie at the edge of the current range."""
-    top = history.ranked()[:3]
-    if len(top) < 3:
-        return []
-    units = np.array([space.to_unit(space.clip(o.params)) for o in top])
-    found = []
-    for i, name in enumerate(space):
-        if "choices" in vars(space[name]) or hasattr(space[name], "choices"):
-            continue
-        if (units[:, i] <= 0.03).all():
-            found.append(f"the best 3 trials all lie at the lower bound of {name}")
-        elif (units[:, i] >= 0.97).all():
-            found.append(f"the best 3 trials all lie at the upper bound of {name}")
-    return found
+HINT_TRIALS = 8
+"""Trials of the LLM after which a hint is judged."""
+_HINT_CONTROLS = 16
+"""Trials before a hint that it is compared with."""
+_CLEARLY_WORSE = 0.7
 
 
-def shown_names(history: History, space: SearchSpace) -> list[str]:
-    """The parameters that a prompt shows per trial: all of a small space, the most important of a large
-    one.
+def overruled(hint: Hint, history: History) -> str | None:
+    """Why the scores speak against a hint, one clause; None while they do not.
+
+    Judged once, on the first :data:`HINT_TRIALS` trials that the LLM was asked for since: the hint is
+    overruled if none of them beat the best before it by more than the noise, and if they lost at least seven
+    of ten comparisons (again beyond the noise) with the other trials of that time: the base sampler's since
+    then, and the last 16 before.
     """
-    names = [*space]
-    if len(names) <= _MAX_COLUMNS:
-        return names
-    weights = importances(history, space)
-    keep = sorted(names, key=lambda n: (-weights.get(n, 0.0), n))[:_MAX_COLUMNS]
-    return [n for n in names if n in keep]
-
-
-def state(history: History, space: SearchSpace) -> str:
-    """The deterministic, bounded story: incumbent, best 5, last 20, failures, bounds, importances."""
-    names = shown_names(history, space)
-    best = history.ranked()[:_BEST]
-    recent = [o for o in history.observations if o.state != "RUNNING"][-_RECENT:]
-    running = [o for o in history.observations if o.state == "RUNNING"]
-    parts = [_headline(history)]
-    if best:
-        parts.append(f"Best {len(best)} of {len(history.complete)} scored trials:\n{table(best, names)}")
-    if recent:
-        parts.append(f"Last {len(recent)} trials, good and bad:\n{table(recent, names)}")
-    if running:
-        parts.append(f"Running now, score not known yet:\n{table(running, names)}")
-    failures: dict[str, list[int]] = {}
-    for o in history.failed:
-        failures.setdefault(o.error or "fit-failed", []).append(o.number)
-    for category, numbers in failures.items():
-        last = ", ".join(f"#{n}" for n in numbers[-5:])
-        parts.append(f"Failed with {category}: {len(numbers)} trials (last: {last}).")
-    parts.extend(f"Note: {sentence}." for sentence in bounds_hit(history, space)[:6])
-    weights = list(importances(history, space).items())[:8]
-    if weights:
-        parts.append("Rough importance: " + ", ".join(f"{n} {w:.0%}" for n, w in weights) + ".")
-    if len(names) < len(space):
-        hidden = len(space) - len(names)
-        parts.append(f"{hidden} less important parameters are left out of the lists above.")
-    return "\n\n".join(parts)
-
-
-def full(history: History, space: SearchSpace) -> str:
-    """Every trial. Grows with the run; for comparison."""
-    names = [*space]
-    return f"{_headline(history)}\n\nAll trials:\n{table(history.observations, names)}"
-
-
-def window(history: History, space: SearchSpace, *, k: int = 10) -> str:
-    """The last ``k`` trials only: the paper's conversation buffer, with the incumbent as its one fixed
-    line.
-    """
-    recent = history.observations[-k:]
-    return f"{_headline(history)}\n\nLast {len(recent)} trials:\n{table(recent, shown_names(history, space))}"
-
-
-def _headline(history: History) -> str:
-    best = history.incumbent
-    word = "higher" if history.direction == "maximize" else "lower"
-    if best is None or best.value is None:
-        return f"No trial has a score yet ({history.metric}: {word} is better)."
-    noise = f"; differences below about {2 * history.noise:.2g} are noise" if history.noise else ""
+    since = [
+        o
+        for o in history.observations
+        if o.source == "llm" and o.state in ("COMPLETE", "FAIL") and o.asked >= hint.trial_number
+    ][:HINT_TRIALS]
+    if len(since) < HINT_TRIALS:
+        return None
+    mine = {o.number for o in since}
+    first, last = hint.trial_number - _HINT_CONTROLS, since[-1].number
+    others = [o for o in history.complete if first <= o.number <= last and o.number not in mine]
+    before = history.before(hint.trial_number).incumbent
+    if len(others) < HINT_TRIALS // 2 or before is None or before.value is None:
+        return None
+    noise = history.noise
+    scores = [o.value for o in since]
+    if any(v is not None and history.gain(v, before.value) > noise for v in scores):
+        return None
+    lost = sum(
+        v is None or history.gain(float(o.value or 0.0), v) > noise for o in others for v in scores
+    ) / (len(others) * len(scores))
+    if lost < _CLEARLY_WORSE:
+        return None
     return (
-        f"Incumbent: trial #{best.number} with {history.metric} {number(float(best.value))}"
-        f" ({word} is better{noise}). {len(history.complete)} scored, {len(history.failed)} failed."
+        f"of the {len(since)} trials proposed since, none beat trial #{before.number},"
+        f" and the {len(others)} others of that time were better in {lost:.0%} of all comparisons"
     )
-
-
-class HistoryManager:
-    """Turns histories into prompt text by one policy.
-
-    Args:
-        policy: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
-        summarize: For ``"summary"``: takes the facts as text, returns the LLM's summary; called every
-            :data:`SUMMARY_EVERY` trials. An error of it leaves the last summary in place.
-        k: For ``"window"``: how many trials.
-    """
-
-    def __init__(
-        self, policy: str = "state", *, summarize: Callable[[str], str] | None = None, k: int = 10
-    ) -> None:
-        if policy not in POLICIES:
-            raise ValueError(f"history {policy!r} is not one of {', '.join(POLICIES)}.")
-        self.policy = policy
-        self.k = k
-        self.summarize = summarize
-        self.summary = ""
-        self.corrections: list[str] = []
-        self._summarized_at = 0
-
-    def text(self, history: History, space: SearchSpace) -> str:
-        """The story for the next prompt."""
-        if self.policy == "full":
-            return full(history, space)
-        if self.policy == "window":
-            return window(history, space, k=self.k)
-        if self.policy == "summary":
-            return self._summary(history, space)
-        return state(history, space)
-
-    def _summary(self, history: History, space: SearchSpace) -> str:
-        done = len(history.complete) + len(history.failed)
-        if self.summarize is not None and done - self._summarized_at >= SUMMARY_EVERY:
-            written = self.summarize(full(history, space))
-            self.summary, self.corrections = corrected(written, history)
-            self._summarized_at = done
-        newer = [o for o in history.observations if o.number >= self._summarized_at]
-        parts = [_headline(history)]
-        if self.summary:
-            parts.append(f"Summary of the first {self._summarized_at} trials:\n{self.summary}")
-        if newer:
-            parts.append(f"Trials since:\n{table(newer[-_RECENT:], shown_names(history, space))}")
-        return "\n\n".join(parts)
-
-
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_CLAIM = re.compile(
-    r"[^.\n;]*\b(?:best|incumbent|top|highest|lowest|optimum|optimal)\b[^\n;]*?(?:\.(?=\s|$)|\n|;|$)", re.I
-)
-
-
-def corrected(summary: str, history: History) -> tuple[str, list[str]]:
-    """A summary with false claims about the best trial taken out, and what was taken out.
-
-    A sentence that speaks of a best (best, incumbent, top, highest, lowest, optimal) may name as its score or
-    trial only what the study holds: a ``#n`` that is not among the five best, or a number that looks like a
-    score better than the study's best, makes the sentence false; it is removed, and the true headline stands
-    in front anyway.
-    """
-    best = history.incumbent
-    if best is None or best.value is None:
-        return summary[:4000], []
-    top = {o.number for o in history.ranked()[:5]}
-    removed: list[str] = []
-
-    def check(match: re.Match[str]) -> str:
-        sentence = match.group(0)
-        numbers = {int(n) for n in re.findall(r"(?:#|\btrial\s+#?)(\d+)", sentence, re.I)}
-        wrong = bool(numbers - top) or any(_too_good(float(v), history) for v in _scores(sentence))
-        if not wrong:
-            return sentence
-        removed.append(sentence.strip())
-        return " "
-
-    text = _CLAIM.sub(check, summary)
-    return re.sub(r"[ \t]{2,}", " ", text).strip()[:4000], removed
-
-
-def _scores(sentence: str) -> list[str]:
-    """Numbers of a sentence that may be scores: not trial numbers, not values of a parameter (``name=3``)."""
-    plain = re.sub(r"(?:#|\btrial\s+#?)\d+", " ", sentence, flags=re.I)
-    plain = re.sub(r"\b[A-Za-z_]\w*\s*(?:=|:|of)\s*-?[\d.]+(?:[eE][+-]?\d+)?", _keep_score, plain)
-    return _NUMBER.findall(plain)
-
-
-def _keep_score(match: re.Match[str]) -> str:
-    word = match.group(0).lower()
-    return word if re.match(r"(score|value|metric|result|loss|accuracy|error)\b", word) else " "
-
-
-def _too_good(value: float, history: History) -> bool:
-    """Whether a number reads as a score that is better than the best one, but near the scores seen."""
-    scores = [float(o.value) for o in history.complete if o.value is not None]
-    best = max(scores) if history.direction == "maximize" else min(scores)
-    spread = max(max(scores) - min(scores), abs(best) * 0.05, history.noise * 3)
-    close = abs(value - best) <= 2 * spread
-    rounding = max(abs(best) * 5e-4, 1e-12)
-    return close and history.gain(value, best) > rounding

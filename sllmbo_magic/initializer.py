@@ -8,6 +8,7 @@ and ``user``: nothing but the default and the user's own. They exist so that ini
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.proposers.base import Ask
-from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposer
-from sllmbo_magic.proposers.llm import grown
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.proposers.spaces import grown
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.space import SearchSpace
 
@@ -39,9 +40,19 @@ def initialize(
 ) -> None:
     """Ask for the search space and first configurations, and queue them in the study.
 
-    They are queued, not sampled, so that they are on disk at once and a crash does not lose them.
+    They are queued, not sampled, so that they are on disk at once and a crash does not lose them. What the
+    user has changed meanwhile (ranges, locks, hints) is asked about as it is now.
     """
     proposer: Proposer = sampler.batches.proposer
+    assert sampler.space is not None
+    assert sampler.outer is not None
+    ask = replace(
+        ask,
+        space=sampler.space,
+        outer=sampler.outer,
+        locked=frozenset(sampler.locked),
+        hints=tuple(sampler.hints),
+    )
     try:
         answer = sampler.batches.ask_now(ask, cancelled=sampler.cancelled, initial=True)
         if answer is None:
@@ -59,7 +70,6 @@ def initialize(
         proposer = fallback
         proposal = proposer.initialize(ask)
     if proposal.space is not None:
-        assert sampler.outer is not None
         sampler.outer = grown(sampler.outer, proposal.space, limits)
         sampler.change_space(
             proposal.space,
@@ -68,46 +78,39 @@ def initialize(
             proposer.source,
         )
         sampler.store_versions(study)
+    source = "llm-init" if proposer.source == "llm" else proposer.source
+    more = {"provider": proposer.id, "request": proposal.request, "asked_at": ask.trial_number}
     for candidate in proposal.candidates:
-        study.enqueue_trial(
-            *_queued(sampler, proposer, proposal, candidate.params, candidate.reason, candidate.expects)
-        )
+        _queue(study, sampler, candidate, source, more)
 
 
 def queue_random(study: Study, sampler: LLMTPESampler, n: int) -> None:
-    """Queue ``n`` configurations drawn from version 0 of the search space; the same seed draws the same."""
-    space, outer = sampler.space, sampler.outer
-    if space is None or outer is None:
+    """Queue ``n`` configurations drawn from the current search space; the same seed draws the same."""
+    if sampler.space is None:
         return  # an objective that suggests for itself
     rng = np.random.default_rng([sampler.seed, 0])
-    provenance = {"source": "random", "reason": "a random start", "space_version": 0}
     for _ in range(n):
-        params = complete(space, outer, space.sample(rng))
-        study.enqueue_trial(params, user_attrs={keys.SOURCE: "random", keys.PROVENANCE: provenance})
+        _queue(study, sampler, Candidate(sampler.space.sample(rng), "a random start"), "random", {})
 
 
-def _queued(
-    sampler: LLMTPESampler,
-    proposer: Proposer,
-    proposal: Proposal,
-    params: dict[str, Any],
-    reason: str,
-    expects: str,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _queue(
+    study: Study, sampler: LLMTPESampler, candidate: Candidate, source: str, more: dict[str, Any]
+) -> None:
     space, outer = sampler.space, sampler.outer
     assert space is not None
     assert outer is not None
-    source = "llm-init" if proposer.source == "llm" else proposer.source
     provenance = {
         "source": source,
-        "reason": reason,
-        "expects": expects,
-        "provider": proposer.id,
+        "reason": candidate.reason,
+        "expects": candidate.expects,
         "space_version": sampler.versions[-1].version,
+        **{k: v for k, v in more.items() if v is not None},
     }
-    if proposal.request is not None:
-        provenance["request"] = proposal.request
-    return complete(space, outer, params), {keys.SOURCE: source, keys.PROVENANCE: provenance}
+    if candidate.note:
+        provenance["note"] = candidate.note
+    study.enqueue_trial(
+        complete(space, outer, candidate.params), {keys.SOURCE: source, keys.PROVENANCE: provenance}
+    )
 
 
 def complete(space: SearchSpace, outer: SearchSpace, params: dict[str, Any]) -> dict[str, Any]:

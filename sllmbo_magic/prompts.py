@@ -17,9 +17,16 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from sllmbo_magic.history import number
+from sllmbo_magic.history import overruled
+from sllmbo_magic.history import table
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.space import SearchSpace
+
+_SMALL = 24
+"""Parameters up to which a space is listed one per line; of a larger one, equal ranges share a line."""
+_NAMES = 60
+"""Names listed at most where only names are."""
 
 _ROLE = (
     "You are an expert in tuning machine-learning models. Together with a Bayesian sampler you search for the"
@@ -108,68 +115,103 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
     parts = [_task(ask)]
     parts.append("Search space that a rulebook would use (change it where this task calls for it):")
     parts.append(space_text(ask.space))
-    parts.append("No range may leave these outer ranges:\n" + space_text(ask.outer))
+    parts.append("No range may leave these outer ranges:\n" + _wider(ask, [*ask.outer]))
     more = [name for name in allowed if name not in ask.outer]
     if more:
-        parts.append("Other parameters of this estimator that may be added: " + ", ".join(more[:60]) + ".")
+        parts.append("Other parameters of this estimator that may be added: " + _listed(more) + ".")
     if len(ask.history):
-        parts.append("Known so far:\n" + _known(ask))
+        shown = [*ask.outer][:_SMALL]
+        parts.append("Known so far:\n" + table(ask.history.observations[-10:], shown))
     parts.append(_hints(ask))
     parts.append(
-        f"Write the search space (log scale where orders of magnitude matter; low and high for numbers,"
-        f" choices for"
-        f" categories) and {ask.n_candidates} different whole configurations inside it, the most promising"
-        f" first, that"
-        " together cover the plausible region: not the middle of the ranges, not the defaults again. Give"
-        " each a short"
-        " reason, and say whether you expect it to be better than the default, similar, or an exploration."
+        "Write the search space (log scale where orders of magnitude matter; low and high for numbers,"
+        f" choices for categories) and {ask.n_candidates} different whole configurations inside it, the most"
+        " promising first, that together cover the plausible region: not the middle of the ranges, not the"
+        " defaults again. Give each a short reason, and say whether you expect it to be better than the"
+        " default, similar, or an exploration."
     )
+    if len(ask.space) > _SMALL:
+        parts.append("A configuration may leave out parameters; they keep their defaults.")
     return (Message("system", _ROLE), Message("user", _join(parts)))
 
 
-def propose(ask: Ask, story: str) -> tuple[Message, ...]:
-    """Ask for the next configurations. ``story`` is the history policy's text."""
+def propose(
+    ask: Ask,
+    story: str,
+    *,
+    turns: tuple[tuple[str, str], ...] = (),
+    names: list[str] | None = None,
+    inert: dict[str, str] | None = None,
+) -> tuple[Message, ...]:
+    """Ask for the next configurations.
+
+    Args:
+        story: The history policy's text.
+        turns: Earlier questions and answers, oldest first.
+        names: The parameters that this request is about, where the space is too large for all.
+        inert: Parameters without effect at the incumbent, and why.
+    """
     left = "" if ask.n_trials is None else f" of {ask.n_trials}"
+    names = [*ask.space] if names is None else names
     parts = [
         _task(ask),
         f"Next is trial {ask.trial_number}{left}.",
-        "Current search space:\n" + space_text(ask.space),
+        "Current search space:\n" + space_text(ask.space, names),
     ]
-    if ask.space.fixed:
-        fixed = ", ".join(f"{k}={number(v)}" for k, v in ask.space.fixed.items())
-        parts.append(f"Held fixed (action add brings one back): {fixed}.")
-    parts.append(story)
-    parts.append(_hints(ask))
-    if ask.frozen_space:
-        parts.append("Keep the search space as it is: space_changes must be empty.")
-    else:
-        locked = f" Locked by the user, do not touch: {', '.join(sorted(ask.locked))}." if ask.locked else ""
+    rest = [n for n in ask.space if n not in names]
+    if rest:
         parts.append(
-            "You may change the search space by space_changes: narrow a range that the scores rule out,"
-            " widen one whose"
-            " bound is hit (inside the outer ranges), drop a parameter that does not matter (value = what it"
-            " keeps), add"
-            f" one back. Leave it empty if nothing calls for a change.{locked} Outer ranges:\n{_wider(ask)}"
+            f"Not in this request, they stay as the incumbent has them ({len(rest)} parameters):"
+            f" {_listed(rest)}."
         )
-    ask_for = (
-        f"Propose {ask.n_candidates} new whole configurations, none of them evaluated before, most promising"
-        f" first."
-        if ask.n_candidates > 1
-        else "Propose the next configuration, one that has not been evaluated before."
+    if ask.space.fixed:
+        fixed = [f"{k}={number(v)}" for k, v in ask.space.fixed.items()]
+        parts.append(f"Held fixed (action add brings one back): {_listed(fixed)}.")
+    if inert:
+        known = "; ".join(f"{name} ({why})" for name, why in [*inert.items()][:8])
+        parts.append(f"Without effect at the incumbent, so do not move them alone: {known}.")
+    parts += [story, _hints(ask), _changes(ask, names), _wanted(ask)]
+    earlier = [
+        message
+        for question, answer in turns
+        for message in (Message("user", question), Message("assistant", answer))
+    ]
+    return (Message("system", _ROLE), *earlier, Message("user", _join(parts)))
+
+
+def _changes(ask: Ask, names: list[str]) -> str:
+    """What may be done to the search space."""
+    if ask.frozen_space:
+        return "Keep the search space as it is: space_changes must be empty."
+    locked = f" Locked by the user, do not touch: {', '.join(sorted(ask.locked))}." if ask.locked else ""
+    shown = [*names, *(n for n in ask.outer if n not in ask.space)]
+    return (
+        "You may change the search space by space_changes: narrow a range that the scores rule out, widen"
+        " one whose bound is hit (inside the outer ranges), drop a parameter that does not matter (value ="
+        " what it keeps), add one back. Leave it empty if nothing calls for a change."
+        f"{locked} Outer ranges:\n" + _wider(ask, shown)
     )
+
+
+def _wanted(ask: Ask) -> str:
+    """What is asked for: one configuration, or a batch that from the third on must also look elsewhere."""
+    wanted = "Propose the next configuration, one that has not been evaluated before."
+    if ask.n_candidates > 1:
+        wanted = (
+            f"Propose {ask.n_candidates} new whole configurations, none of them evaluated before, most"
+            " promising first."
+        )
     if ask.explore and ask.n_candidates > 1:
-        ask_for += (
+        wanted += (
             " Use at most half of them to refine near the incumbent; the others must test regions that no"
-            " trial has"
-            " covered and that the scores do not rule out."
+            " trial has covered and that the scores do not rule out. What is too many near the incumbent is"
+            " rejected."
         )
-    parts.append(
-        ask_for
+    return (
+        wanted
         + " Prefer values that the scores call for over round numbers. Give each a short reason and say"
-        " whether"
-        " you expect it to be better than the incumbent, similar, or an exploration."
+        " whether you expect it to be better than the incumbent, similar, or an exploration."
     )
-    return (Message("system", _ROLE), Message("user", _join(parts)))
 
 
 def repair(messages: tuple[Message, ...], reply: str, problems: list[str]) -> tuple[Message, ...]:
@@ -179,12 +221,11 @@ def repair(messages: tuple[Message, ...], reply: str, problems: list[str]) -> tu
     listed = "\n".join(f"- {p}" for p in problems[:12])
     return (
         *messages,
-        Message("assistant", reply[:6000]),
+        Message("assistant", reply[:6000].strip() or "(no text)"),
         Message(
             "user",
-            f"This answer cannot be used:\n{listed}\nReply again to the same question with one JSON object"
-            f" in the"
-            " same form, with these problems mended.",
+            f"This answer cannot be used:\n{listed}\nReply again to the same question with one JSON object in"
+            " the same form, with these problems mended.",
         ),
     )
 
@@ -198,24 +239,26 @@ def summarize(facts: str, task: str) -> tuple[Message, ...]:
         Message(
             "user",
             f"{task}\n\n{facts}\n\nSummarize in at most 200 words, for whoever proposes the next"
-            f" configurations: which"
-            " regions are good, which are bad, which parameters matter, what has not been tried. Name trials"
-            " as #n and"
-            " keep every number exactly as it stands above.",
+            " configurations: which regions are good, which are bad, which parameters matter, what has not"
+            " been tried. Name trials as #n, and keep every number exactly as it stands above: sentences that"
+            " the scores contradict are taken out.",
         ),
     )
 
 
-def space_text(space: SearchSpace) -> str:
-    """One line per parameter: ``learning_rate: float 0.005 to 0.3, log``."""
-    when = {c.param: c for c in space.conditions}
-    lines = []
-    for name in space:
-        line = f"{name}: {distribution_text(space[name])}"
-        if name in when:
-            values = " or ".join(number(v) for v in when[name].values)
-            line += f", only when {when[name].parent} is {values}"
-        lines.append(line)
+def space_text(space: SearchSpace, names: list[str] | None = None) -> str:
+    """One line per parameter: ``learning_rate: float 0.005 to 0.3, log``; of a large space, one per range."""
+    names = [*space] if names is None else names
+    lines: dict[str, list[str]] = {}
+    for name in names:
+        conditions = [c for c in space.conditions if c.param == name]
+        line = distribution_text(space[name])
+        for condition in conditions:
+            values = " or ".join(number(v) for v in condition.values)
+            line += f", only when {condition.parent} is {values}"
+        lines.setdefault(line if len(names) > _SMALL else f"{name}: {line}", []).append(name)
+    if len(names) > _SMALL:
+        return "\n".join(f"{', '.join(shared)}: {line}" for line, shared in lines.items())
     return "\n".join(lines) or "(no parameter is open)"
 
 
@@ -234,10 +277,17 @@ def distribution_text(distribution: BaseDistribution) -> str:
     raise TypeError(f"unknown distribution {type(distribution).__name__}")
 
 
-def _wider(ask: Ask) -> str:
-    """Outer ranges of the parameters whose current range is smaller."""
-    names = [n for n in ask.outer if n not in ask.space or ask.space[n] != ask.outer[n]]
-    return "\n".join(f"{n}: {distribution_text(ask.outer[n])}" for n in names) or "(the current ones)"
+def _wider(ask: Ask, names: list[str]) -> str:
+    """Outer ranges of those of these parameters whose current range is smaller."""
+    wider = [n for n in names if n in ask.outer and (n not in ask.space or ask.space[n] != ask.outer[n])]
+    if not wider:
+        return "(the current ones)"
+    return space_text(SearchSpace({n: ask.outer[n] for n in wider}), wider)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMES
+    return ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def duration_text(ask: Ask) -> str:
@@ -253,27 +303,23 @@ def _task(ask: Ask) -> str:
     if ask.task is not None:
         return _join([ask.task.text(), duration_text(ask)])
     word = "maximized" if ask.history.direction == "maximize" else "minimized"
-    return f"Task: find parameters for which {ask.history.metric} is {word}."
-
-
-def _known(ask: Ask) -> str:
-    from sllmbo_magic.history import table
-
-    return table(ask.history.observations[-10:], [*ask.outer])
+    task = f"Task: find parameters for which {ask.history.metric} is {word}."
+    return _join([task, f"The user's description: {ask.words}" if ask.words else ""])
 
 
 def _hints(ask: Ask) -> str:
-    """Hints with what became of them: a hint's weight decays as evidence arrives."""
+    """The user's hints with what they still weigh; those that the scores have overruled, with why."""
     lines = []
     for hint in ask.hints[-5:]:
-        age = ask.trial_number - hint.trial_number
-        weight = (
-            "follow it unless the scores speak against it"
-            if age <= 10
-            else "older: the scores count for more"
-        )
-        lines.append(f"- (given at trial {hint.trial_number}; {weight}) {hint.text}")
-    return "Hints from the user:\n" + "\n".join(lines) if lines else ""
+        against = overruled(hint, ask.history)
+        if against is None:
+            weight = f"weight {hint.weight(ask.trial_number):.0%}, given at trial {hint.trial_number}"
+            lines.append(f"- ({weight}) {hint.text}")
+        else:
+            lines.append(f"- (overruled by the scores, do not follow it: {against}) {hint.text}")
+    if not lines:
+        return ""
+    return "Hints from the user; the scores count for more as a hint's weight falls:\n" + "\n".join(lines)
 
 
 def _join(parts: list[str]) -> str:

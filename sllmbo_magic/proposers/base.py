@@ -25,11 +25,13 @@ class Candidate:
         params: Valid in the search space of the proposal.
         reason: Why, in the proposer's words; untrusted text.
         expects: ``"better"`` than the incumbent, ``"similar"`` or ``"explore"`` (no promise).
+        note: What was changed of the proposal and why, in our words; empty when nothing was.
     """
 
     params: dict[str, Any]
     reason: str = ""
     expects: str = "explore"
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Ask:
         frozen_space: Whether ranges may not be changed at all.
         seconds: Wall time of one evaluation of the default, None when unknown.
         defaults: The estimator's own values, for parameters that a first space leaves out.
+        words: The user's description of the task, where there is no ``task`` that holds it.
     """
 
     space: SearchSpace
@@ -72,6 +75,7 @@ class Ask:
     task: TaskDescription | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)

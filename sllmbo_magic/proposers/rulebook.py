@@ -1,17 +1,20 @@
 """The rulebook: expert rules instead of an LLM. No network, deterministic, and called a rulebook everywhere.
 
 It starts from configurations that experts use for the estimator's family (``priors/``) and then moves around
-the incumbent the way a practitioner does: trade the learning rate for more trees, take one or two parameters
-a step up or down, look once per batch where no trial has been. Every second trial a perturbation of the
-incumbent beat plain TPE at 10 and 25 trials in our pre-study (docs/method.md). It is what an LLM must beat,
-and it is never counted as one.
+the incumbent the way a practitioner does: trade the learning rate for more trees, take one to three
+parameters a step up or down (none that has no effect), look once per batch where no trial has been. Every
+second trial a perturbation of the incumbent beat plain TPE at 10 and 25 trials in our pre-study
+(docs/method.md). It is what an LLM must beat, and it is never counted as one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.history import History
 from sllmbo_magic.history import importances
@@ -32,15 +35,24 @@ class RulebookProposer:
         configurations: First configurations with their reasons, e.g. a prior's; those outside the space are
             left out.
         seed: For the steps; the same seed and history give the same answer.
+        inert: A configuration -> its parameters without effect, and why (``priors.inert`` of an estimator);
+            no step is spent on these alone.
     """
 
     id = "rulebook"
     source = "rulebook"
     instant = True
 
-    def __init__(self, configurations: tuple[tuple[dict[str, Any], str], ...] = (), *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        configurations: tuple[tuple[dict[str, Any], str], ...] = (),
+        *,
+        seed: int = 0,
+        inert: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+    ) -> None:
         self.configurations = configurations
         self.seed = seed
+        self.inert = inert
 
     def initialize(self, ask: Ask) -> Proposal:
         """The prior's space as it is, and its expert configurations."""
@@ -70,13 +82,16 @@ class RulebookProposer:
 
         if best is not None:
             start = ask.space.clip(best.params)
+            dead = {} if self.inert is None else self.inert({**ask.space.fixed, **start})
+            weights = importances(ask.history, ask.space)
+            scale = max(0.06, 0.22 * 0.97 ** len(ask.history))
             traded = _trade_rate(ask.space, start, rng)
             if traded is not None:
                 add(traded, f"Trial {best.number} with a smaller learning rate and more rounds.", "better")
             for _ in range(4 * ask.n_candidates):
                 if len(chosen) >= max(1, ask.n_candidates - 1):
                     break
-                params, moved = _step(ask.space, start, ask.history, rng)
+                params, moved = _step(ask.space, start, weights, scale, {*dead}, rng)
                 add(params, f"Trial {best.number} with {moved}.", "similar")
         for _ in range(4 * ask.n_candidates):
             if len(chosen) >= ask.n_candidates:
@@ -103,26 +118,28 @@ def _trade_rate(space: SearchSpace, start: dict[str, Any], rng: np.random.Genera
 
 
 def _step(
-    space: SearchSpace, start: dict[str, Any], history: History, rng: np.random.Generator
+    space: SearchSpace,
+    start: dict[str, Any],
+    weights: Mapping[str, float],
+    scale: float,
+    dead: set[str],
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any], str]:
-    """The incumbent with one to three parameters moved; the step shrinks as trials accumulate."""
-    names = [*space.active(start)]
-    names = [n for n in names if n in space] or [*space]
-    weights = importances(history, space)
+    """The incumbent with one to three parameters moved, important ones more often; those in ``dead`` stay."""
+    names = [n for n in space.active(start) if n not in dead] or [*space]
     p = np.array([0.3 / len(names) + weights.get(n, 1.0 / len(names)) for n in names])
     count = min(len(names), int(rng.integers(1, 4)))
     moved = rng.choice(len(names), size=count, replace=False, p=p / p.sum())
-    scale = max(0.06, 0.22 * 0.97 ** len(history))
-    unit = space.to_unit(start)
-    order = [*space]
+    values = space.complete(start)
     for i in moved:
-        j = order.index(names[int(i)])
-        if hasattr(space[names[int(i)]], "choices"):
-            unit[j] = rng.uniform()
-            continue
-        new = unit[j] + rng.normal(0.0, scale)
-        unit[j] = abs(new) if new < 0 else 2 - new if new > 1 else new  # reflected at the bounds
-    params = space.from_unit(np.clip(unit, 0.0, 1.0))
+        one = SearchSpace({names[int(i)]: space[names[int(i)]]})
+        if isinstance(space[names[int(i)]], CategoricalDistribution):
+            place = float(rng.uniform())
+        else:
+            place = float(one.to_unit(values)[0]) + float(rng.normal(0.0, scale))
+            place = abs(place) if place < 0 else 2 - place if place > 1 else place  # reflected at the bounds
+        values.update(one.from_unit([min(max(place, 0.0), 1.0)]))
+    params = space.active(values)
     texts = []
     for i in sorted(int(i) for i in moved):
         name = names[i]

@@ -38,8 +38,28 @@ class Waiting:
 
 @dataclass
 class _Pending:
+    """A request under way. Its copy waits for the answer and has it: the same run goes on from both, and
+    nothing is asked twice.
+    """
+
     future: Future[Proposal]
     trial_number: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        error = self.future.exception()  # waits
+        return {
+            "trial_number": self.trial_number,
+            "error": error,
+            "proposal": None if error is not None else self.future.result(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.trial_number = state["trial_number"]
+        self.future = Future()
+        if state["error"] is not None:
+            self.future.set_exception(state["error"])
+        else:
+            self.future.set_result(state["proposal"])
 
 
 class Batches:
@@ -162,5 +182,7 @@ class Batches:
         self._not_before = trial_number + min(2 ** (self._failures - 1), _LONGEST_PAUSE)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A pending request does not survive pickling; it is asked again."""
-        return {**self.__dict__, "_pending": None}
+        """Waits for a request under way, before anything that it may still change is copied."""
+        if self._pending is not None:
+            wait([self._pending.future])
+        return dict(self.__dict__)
