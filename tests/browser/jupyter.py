@@ -152,16 +152,10 @@ class Lab:
         self.url = f"{server.url}/notebooks/{name}" if classic else f"{server.url}/lab/tree/{name}?reset"
 
     def open(self) -> Lab:
-        """Go there and wait until the kernel is ready."""
+        """Go there, or reload it, and wait until the cells are shown."""
         self.page.goto(self.url)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.ready()
         return self
-
-    def ready(self) -> None:
-        """Wait until a kernel is connected."""
-        states = ",".join(f".jp-Notebook-ExecutionIndicator[data-status='{s}']" for s in ("idle", "busy"))
-        self.page.locator(states).first.wait_for(state="attached")
 
     def cell(self, index: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)

@@ -228,7 +228,28 @@ def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
     page.keyboard.press("Tab")
     lab.page.get_by_text("--schedule").first.wait_for()
     page.keyboard.press("Escape")
-    lab.cell(1).locator(".cm-line").first.get_by_text("sampler").first.hover()
+    lab.cell(1).locator(".cm-content").click()
+    word = (
+        lab.cell(1)
+        .locator(".cm-line")
+        .first.evaluate(
+            """line => {
+            const texts = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+            while (texts.nextNode()) {
+                const at = texts.currentNode.data.indexOf('sampler');
+                if (at >= 0) {
+                    const range = new Range();
+                    range.setStart(texts.currentNode, at);
+                    range.setEnd(texts.currentNode, at + 7);
+                    const box = range.getBoundingClientRect();
+                    return [box.x, box.y + box.height / 2];
+                }
+            }
+        }"""
+        )
+    )
+    page.mouse.move(word[0] + 10, word[1])
+    page.mouse.move(word[0] + 25, word[1], steps=4)
     help_text = page.locator(".sllmbo-hover")
     help_text.wait_for()
     assert "Who proposes" in help_text.inner_text()
@@ -237,8 +258,9 @@ def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
 def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any) -> None:
     lab = open_lab("palette.ipynb", "1")
     page = lab.page
+    lab.cell(0).locator(".jp-InputPrompt").click()
     page.keyboard.press("Control+Shift+C")
-    page.locator(".lm-CommandPalette-input").fill("sllmbo")
+    page.locator(".lm-CommandPalette-input:visible").fill("sllmbo")
     page.get_by_text("Tune This Cell with %%sllmbo").wait_for()
     for label in (
         "Show the Runs of the Notebook",
@@ -247,7 +269,8 @@ def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any
     ):
         assert page.get_by_text(label).count() > 0
     page.goto(f"{lab.server.url}/lab")
-    page.keyboard.press("Control+,")
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^Settings Editor")).first.click()
     page.get_by_text("SLLMBO").first.click()
     form = page.locator(".jp-SettingsForm, .jp-SettingsPanel").last
     form.get_by_text("Provider and model").first.wait_for()
@@ -314,19 +337,20 @@ def test_a_hostile_saved_notebook_does_nothing(
     watched = open_saved(new_page, where, "hostile.ipynb", saved_run(hostile=True))
     page = watched.page
     if extension:
-        view = page.locator(".sllmbo-output .view")
+        shown = view = page.locator(".sllmbo-output .view")
         view.wait_for()
         for name in ("Chat", "Search space", "Trials", "Cost", "Scores"):
             view.get_by_role("tab", name=name).click()
             assert page.evaluate("window.hacked ?? null") is None, name
     else:
-        page.locator(".jp-OutputArea-output img").first.wait_for()
+        shown = page.locator(".jp-OutputArea-output").first
+        shown.locator("img").first.wait_for()
         page.locator(".jp-OutputArea-output details").evaluate_all(
             "all => all.forEach(d => { d.open = true })"
         )
     assert page.evaluate("window.hacked ?? null") is None
     assert [r for r in watched.requests if "evil" in r] == []
-    assert "hostile" in page.locator(".jp-OutputArea-output").first.inner_text()
+    assert "hostile" in shown.inner_text()
 
 
 def test_nbconvert_shows_the_run_and_a_hostile_one_does_nothing(new_page: Any, tmp_path: Path) -> None:
