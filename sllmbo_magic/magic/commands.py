@@ -7,7 +7,6 @@ Values are read by ``ast.literal_eval`` and ``json``, never evaluated.
 from __future__ import annotations
 
 import ast
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,10 @@ from typing import Any
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic import lexer
 from sllmbo_magic.magic import listing
-from sllmbo_magic.magic import values
+from sllmbo_magic.magic import waiting
 from sllmbo_magic.magic.help import command_help
 from sllmbo_magic.magic.help import help_text
 from sllmbo_magic.magic.help import option_help
-from sllmbo_magic.magic.running import HEARTBEAT
-from sllmbo_magic.magic.running import BackgroundRun
-from sllmbo_magic.magic.running import interrupted
 from sllmbo_magic.magic.spec import find_command
 from sllmbo_magic.magic.spec import find_option
 from sllmbo_magic.magic.views import in_kernel
@@ -35,7 +31,6 @@ from sllmbo_magic.options import COMMANDS
 
 if TYPE_CHECKING:
     from sllmbo_magic.magic.magics import SllmboMagics
-    from sllmbo_magic.magic.magics import Started
 
 
 def run(magics: SllmboMagics, line: str) -> None:
@@ -86,7 +81,7 @@ def _at_most_one(name: str, arguments: list[str], run_name: str | None) -> str |
 
 def _steer(magics: SllmboMagics, run_name: str | None, wish: str, value: Any = None) -> None:
     """Put a wish to the run that is meant: of this kernel, or of another one through its folder."""
-    started = _going_on(magics)
+    started = magics.going_on()
     if run_name is None and len(started) > 1:
         raise InputError(
             f"{len(started)} runs go on: {', '.join(started)}.",
@@ -103,10 +98,6 @@ def _steer(magics: SllmboMagics, run_name: str | None, wish: str, value: Any = N
         send_wish(run_name, wish, value)
     when = {"stop": "after the fold in flight", "resume": "at once"}.get(wish, "at the next trial")
     print(f"{run_name}: {wish} is noted and takes effect {when}.")
-
-
-def _going_on(magics: SllmboMagics) -> dict[str, Started]:
-    return {name: started for name, started in magics.started.items() if not started.run.done}
 
 
 def _only_run_elsewhere() -> str:
@@ -175,52 +166,13 @@ def _literal(name: str, text: str) -> Any:
 
 
 def _wait(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
-    """Block until a background run has ended; an interrupt ends the waiting, not the run."""
-    started = _to_wait_for(magics, _at_most_one("wait", arguments, run_name))
-    while not started.run.wait(HEARTBEAT):
-        started.show()
-    _take_over(magics, started)
+    waiting.wait(magics, _at_most_one("wait", arguments, run_name))
 
 
 async def wait_async(magics: SllmboMagics, line: str) -> None:
-    """The same without blocking the event loop."""
+    """Carry out ``wait`` without blocking the event loop."""
     name, arguments, run_name = parse(line)
-    started = _to_wait_for(magics, _at_most_one(name, arguments, run_name))
-    try:
-        while not started.run.done:
-            await asyncio.sleep(HEARTBEAT)
-            started.show()
-    except asyncio.CancelledError:
-        raise interrupted(f"run {started.run.name!r} goes on; %sllmbo stop ends it.") from None
-    _take_over(magics, started)
-
-
-def _to_wait_for(magics: SllmboMagics, run_name: str | None) -> Started:
-    if run_name is None:
-        going_on = _going_on(magics) or magics.started
-        if len(going_on) == 1:
-            return next(iter(going_on.values()))
-        if going_on:
-            raise InputError(
-                f"{len(going_on)} runs go on: {', '.join(going_on)}.", "Name one: %sllmbo wait NAME."
-            )
-        raise InputError("no run of this notebook goes on.", "Start one with %%sllmbo NAME --background.")
-    if run_name not in magics.started:
-        raise InputError(
-            f"this notebook started no run {lexer.shorten(run_name)!r}.",
-            f"{values.closest(run_name, magics.started)}%sllmbo runs lists all.",
-        )
-    return magics.started[run_name]
-
-
-def _take_over(magics: SllmboMagics, started: Started) -> None:
-    """A background run has ended: show it, and let its name hold the result."""
-    run = started.run
-    started.finish_view()
-    if isinstance(magics.shell.user_ns.get(run.name), BackgroundRun) and run.result is not None:
-        magics.shell.user_ns[run.name] = run.result
-    if run.error is not None:
-        raise run.error
+    await waiting.wait_async(magics, _at_most_one(name, arguments, run_name))
 
 
 # ---- looking

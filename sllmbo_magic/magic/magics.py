@@ -135,6 +135,10 @@ class SllmboMagics(Magics):
         with one_line_errors(_debug(line)):
             await commands.wait_async(self, line)
 
+    def going_on(self) -> dict[str, Started]:
+        """The runs of this notebook that have not ended, by name."""
+        return {name: started for name, started in self.started.items() if not started.run.done}
+
     # ---- one run
 
     def _read(self, line: str, cell: str) -> tuple[RunSpec, str]:

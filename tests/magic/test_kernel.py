@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sllmbo_magic.storage import list_runs
-from sllmbo_magic.storage import send_wish
+from tests.magic.conftest import Shell
 from tests.magic.kernels import Cell
 from tests.magic.kernels import Kernel
 
@@ -210,13 +210,18 @@ def test_an_interrupt_of_wait_lets_the_run_go_on(kernel: Kernel) -> None:
     assert kernel.value("on.status") == "'stopped'"
 
 
-def test_a_blocking_run_is_steered_from_another_process(kernel: Kernel, kernel_folder: Path) -> None:
+def test_a_blocking_run_is_steered_from_another_process(
+    kernel: Kernel, kernel_folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cell = kernel.start(f"%%sllmbo far {LINE} --trials 500\n{OBJECTIVE}")
     kernel.follow(cell, until=several_trials)
     root = kernel_folder / ".sllmbo"
     (info,) = [info for info in list_runs(root) if info.name == "far"]
     assert info.running
-    send_wish("far", "stop", root=root)
+    monkeypatch.chdir(kernel_folder)
+    assert "far: stop is noted" in shell.ok("%sllmbo stop")
+    assert "far has ended" in shell.ok("%sllmbo wait far")
+    assert "far: objective" in shell.ok("%sllmbo show far")
     kernel.follow(cell)
     assert cell.status == "ok"
     assert kernel.value("far.status") == "'stopped'"
