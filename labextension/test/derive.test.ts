@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Trial } from '../src/view/bundle';
+import * as d from '../src/view/derive';
+import { asBundle } from '../src/view/store';
+
+const trial = (n: number, value: number | null, params: Trial['params'] = {}, more: Partial<Trial> = {}): Trial => ({
+  n,
+  value,
+  params,
+  state: value === null ? 'FAIL' : 'COMPLETE',
+  source: 'tpe',
+  ...more
+});
+const run = (values: (number | null)[], direction = 'maximize') =>
+  asBundle({ run: { direction, n_trials: values.length }, trials: values.map((v, n) => trial(n, v)) });
+
+test('best so far follows the direction and skips failures', () => {
+  assert.deepEqual(d.bestSoFar(run([1, null, 3, 2, 4])), [[0, 1], [2, 3], [4, 4]]);
+  assert.deepEqual(d.bestSoFar(run([5, 6, 2], 'minimize')), [[0, 5], [2, 2]]);
+});
+
+test('the gain is positive when better, in both directions', () => {
+  const of = (direction: string) =>
+    d.gain(asBundle({ run: { direction, default_value: 2, best_value: direction === 'minimize' ? 1 : 3 } }).run);
+  assert.deepEqual([of('maximize'), of('minimize')], [1, 1]);
+  assert.equal(d.gain(asBundle({}).run), null);
+});
+
+test('levels are ranks: the best is the highest whatever the direction', () => {
+  assert.deepEqual([...d.levels(run([1, 2, 1000]))], [[0, 0], [1, 3], [2, 6]]);
+  assert.equal(d.levels(run([1, 2, 1000], 'minimize')).get(0), 6);
+  assert.deepEqual([...d.levels(run([null]))], []);
+});
+
+test('one absurd score does not squash the rest', () => {
+  const scores = [...Array.from({ length: 20 }, (_, i) => 0.8 + i / 200), -1000];
+  const [low, high] = d.scoreDomain(run(scores));
+  assert.ok(low > 0.5 && high < 1.2, `${low} to ${high}`);
+  const [low2, high2] = d.scoreDomain(run(scores.map(s => -s), 'minimize'));
+  assert.ok(low2 > -1.2 && high2 < -0.5, `${low2} to ${high2}`);
+  assert.ok(d.scoreDomain(run([])).every(Number.isFinite));
+  assert.ok(d.scoreDomain(run([0.5])).every(Number.isFinite));
+});
+
+test('bands run from a version to the next', () => {
+  const float = (low: number) => [{ name: 'a', type: 'float', low, high: 1 }];
+  const bundle = asBundle({
+    space: { versions: [
+      { version: 0, trial: 0, params: float(0) },
+      { version: 1, trial: 8, params: float(0.5) },
+      { version: 2, trial: 12, params: [] }
+    ] }
+  });
+  assert.deepEqual(d.bands('a', bundle, 50).map(s => [s.from, s.to, s.spec.low]), [[0, 8, 0], [8, 12, 0.5]]);
+  assert.deepEqual(d.changes(bundle.space.versions[0], bundle.space.versions[1]!).map(c => c[0]), ['a']);
+  assert.equal(d.changes(bundle.space.versions[1], bundle.space.versions[2]!)[0]![2], undefined);
+});
+
+test('a candidate leads to the trial of its own request only', () => {
+  const trials = [
+    trial(0, 1, { lr: 0.1, n: 5 }, { request: 0 }),
+    trial(1, 1, { lr: 0.1, n: 5 }, { request: 1 }),
+    trial(2, 1, { lr: 0.1000000001, n: 6 }, { request: 1 })
+  ];
+  assert.equal(d.trialOf({ params: { lr: 0.1, n: 5 } }, 1, trials)?.n, 1);
+  assert.equal(d.trialOf({ params: { lr: 0.1, n: 6 } }, 1, trials)?.n, 2);
+  assert.equal(d.trialOf({ params: { lr: 0.2, n: 6 } }, 1, trials), undefined);
+});
+
+test('what a parameter explains: all when it decides, little when it is noise', () => {
+  const trials = Array.from({ length: 40 }, (_, i) =>
+    trial(i, i / 40, { decides: i, noise: (i * 17) % 41, word: i < 20 ? 'a' : 'b', same: 1 })
+  );
+  const bundle = asBundle({ trials });
+  assert.ok(d.explained('decides', bundle) > 0.9);
+  assert.ok(d.explained('word', bundle) > 0.6);
+  assert.ok(d.explained('noise', bundle) < 0.2);
+  assert.ok(d.explained('same', bundle) < 0.98, 'ties are not mistaken for an effect of their own');
+  assert.equal(d.explained('missing', bundle), 0);
+});
+
+test('parameters come from space, versions, or failing both from the trials', () => {
+  const both = asBundle({
+    space: {
+      outer: [{ name: 'b', type: 'float', low: 0, high: 1 }, { name: 'a', type: 'int', low: 1, high: 9 }],
+      versions: [{ version: 0, trial: 0, params: [{ name: 'a', type: 'int', low: 0, high: 5 }] }]
+    }
+  });
+  assert.deepEqual(d.parameters(both).map(p => [p.name, p.low, p.high]), [['a', 0, 9], ['b', 0, 1]]);
+  const seen = asBundle({ trials: [trial(0, 1, { x: 2, k: 'u' }), trial(1, 1, { x: 5, k: 'v' })] });
+  assert.deepEqual(d.parameters(seen).map(p => p.type), ['float', 'categorical']);
+  assert.deepEqual(d.usedRange(d.parameters(seen)[0]!, seen), [2, 5]);
+});
+
+test('the time left is that of the trials left, and unknown before the first', () => {
+  assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' }, trials: [trial(0, 1), trial(1, 1), trial(2, 1)] })), 10);
+  assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' } })), null);
+});
