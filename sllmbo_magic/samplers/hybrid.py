@@ -471,7 +471,7 @@ class LLMTPESampler(BaseSampler):
         who = "the rulebook" if preferred == "rulebook" else preferred
         self._emit(
             Note(
-                text=f"The judge expects less of {len(vetoed)} of the LLM's candidates than of {who}'s: {shown}",
+                text=f"The judge expects less of {len(vetoed)} candidates of the LLM than of {who}: {shown}",
                 trial_number=trial_number,
             )
         )
