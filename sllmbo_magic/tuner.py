@@ -412,6 +412,14 @@ class Tuner:
             sampler.schedule.ratio = wish.value
         elif wish.name == "hint":
             sampler.hints.append(Hint(wish.value, self._next_number()))
+            if sampler.batches.proposer.source != "llm":
+                self.emit(
+                    Note(
+                        text="The rulebook does not read hints; they are kept for an LLM. Change a range instead.",
+                        level="warning",
+                        trial_number=self._next_number(),
+                    )
+                )
         elif wish.name == "enqueue":
             self._enqueue(wish.value)
         else:
