@@ -401,6 +401,41 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("--debug", "flag", "Show the traceback of an error.", shown="off"),
 )
 
+COMPARE_OPTIONS: Final[tuple[Option, ...]] = (
+    Option(
+        "--ablate",
+        "choice",
+        "The part of the method to switch: first configurations, changing ranges, who proposes, what the "
+        "LLM is told, the judge, true or permuted scores, real or hidden names.",
+        choices=("init", "space", "hybrid", "history", "judge", "scores", "names"),
+        metavar="WHAT",
+        example="init",
+    ),
+    Option(
+        "--permute-scores",
+        "flag",
+        "The same as --ablate scores: does the LLM react to the scores at all?",
+        shown="off",
+    ),
+    Option(
+        "--samplers",
+        "text",
+        "Samplers to compare, with commas between; the first is the one that the others are compared with.",
+        shown="llm-tpe,tpe",
+        metavar="A,B",
+        example="llm-tpe,tpe,random",
+    ),
+    Option(
+        "--seeds",
+        "text",
+        "How many seeds, or the seeds with commas between. Under 6 no difference can be shown.",
+        shown="3",
+        metavar="N",
+        example="7",
+    ),
+)
+"""What ``%sllmbo compare NAME`` takes besides the options of a run."""
+
 BY_SPELLING: Final[dict[str, Option]] = {s: option for option in OPTIONS for s in option.spellings}
 BY_ARGUMENT: Final[dict[str, Option]] = {o.argument: o for o in OPTIONS if o.argument}
 
@@ -483,7 +518,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("report", "NAME [PATH]", "Write one HTML file about a run.", "%sllmbo report churn", "run"),
     Command("export", "NAME [PATH]", "Write all of a run as one JSON file.", "%sllmbo export churn", "run"),
     Command("code", "NAME", "Show the winner as runnable Python.", "%sllmbo code churn", "run"),
-    Command("compare", "NAME NAME...", "Compare runs in one table.", "%sllmbo compare churn churn.1", "run"),
+    Command(
+        "compare",
+        "NAME [--ablate WHAT] [--permute-scores] [--samplers A,B] [--seeds N] [options] | NAME NAME...",
+        "Search one run's task again in several ways with several seeds, and show table and figure "
+        "(docs/comparing.md); or put stored runs in one table.",
+        "%sllmbo compare churn --ablate init --seeds 7",
+        "run",
+    ),
     Command("delete", "NAME", "Delete a run's folder.", "%sllmbo delete churn.1", "run"),
     Command("rename", "NAME NEW", "Rename a run.", "%sllmbo rename churn churn_f1", "run"),
     Command("providers", "", "List the LLM providers and which have a key.", "%sllmbo providers"),

@@ -28,6 +28,7 @@ from sllmbo_magic.magic.views import show_output
 from sllmbo_magic.magic.views import static_picture
 from sllmbo_magic.options import BY_NAME
 from sllmbo_magic.options import COMMANDS
+from sllmbo_magic.options import COMPARE_OPTIONS
 
 if TYPE_CHECKING:
     from sllmbo_magic.magic.magics import SllmboMagics
@@ -262,8 +263,14 @@ def _code(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> N
 
 
 def _compare(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
-    if len(arguments) < 2:
-        raise InputError("%sllmbo compare takes two or more names of runs.", _usage("compare"))
+    """Of one run: search its task again in several ways. Of several: their results in one table."""
+    if not arguments:
+        raise InputError("%sllmbo compare takes one name of a run, or two or more.", _usage("compare"))
+    if len(arguments) == 1 or any(word.startswith("--") for word in arguments):
+        from sllmbo_magic.magic.comparing import compare_again
+
+        compare_again(magics, arguments, result_of)
+        return
     print(listing.compare_table({name: result_of(magics, name).bundle() for name in arguments}))
 
 
@@ -320,6 +327,8 @@ def _help(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> N
     topic = _one("help", arguments, "one command or option, or nothing")
     if topic in BY_NAME:
         print(command_help(BY_NAME[topic]))
+        for option in COMPARE_OPTIONS if topic == "compare" else ():
+            print(option_help(option))
     else:
         print(option_help(find_option(topic if topic.startswith("-") else f"--{topic}")))
 

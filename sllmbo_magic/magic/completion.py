@@ -12,6 +12,7 @@ from typing import Any
 from sllmbo_magic.options import BY_NAME
 from sllmbo_magic.options import BY_SPELLING
 from sllmbo_magic.options import COMMANDS
+from sllmbo_magic.options import COMPARE_OPTIONS
 from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.options import Option
 
@@ -102,6 +103,11 @@ def _for_line(words: list[str], runs: Iterable[str]) -> list[str]:
         "provider": list(_PROVIDERS),
         "help": [c.name for c in COMMANDS] + list(BY_SPELLING),
     }.get(command.completes, [])
+    if command.name == "compare":
+        known = {option.flag: option for option in COMPARE_OPTIONS}
+        if words[-1] in known and known[words[-1]].takes_value:
+            return list(known[words[-1]].choices) or [known[words[-1]].example]
+        found += list(known)
     return [*found, "--run"] if command.steers else found
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "plot_comparison",
     "plot_history",
     "plot_importances",
     "plot_overview",
@@ -112,6 +113,25 @@ def plot_overview(bundle: Mapping[str, Any], *, theme: str = "light") -> Figure:
     run = read(bundle)
     figure = overview.build(run, style.theme_of(theme))
     figure.alt = history.describe(run)
+    pieces.finish(figure)
+    return figure
+
+
+def plot_comparison(data: Mapping[str, Any], *, theme: str = "light") -> Figure:
+    """Several ways to search side by side: regret over trials with its spread, and each seed's final best.
+
+    ``data`` is what ``Comparison.to_dict`` gives.
+    """
+    _need_matplotlib()
+    from sllmbo_magic.report.figures import canvas
+    from sllmbo_magic.report.figures import comparison
+    from sllmbo_magic.report.figures import pieces
+    from sllmbo_magic.report.figures import style
+
+    colors = style.theme_of(theme)
+    figure = canvas.RunFigure(10.0, 4.4, colors)
+    figure.alt = comparison.describe(data)
+    comparison.build(figure, data, colors)
     pieces.finish(figure)
     return figure
 

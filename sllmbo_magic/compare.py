@@ -1,0 +1,304 @@
+"""``compare``: the same task, searched in several ways with several seeds, to see which way searches better.
+
+All runs see the same data, the same folds and the same default configuration; only what a variant names
+differs, and the seed is the same across variants, so that runs are paired.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import logging
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from optuna.samplers import BaseSampler
+
+from sllmbo_magic import keys
+from sllmbo_magic import tuning
+from sllmbo_magic.comparison import ComparedRun
+from sllmbo_magic.comparison import Comparison
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import Sink
+from sllmbo_magic.plan import Plan
+from sllmbo_magic.plan import Settings
+from sllmbo_magic.plan import base_sampler
+from sllmbo_magic.result import TuneResult
+from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.space import SpaceVersion
+from sllmbo_magic.task import Task
+from sllmbo_magic.variants import label_of
+from sllmbo_magic.variants import refuse_useless
+from sllmbo_magic.variants import variants_of
+
+_log = logging.getLogger(__name__)
+
+_TASK = (
+    "scoring",
+    "direction",
+    "cv",
+    "groups",
+    "sample_weight",
+    "fit_params",
+    "X_test",
+    "y_test",
+    "description",
+)
+_OWN = ("control", "folder", "name", "resume", "seed", "sinks", "storage", "study", "taken", "verify")
+
+
+def compare(
+    estimator: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    samplers: Sequence[str] | None = None,
+    ablate: str | None = None,
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    permute_scores: bool = False,
+    seeds: int | Iterable[int] = 3,
+    n_trials: int | None = None,
+    optimum: float | None = None,
+    previous: Comparison | None = None,
+    sinks: Sequence[Sink] = (),
+    **arguments: Any,
+) -> Comparison:
+    """Run one task in several ways with several seeds, one run after the other, in memory.
+
+    Runs go seed by seed, so that an interrupt leaves whole pairs: it ends the run in flight, which is
+    dropped, and the comparison of the finished runs is returned. Limits such as ``max_cost`` hold per run.
+
+    Args:
+        estimator: What ``tune`` takes: estimator, objective or ``Task``; or a ``TuneResult``, whose task,
+            search space and options are then used.
+        X: Data, for an estimator.
+        y: Its target.
+        samplers: Samplers to compare, default ``("llm-tpe", "tpe")``; the first is the baseline. With
+            ``ablate``: each of them with each variant of it, default ``("llm-tpe",)``.
+        ablate: The part of the method to switch, one of ``sllmbo_magic.variants.ABLATIONS``: ``"init"``,
+            ``"space"``, ``"hybrid"``, ``"history"``, ``"judge"``, ``"scores"`` or ``"names"``.
+        variants: Instead of both: label to arguments of ``tune``. A ``sampler`` may be a function of the seed
+            that makes an Optuna sampler.
+        permute_scores: The same as ``ablate="scores"``: does the LLM react to the scores at all? One variant
+            is shown them dealt out at random; the judge, which sees the true ones, is off unless given.
+        seeds: The seeds, or their number (0, 1, ...); default 3, with which no difference can be shown yet.
+        n_trials: Trials per run; default 50, or those of the ``TuneResult``.
+        optimum: The best possible value, if known; else regret is counted from the best value found.
+        previous: An earlier comparison of the same task with the same variants; its runs are not run again.
+        sinks: Take the events of all runs; ``RunStarted.run["name"]`` says which.
+        arguments: All other arguments of ``tune``, for all runs: ``llm``, ``scoring``, ``cv``, ...
+
+    Returns:
+        The runs: ``print`` it, ``.plot()``, ``.to_dict()``.
+
+    Raises:
+        InputError: Anything wrong with the input, in one line, before the first fit.
+    """
+    if permute_scores:
+        if ablate not in (None, "scores"):
+            raise InputError(
+                f"permute_scores is an ablation, and {ablate!r} is given, too.", "Give one of them."
+            )
+        ablate = "scores"
+    base, task = _task_of(estimator, X, y, arguments)
+    base["n_trials"] = n_trials if n_trials is not None else base.get("n_trials", Settings().n_trials)
+    if ablate == "scores" and "judge" not in arguments:
+        base["judge"] = False
+    named = variants_of(samplers, ablate, variants, (*_OWN, *_TASK, "n_trials"))
+    twice = next((n for own in named.values() for n in own if n in arguments and variants is None), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given, and the variants set it, too.", "Leave it out.")
+    numbers = _seeds(seeds)
+    labelled: dict[str, dict[str, Any]] = {}
+    plans: list[Plan] = []
+    for label, own in named.items():
+        plan = _checked_plan(task, {**base, **own}, numbers[0])
+        plans.append(plan)
+        labelled[label_of(label, plan.settings, given=variants is not None)] = own
+    if len(labelled) < len(named):
+        raise InputError("two variants have the same label.", "Give them different names.")
+    refuse_useless(ablate, plans)
+    done = _taken_over(previous, task, base, labelled, numbers)
+    comparison = Comparison(
+        task=_task_name(task),
+        metric=task.scorer_name,
+        direction=task.direction,
+        n_trials=base["n_trials"],
+        variants=labelled,
+        seeds=numbers,
+        runs=done,
+        optimum=optimum,
+        notes=_notes(task, labelled, base),
+        shared={**task.fingerprint(), **base},
+    )
+    _tell(sinks, _forecast(plans, numbers, len(done)))
+    return _run_all(comparison, task, base, tuple(sinks))
+
+
+def _tell(sinks: Sequence[Sink], text: str) -> None:
+    """Say it to the views; as in a run, one that raises ends nothing."""
+    for sink in sinks:
+        try:
+            sink(Note(text=text))
+        except Exception:  # noqa: BLE001 - a view must not end a comparison
+            _log.exception("a view of the comparison failed")
+
+
+def _run_all(
+    comparison: Comparison, task: Task, base: Mapping[str, Any], sinks: tuple[Sink, ...]
+) -> Comparison:
+    done = {(run.variant, run.seed): run for run in comparison.runs}
+    try:
+        for seed in comparison.seeds:
+            for label, own in comparison.variants.items():
+                if (label, seed) in done:
+                    continue
+                result = tuning.tune(
+                    replace(task, name=f"{label}, seed {seed}"),
+                    **_of_seed({**base, **own}, seed),
+                    seed=seed,
+                    folder="",
+                    verify=False,
+                    sinks=sinks,
+                )
+                if result.status == "interrupted":
+                    raise KeyboardInterrupt
+                done[label, seed] = ComparedRun.from_result(label, seed, result)
+    except KeyboardInterrupt:  # also between two runs: what is finished is returned
+        pass
+    ordered = [
+        done[label, s] for s in comparison.seeds for label in comparison.variants if (label, s) in done
+    ]
+    return replace(comparison, runs=tuple(ordered))
+
+
+# What is compared
+
+
+def _task_of(target: Any, X: Any, y: Any, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Task]:
+    """The arguments that all runs share, and the task, checked and with frozen folds."""
+    known = inspect.signature(tuning.tune).parameters
+    for name in arguments:
+        if name in _OWN:
+            raise InputError(f"compare sets {name!r} itself.", "Leave it out; runs are kept in memory.")
+        if name not in known:
+            close = difflib.get_close_matches(name, [*known, "samplers", "ablate", "variants", "seeds"], n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "It takes all arguments of tune."
+            raise InputError(f"compare has no argument {name!r}.", hint)
+    given = dict(arguments)
+    if isinstance(target, TuneResult):
+        given = {**_options_of(target), **given}
+        target = target._task
+    own = {name: given.pop(name) for name in _TASK if name in given}
+    if isinstance(target, Task):
+        if own or X is not None:
+            raise InputError(
+                f"the task is given already, so {next(iter(own), 'X')!r} has no place.", "Leave it out."
+            )
+        task = target
+    else:
+        task = tuning.plan(target, X, y, search_space=given.get("search_space"), **own).task
+    if task.directions is not None:
+        raise InputError("compare takes one objective, not several.", "Return one of the values.")
+    return given, task
+
+
+def _options_of(result: TuneResult) -> dict[str, Any]:
+    """The options of an earlier run, as far as its folder holds them, and the user's own search space."""
+    if result._task is None:
+        raise InputError(
+            f"the data of run {result.name!r} is not in this session.", "Run its cell again, then compare."
+        )
+    options: dict[str, Any] = {}
+    if result.path is not None and (result.path / "run.json").exists():
+        stored = RunFolder(result.path).read_meta().get("options") or {}
+        left_out = ("seed", "sampler", "patience", "permute_scores")
+        options = {
+            k: v for k, v in stored.items() if k in Settings.__dataclass_fields__ and k not in left_out
+        }
+    else:
+        options["n_trials"] = result._run.get("n_trials", Settings().n_trials)
+        options["llm"] = result._run.get("llm", "rulebook")
+    versions = result.study.user_attrs.get(keys.SPACE_VERSIONS) or []
+    if versions and versions[0].get("by") == "user":
+        options["search_space"] = SpaceVersion.from_json(versions[0]).space
+    return options
+
+
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
+    try:
+        numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(seed) for seed in seeds)
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or isinstance(seeds, bool | str) or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise InputError(f"seeds {seeds!r} are not usable.", "Give their number, or different seeds from 0.")
+    return numbers
+
+
+def _checked_plan(task: Task, arguments: dict[str, Any], seed: int) -> Plan:
+    """The plan of a run; whatever is wrong with a variant is said here, before the first fit."""
+    plan = tuning.plan(task, **_of_seed(arguments, seed))
+    base_sampler(plan.settings)
+    return plan
+
+
+def _of_seed(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The arguments of one run: a sampler object of its own, so that no run learns from another."""
+    sampler = arguments.get("sampler")
+    if isinstance(sampler, BaseSampler):
+        return {**arguments, "sampler": copy.deepcopy(sampler)}
+    if callable(sampler):
+        make: Callable[[int], Any] = sampler
+        return {**arguments, "sampler": make(seed)}
+    return arguments
+
+
+def _taken_over(
+    previous: Comparison | None,
+    task: Task,
+    base: Mapping[str, Any],
+    variants: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+) -> tuple[ComparedRun, ...]:
+    if previous is None:
+        return ()
+    if previous.shared != {**task.fingerprint(), **base}:
+        raise InputError("previous is a comparison of another task or with other options.", "Leave it out.")
+    return tuple(
+        run
+        for run in previous.runs
+        if run.seed in seeds and variants.get(run.variant) == previous.variants[run.variant]
+    )
+
+
+def _task_name(task: Task) -> str:
+    return task.scorer_name if task.estimator is None else type(task.estimator).__name__
+
+
+def _notes(task: Task, variants: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any]) -> tuple[str, ...]:
+    notes = []
+    if task.estimator is not None:
+        notes.append(
+            "Seeds vary the search; all runs share the folds. This shows which search finds a better "
+            "cross-validated score on these data, not which model does better on new ones."
+        )
+    fixed = [v for v, own in variants.items() if isinstance({**base, **own}.get("sampler"), BaseSampler)]
+    if fixed:
+        notes.append(
+            f"{', '.join(fixed)}: the sampler object keeps its own random state, which seeds do not vary; "
+            "a function of the seed would."
+        )
+    return tuple(notes)
+
+
+def _forecast(plans: Sequence[Plan], seeds: Sequence[int], n_done: int) -> str:
+    runs = len(plans) * len(seeds) - n_done
+    requests = sum(plan.forecast()["requests"] for plan in plans) * len(seeds)
+    text = f"{runs} runs of {plans[0].settings.n_trials} trials"
+    return f"{text}, about {requests} requests to {plans[0].settings.llm_id}." if requests else f"{text}."
