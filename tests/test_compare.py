@@ -557,3 +557,38 @@ def test_wrong_input_is_said_in_one_line_before_anything_runs(options: dict[str,
     with pytest.raises(InputError, match=re.escape(message)) as error:
         compare(never, **{**plain, **options})
     assert "\n" not in str(error.value)
+
+
+# ---- the documentation
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "comparing.md"
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_page_runs_and_says_what_is_true(capsys: pytest.CaptureFixture[str]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/comparing.md", "exec"), names)
+    printed = capsys.readouterr().out
+    shown = re.search(r"```text\n(DecisionTree.*?)```", page, re.DOTALL)
+    assert shown is not None
+    for line, same in zip(shown[1].splitlines()[:9], printed.splitlines(), strict=False):  # both tables
+        words = [re.sub(r"[\d.,−+]+|^\s+", "0", word) for word in line.split()]  # numbers differ by version
+        assert words == [re.sub(r"[\d.,−+]+|^\s+", "0", word) for word in same.split()]
+    assert "the same best value in 6 pairs" in names["check"].differences()[0].text()
+    assert list(names["comparison"].variants) == ["half (rulebook)", "little (rulebook)", "quasi-random"]
+    assert (pairs_needed(1), pairs_needed(2), pairs_needed(3)) == (6, 7, 7), "the page's numbers of seeds"
+
+
+def test_the_page_has_all_ablations_and_lines_that_parse() -> None:
+    from sllmbo_magic.magic.comparing import read
+
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", page, re.MULTILINE)
+    assert dict(rows) == {name: "yes" if name in NEEDS_LLM else "no" for name in ABLATIONS}
+    lines = re.findall(r"^%sllmbo compare (.* --.*)$", page, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        assert read(line.split(), {})[0] == "churn"
