@@ -293,10 +293,6 @@ def make_plan(
         )
     described = task.describe(share_columns=chosen.share_columns, anonymize=chosen.anonymize)
     plan = Plan(task=task, settings=chosen, description=described, notes=task.notes)
-    if chosen.uses_llm and isinstance(chosen.llm, str):
-        from sllmbo_magic.llm.registry import check_key
-
-        check_key(chosen.llm, chosen.base_url)
     return _with_space(plan, search_space)
 
 

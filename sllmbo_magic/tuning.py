@@ -28,6 +28,7 @@ from sllmbo_magic import keys
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunLockedError
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluator import Evaluator
 from sllmbo_magic.evaluator import evaluator_for
 from sllmbo_magic.events import Event
@@ -379,6 +380,9 @@ class _Run:
                 self._queue_first(enqueue, warm_start)
                 outcome = self._loop(evaluator, pool, parallel, callbacks)
                 return self._finish(outcome, evaluator, verify)
+            except BaseException as error:
+                self._fail(error)
+                raise
             finally:
                 self.study.sampler = before
                 evaluator.close()
@@ -580,6 +584,17 @@ class _Run:
         result.events = list(self.events)
         self._write_meta(status=outcome.status, summary=summary)
         return result
+
+    def _fail(self, error: BaseException) -> None:
+        """The run ends by an error: say so in its events and its file, whatever else is broken."""
+        reason = str(error) if isinstance(error, SllmboError) else type(error).__name__
+        failure = None if self.tuner is None else self.tuner.failure
+        if failure is not None:  # whose message may quote data, which is not stored
+            reason = f"the default configuration cannot be fitted ({type(failure).__name__})"
+        summary = {"status": "failed", "reason": reason, "seconds": round(time.time() - self.started, 2)}
+        with contextlib.suppress(SllmboError, OSError):
+            self.emit(RunFinished(status="failed", reason=reason, summary=summary))
+            self._write_meta(status="failed", summary=summary)
 
     def _worth_verifying(self, summary: dict[str, Any]) -> bool:
         return (

@@ -30,6 +30,7 @@ from sllmbo_magic.events import WishApplied
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.storage import send_wish
 from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning import plan
 from tests.replies import Responder
 
 SPACE = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-1, "log")}
@@ -301,7 +302,21 @@ def test_an_estimator_that_cannot_fit_is_one_line(data: Any) -> None:
             raise ValueError("the reason")
 
     with pytest.raises(InputError, match=r"Broken cannot be fitted.*the reason"):
-        tune(Broken(), *data, n_trials=5, seed=1)
+        tune(Broken(), *data, name="broken", n_trials=5, seed=1)
+    stored = TuneResult.load(".sllmbo/broken")
+    assert stored.status == "failed"
+    assert "ValueError" in stored.summary["reason"]
+    kept = "".join(p.read_text() for p in Path(".sllmbo/broken").glob("*.json*"))
+    assert "the reason" not in kept, "an exception's words may quote data"
+
+
+def test_a_missing_key_is_one_line_before_any_fit_and_a_plan_needs_none(data: Any, model: Any) -> None:
+    fits: list[Event] = []
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        tune(model, *data, name="k", llm="openai:gpt-4o", n_trials=5, sinks=[fits.append])
+    assert not fits
+    assert not Path(".sllmbo/k").exists()
+    assert "Write the search space" in plan(model, *data, llm="openai:gpt-4o").first_request()
 
 
 def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -> None:
