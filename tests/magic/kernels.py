@@ -89,6 +89,8 @@ class Kernel:
     def value(self, expression: str) -> str:
         """The repr of an expression in the kernel."""
         cell = self.run(expression)
+        while cell.status == "aborted":  # ipykernel 6 drops what comes just after an error
+            cell = self.run(expression)
         assert cell.status == "ok", cell
         return str(cell.outputs[-1]["data"]["text/plain"])
 
