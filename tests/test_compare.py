@@ -472,15 +472,28 @@ def test_the_dict_is_json_and_the_figure_and_html_are_made_from_it() -> None:
         assert figure._repr_png_().startswith(b"\x89PNG")
     regret, finals = figure.axes
     assert "distance to the best found" in regret.get_ylabel()
-    assert "bowl (lower is better" in finals.get_ylabel()
-    labels = [text.get_text() for text in regret.get_legend().get_texts()]
+    assert "bowl (lower is better" in finals.get_xlabel()
+    assert [label.get_text() for label in finals.get_yticklabels()] == ["tpe", "random"]
+    legend = figure.legends[0]
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["tpe", "random"]
-    dashes = {line.get_linestyle() for line in regret.get_lines() if len(line.get_xdata()) == 8}
-    marks = {handle.get_marker() for handle in regret.get_legend().legend_handles}
+    marks = {handle.get_marker() for handle in legend.legend_handles}
     assert len(marks) == 2, "variants differ without colour"
-    assert dashes
+    assert len({line.get_linestyle() for line in legend.get_lines()}) == 2
     with pytest.raises(InputError, match="theme 'red'"):
         comparison.plot(theme="red")
+
+
+@pytest.mark.filterwarnings("error")
+def test_many_long_labels_leave_the_figure_room() -> None:
+    names = [f"llm-tpe, history number {i} (openai:gpt-4o-mini)" for i in range(8)]
+    figure = made({name: [i / 10, 0.3, 0.5] for i, name in enumerate(names)}).plot()
+    figure._repr_png_()
+    width, height = figure.canvas.get_width_height()
+    for ax in figure.axes:
+        box = ax.get_window_extent()
+        assert box.width > width / 5
+        assert box.height > height / 3
 
 
 def test_html_escapes_labels_and_works_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

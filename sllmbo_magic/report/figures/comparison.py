@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -39,8 +39,10 @@ def build(figure: Figure, data: Mapping[str, Any], theme: Theme) -> None:
             pieces.prepare(ax, theme, heading=heading)
             pieces.say(ax, theme, "No run has finished.")
         return
-    _regret(left, data, theme)
+    handles = _regret(left, data, theme)
     _finals(right, data, theme)
+    longest = max(len(handle.get_label()) for handle in handles)
+    pieces.legend(figure, theme, handles, most=max(1, 110 // (longest + 8)), loc="outside lower left")
 
 
 def describe(data: Mapping[str, Any]) -> str:
@@ -58,8 +60,11 @@ def _look(i: int) -> tuple[str, Any]:
     return _LOOKS[i % len(_LOOKS)]
 
 
-def _regret(ax: Axes, data: Mapping[str, Any], theme: Theme) -> None:
-    """Mean regret as lines with marks, the spread as a band; on a log scale where it shrinks a lot."""
+def _regret(ax: Axes, data: Mapping[str, Any], theme: Theme) -> list[Any]:
+    """Mean regret as lines with marks, the spread as a band; on a log scale where it shrinks a lot.
+
+    Returns the legend's handles.
+    """
     curves = {name: _points(curve) for name, curve in data["curves"].items()}
     positive = [mean for points in curves.values() for _, mean, _, _ in points if mean > 0]
     log = bool(positive) and max(positive) > 20 * min(positive)
@@ -84,7 +89,7 @@ def _regret(ax: Axes, data: Mapping[str, Any], theme: Theme) -> None:
     _axis(ax, data, floor, top, log)
     y_label = "distance to the best found" if data["optimum"] is None else "distance to the optimum"
     pieces.label_axes(ax, theme, "trials done", f"{y_label}{' (0 at the lower edge)' if touches else ''}")
-    pieces.legend_below(ax, theme, handles)
+    return handles
 
 
 def _points(curve: Mapping[str, Sequence[float | None]]) -> list[tuple[int, float, float, float]]:
@@ -150,40 +155,33 @@ def _handle(theme: Theme, source: str, dashes: Any, label: str) -> Any:
 
 
 def _finals(ax: Axes, data: Mapping[str, Any], theme: Theme) -> None:
-    """One column per variant; a thin line joins the runs of a seed, a bar is the mean."""
+    """One row per variant, the first on top; a thin line joins the runs of a seed, a bar is the mean."""
     names = [row["variant"] for row in data["rows"]]
-    pieces.prepare(ax, theme, heading="Final best by seed", note="line: one seed, bar: mean")
+    pieces.prepare(ax, theme, heading="Final best", note="line: one seed, bar: mean", grid="x")
     finals = {(run["variant"], run["seed"]): run["final"] for run in data["runs"] if run["final"] is not None}
     if not finals:
         pieces.say(ax, theme, "No run has a score.")
         return
     for seed in data["seeds"]:
-        there = [(float(i), finals[name, seed]) for i, name in enumerate(names) if (name, seed) in finals]
-        pieces.rule(
-            ax, [x for x, _ in there], [y for _, y in there], color=theme.edge, width=0.8, alpha=0.6, zorder=1
-        )
+        there = [(finals[name, seed], float(i)) for i, name in enumerate(names) if (name, seed) in finals]
+        x, y = [place[0] for place in there], [place[1] for place in there]
+        pieces.rule(ax, x, y, color=theme.edge, width=0.8, alpha=0.6, zorder=1)
     for i, row in enumerate(data["rows"]):
         values = [value for (name, _), value in finals.items() if name == row["variant"]]
-        _marks(ax, theme, _look(i)[0], [float(i)] * len(values), values)
+        _marks(ax, theme, _look(i)[0], values, [float(i)] * len(values))
         if row["best"] is not None:
-            pieces.rule(ax, [i - 0.24, i + 0.24], [row["best"]] * 2, color=theme.text, width=2.2, zorder=5)
+            pieces.rule(ax, [row["best"]] * 2, [i - 0.28, i + 0.28], color=theme.text, width=2.2, zorder=5)
     low, high = min(finals.values()), max(finals.values())
     margin = 0.08 * (high - low) or abs(high) * 0.02 or 0.1
-    ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(low - margin, high + margin))
-    places = scales.nice_ticks(low - margin, high + margin, 5)
-    pieces.ticks(ax, "y", places, scales.number_labels(places))
-    pieces.ticks(ax, "x", list(range(len(names))), [_folded(name, len(names)) for name in names])
+    ax.set(xlim=(low - margin, high + margin), ylim=(len(names) - 0.5, -0.5))
+    places = scales.nice_ticks(low - margin, high + margin, 4)
+    pieces.ticks(ax, "x", places, scales.number_labels(places))
+    pieces.ticks(ax, "y", list(range(len(names))), [_folded(name) for name in names])
     arrow = "higher is better ↑" if data["direction"] == "maximize" else "lower is better ↓"
-    pieces.label_axes(ax, theme, "", f"{one_line(data['metric'], 28)} ({arrow})")
+    pieces.label_axes(ax, theme, f"{one_line(data['metric'], 28)} ({arrow})")
 
 
-def _folded(name: str, n: int) -> str:
-    """A label of at most three short lines."""
-    room = max(9, math.ceil(44 / n))
-    lines: list[str] = []
-    for word in one_line(name, 3 * room).split():
-        if lines and len(lines[-1]) + len(word) < room:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return "\n".join(lines[:3])
+def _folded(name: str, room: int = 16) -> str:
+    """A label of at most three lines."""
+    lines = textwrap.wrap(one_line(name, 3 * room), room, max_lines=3, placeholder="…")
+    return "\n".join(lines)
