@@ -33,7 +33,7 @@ LAYERS = [
     "plan report",
     "summary result",
     "tuner",
-    "warm_start tuning",
+    "warm_start surroundings run tuning",
     "_candidates search_cv paired comparison variants compare",
     "dashboard",
     "magic",

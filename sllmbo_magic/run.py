@@ -1,0 +1,524 @@
+"""One call of ``tune``: the objects of a run and the order in which they come to life."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from typing import Any
+
+import optuna
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import keys
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.evaluator import Evaluator
+from sllmbo_magic.evaluator import evaluator_for
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import ReplyReceived
+from sllmbo_magic.events import RequestSent
+from sllmbo_magic.events import RunFinished
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import Sink
+from sllmbo_magic.events import to_json
+from sllmbo_magic.history import History
+from sllmbo_magic.initializer import initialize
+from sllmbo_magic.initializer import queue_random
+from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.transcript import Transcript
+from sllmbo_magic.plan import Plan
+from sllmbo_magic.plan import base_sampler
+from sllmbo_magic.report.code import parts_of
+from sllmbo_magic.result import TuneResult
+from sllmbo_magic.result import detached
+from sllmbo_magic.result import stored_events
+from sllmbo_magic.result import winning_params
+from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.space import SpaceVersion
+from sllmbo_magic.stopping import make_rule
+from sllmbo_magic.storage import check_fingerprint
+from sllmbo_magic.storage import open_storage
+from sllmbo_magic.storage import requeue_stale
+from sllmbo_magic.surroundings import executor_of
+from sllmbo_magic.surroundings import interrupts
+from sllmbo_magic.surroundings import quiet_optuna
+from sllmbo_magic.surroundings import warm_up
+from sllmbo_magic.tuner import Outcome
+from sllmbo_magic.tuner import Tuner
+from sllmbo_magic.tuner import counts
+from sllmbo_magic.tuner import enqueue as enqueue_params
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from sllmbo_magic.llm.base import Provider
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """A run from its first event to its last.
+
+    Args:
+        plan: What to run.
+        folder: Where it is kept; None keeps it in memory.
+        control: The user's wishes.
+        sinks: Take the events.
+        storage: As ``tune`` has it.
+        study: A study of the caller to work in.
+        resume: Whether to go on with what the folder holds.
+        seeded: Whether the user gave the seed; else a resumed run keeps its own.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder | None,
+        control: Control,
+        sinks: tuple[Sink, ...],
+        storage: str | BaseStorage | None,
+        study: Study | None,
+        resume: bool,
+        seeded: bool,
+    ) -> None:
+        self.plan = plan
+        self.task = plan.task
+        self.settings = plan.settings
+        self.folder = folder
+        self.control = control
+        self.sinks = sinks
+        self.started = time.time()
+        self.resumed = resume and folder is not None and folder.resumed
+        if self.resumed:
+            self._check_resume(seeded)
+        self.transcript = Transcript(None if folder is None else folder.transcript_path)
+        self.events: list[Event] = []
+        if self.resumed and folder is not None:
+            self.events = stored_events(folder.transcript_path)
+        self._lock = threading.Lock()
+        self._wish_offset = 0
+        self.own_journal = study is None and storage is None and folder is not None
+        self.study = study if study is not None else self._open_study(storage)
+        self.multi = len(self.study.directions) > 1
+        self.sampler: LLMTPESampler | None = None
+        self.tuner: Tuner | None = None
+
+    def _check_resume(self, seeded: bool) -> None:
+        assert self.folder is not None
+        meta = self.folder.read_meta()
+        check_fingerprint(meta.get("fingerprint") or {}, self.task.fingerprint())
+        if not seeded and isinstance(meta.get("seed"), int):
+            from dataclasses import replace
+
+            self.settings = replace(self.settings, seed=meta["seed"])
+            self.plan = replace(self.plan, settings=self.settings)
+
+    def _open_study(self, storage: str | BaseStorage | None) -> Study:
+        directions = self.task.directions or [self.task.direction]
+        name = self.task.name
+        with warnings.catch_warnings(), quiet_optuna():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.create_study(
+                study_name=name,
+                storage=open_storage(storage, self.folder),
+                directions=list(directions),
+                load_if_exists=self.resumed or storage is not None,
+            )
+
+    # Events
+
+    def emit(self, event: Event) -> None:
+        """Keep, store and show an event; never two at once, and a sink that raises is dropped."""
+        with self._lock:
+            if not isinstance(event, FoldFinished):
+                self.events.append(event)
+                self.transcript.note(_stored(event))
+            for sink in self.sinks:
+                try:
+                    sink(event)
+                except Exception:  # noqa: BLE001 - a view must never end a run
+                    _log.exception("a view of the run failed; it is not shown any more")
+                    self.sinks = tuple(s for s in self.sinks if s is not sink)
+
+    # The run
+
+    def execute(
+        self,
+        *,
+        enqueue: Sequence[Mapping[str, Any]],
+        warm_start: Any,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+        executor: Executor | str | None,
+        evaluator: Evaluator | None,
+        verify: bool,
+        taken: str,
+        provider: Provider | None,
+    ) -> TuneResult:
+        """Run to the end and return the result."""
+        proposer = self.plan.proposer(provider, transcript=self.transcript, emit=self.emit)
+        self._write_meta(status="running", taken=taken)
+        pool, parallel, owned = executor_of(executor)
+        evaluator = evaluator or evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
+        before = self.study.sampler
+        if self.settings.uses_llm or self.settings.judge:
+            threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
+        with quiet_optuna():
+            try:
+                self._prepare(proposer, taken)
+                self._queue_first(enqueue, warm_start)
+                outcome = self._loop(evaluator, pool, parallel, callbacks)
+                return self._finish(outcome, evaluator, verify)
+            except BaseException as error:
+                self._fail(error)
+                raise
+            finally:
+                self.study.sampler = before
+                evaluator.close()
+                if owned and pool is not None:
+                    pool.shutdown(cancel_futures=True)
+
+    def _prepare(self, proposer: Any, taken: str) -> None:
+        s, plan = self.settings, self.plan
+        trials = self.study.get_trials(deepcopy=False)
+        self.emit(RunStarted(run=self._about(taken, sum(counts(t) for t in trials))))
+        for note in plan.notes:
+            self.emit(Note(text=note))
+        if self.multi:
+            self.study.sampler = optuna.samplers.TPESampler(seed=s.seed)
+            if not s.baseline:
+                self.emit(
+                    Note(
+                        text="Several objectives: the LLM samplers take one only, so TPE takes all trials.",
+                        level="warning",
+                    )
+                )
+            return
+        base, source = base_sampler(s)
+        sampler = LLMTPESampler(
+            proposer=proposer,
+            description=plan.description,
+            candidates=s.candidates,
+            schedule=s.schedule,
+            llm_ratio=s.llm_ratio,
+            judge=s.judge,
+            base_sampler=base,
+            base_source=source,
+            dynamic_space=s.dynamic_space,
+            n_trials=s.n_trials,
+            seed=s.seed,
+            emit=self.emit,
+        )
+        sampler.defaults = dict(plan.defaults)
+        sampler.cancelled = lambda: self.control.stopping
+        sampler.mode = "tpe" if s.baseline else s.sampler
+        self.sampler = sampler
+        self.study.sampler = sampler
+        versions = self.study.user_attrs.get(keys.SPACE_VERSIONS)
+        if versions and self.resumed:
+            sampler.restore(
+                [SpaceVersion.from_json(v) for v in versions],
+                SearchSpace.from_json(self.study.user_attrs[keys.OUTER_SPACE]),
+            )
+        elif plan.space is not None and plan.outer is not None:
+            by = "user" if plan.given_space else "prior"
+            reason = "given by the user" if plan.given_space else "known ranges for this kind of estimator"
+            sampler.declare(plan.space, plan.outer, reason=reason, by=by)
+            sampler.store_versions(self.study)
+        if self.resumed:
+            requeue_stale(self.study)
+
+    def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
+        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
+        run.
+        """
+        if self.resumed or self.multi:
+            return
+        outer = None if self.sampler is None else self.sampler.outer
+        if self.task.estimator is not None and outer is not None:
+            recorded = outer.active(outer.complete(outer.clip(self.plan.defaults)))
+            provenance = {
+                "source": "default",
+                "reason": "the library's default configuration",
+                "library_defaults": True,
+                "space_version": 0,
+            }
+            self.study.enqueue_trial(
+                {n: v for n, v in recorded.items() if n in outer},
+                user_attrs={keys.SOURCE: "default", keys.PROVENANCE: provenance},
+            )
+        for params in enqueue:
+            enqueue_params(self.study, outer, dict(params))
+        if warm_start is not None:
+            from sllmbo_magic.warm_start import queue_best
+
+            self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
+        if self.settings.init == "random" and self.sampler is not None and not self.settings.baseline:
+            queue_random(self.study, self.sampler, self.settings.candidates)
+
+    def _loop(
+        self,
+        evaluator: Evaluator,
+        pool: Executor | None,
+        parallel: int,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+    ) -> Outcome:
+        s = self.settings
+        wants_init = (
+            self.sampler is not None
+            and self.plan.space is not None
+            and not s.baseline
+            and s.init == "llm"
+            and not self._was_initialized()
+        )
+        self.tuner = Tuner(
+            study=self.study,
+            sampler=self.sampler,
+            evaluator=evaluator,
+            space=self._outer,
+            control=self.control,
+            emit=self.emit,
+            n_trials=s.n_trials,
+            stopping=make_rule(s.patience),
+            timeout=s.timeout,
+            trial_timeout=s.trial_timeout,
+            initialize=self._initialize if wants_init else None,
+            executor=pool,
+            parallel=parallel,
+            poll=self._poll if self.folder is not None else None,
+            callbacks=(*callbacks, self._check_default),
+        )
+        with interrupts(self.control):
+            try:
+                return self.tuner.run()
+            finally:
+                self._cut_requests()
+
+    def _cut_requests(self) -> None:
+        """Nothing that is still asked will be used."""
+        cancel = getattr(
+            getattr(self.sampler and self.sampler.batches.proposer, "provider", None), "cancel", None
+        )
+        if cancel is not None:
+            cancel()
+
+    def _outer(self) -> SearchSpace | None:
+        if self.sampler is not None:
+            return self.sampler.outer
+        return self.plan.outer
+
+    def _was_initialized(self) -> bool:
+        started = any(
+            t.user_attrs.get(keys.SOURCE) in ("llm-init", "rulebook")
+            for t in self.study.get_trials(deepcopy=False)
+        )
+        return self.resumed and started
+
+    def _initialize(self) -> None:
+        assert self.sampler is not None
+        history = self.sampler.history(self.study)
+        first = self.study.get_trials(deepcopy=False)[0]
+        seconds = (first.user_attrs.get(keys.EVALUATION) or {}).get("seconds")
+        initialize(
+            self.study,
+            self.sampler,
+            self.plan.first_ask(history, seconds),
+            fallback=self.plan.rulebook(),
+            limits=self.plan.limits,
+            emit=self.emit,
+        )
+
+    def _check_default(self, study: Study, trial: FrozenTrial) -> None:
+        """An estimator whose defaults cannot be fitted ends the run with the reason: no search mends that."""
+        if trial.user_attrs.get(keys.SOURCE) != "default" or trial.state != optuna.trial.TrialState.FAIL:
+            return
+        evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
+        error = evaluation.get("error")
+        if error in (None, "stopped", "timeout", "out-of-memory"):
+            return
+        failure = self.tuner.failure if self.tuner is not None else None
+        words = (
+            str(failure).strip().splitlines()[0][:300] if failure is not None and str(failure).strip() else ""
+        )
+        reason = f"{evaluation.get('error_class') or error}" + (f": {words}" if words else "")
+        raise InputError(
+            f"{type(self.task.estimator).__name__} cannot be fitted with its default parameters ({error};"
+            f" {reason}).",
+            "Mend the estimator or the data; nothing was searched.",
+        ) from None
+
+    def _poll(self) -> None:
+        assert self.folder is not None
+        wishes, self._wish_offset = self.folder.read_wishes(self._wish_offset)
+        for wish in wishes:
+            self.control.wish(wish.name, wish.value, id=wish.id)
+
+    def _finish(self, outcome: Outcome, evaluator: Evaluator, verify: bool) -> TuneResult:
+        summary = self._summary(outcome)
+        if verify and outcome.status in ("finished", "stopped") and self._worth_verifying(summary):
+            summary["verification"] = self._verify()
+        summary["seconds"] = round(time.time() - self.started, 2)
+        result = TuneResult(
+            detached(self.study) if self.own_journal else self.study,
+            self.events,
+            task=self.task,
+            path=None if self.folder is None else self.folder.path,
+            code_parts=self._code_parts(),
+            n_jobs=self.settings.n_jobs,
+        )
+        from sllmbo_magic.summary import conclusion
+
+        summary["text"] = conclusion(summary, self.events, self.task.scorer_name)
+        self.emit(RunFinished(status=outcome.status, reason=outcome.reason, summary=summary))
+        result.events = list(self.events)
+        self._write_meta(status=outcome.status, summary=summary)
+        return result
+
+    def _fail(self, error: BaseException) -> None:
+        """The run ends by an error: say so in its events and its file, whatever else is broken."""
+        reason = str(error) if isinstance(error, SllmboError) else type(error).__name__
+        failure = None if self.tuner is None else self.tuner.failure
+        if failure is not None:  # whose message may quote data, which is not stored
+            reason = f"the default configuration cannot be fitted ({type(failure).__name__})"
+        summary = {"status": "failed", "reason": reason, "seconds": round(time.time() - self.started, 2)}
+        with contextlib.suppress(SllmboError, OSError):
+            self.emit(RunFinished(status="failed", reason=reason, summary=summary))
+            self._write_meta(status="failed", summary=summary)
+
+    def _worth_verifying(self, summary: dict[str, Any]) -> bool:
+        return (
+            self.task.estimator is not None
+            and summary.get("best_number") is not None
+            and summary.get("default_value") is not None
+            and bool(winning_params(self.study.best_trial))
+        )
+
+    def _verify(self) -> dict[str, Any]:
+        from sllmbo_magic.evaluator.verification import verify
+
+        self.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
+        found = verify(
+            self.task,
+            {},
+            winning_params(self.study.best_trial),
+            seed=self.settings.seed,
+            n_jobs=self.settings.n_jobs,
+            should_stop=lambda: self.control.abandoning,
+            default_value=self._default_value(),
+            best_value=self.study.best_value,
+        )
+        return asdict(found)
+
+    def _code_parts(self) -> dict[str, Any]:
+        return {} if self.task.estimator is None else parts_of(self.task.estimator)
+
+    def _default_value(self) -> float | None:
+        trials = self.study.get_trials(deepcopy=False)
+        found = [t.values[0] for t in trials if t.user_attrs.get(keys.SOURCE) == "default" and t.values]
+        return found[0] if found else None
+
+    def _summary(self, outcome: Outcome) -> dict[str, Any]:
+        trials = self.study.get_trials(deepcopy=False)
+        done = [t for t in trials if counts(t)]
+        scored = [t for t in done if t.values]
+        default = next((t for t in scored if t.user_attrs.get(keys.SOURCE) == "default"), None)
+        best = None if self.multi or not scored else self.study.best_trial
+        spent = self._spent()
+        summary: dict[str, Any] = {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "n_trials": len(done),
+            "n_failed": len(done) - len(scored),
+            "default_value": None if default is None else default.values[0],
+            "best_value": None if best is None else best.values[0],
+            "best_number": None if best is None else best.number,
+            "best_params": None if best is None else winning_params(best),
+            "best_source": None if best is None else best.user_attrs.get(keys.SOURCE),
+            "gain": None,
+            "verification": None,
+            "direction": self.task.direction,
+            "metric": self.task.scorer_name,
+            "cost": asdict(spent) | {"requests": self.transcript.next_id},
+        }
+        if best is not None and default is not None:
+            history = History((), self.task.direction)
+            summary["gain"] = history.gain(best.values[0], default.values[0])
+        return summary
+
+    def _spent(self) -> Usage:
+        provider = getattr(
+            getattr(getattr(self.sampler, "batches", None), "proposer", None), "provider", None
+        )
+        spent = getattr(provider, "spent", None)
+        return spent if isinstance(spent, Usage) else Usage()
+
+    # What is written down
+
+    def _about(self, taken: str, n_done: int) -> dict[str, Any]:
+        s, task = self.settings, self.task
+        return {
+            "name": task.name,
+            "estimator": self.plan.description.estimator if task.estimator is not None else task.scorer_name,
+            "metric": task.scorer_name,
+            "direction": task.direction,
+            "n_trials": s.n_trials,
+            "n_done": n_done,
+            "sampler": s.sampler_name,
+            "llm": s.llm_id,
+            "llm_ratio": s.llm_ratio,
+            "schedule": s.schedule,
+            "seed": s.seed,
+            "n_folds": task.n_folds,
+            "description": task.description,
+            "path": None if self.folder is None else self.folder.path.name,
+            "taken": taken,
+        }
+
+    def _write_meta(
+        self, *, status: str, summary: dict[str, Any] | None = None, taken: str | None = None
+    ) -> None:
+        if self.folder is None:
+            return
+        meta: dict[str, Any] = {"status": status}
+        if summary is not None:
+            meta["summary"] = summary
+        else:
+            s = self.settings
+            meta.update(
+                options={
+                    k: v if isinstance(v, str | int | float | bool) or v is None else str(type(v).__name__)
+                    for k, v in asdict(s).items()
+                    if k not in ("sampler", "llm")
+                }
+                | {"sampler": s.sampler_name, "llm": s.llm_id},
+                seed=s.seed,
+                study_name=self.study.study_name,
+                metric=self.task.scorer_name,
+                direction=self.task.direction,
+                fingerprint=self.task.fingerprint(),
+                code=self._code_parts(),
+            )
+        self.folder.write_meta(meta)
+
+
+def _stored(event: Event) -> dict[str, Any]:
+    """An event as the transcript keeps it; texts of requests and replies stand in the exchanges already."""
+    data = to_json(event)
+    if isinstance(event, RequestSent | ReplyReceived):
+        data.pop("text")
+        data.setdefault("text", "")
+    return data
