@@ -89,7 +89,7 @@ def _repaired(text: str) -> Any:
         return None
     written = {float(number.replace("_", "")) for number in _NUMBER.findall(text)}
     if any(
-        not isinstance(n, bool) and float(n) not in written
+        not isinstance(n, bool) and _as_float(n) not in written
         for n in _leaves(data)
         if isinstance(n, int | float)
     ):
@@ -148,6 +148,13 @@ def _leaves(data: Any) -> Iterator[Any]:
             yield from _leaves(value)
     else:
         yield data
+
+
+def _as_float(number: int | float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf
 
 
 def _checked(data: Any, depth: int = 0) -> Any:

@@ -87,6 +87,7 @@ class Proposal:
         rejected: What was proposed but not taken.
         space: A new version of the search space, or None to keep the current one.
         space_reason: Why the space changes.
+        refused: Changes of the search space that were asked for and not made, one sentence each.
         reasoning: The proposer's overall reasoning; untrusted text.
         request: The exchange's number in the transcript, None without an LLM.
         usage: Tokens and money as plain data.
@@ -96,6 +97,7 @@ class Proposal:
     rejected: tuple[Rejected, ...] = ()
     space: SearchSpace | None = None
     space_reason: str = ""
+    refused: tuple[str, ...] = ()
     reasoning: str = ""
     request: int | None = None
     usage: dict[str, Any] = field(default_factory=dict)

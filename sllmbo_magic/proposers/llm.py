@@ -301,7 +301,9 @@ class LLMProposer:
         ]
         reasoning = proposal.reasoning
         if not proposal.candidates and problems:
-            reasoning = (reasoning + "\n\nNot usable: " + "; ".join(problems[:5])).strip()
+            reasoning += "\n\nNot usable: " + "; ".join(problems[:5])
+        elif proposal.refused:
+            reasoning += "\n\nNot done: " + "; ".join(proposal.refused[:5])
         self.emit(
             ReplyReceived(
                 request=number,
@@ -309,7 +311,7 @@ class LLMProposer:
                 trial_number=request.trial_number,
                 provider=self.id,
                 text=completion.text,
-                reasoning=reasoning,
+                reasoning=reasoning.strip(),
                 candidates=candidates,
                 usage={**asdict(completion.usage), "model": completion.model},
                 seconds=completion.seconds,

@@ -31,11 +31,10 @@ def read_initialize(
     """The proposal in the answer to the first question, and what is wrong with it, one sentence each."""
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    problems: list[str] = []
-    space = first_space(data.get("space"), ask, allowed, limits, problems)
+    refused: list[str] = []
+    space = first_space(data.get("space"), ask, allowed, limits, refused)
     raw = [_with_pairs(c) for c in items(data.get("configurations"))]
-    if not raw:
-        problems.append("the list configurations is missing or empty")
+    problems = [] if raw else ["the list configurations is missing or empty"]
     middle = ask.outer.complete(ask.outer.clip(ask.defaults))
     named = {e.get("name") for e in items(data.get("space")) if isinstance(e.get("name"), str)}
     searched = space or ask.space
@@ -51,9 +50,10 @@ def read_initialize(
         rejected=rejected,
         space=space if changed else None,
         space_reason=reasoning[:500] if changed else "",
+        refused=tuple(refused),
         reasoning=reasoning,
     )
-    return proposal, problems + wrong
+    return proposal, problems + wrong + refused
 
 
 def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[str]]:
@@ -64,7 +64,7 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    space, reason, notes = changed_space(data.get("space_changes"), ask)
+    space, reason, refused = changed_space(data.get("space_changes"), ask)
     raw = items(data.get("configurations"))
     problems = [] if raw else ["the list configurations is missing or empty"]
     candidates, rejected, wrong = check_configurations(
@@ -75,9 +75,10 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
         rejected=rejected,
         space=space,
         space_reason=reason,
+        refused=tuple(refused),
         reasoning=_text(data.get("reasoning")),
     )
-    return proposal, problems + wrong + notes
+    return proposal, problems + wrong + refused
 
 
 def _held(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Any]:

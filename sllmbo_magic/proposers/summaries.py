@@ -22,7 +22,7 @@ MAX_LENGTH = 4000
 _TOP = 5
 
 _BULLET = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+", re.M)
-_SENTENCE = re.compile(r"[^\n]+?(?:[.!?;](?=\s|$)|(?=\n)|$)")
+_SENTENCE = re.compile(r"[^\n]+?(?:(?<!\bno)[.!?;](?=\s|$)|(?=\n)|$)")
 _TRIALS = re.compile(
     r"(?:\btrials?\s+(?:no\.?\s*|number\s+)?#?|#)(\d+)((?:\s*(?:,|and|&|/|or|to|-|–)\s*(?:trial\s+)?#?\d+\b(?!\.\d))*)",
     re.I,
@@ -108,8 +108,13 @@ def _trials_named(sentence: str) -> dict[int, int]:
     """Trial numbers, and where each stands."""
     found = {}
     for match in _TRIALS.finditer(sentence):
-        for digits in re.findall(r"\d+", match.group(0)):
-            found[int(digits)] = match.start()
+        last, joined = -1, ""
+        for joined, digits in re.findall(r"([^\d]*)(\d+)", match.group(0)):
+            number = int(digits)
+            through = re.fullmatch(r"\s*(?:to|-|–)\s*(?:trial\s+)?#?", joined, re.I)
+            first = last + 1 if through and last < number < last + 1000 else number
+            found.update(dict.fromkeys(range(first, number + 1), match.start()))
+            last = number
     return found
 
 
@@ -177,8 +182,7 @@ def _last_name(before: str, space: SearchSpace) -> tuple[str | None, str]:
     """The last parameter named in a text, and what stands after it."""
     last: tuple[int, int, str] | None = None
     for name in (*space, *space.fixed):
-        short = name.rsplit("__", 1)[-1]
-        for match in re.finditer(rf"(?<![\w]){re.escape(short)}(?![\w])", before):
+        for match in _spelt(name).finditer(before):
             if last is None or match.start() > last[0]:
                 last = (match.start(), match.end(), name)
     return (None, before) if last is None else (last[2], before[last[1] :])
@@ -187,5 +191,12 @@ def _last_name(before: str, space: SearchSpace) -> tuple[str | None, str]:
 def _without_names(text: str, space: SearchSpace) -> str:
     """The text without parameter names, which may hold words of a claim."""
     for name in (*space, *space.fixed):
-        text = re.sub(rf"(?<![\w]){re.escape(name.rsplit('__', 1)[-1])}(?![\w])", " ", text)
+        text = _spelt(name).sub(" ", text)
     return text
+
+
+def _spelt(name: str) -> re.Pattern[str]:
+    """A parameter's name as people write it: without its prefix, in words, in the plural."""
+    short = name.rsplit("__", 1)[-1]
+    words = re.escape(short).replace("_", "[ _-]")
+    return re.compile(rf"(?<!\w){words}s?(?!\w)", re.I if len(short) > 1 else 0)

@@ -69,10 +69,12 @@ class WarmStart:
 class Adaptive:
     """A coin whose bias follows what each source earned, weighed against the noise.
 
-    A trial earns credit when it beats the best before it by more than the standard error of a score; older
-    trials count less (factor ``memory`` per trial). The odds for the LLM are the user's odds times the ratio
-    of the two earning rates, each with a prior of one success in ``prior`` trials; so a source that takes
-    trials and brings nothing loses share, one that pays wins it, and neither falls below ``floor``.
+    A trial earns credit when it beats the best that was credited before by more than the noise of a
+    difference, so that many steps inside the noise earn one credit at most; older trials count less (factor
+    ``memory`` per trial). The odds for the LLM are the user's odds times its earning rate over the base
+    sampler's, or over the expected one (one success in ``prior`` trials) where that is more: an LLM that
+    takes trials and brings nothing loses share also when the base sampler brings nothing, one that pays wins
+    it, and its share never falls below ``floor`` nor rises above 1 - ``floor``.
     """
 
     ratio: float = 0.5
@@ -84,20 +86,29 @@ class Adaptive:
         """The LLM's share now."""
         if self.ratio <= 0.0 or self.ratio >= 1.0:
             return self.ratio
+        earned, taken = self._accounts(history)
+        rate = {s: (1.0 + earned[s]) / (self.prior + taken[s]) for s in earned}
+        expected = max(rate["base"], 1.0 / self.prior)
+        odds = self.ratio / (1.0 - self.ratio) * rate["llm"] / expected
+        share = odds / (1.0 + odds)
+        return min(max(share, min(self.floor, self.ratio)), 1.0 - min(self.floor, 1.0 - self.ratio))
+
+    def _accounts(self, history: History) -> tuple[dict[str, float], dict[str, float]]:
+        """Credits and trials of both sides, with the older ones faded."""
         earned = {"llm": 0.0, "base": 0.0}
         taken = {"llm": 0.0, "base": 0.0}
         noise = history.noise
-        best: float | None = None
+        level: float | None = None
         for o in history.observations:
             if o.state == "RUNNING":
                 continue
-            side = "llm" if o.source in LLM_SOURCES else "base" if o.source in BASE_SOURCES else None
             credit = 0.0
             if o.value is not None and o.state == "COMPLETE":
-                if best is not None and history.gain(o.value, best) > max(noise, 1e-12 * abs(best)):
-                    credit = 1.0
-                if best is None or history.better(o.value, best):
-                    best = o.value
+                if level is None:
+                    level = o.value
+                elif history.gain(o.value, level) > max(noise, 1e-12 * abs(level)):
+                    credit, level = 1.0, o.value
+            side = "llm" if o.source in LLM_SOURCES else "base" if o.source in BASE_SOURCES else None
             if side is None:
                 continue
             for name in earned:
@@ -105,10 +116,7 @@ class Adaptive:
                 taken[name] *= self.memory
             earned[side] += credit
             taken[side] += 1.0
-        rate = {s: (1.0 + earned[s]) / (self.prior + taken[s]) for s in earned}
-        odds = self.ratio / (1.0 - self.ratio) * rate["llm"] / rate["base"]
-        share = odds / (1.0 + odds)
-        return min(max(share, min(self.floor, self.ratio)), 1.0 - min(self.floor, 1.0 - self.ratio))
+        return earned, taken
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
         return "llm" if rng.random() < self.share(history) else "base"
