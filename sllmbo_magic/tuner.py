@@ -223,7 +223,8 @@ class Tuner:
                 raise
             self._tell(trial, params, evaluation)
         else:
-            self._flying.append((trial, params, self.executor.submit(self.evaluator.evaluate, used)))
+            own = {"trial": trial} if space is None else {}  # an objective that suggests for itself
+            self._flying.append((trial, params, self.executor.submit(self.evaluator.evaluate, used, **own)))
 
     def _evaluate(self, trial: Trial, params: dict[str, Any]) -> Evaluation:
         number = trial.number
