@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from typing import Any
 
+import numpy as np
 from optuna.samplers import BaseSampler
 
 from sllmbo_magic.errors import InputError
@@ -26,6 +28,7 @@ from sllmbo_magic.history import Observation
 from sllmbo_magic.initializer import INITS
 from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.options import preset_values
+from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposer
@@ -175,7 +178,11 @@ class Plan:
 
     def rulebook(self) -> RulebookProposer:
         """The expert rules for this task."""
-        return RulebookProposer(self.configurations, seed=self.settings.seed)
+        return RulebookProposer(self.configurations, seed=self.settings.seed, inert=self._inert())
+
+    def _inert(self) -> Callable[[Mapping[str, Any]], dict[str, str]] | None:
+        """What says which parameters have no effect; None for objectives."""
+        return None if self.task.estimator is None else partial(inert, self.task.estimator)
 
     def _llm_proposer(self, provider: Provider, emit: Callable[[Event], None] | None) -> LLMProposer:
         return LLMProposer(
@@ -183,6 +190,7 @@ class Plan:
             history=self.settings.history,
             allowed=() if self.given_space else self.allowed,
             limits=self.limits,
+            inert=self._inert(),
             permute_scores=self.settings.seed if self.settings.permute_scores else None,
             emit=emit,
         )
@@ -209,7 +217,10 @@ class Plan:
         if not self.settings.uses_llm or self.space is None:
             return ""
         default = Observation(
-            0, self.outer.clip(self.defaults) if self.outer else {}, state="SCORE NOT KNOWN YET", source="default"
+            0,
+            self.outer.clip(self.defaults) if self.outer else {},
+            state="SCORE NOT KNOWN YET",
+            source="default",
         )
         history = History((default,) if self.defaults else (), self.task.direction, self.task.scorer_name)
         request = self._llm_proposer(_Unasked(self.settings.llm_id), None).preview(self.first_ask(history))
@@ -330,6 +341,7 @@ def _with_space(plan: Plan, given: Any) -> Plan:
             configurations=configurations,
             defaults=task.default_params(space),
             given_space=True,
+            notes=(*plan.notes, *_inert_notes(task.estimator, space)),
         )
     if task.estimator is None:
         return plan
@@ -371,6 +383,19 @@ def _tunable(name: str, value: Any) -> bool:
     """Whether a parameter is a plain value that changes what is learnt."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return plain and name.rsplit("__", 1)[-1] not in _NOT_TUNED
+
+
+def _inert_notes(estimator: Any, space: SearchSpace) -> list[str]:
+    """A sentence for each searched parameter that has no effect anywhere in the user's space."""
+    if estimator is None:
+        return []
+    rng = np.random.default_rng(0)
+    found = [inert(estimator, {**space.fixed, **space.sample(rng)}) for _ in range(16)]
+    return [
+        f"Searching {name} has no effect here: {why}."
+        for name, why in found[0].items()
+        if name in space and all(name in other for other in found)
+    ]
 
 
 def _inside(

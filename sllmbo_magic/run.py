@@ -33,7 +33,9 @@ from sllmbo_magic.events import RequestSent
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
+from sllmbo_magic.events import WishApplied
 from sllmbo_magic.events import to_json
+from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
 from sllmbo_magic.initializer import initialize
 from sllmbo_magic.initializer import queue_random
@@ -41,6 +43,7 @@ from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.plan import Plan
 from sllmbo_magic.plan import base_sampler
+from sllmbo_magic.priors import inert
 from sllmbo_magic.report.code import parts_of
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.result import detached
@@ -240,7 +243,20 @@ class Run:
             sampler.declare(plan.space, plan.outer, reason=reason, by=by)
             sampler.store_versions(self.study)
         if self.resumed:
+            self._restore_wishes(sampler)
             requeue_stale(self.study)
+
+    def _restore_wishes(self, sampler: LLMTPESampler) -> None:
+        """The hints and locks of the earlier process."""
+        for event in self.events:
+            if not isinstance(event, WishApplied):
+                continue
+            if event.wish == "hint":
+                sampler.hints.append(Hint(str(event.value), event.trial_number))
+            elif event.wish == "lock":
+                sampler.locked.add(str(event.value))
+            elif event.wish == "unlock":
+                sampler.locked.discard(str(event.value))
 
     def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
         """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
@@ -383,6 +399,8 @@ class Run:
         from sllmbo_magic.summary import conclusion
 
         summary["text"] = conclusion(summary, self.events, self.task.scorer_name)
+        for name, why in summary["inert"].items():
+            self.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
         self.emit(RunFinished(status=outcome.status, reason=outcome.reason, summary=summary))
         result.events = list(self.events)
         self._write_meta(status=outcome.status, summary=summary)
@@ -448,6 +466,7 @@ class Run:
             "best_number": None if best is None else best.number,
             "best_params": None if best is None else winning_params(best),
             "best_source": None if best is None else best.user_attrs.get(keys.SOURCE),
+            "inert": self._inert(best),
             "gain": None,
             "verification": None,
             "direction": self.task.direction,
@@ -458,6 +477,12 @@ class Run:
             history = History((), self.task.direction)
             summary["gain"] = history.gain(best.values[0], default.values[0])
         return summary
+
+    def _inert(self, best: FrozenTrial | None) -> dict[str, str]:
+        """Parameters of the winner that have no effect there, and why."""
+        if best is None or self.task.estimator is None:
+            return {}
+        return inert(self.task.estimator, winning_params(best))
 
     def _spent(self) -> Usage:
         provider = getattr(
