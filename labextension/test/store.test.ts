@@ -54,6 +54,16 @@ test('a wish is pending, acknowledged, then applied at a trial', () => {
   assert.equal(store.wishes[0]!.state, 'applied', 'a late acknowledgement does not take it back');
 });
 
+test('wishes of another hand are shown too, and a reloaded page knows what is pending', () => {
+  const item = (id: string, state: string): ChatItem => ({ ...note(`w:${id}`), kind: 'wish', wish: 'pause', state });
+  const { store } = connected({ run: {}, chat: [item('a', 'applied'), item('b', 'pending')] });
+  store.wish('ratio', 0.5);
+  assert.deepEqual(store.recentWishes().map(w => [w.wish, w.state]), [
+    ['pause', 'applied'], ['pause', 'accepted'], ['ratio', 'sent']
+  ]);
+  assert.deepEqual(store.pending('pause').map(w => w.id), ['b']);
+});
+
 test('a refused wish says why', () => {
   const { store, sent, say } = connected();
   store.wish('ratio', 7);

@@ -37,8 +37,19 @@ class Server:
 
     def write(self, name: str, *cells: str) -> Path:
         path = self.root / name
+        path.parent.mkdir(exist_ok=True)
         nbformat.write(notebook(*cells), path)
         return path
+
+    def settings(self, plugin: str, **values: Any) -> None:
+        """Set what a user would set on the settings page."""
+        request = urllib.request.Request(
+            f"{self.url}/lab/api/settings/{plugin}",
+            data=json.dumps({"raw": json.dumps(values)}).encode(),
+            headers={"Content-Type": "application/json"},
+            method="PUT",
+        )
+        urllib.request.urlopen(request).close()
 
     def kernels(self) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{self.url}/api/kernels") as answer:

@@ -53,9 +53,10 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def open_lab(new_page: Any, server: Server) -> Iterator[Callable[..., Lab]]:
-    """Write a notebook and open it: ``open_lab("name.ipynb", cell, cell, classic=True)``."""
+    """Write a notebook in a folder of its own and open it: ``open_lab("name", cell, cell, classic=True)``."""
 
     def make(name: str, *cells: str, **options: Any) -> Lab:
+        name = f"{name}/{name}.ipynb"
         server.write(name, *cells)
         watched = new_page(viewport={"width": 1500, "height": 1600})
         return Lab(watched, server, name, **options).open()
@@ -76,7 +77,7 @@ def final(lab: Lab, index: int = 1) -> Any:
 
 
 def test_every_control_answers_while_the_cell_blocks_and_the_picture_is_saved(open_lab: Any) -> None:
-    lab = open_lab("steer.ipynb", LOAD, SLOW.format(n=300), "print('reached')")
+    lab = open_lab("steer", LOAD, SLOW.format(n=300), "print('reached')")
     lab.run(0)
     lab.run(1)
     view = lab.view(1)
@@ -137,7 +138,7 @@ def test_every_control_answers_while_the_cell_blocks_and_the_picture_is_saved(op
 
 
 def test_a_reload_while_running_reconnects_and_the_extension_writes_the_final_picture(open_lab: Any) -> None:
-    lab = open_lab("reload.ipynb", LOAD, SLOW.format(n=200))
+    lab = open_lab("reload", LOAD, SLOW.format(n=200))
     lab.run(0)
     lab.run(1)
     lab.view(1).get_by_text(re.compile(r"^[3-9] of 200$")).wait_for()
@@ -160,7 +161,7 @@ def test_a_reload_while_running_reconnects_and_the_extension_writes_the_final_pi
 
 
 def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
-    lab = open_lab("panel.ipynb", LOAD, SLOW.format(n=200))
+    lab = open_lab("panel", LOAD, SLOW.format(n=200))
     page = lab.page
     lab.run(0)
     lab.run(1)
@@ -183,7 +184,7 @@ def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
 
 
 def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
-    lab = open_lab("restart.ipynb", LOAD, SLOW.format(n=200))
+    lab = open_lab("restart", LOAD, SLOW.format(n=200))
     page = lab.page
     lab.run(0)
     lab.run(1)
@@ -202,7 +203,7 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
 
 
 def test_notebook_7_steers_as_lab_does(open_lab: Any) -> None:
-    lab = open_lab("classic.ipynb", LOAD, SLOW.format(n=200), classic=True)
+    lab = open_lab("classic", LOAD, SLOW.format(n=200), classic=True)
     lab.run(0)
     lab.run(1)
     view = lab.view(1)
@@ -214,7 +215,7 @@ def test_notebook_7_steers_as_lab_does(open_lab: Any) -> None:
 
 
 def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
-    lab = open_lab("cells.ipynb", "model = 1\nX, y = 2, 3", "%%sllmbo run --n-trials 5 --sampler tpe\nx = 1")
+    lab = open_lab("cells", "model = 1\nX, y = 2, 3", "%%sllmbo run --n-trials 5 --sampler tpe\nx = 1")
     page = lab.page
     lab.cell(0).locator(".cm-content").click()
     page.locator(
@@ -256,7 +257,7 @@ def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
 
 
 def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any) -> None:
-    lab = open_lab("palette.ipynb", "1")
+    lab = open_lab("palette", "1")
     page = lab.page
     lab.cell(0).locator(".jp-InputPrompt").click()
     page.keyboard.press("Control+Shift+C")
@@ -327,6 +328,34 @@ def test_an_untrusted_notebook_with_the_extension_shows_the_live_look(new_page: 
     assert view.get_by_text("50 of 50").count() > 0
     assert view.get_by_role("button", name="Pause").count() == 0, "nothing to steer without a kernel"
     assert watched.errors == []
+
+
+@pytest.mark.parametrize(
+    ("theme", "look"),
+    [("JupyterLab Light", "light"), ("JupyterLab Dark", "dark"), ("JupyterLab Dark High Contrast", "dark")],
+)
+def test_the_view_follows_labs_theme_and_stays_accessible(
+    new_page: Any, server: Server, serious: Callable[..., list[str]], theme: str, look: str
+) -> None:
+    server.settings("@jupyterlab/apputils-extension:themes", theme=theme)
+    try:
+        watched = open_saved(new_page, server, "themes.ipynb", saved_run())
+        page = watched.page
+        view = page.locator(".sllmbo-output .view")
+        view.and_(page.locator(f"[data-theme={look}]")).wait_for()
+        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+        for name in ("Search space", "Trials"):
+            view.get_by_role("tab", name=name).click()
+            assert serious(page, ".sllmbo-output") == [], name
+        if look == "dark":
+            return
+        server.settings("sllmbo-magic:cells", theme="dark")
+        page.reload()
+        view.and_(page.locator("[data-theme=dark]")).wait_for()
+        assert serious(page, ".sllmbo-output") == [], "a dark view in a light Lab"
+    finally:
+        server.settings("@jupyterlab/apputils-extension:themes", theme="JupyterLab Light")
+        server.settings("sllmbo-magic:cells")
 
 
 @pytest.mark.parametrize("extension", [True, False])

@@ -42,7 +42,7 @@ function WishLine() {
   useBundle();
   return (
     <ul class="wishes" role="log" aria-label="Wishes" aria-live="polite">
-      {store.wishes.slice(-3).map(w => (
+      {store.recentWishes().slice(-3).map(w => (
         <li key={w.id} class={`wish is-${w.state}`}>
           <span>{say(w)}</span> <em>{STATES[w.state](w)}</em>
         </li>
@@ -58,8 +58,7 @@ export function Controls() {
   const [more, setMore] = useState(10);
   const [ratio, setRatio] = useState<number | null>(null);
   const off = !store.live || !store.connected;
-  const pendingOf = (name: string) =>
-    [...store.wishes].reverse().find(w => w.wish === name && (w.state === 'sent' || w.state === 'accepted'));
+  const pendingOf = (name: string) => store.pending(name).pop();
   const base = run.sampler && !run.sampler.startsWith('llm') ? run.sampler : 'tpe';
   const third = THIRD[base] ?? 'TPE';
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';

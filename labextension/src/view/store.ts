@@ -144,6 +144,27 @@ export class Store {
     return this.canSend && (status === 'running' || status === 'paused');
   }
 
+  /** The last wishes, of this view and of any other hand (a reloaded page, a line command), oldest first. */
+  recentWishes(): Wish[] {
+    const told = this.bundle.chat.filter(item => item.kind === 'wish').slice(-20);
+    const ids = new Set(told.map(item => item.id.replace(/^w:/, '')));
+    return [
+      ...told.map((item): Wish => ({
+        id: item.id.replace(/^w:/, ''),
+        wish: item.wish ?? '',
+        value: item.value,
+        state: item.state === 'applied' ? 'applied' : 'accepted',
+        ...(item.trial !== null ? { trial: item.trial } : {})
+      })),
+      ...this.wishes.filter(w => !ids.has(w.id))
+    ];
+  }
+
+  /** Those of a name that wait for their trial. */
+  pending(name: string): Wish[] {
+    return this.recentWishes().filter(w => w.wish === name && (w.state === 'sent' || w.state === 'accepted'));
+  }
+
   listen(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

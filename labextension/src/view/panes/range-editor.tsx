@@ -101,13 +101,9 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
 export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
   const { store } = useEnv();
   useBundle();
-  const pending = store.wishes.filter(
-    w =>
-      (w.state === 'sent' || w.state === 'accepted') &&
-      ((w.wish === 'range' && (w.value as { param?: string }).param === spec.name) ||
-        ((w.wish === 'lock' || w.wish === 'unlock') && w.value === spec.name))
-  );
-  const asked = pending.filter(w => w.wish === 'range').pop()?.value as { choices?: Value[] } | undefined;
+  const ranges = store.pending('range').filter(w => (w.value as { param?: string }).param === spec.name);
+  const locks = [...store.pending('lock'), ...store.pending('unlock')].filter(w => w.value === spec.name);
+  const asked = ranges.pop()?.value as { choices?: Value[] } | undefined;
   return (
     <div class="range-editor">
       {spec.type === 'categorical' ? (
@@ -125,7 +121,7 @@ export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: P
         {locked ? 'Unlock' : 'Lock'}
       </button>
       <span class="muted" role="status">
-        {pending.length ? 'pending' : ''}
+        {asked || locks.length ? 'pending' : ''}
       </span>
     </div>
   );
