@@ -41,13 +41,15 @@ function WishLine() {
   const { store } = useEnv();
   useBundle();
   return (
-    <ul class="wishes" role="log" aria-label="Wishes" aria-live="polite">
+    <div role="log" aria-label="Wishes" aria-live="polite">
+    <ul class="wishes">
       {store.recentWishes().slice(-3).map(w => (
         <li key={w.id} class={`wish is-${w.state}`}>
           <span>{say(w)}</span> <em>{STATES[w.state](w)}</em>
         </li>
       ))}
     </ul>
+    </div>
   );
 }
 
