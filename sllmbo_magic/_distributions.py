@@ -258,8 +258,9 @@ def centre(distribution: Known) -> Value:
 def choices_of(*groups: Sequence[Value]) -> CategoricalDistribution:
     """A categorical of all choices, in order, without repeats."""
     union: list[Value] = []
-    for group in groups:
-        union += [value for value in group if not any(same(value, other) for other in union)]
+    for value in (value for group in groups for value in group):
+        if not any(same(value, other) for other in union):
+            union.append(value)
     return CategoricalDistribution(union)
 
 

@@ -67,9 +67,9 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     space, reason, refused = changed_space(data.get("space_changes"), ask)
     raw = items(data.get("configurations"))
     problems = [] if raw else ["the list configurations is missing or empty"]
-    candidates, rejected, wrong = check_configurations(
-        raw, space or ask.space, ask, rest=_held(space or ask.space, ask, names)
-    )
+    new = space or ask.space
+    rest = {**_held(new, ask, names), **_opened(new, ask)}
+    candidates, rejected, wrong = check_configurations(raw, new, ask, rest=rest)
     proposal = Proposal(
         candidates=candidates,
         rejected=rejected,
@@ -89,6 +89,12 @@ def _held(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Any]:
     best = ask.history.incumbent
     values = space.complete(space.clip(ask.defaults if best is None else best.params))
     return {n: values[n] for n in others if n in values}
+
+
+def _opened(space: SearchSpace, ask: Ask) -> dict[str, Any]:
+    """Values of the parameters that this very answer adds: the form of its configurations has none."""
+    added = [n for n in space if n in ask.space.fixed]
+    return {n: SearchSpace({n: space[n]}).clip(ask.space.fixed)[n] for n in added}
 
 
 def check_configurations(

@@ -32,6 +32,10 @@ class Schedule(Protocol):
         """``"llm"`` or ``"base"``. ``rng`` is the trial's own generator."""
         ...
 
+    def may_choose_llm(self, trial_number: int) -> bool:
+        """Whether a trial from this one on can still be the LLM's; else no request is worth its price."""
+        ...
+
 
 @dataclass
 class Bernoulli:
@@ -41,6 +45,9 @@ class Bernoulli:
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
         return "llm" if rng.random() < self.ratio else "base"
+
+    def may_choose_llm(self, trial_number: int) -> bool:
+        return self.ratio > 0.0
 
 
 @dataclass
@@ -53,6 +60,9 @@ class Alternate:
         due = math.floor((trial_number + 1) * self.ratio) > math.floor(trial_number * self.ratio)
         return "llm" if due else "base"
 
+    def may_choose_llm(self, trial_number: int) -> bool:
+        return self.ratio > 0.0
+
 
 @dataclass
 class WarmStart:
@@ -62,7 +72,10 @@ class WarmStart:
     n_trials: int = 50
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
-        return "llm" if trial_number < self.ratio * self.n_trials else "base"
+        return "llm" if self.may_choose_llm(trial_number) else "base"
+
+    def may_choose_llm(self, trial_number: int) -> bool:
+        return trial_number < self.ratio * self.n_trials
 
 
 @dataclass
@@ -120,6 +133,9 @@ class Adaptive:
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
         return "llm" if rng.random() < self.share(history) else "base"
+
+    def may_choose_llm(self, trial_number: int) -> bool:
+        return self.ratio > 0.0
 
 
 def make_schedule(name: str, ratio: float, n_trials: int | None = None) -> Schedule:

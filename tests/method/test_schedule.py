@@ -72,6 +72,14 @@ def test_warmstart_is_the_llm_first() -> None:
     assert chosen(make_schedule("warmstart", 0.3, 20), 20) == ["llm"] * 6 + ["base"] * 14
 
 
+def test_requests_are_worth_their_price_only_while_the_llm_can_have_a_turn() -> None:
+    for name in ("adaptive", "bernoulli", "alternate"):
+        assert make_schedule(name, 0.2).may_choose_llm(500)
+        assert not make_schedule(name, 0.0).may_choose_llm(0)
+    first = make_schedule("warmstart", 0.3, 20)
+    assert [first.may_choose_llm(n) for n in (0, 5, 6, 19)] == [True, True, False, False]
+
+
 def test_a_ratio_that_changes_is_felt_at_once() -> None:
     for name in ("adaptive", "bernoulli", "alternate", "warmstart"):
         schedule = make_schedule(name, 0.5, 50)
