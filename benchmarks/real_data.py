@@ -1,8 +1,9 @@
 """Rulebook + TPE against plain TPE on the paper's data, several paired seeds, and the spread.
 
-The data is not part of the project: ``--data`` is a folder with ``concrete_strength.csv.gz`` and ``energy.csv.gz`` (UCI, CC BY
-4.0). The task is the paper's: LightGBM, MAE, five folds on the 80 % training part; both sides search the same space, the
-rulebook's. The rulebook is an adviser of expert rules, not an LLM: this is no result about LLMs.
+The data is not part of the project: ``--data`` is a folder with ``concrete_strength.csv.gz`` and
+``energy.csv.gz`` (UCI, CC BY 4.0). The task is the paper's: LightGBM, MAE, five folds on the 80 % training
+part; both sides search the same space, the rulebook's. The rulebook is an adviser of expert rules, not an
+LLM: this is no result about LLMs.
 
     python benchmarks/real_data.py --data DIR --seeds 6 --trials 50
 """
@@ -21,13 +22,20 @@ from sklearn.model_selection import train_test_split
 from sllmbo_magic.compare import compare
 
 TASKS = {
-    "concrete_strength": ("strength", ["age", "fine_aggregate"], KFold(5, shuffle=True, random_state=42), True),
+    "concrete_strength": (
+        "strength",
+        ["age", "fine_aggregate"],
+        KFold(5, shuffle=True, random_state=42),
+        True,
+    ),
     "energy": ("Appliances", ["date"], TimeSeriesSplit(5, test_size=100), False),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tasks", nargs="*", default=["concrete_strength"], choices=list(TASKS))
     parser.add_argument("--seeds", type=int, default=6)

@@ -39,8 +39,7 @@ def plain(seed: int) -> optuna.samplers.BaseSampler:
 
 
 def ours(seed: int) -> optuna.samplers.BaseSampler:
-    sampler = LLMTPESampler(search_space=SPACE, seed=seed, judge=False, schedule="bernoulli", llm_ratio=0.0)
-    return sampler
+    return LLMTPESampler(search_space=SPACE, seed=seed, judge=False, schedule="bernoulli", llm_ratio=0.0)
 
 
 class Run:

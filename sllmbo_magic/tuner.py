@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from concurrent.futures import Future
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import optuna
@@ -223,8 +224,10 @@ class Tuner:
                 raise
             self._tell(trial, params, evaluation)
         else:
-            own = {"trial": trial} if space is None else {}  # an objective that suggests for itself
-            self._flying.append((trial, params, self.executor.submit(self.evaluator.evaluate, used, **own)))
+            evaluate = self.evaluator.evaluate
+            if space is None:  # an objective that suggests for itself
+                evaluate = partial(evaluate, trial=trial)
+            self._flying.append((trial, params, self.executor.submit(evaluate, used)))
 
     def _evaluate(self, trial: Trial, params: dict[str, Any]) -> Evaluation:
         number = trial.number
@@ -416,7 +419,7 @@ class Tuner:
             if sampler.batches.proposer.source != "llm":
                 self.emit(
                     Note(
-                        text="The rulebook does not read hints; they are kept for an LLM. Change a range instead.",
+                        text="The rulebook reads no hints; it is kept for an LLM. Change a range instead.",
                         level="warning",
                         trial_number=self._next_number(),
                     )
