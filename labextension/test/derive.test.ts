@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Trial } from '../src/view/bundle';
 import * as d from '../src/view/derive';
+import { entriesOf } from '../src/view/entries';
 import { asBundle } from '../src/view/store';
 
 const trial = (n: number, value: number | null, params: Trial['params'] = {}, more: Partial<Trial> = {}): Trial => ({
@@ -91,6 +92,38 @@ test('parameters come from space, versions, or failing both from the trials', ()
   const seen = asBundle({ trials: [trial(0, 1, { x: 2, k: 'u' }), trial(1, 1, { x: 5, k: 'v' })] });
   assert.deepEqual(d.parameters(seen).map(p => p.type), ['float', 'categorical']);
   assert.deepEqual(d.usedRange(d.parameters(seen)[0]!, seen), [2, 5]);
+});
+
+test('a parameter that never varies is not searched', () => {
+  const params = [
+    { name: 'lr', type: 'float', low: 0, high: 1 },
+    { name: 'freq', fixed: 1 },
+    { name: 'was', fixed: 2 },
+    { name: 'one', type: 'categorical', choices: ['a'] }
+  ];
+  const bundle = asBundle({
+    space: { versions: [{ version: 0, trial: 0, params }] },
+    trials: [trial(0, 1, { lr: 0.5, freq: 1, was: 1, one: 'a' }), trial(1, 1, { lr: 0.5, freq: 1, was: 2, one: 'a' })]
+  });
+  assert.deepEqual(d.searched(bundle).map(p => p.name), ['lr', 'was']);
+});
+
+test('the chat is in the order of time: messages, ranges, proposals without a request', () => {
+  const bundle = asBundle({
+    chat: [
+      { id: 'p0', kind: 'prompt', trial: 1, time: 10 },
+      { id: 'n1', kind: 'note', trial: null, time: 40 }
+    ],
+    space: { versions: [{ version: 0, trial: 0, params: [], time: 5 }, { version: 1, trial: 2, params: [] }] },
+    trials: [
+      trial(0, 1, {}, { time: 6, reason: 'default' }),
+      trial(1, 1, {}, { time: 20, reason: 'asked for', request: 0 }),
+      trial(2, 1, {}, { time: 30, reason: 'a rule' }),
+      trial(3, 1, {}, { time: 31, reason: '' })
+    ]
+  });
+  const keys = entriesOf(bundle.chat, bundle.space.versions, bundle.trials).map(e => e.key);
+  assert.deepEqual(keys, ['v0', 't0', 'p0', 'v1', 't2', 'n1']);
 });
 
 test('the time left is that of the trials left, and unknown before the first', () => {

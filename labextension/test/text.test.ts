@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, duration, money, num, python, val } from '../src/view/format';
+import { count, duration, money, num, python, sentence, val } from '../src/view/format';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
 import { point, shapeOf } from '../src/view/marks';
 import { paramScale } from '../src/view/scales';
@@ -14,6 +14,10 @@ test('numbers are short and say what they are', () => {
   assert.deepEqual([val(0.5), val(true), val(null), val('gbdt'), val(undefined)], ['0.5', 'true', 'None', 'gbdt', '–']);
   assert.deepEqual([count(950), count(15_340), money(0.0591), money(null)], ['950', '15.3 k', '$0.059', '–']);
   assert.deepEqual([duration(2.44), duration(75), duration(600), duration(7300)], ['2.4 s', '75 s', '10 min', '2 h 2 min']);
+});
+
+test('words become a sentence', () => {
+  assert.deepEqual(['all done', 'Why?', ' x. ', ''].map(sentence), ['All done.', 'Why?', 'X.', '']);
 });
 
 test('a configuration is copied as Python', () => {

@@ -102,6 +102,7 @@ class RunView:
             "params": tidy(event.params),
             "reason": plain(event.reason, 2000),
             "by": event.by,
+            "time": round(event.time, 2),
         }
         self._versions = [v for v in self._versions if v["version"] != event.version] + [version]
         patch: dict[str, Any] = {"space": version}
@@ -115,6 +116,7 @@ class RunView:
         return self._change_trial(
             event.number,
             state="RUNNING",
+            time=round(event.time, 2),
             params=tidy(event.params),
             source=event.source,
             reason=plain(event.reason, 2000),

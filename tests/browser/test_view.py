@@ -178,7 +178,7 @@ def test_the_chat_is_searched(new_page: Any, report: str) -> None:
     page.goto(report)
     chat = page.get_by_role("region", name="Chat")
     chat.get_by_label("Search the chat").fill("shallow trees")
-    assert chat.get_by_text("1 of 20").is_visible()
+    assert chat.get_by_text("1 of 22").is_visible()
     assert chat.get_by_text("prefer shallow trees, inference must be fast").is_visible()
     chat.get_by_label("Search the chat").fill("no such words")
     assert chat.get_by_text("Nothing found.").is_visible()

@@ -59,12 +59,15 @@ export interface Version {
   params: ParamSpec[];
   reason: string;
   by: string;
+  time?: number;
   more?: boolean;
 }
 
 export interface Trial {
   n: number;
   state: string;
+  /** When it started, in seconds since the epoch. */
+  time?: number;
   value?: number | null;
   std?: number | null;
   splits?: number[];

@@ -98,6 +98,18 @@ export function parameters(bundle: Bundle): ParamSpec[] {
   );
 }
 
+/** Whether a parameter never varies: fixed by the space, or the same in every trial so far. */
+export function isConstant(spec: ParamSpec, bundle: Bundle): boolean {
+  const fixed = latest(bundle)?.params.find(p => p.name === spec.name)?.fixed !== undefined;
+  const only = spec.type === 'categorical' ? (spec.choices?.length ?? 0) < 2 : spec.low === spec.high;
+  return (fixed || only) && new Set(bundle.trials.map(t => t.params[spec.name])).size < 2;
+}
+
+/** The parameters that are searched: those that vary. */
+export function searched(bundle: Bundle): ParamSpec[] {
+  return parameters(bundle).filter(spec => !isConstant(spec, bundle));
+}
+
 function hull(a: ParamSpec, b: ParamSpec): ParamSpec {
   if (a.type === 'categorical' || b.type === 'categorical') {
     return { ...a, choices: [...new Set([...(a.choices ?? []), ...(b.choices ?? [])])] };

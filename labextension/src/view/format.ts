@@ -62,6 +62,12 @@ export function duration(seconds: number | null | undefined): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Words as a sentence: a capital first, a full stop last. */
+export function sentence(text: string): string {
+  const t = text.trim();
+  return t && t[0]!.toUpperCase() + t.slice(1) + (/[.!?…]$/.test(t) ? '' : '.');
+}
+
 /** A configuration as Python, ready to paste. */
 export function python(params: Params): string {
   const literal = (v: Value) =>

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useBundle, useEnv } from './context';
 import { eta, finished, gain } from './derive';
-import { count, duration, money, num } from './format';
+import { count, duration, money, num, sentence } from './format';
 import { plain } from './safe';
 
 const WORDS: Record<string, string> = {
@@ -89,7 +89,7 @@ export function Status() {
           The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>.
         </p>
       )}
-      {run.reason && run.status !== 'running' && <p class="reason">{plain(run.reason)} {plain(check?.text ?? '')}</p>}
+      {run.reason && run.status !== 'running' && <p class="reason">{sentence(plain(run.reason))} {sentence(plain(check?.text ?? ''))}</p>}
     </header>
   );
 }

@@ -1,49 +1,26 @@
 /** Chat: what was asked, answered, taken and rejected, and what you said; newest last, followed. */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { ChatItem, Version } from '../bundle';
 import { useBundle, useEnv } from '../context';
-import { Message, SpaceMessage, textOf } from './messages';
+import { entriesOf } from '../entries';
+import { Message, Proposal, SpaceMessage, textOf } from './messages';
 import { Empty } from '../plot';
 
 const PAGE = 40;
 
-type Entry = { key: string; time: number; trial: number | null; item?: ChatItem; version?: Version; before?: Version };
-
-/** Messages and new ranges in the order in which they happened. */
-function entriesOf(chat: ChatItem[], versions: Version[]): Entry[] {
-  const entries: Entry[] = chat.map(item => ({ key: item.id, time: item.time, trial: item.trial, item }));
-  versions.forEach((version, i) => {
-    const before = versions[i - 1];
-    const entry: Entry = { key: `v${version.version}`, time: 0, trial: version.trial, version, ...(before ? { before } : {}) };
-    // a version has no time of its own: it follows the last reply made for its trial or before
-    let at = entries.length;
-    for (let j = entries.length - 1; j >= 0; j--) {
-      const e = entries[j]!;
-      if (e.trial !== null && e.trial <= version.trial) {
-        at = j + 1;
-        break;
-      }
-      at = j;
-    }
-    entries.splice(at, 0, entry);
-  });
-  return entries;
-}
-
 export function Chat() {
   const { printing, store } = useEnv();
-  const { chat, space, omitted } = useBundle();
+  const { chat, space, trials, omitted } = useBundle();
   const [query, setQuery] = useState('');
   const [pages, setPages] = useState(1);
   const [follow, setFollow] = useState(store.live);
   const list = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
-  const entries = useMemo(() => entriesOf(chat, space.versions), [chat, space.versions]);
+  const entries = useMemo(() => entriesOf(chat, space.versions, trials), [chat, space.versions, trials]);
   const found = useMemo(() => {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     return words.length
-      ? entries.filter(e => words.every(w => textOf(e.item, e.version).includes(w)))
+      ? entries.filter(e => words.every(w => textOf(e).includes(w)))
       : entries;
   }, [entries, query]);
   const shown = printing ? found : found.slice(-PAGE * pages);
@@ -121,10 +98,12 @@ export function Chat() {
           </Empty>
         )}
         {shown.map(e =>
-          e.item ? (
+          'item' in e ? (
             <Message key={e.key} item={e.item} />
+          ) : 'version' in e ? (
+            <SpaceMessage key={e.key} version={e.version} before={e.before} />
           ) : (
-            <SpaceMessage key={e.key} version={e.version!} before={e.before} />
+            <Proposal key={e.key} trial={e.proposal} />
           )
         )}
         </div>

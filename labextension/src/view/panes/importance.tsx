@@ -4,7 +4,7 @@ import { scaleLinear } from 'd3-scale';
 import { useCallback, useMemo } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useWidth } from '../context';
-import { explained, parameters, scored, scoreDomain, usedRange } from '../derive';
+import { explained, scored, scoreDomain, searched, usedRange } from '../derive';
 import { num, val } from '../format';
 import { hueOf } from '../marks';
 import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
@@ -21,7 +21,7 @@ export function Importance() {
   const given = Object.keys(bundle.importances).length > 0;
   const rows = useMemo(
     () =>
-      parameters(bundle)
+      searched(bundle)
         .map(spec => ({ spec, share: given ? (bundle.importances[spec.name] ?? 0) : explained(spec.name, bundle) }))
         .sort((a, b) => b.share - a.share),
     [bundle]

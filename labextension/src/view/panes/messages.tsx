@@ -2,23 +2,28 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Candidate, ChatItem, ParamSpec, Version } from '../bundle';
+import type { Candidate, ChatItem, ParamSpec, Trial, Version } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
 import { changes, trialOf } from '../derive';
-import { count, duration, money, val } from '../format';
+import { count, duration, money, sentence, sourceName, val } from '../format';
 import { Chips } from '../inspector';
 import { outcome } from '../plot';
 import { markdown, plain } from '../safe';
+import type { Entry } from '../entries';
 
 /** Everything of a message that a search looks at, in lower case. */
-export function textOf(item: ChatItem | undefined, version: Version | undefined): string {
-  if (version) {
-    return `${version.reason} ${version.by} ${version.params.map(p => p.name).join(' ')}`.toLowerCase();
+export function textOf(entry: Entry): string {
+  if ('version' in entry) {
+    const { reason, by, params } = entry.version;
+    return `${reason} ${by} ${params.map(p => p.name).join(' ')}`.toLowerCase();
   }
-  const { text, reasoning, purpose, provider, wish, value, category, candidates } = item!;
-  return [text, reasoning, purpose, provider, wish, category, JSON.stringify(value ?? ''), JSON.stringify(candidates ?? '')]
-    .join(' ')
-    .toLowerCase();
+  if ('proposal' in entry) {
+    const { n, source, reason } = entry.proposal;
+    return `trial ${n} ${sourceName(source)} ${reason}`.toLowerCase();
+  }
+  const { text, reasoning, purpose, provider, wish, value, category, candidates } = entry.item;
+  const data = [value ?? '', candidates ?? ''].map(d => JSON.stringify(d));
+  return [text, reasoning, purpose, provider, wish, category, ...data].join(' ').toLowerCase();
 }
 
 /** A sanitised fragment; nothing of it passes through HTML text again. */
@@ -186,6 +191,35 @@ function CandidateCard({ candidate, request }: { candidate: Candidate; request: 
       {candidate.expected && <p class="muted">Expected: {plain(candidate.expected)}</p>}
       {rejected && candidate.why && <p class="why">{plain(candidate.why)}</p>}
     </li>
+  );
+}
+
+/** A proposal without a request, of the rulebook or of the user: which trial, what came of it, and why. */
+export function Proposal({ trial }: { trial: Trial }) {
+  const { ui } = useEnv();
+  const { hover, pinned } = useFocus();
+  const focused = trial.n === hover || trial.n === pinned;
+  return (
+    <article
+      class={`message proposal${focused ? ' is-focused' : ''}`}
+      onMouseEnter={() => ui.hover(trial.n)}
+      onMouseLeave={() => ui.hover(null)}
+    >
+      <div class="candidate-head">
+        <button
+          type="button"
+          class="link"
+          onClick={() => ui.pin(trial.n)}
+          onFocus={() => ui.hover(trial.n)}
+          onBlur={() => ui.hover(null)}
+        >
+          Trial {trial.n}
+        </button>
+        <span class="muted">{sourceName(trial.source)}</span>
+        <span class="score">{outcome(trial)}</span>
+      </div>
+      <p>{sentence(plain(trial.reason))}</p>
+    </article>
   );
 }
 

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
-import { explained, levels, LEVELS, parameters, scored, scoreDomain, usedRange } from '../derive';
+import { explained, levels, LEVELS, searched, scored, scoreDomain, usedRange } from '../derive';
 import { num } from '../format';
 import { Empty, Levels } from '../plot';
 import { plain } from '../safe';
@@ -11,7 +11,7 @@ import { paramScale } from '../scales';
 import type { ParamScale } from '../scales';
 
 const HEIGHT = 376;
-const PAD = { top: 56, bottom: 16, left: 54, right: 60 };
+const PAD = { top: 56, bottom: 16, left: 54, right: 78 };
 const SCORE = '\u0000score';
 
 interface Axis {
@@ -27,7 +27,7 @@ type Brush = [number, number];
 function axesOf(bundle: Bundle, width: number): Axis[] {
   const range: [number, number] = [HEIGHT - PAD.bottom - 8, PAD.top];
   const most = Math.max(2, Math.floor((width - PAD.left - PAD.right) / 74));
-  const all = parameters(bundle);
+  const all = searched(bundle);
   const kept =
     all.length <= most
       ? all
@@ -80,7 +80,7 @@ export function Parallel() {
   const trials = useMemo(() => bundle.trials.filter(scored), [bundle.trials]);
   const byLevel = useMemo(() => levels(bundle), [bundle.trials]);
   const { brushed } = useFocus();
-  const left = parameters(bundle).length - (axes.length - 1);
+  const left = searched(bundle).length - (axes.length - 1);
   const empty = trials.length === 0 || axes.length < 2;
 
   useEffect(() => {
@@ -124,7 +124,7 @@ export function Parallel() {
         <span class="muted" role="status">
           {brushed
             ? `${brushed.size} of ${trials.length} trials inside the brush`
-            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 ? ` ${left} parameters that explain little are left out.` : ''}`}
+            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 ? ` ${left} more parameter${left > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
         </span>
         {brushed && (
           <button type="button" class="link" onClick={() => ui.set({ brushed: null })}>

@@ -46,7 +46,8 @@ export function ParamPanel(props: {
     (t: Trial) => (scored(t) ? `lev-${levels.get(t.n) ?? 0}` : t.state === 'RUNNING' ? 'is-running' : 'is-out'),
     [levels]
   );
-  const steps = bands(name, bundle, last - 1 + 0.6);
+  const steps = bands(name, bundle, last);
+  const half = Math.min(5, (x(1) - x(0)) / 2);
   const best = trials.find(t => t.n === run.best_number);
   const bestAt = best && place(best);
   const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 24));
@@ -77,7 +78,7 @@ export function ParamPanel(props: {
               ))
             : null}
           {steps.map(({ from, to, spec: s, version }) => {
-            const [left, right] = [x(from) - 5, Math.min(x(to) - 5, width - PAD.right + 6)];
+            const [left, right] = [x(from) - half, x(to) - half];
             const box = (top: number, bottom: number, key: string) => (
               <rect key={key} class="band" x={left} width={Math.max(0, right - left)} y={top} height={Math.max(1, bottom - top)}>
                 <title>{`version ${version.version}: ${plain(version.reason)}`}</title>

@@ -2,8 +2,10 @@
 
 import { useMemo } from 'preact/hooks';
 import { useBundle, useEnv, useWidth } from '../context';
-import { levels, parameters } from '../derive';
+import { isConstant, levels, parameters } from '../derive';
+import { val } from '../format';
 import { Empty, Legend, Levels } from '../plot';
+import { plain } from '../safe';
 import { ParamPanel } from './param-panel';
 
 const GAP = 20;
@@ -14,7 +16,9 @@ export function Space() {
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
   const byLevel = useMemo(() => levels(bundle), [bundle.trials]);
-  const specs = parameters(bundle);
+  const all = parameters(bundle);
+  const specs = all.filter(s => !isConstant(s, bundle));
+  const fixed = all.filter(s => isConstant(s, bundle));
   const columns = Math.max(1, Math.floor((width + GAP) / (MIN + GAP)));
   const each = Math.floor((width - GAP * (columns - 1)) / columns);
   return (
@@ -30,6 +34,11 @@ export function Space() {
             <ParamPanel key={spec.name} spec={spec} bundle={bundle} width={each} levels={byLevel} />
           ))}
       </div>
+      {fixed.length > 0 && (
+        <p class="muted fixed">
+          Fixed: {fixed.map(s => `${plain(s.name)} ${plain(val(s.fixed ?? bundle.trials[bundle.trials.length - 1]?.params[s.name]))}`).join(', ')}
+        </p>
+      )}
       {specs.length > 0 && (
         <div class="legend-row">
           <Legend bundle={bundle} colored={false} />
