@@ -19,6 +19,7 @@ from typing import Any
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.report.bundle import SCHEMA
+from sllmbo_magic.report.plain import tidy
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -106,7 +107,7 @@ def render_report(bundle: dict[str, Any]) -> str:
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),
         style=_STYLE,
         fallback=_fallback(bundle),
-        data=script_json(bundle),
+        data=script_json(tidy(bundle)),
         script=script,
     )
 
@@ -125,10 +126,14 @@ def write_report(bundle: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(part, 0o644)
-        os.replace(part, target)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(page)
+            os.chmod(part, 0o644)
+            os.replace(part, target)
+        except OSError:
+            os.unlink(part)
+            raise
     except OSError as error:
         raise StorageError(
             f"The report {target} cannot be written: {error.strerror}.", "Choose another path."
