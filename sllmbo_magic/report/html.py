@@ -107,7 +107,7 @@ def render_report(bundle: dict[str, Any]) -> str:
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),
         style=_STYLE,
         fallback=_fallback(bundle),
-        data=script_json(tidy(bundle)),
+        data=script_json(tidy(bundle, digits=17)),
         script=script,
     )
 

@@ -24,12 +24,12 @@ def number(value: Any, digits: int = 8) -> Any:
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
-def tidy(value: Any) -> Any:
-    """Plain data of any depth with clean texts (keys too) and short, finite numbers."""
+def tidy(value: Any, digits: int = 8) -> Any:
+    """Plain data of any depth with clean texts (keys too) and finite numbers of so many digits."""
     if isinstance(value, dict):
-        return {plain(k, 200): tidy(v) for k, v in value.items()}
+        return {plain(k, 200): tidy(v, digits) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [tidy(v) for v in value]
+        return [tidy(v, digits) for v in value]
     if value is None or isinstance(value, bool | int | float):
-        return number(value)
+        return number(value, digits)
     return plain(value)
