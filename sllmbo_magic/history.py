@@ -149,6 +149,11 @@ class History:
         errors = [e for e in errors if e > 0]
         return statistics.median(errors) if errors else 0.0
 
+    @property
+    def n_batches(self) -> int:
+        """How many of the LLM's answers (the first one apart) led to trials."""
+        return len({o.request for o in self.observations if o.request is not None and o.source == "llm"})
+
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` is better than ``b``."""
         return a > b if self.direction == "maximize" else a < b

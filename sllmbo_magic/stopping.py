@@ -96,6 +96,6 @@ def make_rule(patience: int | str | None) -> StoppingRule:
         trials = int(patience)
     except (TypeError, ValueError):
         trials = 0
-    if trials < 1 or isinstance(patience, bool):
+    if trials < 1 or isinstance(patience, bool) or (isinstance(patience, float) and trials != patience):
         raise InputError(f"patience {patience!r} is not known.", "Allowed: 1 or more, auto, off.")
     return Patience(trials)

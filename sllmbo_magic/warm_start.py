@@ -12,6 +12,7 @@ from sllmbo_magic import keys
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.summary import WARM_START
 from sllmbo_magic.task import Task
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def queue_best(
 ) -> str:
     """Queue the best distinct configurations of an earlier run, moved into this run's ranges.
 
-    Scores of other data do not compare, so only configurations are taken over, and each is evaluated again:
-    what the warm start gained over the default is then seen in the run's own scores.
+    Scores of other data do not compare, so only configurations are taken over, and each is evaluated again.
+    What that gained is then said in the run's own scores: over the default, and when the run's own search
+    would have been as far (``summary.py``).
 
     Args:
         earlier: Name or path of a run, a saved file, a ``TuneResult`` or an Optuna study.
@@ -57,7 +59,7 @@ def queue_best(
         if key in seen:
             continue
         seen.add(key)
-        reason = f"trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
+        reason = f"{WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
         attrs = {
             keys.SOURCE: "user",
             keys.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},
@@ -71,7 +73,8 @@ def queue_best(
             f"warm start {label} has no scored trial with a parameter of this search space.",
             "Give another run.",
         )
-    return f"Warm start: the {queued} best configurations of {label} are tried first."
+    what = "best configuration" if queued == 1 else f"{queued} best configurations"
+    return f"Warm start: the {what} of {label} {'is' if queued == 1 else 'are'} tried first."
 
 
 def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.history import number as show
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import outer_of
@@ -81,10 +82,14 @@ def first_space(
     good: dict[str, SearchSpace] = {}
     for entry in items(data):
         name = entry.get("name")
-        if not isinstance(name, str) or (name not in ask.outer and name not in allowed):
+        if isinstance(name, str) and name in ask.outer.fixed:
+            problems.append(f"{name} is held at {show(ask.outer.fixed[name])} for this estimator")
+        elif not isinstance(name, str) or (name not in ask.outer and name not in allowed):
             problems.append(f"the estimator has no open parameter {str(name)[:60]!r}")
         elif name in good:
             problems.append(f"{name} has two ranges; the first one counts")
+        elif name in ask.locked and name in ask.space:
+            good[name] = SearchSpace({name: ask.space[name]})
         elif name not in ask.locked:
             try:
                 good[name] = _one(entry, ask)
