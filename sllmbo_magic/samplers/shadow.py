@@ -125,7 +125,7 @@ class Shadow:
         strays: list[str] = []
         for _ in range(_CATEGORY_TRIES):
             params = base_params(base, self.study, frozen, ask)
-            strays = [n for n, v in params.items() if not space[n]._contains(_internal(space[n], v))]
+            strays = [n for n, v in params.items() if not _inside(space[n], v)]
             if not strays:
                 return params
         for name in strays:
@@ -207,9 +207,8 @@ def base_params(
     return params
 
 
-def _internal(distribution: BaseDistribution, value: Any) -> float:
-    """The internal value, or NaN, which no distribution contains, for a category that is not a choice."""
-    try:
-        return distribution.to_internal_repr(value)
-    except ValueError:
-        return float("nan")
+def _inside(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value of the outer space lies in the current version's range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return distribution._contains(distribution.to_internal_repr(value))
