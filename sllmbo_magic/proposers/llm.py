@@ -5,6 +5,7 @@ What comes back is checked in ``reading.py``; nothing unchecked leaves this pack
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -167,6 +168,18 @@ class LLMProposer:
             return {}
         found = self.inert({**ask.space.fixed, **best.params})
         return {name: why for name, why in found.items() if name in ask.space}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LLMProposer:
+        """A copy of its own, but for a provider that holds a key or a connection: that one both use."""
+        new = copy.copy(self)
+        memo[id(self)] = new
+        for name, value in self.__dict__.items():
+            try:
+                setattr(new, name, copy.deepcopy(value, memo))
+            except TypeError:
+                if name != "provider":
+                    raise
+        return new
 
     # Around the questions
 

@@ -133,6 +133,22 @@ def test_a_failed_answer_is_copied_as_the_failure_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])
+def test_a_deep_copy_of_a_sampler_with_a_key_uses_the_same_provider(
+    kind: type[LLMTPESampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-openai-key-1234567890abcdef")
+    sampler = kind("openai:some-model", search_space=SPACE)
+    other: Any = copy.deepcopy(sampler)
+    mine: Any = sampler.batches.proposer
+    assert other.batches is not sampler.batches
+    assert other.batches.proposer is not mine
+    assert other.batches.proposer.provider is mine.provider
+    with pytest.raises(TypeError, match="Secret cannot be pickled"):
+        pickle.dumps(sampler)
+
+
+@pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])
 def test_every_trial_has_one_source_and_says_so(kind: type[LLMTPESampler]) -> None:
     study = optuna.create_study(sampler=make(kind))
     study.optimize(bowl, n_trials=25)
