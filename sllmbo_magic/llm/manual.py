@@ -17,6 +17,11 @@ _TRIES = 3
 def ask_in_terminal(prompt: str) -> str:
     """Print the prompt and read an answer that ends with an empty line."""
     print(prompt)
+    return read_answer()
+
+
+def read_answer() -> str:
+    """The lines that are typed or pasted, up to an empty one."""
     print("\nPaste the answer, then an empty line (only an empty line: skip this request).")
     lines: list[str] = []
     while line := input():

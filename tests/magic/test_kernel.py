@@ -126,7 +126,9 @@ def test_a_person_may_answer_as_the_llm(kernel: Kernel) -> None:
     )
     kernel.follow(cell)
     assert cell.status == "ok", cell
-    assert {"x": 0.875} in [trial["params"] for trial in the_picture(cell)[RUN_MIME]["trials"]]
+    (picture,) = (data for data in cell.data if RUN_MIME in data)
+    assert {"text/plain": "A prompt was answered by hand."} in cell.data
+    assert {"x": 0.875} in [trial["params"] for trial in picture[RUN_MIME]["trials"]]
 
 
 def test_where_nobody_can_type_a_person_is_not_asked(kernel: Kernel) -> None:
