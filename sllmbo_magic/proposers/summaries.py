@@ -24,7 +24,8 @@ _TOP = 5
 _BULLET = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+", re.M)
 _SENTENCE = re.compile(r"[^\n]+?(?:(?<!\bno)[.!?;](?=\s|$)|(?=\n)|$)")
 _TRIALS = re.compile(
-    r"(?:\btrials?\s+(?:no\.?\s*|number\s+)?#?|#)(\d+)((?:\s*(?:,|and|&|/|or|to|-|–)\s*(?:trial\s+)?#?\d+\b(?!\.\d))*)",
+    r"(?:\btrials?\s+(?:no\.?\s*|number\s+)?#?|#)(\d{1,9})"
+    r"((?:\s*(?:,|and|&|/|or|to|-|–)\s*(?:trial\s+)?#?\d{1,9}\b(?!\.\d))*)",
     re.I,
 )
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:\s?%)?")
@@ -124,8 +125,9 @@ def _numbers(text: str) -> list[_Number]:
         digits = match.group(0).rstrip("% \t").replace("−", "-")
         mantissa, _, exponent = digits.lower().partition("e")
         decimals = len(mantissa.partition(".")[2])
-        scale = 10.0 ** int(exponent or 0) * (0.01 if match.group(0).endswith("%") else 1.0)
-        value = float(mantissa) * scale
+        power = max(-300, min(300, int(exponent[:6] or 0)))
+        scale = 10.0**power * (0.01 if match.group(0).endswith("%") else 1.0)
+        value = max(-1e300, min(1e300, float(mantissa) * scale))
         found.append(_Number(value, 0.5 * 10.0**-decimals * scale, match.start(), match.end()))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from itertools import pairwise
 from typing import Any
@@ -302,6 +303,32 @@ def test_true_sentences_stay(sentence: str) -> None:
 def test_sentences_that_the_study_contradicts_go(sentence: str) -> None:
     text = f"Low rates are good. {sentence}\n- Depth matters."
     assert checked(text, ten(), SPACE) == ("Low rates are good.\n- Depth matters.", [sentence])
+
+
+def test_no_summary_is_too_strange_to_be_checked() -> None:
+    rng = random.Random(5)
+    parts = [
+        "#6",
+        "trial",
+        "best",
+        "0.8734",
+        "1e999999",
+        "9" * 5000,
+        "#" + "7" * 400,
+        "rate",
+        ".",
+        ";",
+        "%",
+        "−3",
+    ]
+    parts += ["\n- ", "±0.1", "to", ",", "1e-", "depth 3", "\ud800", "```", "{}", "(#3-#9)", "of 10", "score"]
+    for _ in range(500):
+        text = " ".join(rng.choice(parts) for _ in range(rng.randrange(1, 60)))
+        kept, removed = checked(text, ten(), SPACE)
+        assert len(kept) <= len(text) + 10
+        assert "9999999" not in kept
+        assert all(isinstance(sentence, str) for sentence in removed)
+    assert checked("The best is #3. " * 60_000, ten(), SPACE)[0] == ""
 
 
 def test_the_window_is_the_conversation_of_the_last_exchanges() -> None:
