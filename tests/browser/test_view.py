@@ -66,8 +66,7 @@ def test_every_pane_of_the_report_shows_the_run_and_axe_finds_nothing_serious(
         "Cost": "Tokens received",
     }
     for name in PANES:
-        pane = open_pane(page, name)
-        assert expected[name] in pane.inner_text() + pane.text_content()
+        open_pane(page, name).get_by_text(expected[name]).first.wait_for()
         # the report's own policy forbids eval, which axe needs; it is lifted for the check in another test
     assert page.get_by_role("region", name="Chat").get_by_text("openai:gpt-4o").count() > 0
     assert watched.errors == []
@@ -122,12 +121,12 @@ def test_pointing_at_a_trial_shows_it_everywhere(new_page: Any, report: str) -> 
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 100)
     shown = page.locator(".tip strong").inner_text()
     number = int(shown.removeprefix("Trial "))
-    assert page.get_by_role("region", name="Trial in focus").get_by_text(shown, exact=True).is_visible()
+    page.get_by_role("region", name="Trial in focus").get_by_text(shown, exact=True).wait_for()
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 100)
     pane = open_pane(page, "Search space")
     assert pane.locator(".ringed.pinned").count() == pane.locator("figure").count()
     open_pane(page, "Trials")
-    assert page.locator("tr.is-pinned td").first.inner_text() == str(number)
+    page.locator("tr.is-pinned td").first.filter(has_text=re.compile(f"^{number}$")).wait_for()
 
 
 def test_a_candidate_card_leads_to_its_trial(new_page: Any, report: str) -> None:
@@ -137,7 +136,7 @@ def test_a_candidate_card_leads_to_its_trial(new_page: Any, report: str) -> None
     card = chat.locator(".candidate").first
     name = card.get_by_role("button").inner_text()
     card.get_by_role("button").click()
-    assert page.get_by_role("region", name="Trial in focus").get_by_text(name, exact=True).is_visible()
+    page.get_by_role("region", name="Trial in focus").get_by_text(name, exact=True).wait_for()
     assert "is-focused" in card.get_attribute("class")
     rejected = chat.locator(".candidate.is-rejected").first
     assert "outside 0.001 to 1" in rejected.inner_text()
@@ -151,12 +150,13 @@ def test_a_brush_on_an_axis_selects_in_every_pane(new_page: Any, report: str) ->
     axis.focus()
     page.keyboard.press("ArrowUp")
     status = page.get_by_text(re.compile(r"\d+ of 47 trials inside the brush"))
+    status.wait_for()
     count = int(status.inner_text().split()[0])
     assert 0 < count < 47
     open_pane(page, "Trials")
-    assert page.get_by_text(f"{count} of 50 trials").is_visible()
+    page.get_by_text(f"{count} of 50 trials").wait_for()
     page.get_by_role("button", name="Clear the brush").click()
-    assert page.get_by_text("50 of 50 trials").is_visible()
+    page.get_by_text("50 of 50 trials").wait_for()
 
 
 def test_trials_sort_and_filter(new_page: Any, report: str) -> None:
@@ -166,10 +166,10 @@ def test_trials_sort_and_filter(new_page: Any, report: str) -> None:
     first = page.locator(".trials tbody tr:not([aria-hidden]) td").first
     page.get_by_role("button", name="Score").click()
     best = page.locator("tr.is-best td").first.inner_text()
+    page.locator("th[aria-sort=descending]", has_text="Score").wait_for()
     assert first.inner_text() == best
-    assert page.locator("th[aria-sort=descending]").inner_text().startswith("Score")
     page.get_by_label("Filter the trials").fill("memory")
-    assert page.get_by_text("1 of 50 trials").is_visible()
+    page.get_by_text("1 of 50 trials").wait_for()
     assert first.inner_text() == "13"
 
 
@@ -178,10 +178,10 @@ def test_the_chat_is_searched(new_page: Any, report: str) -> None:
     page.goto(report)
     chat = page.get_by_role("region", name="Chat")
     chat.get_by_label("Search the chat").fill("shallow trees")
-    assert chat.get_by_text("1 of 22").is_visible()
-    assert chat.get_by_text("prefer shallow trees, inference must be fast").is_visible()
+    chat.get_by_text("1 of 22").wait_for()
+    chat.get_by_text("prefer shallow trees, inference must be fast").wait_for()
     chat.get_by_label("Search the chat").fill("no such words")
-    assert chat.get_by_text("Nothing found.").is_visible()
+    chat.get_by_text("Nothing found.").wait_for()
 
 
 def test_on_paper_stands_everything(new_page: Any, report: str) -> None:
@@ -190,7 +190,7 @@ def test_on_paper_stands_everything(new_page: Any, report: str) -> None:
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     for name in (*PANES, "Chat"):
-        assert page.get_by_role("heading", name=name, exact=True).is_visible()
+        page.get_by_role("heading", name=name, exact=True).wait_for()
     assert page.locator(".trials tbody tr").count() == 50
     assert len(page.pdf()) > 10_000
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
@@ -250,9 +250,9 @@ def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: 
         20,
         "20 more trials",
     )
-    assert root.get_by_text("of 70").is_visible()
+    root.get_by_text("of 70").wait_for()
     wish(lambda: root.get_by_role("button", name="Pause").click(), "pause", None, "Pause")
-    assert root.get_by_text("paused", exact=True).is_visible()
+    root.get_by_text("paused", exact=True).wait_for()
     wish(lambda: root.get_by_role("button", name="Resume").click(), "resume", None, "Resume")
 
     open_pane(root, "Search space")
@@ -383,7 +383,7 @@ def test_a_run_is_steered_with_the_keyboard_alone(new_widget: Any) -> None:
     keys.press("Home")
     keys.press("ArrowRight")
     keys.press("Enter")
-    assert "Trial 1" in widget.root.get_by_role("region", name="Trial in focus").inner_text()
+    widget.root.get_by_role("region", name="Trial in focus").get_by_text("Trial 1", exact=True).wait_for()
 
 
 def test_a_refusal_says_why(new_widget: Any) -> None:
@@ -405,7 +405,7 @@ def test_a_reloaded_page_shows_everything_that_happened(new_widget: Any) -> None
         widget.live.sink(event)
     widget._out.clear()
     widget.show()
-    assert widget.root.get_by_text("20 of 50").is_visible()
+    widget.root.get_by_text("20 of 50").wait_for()
     assert "pending" not in widget.root.inner_text()
 
 
@@ -435,8 +435,8 @@ def test_a_dead_kernel_is_said(new_widget: Any) -> None:
     widget.show()
     widget.sink(*running())
     widget.page.evaluate("models.w.emit('comm:close')")
-    assert widget.root.get_by_text("disconnected", exact=True).is_visible()
-    assert widget.root.get_by_role("alert").is_visible()
+    widget.root.get_by_text("disconnected", exact=True).wait_for()
+    widget.root.get_by_role("alert").wait_for()
     assert widget.root.get_by_role("button", name="Stop", exact=True).is_disabled()
 
 
