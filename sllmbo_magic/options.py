@@ -530,6 +530,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("rename", "NAME NEW", "Rename a run.", "%sllmbo rename churn churn_f1", "run"),
     Command("providers", "", "List the LLM providers and which have a key.", "%sllmbo providers"),
     Command(
+        "key",
+        "PROVIDER",
+        "Ask for a provider's key without showing it; it stays in this kernel's memory.",
+        "%sllmbo key openai",
+        "provider",
+    ),
+    Command(
         "doctor",
         "[PROVIDER:MODEL [--base-url URL]]",
         "Check the installation; with an LLM's name, its key, server, model and replies by one tiny request.",

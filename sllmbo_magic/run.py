@@ -201,6 +201,8 @@ class Run:
         self.emit(RunStarted(run=self._about(taken, sum(counts(t) for t in trials))))
         for note in plan.notes:
             self.emit(Note(text=note))
+        if s.uses_llm:
+            self.emit(Note(text=str(plan.forecast()["text"])))
         if self.multi:
             self.study.sampler = optuna.samplers.TPESampler(seed=s.seed)
             if not s.baseline:
@@ -387,6 +389,10 @@ class Run:
         summary = self._summary(outcome)
         if verify and outcome.status in ("finished", "stopped") and self._worth_verifying(summary):
             summary["verification"] = self._verify()
+        provider = getattr(getattr(self.sampler, "batches", None), "proposer", None)
+        diverged = getattr(getattr(provider, "provider", None), "diverged", None)
+        if diverged:
+            self.emit(Note(text=f"The replay left its recording: {diverged}", level="warning"))
         summary["seconds"] = round(time.time() - self.started, 2)
         result = TuneResult(
             detached(self.study) if self.own_journal else self.study,

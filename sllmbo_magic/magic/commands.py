@@ -300,6 +300,17 @@ def _providers(magics: SllmboMagics, arguments: list[str], run_name: str | None)
     print(listing.providers_table(list_providers()))
 
 
+def _key(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.llm.credentials import SOURCES
+    from sllmbo_magic.llm.credentials import prompt_for_key
+
+    provider = _one("key", arguments, "a provider").partition(":")[0]
+    if provider not in SOURCES:
+        raise InputError(f"there is no key for {provider!r}.", f"Allowed: {', '.join(SOURCES)}.")
+    prompt_for_key(provider)
+    print(f"The key for {provider} is kept until this kernel ends.")
+
+
 def _doctor(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
     """Without an LLM's name: what is installed and configured. With one: a tiny request to it."""
     base_url = None
@@ -356,6 +367,7 @@ _COMMANDS: dict[str, Callable[[SllmboMagics, list[str], str | None], None]] = {
     "delete": _delete,
     "rename": _rename,
     "providers": _providers,
+    "key": _key,
     "doctor": _doctor,
     "help": _help,
 }

@@ -78,7 +78,8 @@ REPLAY = """
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
     y = (X[:, 0] + rng.normal(scale=0.8, size=60) > 0).astype(int)
-    result = tune(LogisticRegression(max_iter=50), X, y, name="again", llm="replay:.sllmbo/rec", n_trials=16, seed=1)
+    model = LogisticRegression(max_iter=50)
+    result = tune(model, X, y, name="again", llm="replay:.sllmbo/rec", n_trials=16, seed=1)
     print(json.dumps([[t.params, t.values, t.user_attrs["sllmbo:source"]] for t in result.trials]))
 """
 
