@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.testing import FunctionProvider
 from tests.method.conftest import Server
@@ -225,3 +226,11 @@ def test_no_key_is_left_anywhere(
     assert server.requests
     assert any("planted" in str(r.headers) for r in server.requests), "the key did go to the server"
     assert not [text for text in kept if "planted" in text]
+
+
+def test_a_run_says_what_it_will_cost_before_it_asks(data: Any, model: Any) -> None:
+    seen: list[Any] = []
+    tune(model, *data, llm=FunctionProvider(Responder(0)), n_trials=4, seed=0, folder="", sinks=[seen.append])
+    first = next(i for i, e in enumerate(seen) if isinstance(e, RequestSent))
+    said = [e.text for e in seen[:first] if isinstance(e, Note)]
+    assert any("requests" in text and "tokens" in text for text in said)
