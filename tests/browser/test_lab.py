@@ -276,7 +276,7 @@ def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any
     page.goto(f"{lab.server.url}/lab")
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Settings Editor")).first.click()
-    page.get_by_text("SLLMBO").first.click()
+    page.get_by_text("SLLMBO", exact=True).first.click()
     form = page.locator(".jp-SettingsForm, .jp-SettingsPanel").last
     form.get_by_text("Provider and model").first.wait_for()
     for title in ("Sampler", "At most so many US dollars", "Theme of plots"):
