@@ -141,7 +141,8 @@ def serve(folder: Path, *, extension: bool = True) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.shut_down_kernels()
+        with contextlib.suppress(OSError):
+            server.shut_down_kernels()
         process.terminate()
         try:
             process.wait(timeout=20)
