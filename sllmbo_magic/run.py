@@ -229,6 +229,7 @@ class Run:
             emit=self.emit,
         )
         sampler.defaults = dict(plan.defaults)
+        sampler.rules = plan.rulebook()
         sampler.cancelled = lambda: self.control.stopping
         sampler.mode = "tpe" if s.baseline else s.sampler
         self.sampler = sampler

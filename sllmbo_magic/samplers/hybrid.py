@@ -141,8 +141,6 @@ class LLMTPESampler(BaseSampler):
         """The estimator's own values; what a version of the space leaves out keeps them."""
         self.locked: set[str] = set()
         self.hints: list[Hint] = []
-        if isinstance(description, str) and description:
-            self.hints.append(Hint(description[:500], 0))
         try:
             self.schedule = make_schedule(schedule, llm_ratio, n_trials)
         except ValueError as error:
@@ -152,7 +150,7 @@ class LLMTPESampler(BaseSampler):
         self.batches = Batches(proposer, candidates)
         self._base = BaseTurns(base_sampler, self.seed)
         self._base_source = base_source or ("tpe" if base_sampler is None else "base")
-        self._rules = RulebookProposer(seed=self.seed)
+        self.rules = RulebookProposer(seed=self.seed)
         self._ahead = judging.JudgeAhead()
         self._intersection = IntersectionSearchSpace(include_pruned=True)
         self._lock = threading.RLock()
@@ -235,6 +233,8 @@ class LLMTPESampler(BaseSampler):
                 self._ahead.prepare(trial.number + 1, space, history)
             if self.batches.immediate or not len(history):
                 return
+            if self.mode == "llm-tpe" and not self.schedule.may_choose_llm(trial.number):
+                return
             if self.batches.due(trial.number, eager=self.mode == "llm"):
                 self.batches.send(self._ask(space, history, trial.number, self.batches.n_candidates))
 
@@ -251,10 +251,13 @@ class LLMTPESampler(BaseSampler):
             declared = self.outer is not None and search_space == dict(self.outer)
             space = self.space if declared else SearchSpace(search_space)
             assert space is not None
-            pick = self._choose(turn, space, declared)
-            if declared and pick.source != self._base_source:
+            queued = bool(trial.system_attrs.get("fixed_params"))
+            # Whoever queued a part of a configuration is its source; the base sampler fills in the rest.
+            pick = self._from_base(turn, space, declared) if queued else self._choose(turn, space, declared)
+            if declared and (queued or pick.source != self._base_source):
                 self._base.forget(trial.number)
-            self._stamp(turn, pick)
+            if not queued:
+                self._stamp(turn, pick)
             return {n: pick.params[n] for n in search_space if n in pick.params}
 
     def sample_independent(
@@ -267,7 +270,12 @@ class LLMTPESampler(BaseSampler):
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Forwarded to the base sampler."""
+        """Forwarded to the base sampler; a trial that had no joint space, or was queued whole, gets its
+        source.
+        """
+        if keys.SOURCE not in trial.user_attrs:
+            source = "user" if trial.system_attrs.get("fixed_params") else self._base_source
+            study._storage.set_trial_user_attr(trial._trial_id, keys.SOURCE, source)
         self._base.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
@@ -318,10 +326,11 @@ class LLMTPESampler(BaseSampler):
             n_trials=self.n_trials,
             hints=tuple(self.hints),
             locked=frozenset(self.locked),
-            explore=self._batches_taken >= _EXPLORE_AFTER,
+            explore=max(self._batches_taken, history.n_batches) >= _EXPLORE_AFTER,
             frozen_space=not self.dynamic_space or self.outer is None,
             task=self.task,
             defaults=self.defaults,
+            words=self.words[:2000],
         )
 
     def _merge(self, study: Study, trial_number: int) -> None:
@@ -396,7 +405,7 @@ class LLMTPESampler(BaseSampler):
         rivals: list[_Pick] = []
         if not self.batches.proposer.instant:
             ask = self._ask(space, turn.history, turn.trial.number, self.batches.n_candidates)
-            for c in self._rules.propose(ask).candidates:
+            for c in self.rules.propose(ask).candidates:
                 rivals.append(
                     _Pick({**c.params, **space.fixed}, "rulebook", {"reason": c.reason, "expects": c.expects})
                 )
