@@ -405,6 +405,7 @@ class Run:
         )
         from sllmbo_magic.summary import conclusion
 
+        summary["importances"] = result.importances()
         summary["text"] = conclusion(summary, self.events, self.task.scorer_name)
         for name, why in summary["inert"].items():
             self.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
