@@ -70,6 +70,9 @@ def serve(folder: Path, *, extension: bool = True) -> Iterator[Server]:
     root.mkdir(parents=True)
     extensions = folder / "labextensions"
     extensions.mkdir()
+    for installed in (Path(sys.prefix) / "share" / "jupyter" / "labextensions").iterdir():
+        if installed.name != "sllmbo-magic":  # an installed one would be there whatever the test wants
+            (extensions / installed.name).symlink_to(installed)
     if extension:
         (extensions / "sllmbo-magic").symlink_to(ROOT / "sllmbo_magic" / "labextension")
     settings = folder / "app" / "settings"
@@ -112,7 +115,7 @@ def serve(folder: Path, *, extension: bool = True) -> Iterator[Server]:
             *(
                 f"--{app}.{option}={path}"
                 for app in ("LabApp", "JupyterNotebookApp")
-                for option, path in (("extra_labextensions_path", extensions), ("app_settings_dir", settings))
+                for option, path in (("labextensions_path", extensions), ("app_settings_dir", settings))
             ),
         ],
         cwd=root,
