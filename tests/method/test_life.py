@@ -327,9 +327,11 @@ def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -
     assert loaded.best_trial.distributions == result.best_trial.distributions
 
 
-def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any) -> None:
-    first = tune(model, *data, name="rec", llm=FunctionProvider(Responder(1)), n_trials=16, seed=1)
-    again = tune(model, *data, name="again", llm="replay:.sllmbo/rec", n_trials=16, seed=1)
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any, candidates: int) -> None:
+    options = {"n_trials": 16, "seed": 1, "candidates": candidates}
+    first = tune(model, *data, name="rec", llm=FunctionProvider(Responder(1)), **options)
+    again = tune(model, *data, name="again", llm="replay:.sllmbo/rec", **options)
     assert params_of(again) == params_of(first)
-    same = tune(model, *data, name="rec", llm="replay:.sllmbo/rec", n_trials=16, seed=1)
+    same = tune(model, *data, name="rec", llm="replay:.sllmbo/rec", **options)
     assert params_of(same) == params_of(first)
