@@ -1,8 +1,8 @@
 """What happens in a run, as frozen values: the one interface between a run and its views.
 
 An event is JSON-able (:func:`to_json`, :func:`from_json`). A :data:`Sink` takes events in the order in which
-they happen, from the thread that runs the trials; one that raises is logged and dropped, and never ends a
-run. Trials are numbered from 0. Times are seconds since the epoch, durations seconds.
+they happen, one at a time, but not always from the same thread; one that raises is logged and dropped, and
+never ends a run. Trials are numbered from 0. Times are seconds since the epoch, durations seconds.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def tune(
         callbacks: Optuna's callbacks.
         sinks: Take the run's events.
         control: The user's wishes while the run goes.
-        folder: Where runs are kept, default ``.sllmbo``; ``False``-like "" keeps nothing on disk.
+        folder: Where runs are kept, default ``.sllmbo``; ``""`` keeps nothing on disk.
         taken: Where the inputs came from, for the status line.
         ask: For ``llm="manual"``: shows a prompt and returns the pasted answer.
 
