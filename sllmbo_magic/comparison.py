@@ -17,6 +17,7 @@ import numpy as np
 
 from sllmbo_magic import keys
 from sllmbo_magic.events import Fallback
+from sllmbo_magic.history import counts
 from sllmbo_magic.paired import LEVEL
 from sllmbo_magic.paired import Difference
 from sllmbo_magic.paired import differences
@@ -27,7 +28,6 @@ from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
 from sllmbo_magic.result import TuneResult
-from sllmbo_magic.tuner import counts
 
 MILESTONES = (1, 5, 10, 25, 50, 100, 200, 500, 1000)
 """Numbers of trials after which the table gives the regret; the last one of the runs is always given."""

@@ -200,6 +200,14 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     )
 
 
+def counts(trial: Any) -> bool:
+    """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
+    if trial.state.name in ("COMPLETE", "PRUNED"):
+        return True
+    evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
+    return bool(trial.state.name == "FAIL" and evaluation.get("error", keys.STOPPED) != keys.STOPPED)
+
+
 def number(value: Any) -> str:
     """A value as a prompt shows it: five significant digits for floats, long text cut."""
     if isinstance(value, bool) or value is None:

@@ -17,6 +17,11 @@ EVALUATION = "sllmbo:evaluation"
 SPACE_VERSIONS = "sllmbo:space_versions"
 """Study attribute: list of space versions as JSON (see ``space.SpaceVersion``)."""
 
+STOPPED = "stopped"
+"""The error in :data:`EVALUATION` of a trial that the user or a crash cut off: it does not count, and a
+resumed run evaluates it again.
+"""
+
 OUTER_SPACE = "sllmbo:outer_space"
 """Study attribute: the fixed outer space as JSON."""
 

@@ -37,6 +37,7 @@ from sllmbo_magic.events import WishApplied
 from sllmbo_magic.events import to_json
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
+from sllmbo_magic.history import counts
 from sllmbo_magic.initializer import initialize
 from sllmbo_magic.initializer import queue_random
 from sllmbo_magic.llm.base import Usage
@@ -63,8 +64,7 @@ from sllmbo_magic.surroundings import quiet_optuna
 from sllmbo_magic.surroundings import warm_up
 from sllmbo_magic.tuner import Outcome
 from sllmbo_magic.tuner import Tuner
-from sllmbo_magic.tuner import counts
-from sllmbo_magic.tuner import enqueue as enqueue_params
+from sllmbo_magic.wishes import enqueue as enqueue_params
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -49,10 +49,6 @@ __all__ = [
 ]
 
 
-STOPPED = "stopped"
-"""Category of a trial that was cut off (one of the evaluator's)."""
-
-
 @dataclass(frozen=True)
 class RunInfo:
     """One line of the list of runs.
@@ -204,6 +200,8 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     from optuna.study import StudyDirection
     from optuna.trial import TrialState
 
+    from sllmbo_magic.history import counts
+
     if not folder.study_path.exists():
         return None
     storage = folder.storage()
@@ -211,20 +209,12 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     if not studies:
         return None
     trials = storage.get_all_trials(studies[0]._study_id, deepcopy=False)
-    n_done = sum(t.state.is_finished() and not _was_cut_off(t) for t in trials)
+    n_done = sum(counts(t) for t in trials)
     if len(studies[0].directions) > 1:
         return n_done, None
     values = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     better = max if studies[0].direction == StudyDirection.MAXIMIZE else min
     return n_done, better(values, default=None)
-
-
-def _was_cut_off(trial: FrozenTrial) -> bool:
-    """Whether a crash or the user ended it, so that it does not count and will be evaluated again."""
-    from optuna.trial import TrialState
-
-    outcome = trial.user_attrs.get(keys.EVALUATION) or {"error": STOPPED}
-    return trial.state == TrialState.FAIL and outcome.get("error") == STOPPED
 
 
 # ---- trials
@@ -346,7 +336,7 @@ def requeue_stale(study: Study) -> list[FrozenTrial]:
 
     stale = stale_trials(study)
     for trial in stale:
-        Trial(study, trial._trial_id).set_user_attr(keys.EVALUATION, {"error": STOPPED})
+        Trial(study, trial._trial_id).set_user_attr(keys.EVALUATION, {"error": keys.STOPPED})
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
             attrs = {name: value for name, value in trial.user_attrs.items() if name != keys.EVALUATION}

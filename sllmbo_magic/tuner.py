@@ -25,25 +25,19 @@ from optuna.trial import TrialState
 
 from sllmbo_magic import keys
 from sllmbo_magic.control import Control
-from sllmbo_magic.control import Wish
-from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluator import Evaluation
 from sllmbo_magic.evaluator import Evaluator
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
-from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
-from sllmbo_magic.events import WishApplied
-from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
+from sllmbo_magic.history import counts
 from sllmbo_magic.history import observe
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.stopping import StoppingRule
-
-STOPPED = "stopped"
-"""The category of a trial that the user ended; it does not count, and a resumed run evaluates it again."""
+from sllmbo_magic.wishes import Wishes
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,6 @@ class Outcome:
 
     status: str
     reason: str
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
-    if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-        return True
-    evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
-    return trial.state == TrialState.FAIL and evaluation.get("error", STOPPED) != STOPPED
 
 
 class Tuner:
@@ -115,14 +101,20 @@ class Tuner:
         self.initialize = initialize
         self.executor = executor
         self.parallel = parallel if executor is not None else 1
-        self.poll = poll
+        self.wishes = Wishes(
+            study=study,
+            sampler=sampler,
+            space=space,
+            control=control,
+            emit=emit,
+            extend=self._extend,
+            poll=poll,
+        )
         self.callbacks = callbacks
         self.failure: BaseException | None = None
         """The exception of the last failed evaluation, for the person at the machine only."""
         self._flying: deque[tuple[Trial, dict[str, Any], Future[Evaluation]]] = deque()
-        self._polled = 0.0
         self._deadline = float("inf")
-        self._paused = False
         done = study.get_trials(deepcopy=False)
         self._n_done = sum(counts(t) for t in done)
 
@@ -148,16 +140,16 @@ class Tuner:
 
     def _loop(self) -> Outcome:
         while True:
-            self._take_wishes()
+            self.wishes.carry_out()
             ending = self._ending()
             if ending is not None:
                 return ending
             if self.control.paused:
                 self._land_all()
-                self._say_pause(True)
+                self.wishes.say_pause(True)
                 self.control.wait(0.2)
                 continue
-            self._say_pause(False)
+            self.wishes.say_pause(False)
             if self._n_done + len(self._flying) >= self.n_trials:
                 if not self._flying:
                     return Outcome("finished", f"all {self.n_trials} trials are done")
@@ -172,6 +164,11 @@ class Tuner:
                 self._land()
                 continue
             self._start()
+
+    def _extend(self, more: int) -> None:
+        self.n_trials += more
+        if self.sampler is not None:
+            self.sampler.n_trials = self.n_trials
 
     def _ending(self) -> Outcome | None:
         if self.control.stopping:
@@ -245,14 +242,14 @@ class Tuner:
         )
 
     def _should_stop(self) -> bool:
-        self._poll()
+        self.wishes.poll()
         return self.control.stopping or time.monotonic() >= self._deadline
 
     def _land(self) -> None:
         """Wait for the oldest trial in flight and tell it."""
         trial, params, future = self._flying[0]
         while not future.done():
-            self._poll()
+            self.wishes.poll()
             if self.control.abandoning:
                 break
             wait([future], timeout=0.2)
@@ -274,10 +271,10 @@ class Tuner:
             self._tell_stopped(trial)
 
     def _tell_stopped(self, trial: Trial) -> None:
-        self._tell(trial, dict(trial.params), Evaluation(None, error=STOPPED, stopped=True))
+        self._tell(trial, dict(trial.params), Evaluation(None, error=keys.STOPPED, stopped=True))
 
     def _tell(self, trial: Trial, params: dict[str, Any], evaluation: Evaluation) -> None:
-        error = STOPPED if evaluation.stopped else evaluation.error
+        error = keys.STOPPED if evaluation.stopped else evaluation.error
         if evaluation.exception is not None:
             self.failure = evaluation.exception
         attrs = self._attrs(trial)
@@ -303,7 +300,7 @@ class Tuner:
         told = self.study.tell(
             trial, list(values) if state == TrialState.COMPLETE and values else None, state=state
         )
-        if error == STOPPED:
+        if error == keys.STOPPED:
             # Its parameters wait at the head of the queue for a resumed run.
             if told.params:
                 self.study.enqueue_trial(told.params, user_attrs=_provenance_of(told))
@@ -367,121 +364,6 @@ class Tuner:
         trials = self.study.get_trials(deepcopy=False)
         finished = [observe(t) for t in trials if t.state.is_finished()]
         return History(tuple(finished), self.study.directions[0].name.lower())
-
-    # Wishes
-
-    def _poll(self) -> None:
-        """Bring in wishes from other processes, at most every 0.3 s."""
-        if self.poll is not None and time.monotonic() - self._polled >= 0.3:
-            self._polled = time.monotonic()
-            self.poll()
-
-    def _say_pause(self, paused: bool) -> None:
-        if paused != self._paused:
-            self._paused = paused
-            text = "Paused; the run waits before its next trial." if paused else "The run goes on."
-            self.emit(Note(text=text, trial_number=self._next_number()))
-
-    def _take_wishes(self) -> None:
-        self._poll()
-        for wish in self.control.take():
-            try:
-                self._apply(wish)
-            except InputError as error:
-                self.emit(Note(text=str(error), level="warning", trial_number=self._next_number()))
-            else:
-                self.emit(
-                    WishApplied(
-                        wish=wish.name, value=wish.value, trial_number=self._next_number(), id=wish.id
-                    )
-                )
-
-    def _next_number(self) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=_ASKED))
-
-    def _apply(self, wish: Wish) -> None:
-        if wish.name in ("pause", "resume", "stop"):
-            return
-        if wish.name == "extend":
-            self.n_trials += wish.value
-            if self.sampler is not None:
-                self.sampler.n_trials = self.n_trials
-            return
-        sampler = self.sampler
-        if sampler is None:
-            raise InputError(f"{wish.name} has no effect on a run with several objectives.")
-        if wish.name == "sampler":
-            sampler.mode = wish.value
-        elif wish.name == "ratio":
-            sampler.schedule.ratio = wish.value
-        elif wish.name == "hint":
-            sampler.hints.append(Hint(wish.value, self._next_number()))
-            if sampler.batches.proposer.source != "llm":
-                self.emit(
-                    Note(
-                        text="The rulebook reads no hints; it is kept for an LLM. Change a range instead.",
-                        level="warning",
-                        trial_number=self._next_number(),
-                    )
-                )
-        elif wish.name == "enqueue":
-            self._enqueue(wish.value)
-        else:
-            self._apply_to_space(sampler, wish)
-
-    def _apply_to_space(self, sampler: LLMTPESampler, wish: Wish) -> None:
-        space, outer = sampler.space, sampler.outer
-        if space is None or outer is None:
-            raise InputError(
-                f"{wish.name} needs a declared search space.", "This objective suggests for itself."
-            )
-        name = wish.value["param"] if wish.name == "range" else wish.value
-        if name not in outer:
-            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
-        if wish.name == "lock":
-            sampler.locked.add(name)
-        elif wish.name == "unlock":
-            sampler.locked.discard(name)
-        else:
-            new = space.restore(name, outer[name])
-            new = (
-                new.narrow(name, choices=wish.value["choices"])
-                if "choices" in wish.value
-                else new.narrow(name, low=wish.value["low"], high=wish.value["high"])
-            )
-            sampler.change_space(new.within(outer), self._next_number(), f"set by the user: {name}", "user")
-            sampler.store_versions(self.study)
-
-    def _enqueue(self, given: dict[str, Any]) -> None:
-        enqueue(self.study, self.space(), given)
-
-
-_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-def enqueue(study: Study, outer: SearchSpace | None, given: dict[str, Any], *, reason: str = "") -> None:
-    """Queue a configuration of the user; parameters it leaves out are the sampler's.
-
-    Raises:
-        InputError: A parameter is unknown or its value cannot be used.
-    """
-    params = dict(given)
-    if outer is not None:
-        params = {}
-        for name, value in given.items():
-            if name not in outer:
-                raise InputError(
-                    f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}."
-                )
-            checked, problems = SearchSpace({name: outer[name]}).validate({name: value})
-            if checked is None:
-                raise InputError(f"{problems[0]}.", "The configuration was not queued.")
-            params.update(checked)
-    attrs = {
-        keys.SOURCE: "user",
-        keys.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"},
-    }
-    study.enqueue_trial(params, user_attrs=attrs)
 
 
 def _provenance_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -32,7 +32,7 @@ LAYERS = [
     "locks run_folder storage stopping testing",
     "plan report",
     "summary result",
-    "tuner",
+    "wishes tuner",
     "warm_start surroundings run tuning",
     "_candidates search_cv paired comparison variants compare",
     "dashboard",
