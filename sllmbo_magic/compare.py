@@ -27,10 +27,10 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import Sink
 from sllmbo_magic.plan import Plan
-from sllmbo_magic.plan import Settings
-from sllmbo_magic.plan import base_sampler
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.settings import Settings
+from sllmbo_magic.settings import base_sampler
 from sllmbo_magic.space import SpaceVersion
 from sllmbo_magic.task import Task
 from sllmbo_magic.variants import label_of

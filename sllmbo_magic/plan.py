@@ -17,26 +17,21 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
-from optuna.samplers import BaseSampler
 
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.events import Event
-from sllmbo_magic.history import POLICIES
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
-from sllmbo_magic.initializer import INITS
 from sllmbo_magic.llm.budget import Budget
-from sllmbo_magic.options import preset_values
 from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
-from sllmbo_magic.samplers.schedule import SCHEDULES
+from sllmbo_magic.settings import Settings
+from sllmbo_magic.settings import make_settings
 from sllmbo_magic.space import SearchSpace
-from sllmbo_magic.stopping import make_rule
 from sllmbo_magic.task import Task
 from sllmbo_magic.task import TaskDescription
 
@@ -45,76 +40,6 @@ if TYPE_CHECKING:
     from sllmbo_magic.llm.base import Provider
     from sllmbo_magic.llm.base import Request
     from sllmbo_magic.llm.transcript import Transcript
-
-BASELINES = ("tpe", "random", "gp", "cmaes")
-RULEBOOK = ("rulebook", "offline")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of a run, checked; see ``tune`` for what each means."""
-
-    sampler: Any = "llm-tpe"
-    llm: Any = "rulebook"
-    base_url: str | None = None
-    n_trials: int = 50
-    timeout: float | None = None
-    trial_timeout: float | None = None
-    init: str = "llm"
-    candidates: int = 5
-    schedule: str = "adaptive"
-    llm_ratio: float = 0.5
-    judge: bool = True
-    history: str = "state"
-    patience: int | str = "off"
-    max_requests: int | None = None
-    max_tokens: int | None = None
-    max_cost: float | None = None
-    share_columns: bool = False
-    anonymize: bool = False
-    n_jobs: int | None = None
-    permute_scores: bool = False
-    dynamic_space: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        names = ("llm-tpe", "llm", *BASELINES)
-        if not isinstance(self.sampler, BaseSampler):
-            _one_of("sampler", self.sampler, names, "or an Optuna sampler object")
-        _one_of("init", self.init, INITS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("history", self.history, POLICIES)
-        _at_least("n_trials", self.n_trials, 1)
-        _at_least("candidates", self.candidates, 1)
-        if not 0.0 <= self.llm_ratio <= 1.0:
-            raise InputError(f"llm_ratio {self.llm_ratio!r} is out of range.", "Allowed: 0 to 1.")
-        for name in ("timeout", "trial_timeout"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} {value!r} is out of range.", "Allowed: seconds above 0.")
-        make_rule(self.patience)
-
-    @property
-    def baseline(self) -> bool:
-        """Whether the run uses a sampler alone, without an LLM or the rulebook."""
-        return isinstance(self.sampler, BaseSampler) or self.sampler in BASELINES
-
-    @property
-    def uses_llm(self) -> bool:
-        """Whether the run may send requests."""
-        return not self.baseline and not (isinstance(self.llm, str) and self.llm in RULEBOOK)
-
-    @property
-    def llm_id(self) -> str:
-        """The provider's id as shown; never holds a key."""
-        return (
-            self.llm if isinstance(self.llm, str) else str(getattr(self.llm, "id", type(self.llm).__name__))
-        )
-
-    @property
-    def sampler_name(self) -> str:
-        """The sampler as shown."""
-        return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
 
 
 @dataclass(frozen=True)
@@ -277,7 +202,7 @@ def make_plan(
     Raises:
         InputError: Anything is wrong with the input, in one line.
     """
-    chosen = _settings(preset, settings)
+    chosen = make_settings(preset, settings)
     if isinstance(target, Task):
         task = target
     elif target is None:
@@ -305,23 +230,6 @@ def make_plan(
     described = task.describe(share_columns=chosen.share_columns, anonymize=chosen.anonymize)
     plan = Plan(task=task, settings=chosen, description=described, notes=task.notes)
     return _with_space(plan, search_space)
-
-
-def _settings(preset: str | None, given: dict[str, Any]) -> Settings:
-    known = set(Settings.__dataclass_fields__)
-    unknown = [n for n in given if n not in known]
-    if unknown:
-        raise InputError(f"tune has no argument {unknown[0]!r}.", f"Allowed: {', '.join(sorted(known))}.")
-    if preset is not None:
-        try:
-            values = preset_values(preset, given.get("sampler", "llm-tpe"))
-        except KeyError:
-            raise InputError(f"preset {preset!r} is not known.", "Allowed: paper.") from None
-        defaults = Settings()
-        # A value that is not the default was asked for, and wins over the preset.
-        asked = {k: v for k, v in given.items() if k not in values or v != getattr(defaults, k)}
-        given = {**values, **asked}
-    return Settings(**given)
 
 
 def _with_space(plan: Plan, given: Any) -> Plan:
@@ -411,51 +319,3 @@ def _inside(
             full = space.complete(space.clip(shared))
             found.append((space.active({n: full[n] for n in space}), reason))
     return found
-
-
-def base_sampler(settings: Settings) -> tuple[BaseSampler | None, str]:
-    """The base sampler object (None: TPE, seeded per trial) and the source that its trials are labelled with.
-
-    Raises:
-        MissingExtraError: The sampler's library is not installed.
-    """
-    import optuna
-
-    if isinstance(settings.sampler, BaseSampler):
-        return settings.sampler, "base"
-    if settings.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=settings.seed), "random"
-    if settings.sampler == "gp":
-        _need("torch", "gp", "pip install torch")
-        return optuna.samplers.GPSampler(seed=settings.seed), "gp"
-    if settings.sampler == "cmaes":
-        _need("cmaes", "cmaes", "pip install cmaes")
-        return optuna.samplers.CmaEsSampler(seed=settings.seed, warn_independent_sampling=False), "cmaes"
-    return None, "tpe"
-
-
-def _need(module: str, sampler: str, command: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise MissingExtraError(
-            f"sampler {sampler} needs {module}, which is not installed.", f"Install it with: {command}"
-        )
-
-
-def _one_of(name: str, value: Any, allowed: tuple[str, ...], more: str = "") -> None:
-    import difflib
-
-    if isinstance(value, str) and value in allowed:
-        return
-    close = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise InputError(
-        f"{name} {value!r} is not known.",
-        f"{hint}Allowed: {', '.join(allowed)}{', ' + more if more else ''}.",
-    )
-
-
-def _at_least(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise InputError(f"{name} {value!r} is out of range.", f"Allowed: a whole number from {low}.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import threading
 import time
 import warnings
@@ -11,7 +9,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -20,38 +17,25 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from sllmbo_magic import keys
+from sllmbo_magic.closing import Closing
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluator import Evaluator
 from sllmbo_magic.evaluator import evaluator_for
-from sllmbo_magic.events import Event
-from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import Note
-from sllmbo_magic.events import ReplyReceived
-from sllmbo_magic.events import RequestSent
-from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
 from sllmbo_magic.events import WishApplied
-from sllmbo_magic.events import to_json
 from sllmbo_magic.history import Hint
-from sllmbo_magic.history import History
 from sllmbo_magic.history import counts
 from sllmbo_magic.initializer import initialize
 from sllmbo_magic.initializer import queue_random
-from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.plan import Plan
-from sllmbo_magic.plan import base_sampler
-from sllmbo_magic.priors import inert
-from sllmbo_magic.report.code import parts_of
+from sllmbo_magic.record import Record
 from sllmbo_magic.result import TuneResult
-from sllmbo_magic.result import detached
-from sllmbo_magic.result import stored_events
-from sllmbo_magic.result import winning_params
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.settings import base_sampler
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import SpaceVersion
 from sllmbo_magic.stopping import make_rule
@@ -70,8 +54,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from sllmbo_magic.llm.base import Provider
-
-_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -104,18 +86,15 @@ class Run:
         self.settings = plan.settings
         self.folder = folder
         self.control = control
-        self.sinks = sinks
-        self.started = time.time()
+        started = time.time()
         self.resumed = resume and folder is not None and folder.resumed
         if self.resumed:
             self._check_resume(seeded)
-        self.transcript = Transcript(None if folder is None else folder.transcript_path)
-        self.events: list[Event] = []
-        if self.resumed and folder is not None:
-            self.events = stored_events(folder.transcript_path)
-        self._lock = threading.Lock()
+        self.record = Record(self.plan, folder, sinks, self.resumed)
+        self.emit = self.record.emit
+        own_journal = study is None and storage is None and folder is not None
+        self.closing = Closing(self.record, control, own_journal, started)
         self._wish_offset = 0
-        self.own_journal = study is None and storage is None and folder is not None
         self.study = study if study is not None else self._open_study(storage)
         self.multi = len(self.study.directions) > 1
         self.sampler: LLMTPESampler | None = None
@@ -143,21 +122,6 @@ class Run:
                 load_if_exists=self.resumed or storage is not None,
             )
 
-    # Events
-
-    def emit(self, event: Event) -> None:
-        """Keep, store and show an event; never two at once, and a sink that raises is dropped."""
-        with self._lock:
-            if not isinstance(event, FoldFinished):
-                self.events.append(event)
-                self.transcript.note(_stored(event))
-            for sink in self.sinks:
-                try:
-                    sink(event)
-                except Exception:  # noqa: BLE001 - a view must never end a run
-                    _log.exception("a view of the run failed; it is not shown any more")
-                    self.sinks = tuple(s for s in self.sinks if s is not sink)
-
     # The run
 
     def execute(
@@ -173,8 +137,8 @@ class Run:
         provider: Provider | None,
     ) -> TuneResult:
         """Run to the end and return the result."""
-        proposer = self.plan.proposer(provider, transcript=self.transcript, emit=self.emit)
-        self._write_meta(status="running", taken=taken)
+        proposer = self.plan.proposer(provider, transcript=self.record.transcript, emit=self.emit)
+        self.record.write_start(self.study.study_name)
         pool, parallel, owned = executor_of(executor)
         evaluator = evaluator or evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
         before = self.study.sampler
@@ -185,9 +149,9 @@ class Run:
                 self._prepare(proposer, taken)
                 self._queue_first(enqueue, warm_start)
                 outcome = self._loop(evaluator, pool, parallel, callbacks)
-                return self._finish(outcome, evaluator, verify)
+                return self.closing.finish(self.study, self.sampler, outcome, verify)
             except BaseException as error:
-                self._fail(error)
+                self.closing.fail(error, None if self.tuner is None else self.tuner.failure)
                 raise
             finally:
                 self.study.sampler = before
@@ -198,7 +162,7 @@ class Run:
     def _prepare(self, proposer: Any, taken: str) -> None:
         s, plan = self.settings, self.plan
         trials = self.study.get_trials(deepcopy=False)
-        self.emit(RunStarted(run=self._about(taken, sum(counts(t) for t in trials))))
+        self.emit(RunStarted(run=self.record.about(taken, sum(counts(t) for t in trials))))
         for note in plan.notes:
             self.emit(Note(text=note))
         if s.uses_llm:
@@ -251,7 +215,7 @@ class Run:
 
     def _restore_wishes(self, sampler: LLMTPESampler) -> None:
         """The hints and locks of the earlier process."""
-        for event in self.events:
+        for event in self.record.events:
             if not isinstance(event, WishApplied):
                 continue
             if event.wish == "hint":
@@ -385,173 +349,3 @@ class Run:
         wishes, self._wish_offset = self.folder.read_wishes(self._wish_offset)
         for wish in wishes:
             self.control.wish(wish.name, wish.value, id=wish.id)
-
-    def _finish(self, outcome: Outcome, evaluator: Evaluator, verify: bool) -> TuneResult:
-        summary = self._summary(outcome)
-        if verify and outcome.status in ("finished", "stopped") and self._worth_verifying(summary):
-            summary["verification"] = self._verify()
-        provider = getattr(getattr(self.sampler, "batches", None), "proposer", None)
-        diverged = getattr(getattr(provider, "provider", None), "diverged", None)
-        if diverged:
-            self.emit(Note(text=f"The replay left its recording: {diverged}", level="warning"))
-        summary["seconds"] = round(time.time() - self.started, 2)
-        result = TuneResult(
-            detached(self.study) if self.own_journal else self.study,
-            self.events,
-            task=self.task,
-            path=None if self.folder is None else self.folder.path,
-            code_parts=self._code_parts(),
-            n_jobs=self.settings.n_jobs,
-        )
-        from sllmbo_magic.summary import conclusion
-
-        summary["importances"] = result.importances()
-        summary["text"] = conclusion(summary, self.events, self.task.scorer_name)
-        for name, why in summary["inert"].items():
-            self.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
-        self.emit(RunFinished(status=outcome.status, reason=outcome.reason, summary=summary))
-        result.events = list(self.events)
-        self._write_meta(status=outcome.status, summary=summary)
-        return result
-
-    def _fail(self, error: BaseException) -> None:
-        """The run ends by an error: say so in its events and its file, whatever else is broken."""
-        reason = str(error) if isinstance(error, SllmboError) else type(error).__name__
-        failure = None if self.tuner is None else self.tuner.failure
-        if failure is not None:  # whose message may quote data, which is not stored
-            reason = f"the default configuration cannot be fitted ({type(failure).__name__})"
-        summary = {"status": "failed", "reason": reason, "seconds": round(time.time() - self.started, 2)}
-        with contextlib.suppress(SllmboError, OSError):
-            self.emit(RunFinished(status="failed", reason=reason, summary=summary))
-            self._write_meta(status="failed", summary=summary)
-
-    def _worth_verifying(self, summary: dict[str, Any]) -> bool:
-        return (
-            self.task.estimator is not None
-            and summary.get("best_number") is not None
-            and summary.get("default_value") is not None
-            and bool(winning_params(self.study.best_trial))
-        )
-
-    def _verify(self) -> dict[str, Any]:
-        from sllmbo_magic.evaluator.verification import verify
-
-        self.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
-        found = verify(
-            self.task,
-            {},
-            winning_params(self.study.best_trial),
-            seed=self.settings.seed,
-            n_jobs=self.settings.n_jobs,
-            should_stop=lambda: self.control.abandoning,
-            default_value=self._default_value(),
-            best_value=self.study.best_value,
-        )
-        return asdict(found)
-
-    def _code_parts(self) -> dict[str, Any]:
-        return {} if self.task.estimator is None else parts_of(self.task.estimator)
-
-    def _default_value(self) -> float | None:
-        trials = self.study.get_trials(deepcopy=False)
-        found = [t.values[0] for t in trials if t.user_attrs.get(keys.SOURCE) == "default" and t.values]
-        return found[0] if found else None
-
-    def _summary(self, outcome: Outcome) -> dict[str, Any]:
-        trials = self.study.get_trials(deepcopy=False)
-        done = [t for t in trials if counts(t)]
-        scored = [t for t in done if t.values]
-        default = next((t for t in scored if t.user_attrs.get(keys.SOURCE) == "default"), None)
-        best = None if self.multi or not scored else self.study.best_trial
-        spent = self._spent()
-        summary: dict[str, Any] = {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "n_trials": len(done),
-            "n_failed": len(done) - len(scored),
-            "default_value": None if default is None else default.values[0],
-            "best_value": None if best is None else best.values[0],
-            "best_number": None if best is None else best.number,
-            "best_params": None if best is None else winning_params(best),
-            "best_source": None if best is None else best.user_attrs.get(keys.SOURCE),
-            "inert": self._inert(best),
-            "gain": None,
-            "verification": None,
-            "direction": self.task.direction,
-            "metric": self.task.scorer_name,
-            "cost": asdict(spent) | {"requests": self.transcript.next_id},
-        }
-        if best is not None and default is not None:
-            history = History((), self.task.direction)
-            summary["gain"] = history.gain(best.values[0], default.values[0])
-        return summary
-
-    def _inert(self, best: FrozenTrial | None) -> dict[str, str]:
-        """Parameters of the winner that have no effect there, and why."""
-        if best is None or self.task.estimator is None:
-            return {}
-        return inert(self.task.estimator, winning_params(best))
-
-    def _spent(self) -> Usage:
-        provider = getattr(
-            getattr(getattr(self.sampler, "batches", None), "proposer", None), "provider", None
-        )
-        spent = getattr(provider, "spent", None)
-        return spent if isinstance(spent, Usage) else Usage()
-
-    # What is written down
-
-    def _about(self, taken: str, n_done: int) -> dict[str, Any]:
-        s, task = self.settings, self.task
-        return {
-            "name": task.name,
-            "estimator": self.plan.description.estimator if task.estimator is not None else task.scorer_name,
-            "metric": task.scorer_name,
-            "direction": task.direction,
-            "n_trials": s.n_trials,
-            "n_done": n_done,
-            "sampler": s.sampler_name,
-            "llm": s.llm_id,
-            "llm_ratio": s.llm_ratio,
-            "schedule": s.schedule,
-            "seed": s.seed,
-            "n_folds": task.n_folds,
-            "description": task.description,
-            "path": None if self.folder is None else self.folder.path.name,
-            "taken": taken,
-        }
-
-    def _write_meta(
-        self, *, status: str, summary: dict[str, Any] | None = None, taken: str | None = None
-    ) -> None:
-        if self.folder is None:
-            return
-        meta: dict[str, Any] = {"status": status}
-        if summary is not None:
-            meta["summary"] = summary
-        else:
-            s = self.settings
-            meta.update(
-                options={
-                    k: v if isinstance(v, str | int | float | bool) or v is None else str(type(v).__name__)
-                    for k, v in asdict(s).items()
-                    if k not in ("sampler", "llm")
-                }
-                | {"sampler": s.sampler_name, "llm": s.llm_id},
-                seed=s.seed,
-                study_name=self.study.study_name,
-                metric=self.task.scorer_name,
-                direction=self.task.direction,
-                fingerprint=self.task.fingerprint(),
-                code=self._code_parts(),
-            )
-        self.folder.write_meta(meta)
-
-
-def _stored(event: Event) -> dict[str, Any]:
-    """An event as the transcript keeps it; texts of requests and replies stand in the exchanges already."""
-    data = to_json(event)
-    if isinstance(event, RequestSent | ReplyReceived):
-        data.pop("text")
-        data.setdefault("text", "")
-    return data

@@ -20,9 +20,9 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import TrialFinished
-from sllmbo_magic.plan import Settings
 from sllmbo_magic.report.code import parts_of
 from sllmbo_magic.result import TuneResult
+from sllmbo_magic.settings import Settings
 from sllmbo_magic.tuning import tune
 
 TUNE_OPTIONS = (

@@ -14,7 +14,7 @@ from typing import Any
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.plan import Plan
-from sllmbo_magic.plan import Settings
+from sllmbo_magic.settings import Settings
 
 ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "init": {f"init {init}": {"init": init} for init in ("llm", "default", "random")},
