@@ -20,6 +20,7 @@ from sllmbo_magic.history import counts
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.priors import inert
 from sllmbo_magic.record import Record
+from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.result import detached
 from sllmbo_magic.result import winning_params
@@ -65,13 +66,13 @@ class Closing:
             code_parts=self.record.code_parts(),
             n_jobs=self.plan.settings.n_jobs,
         )
-        from sllmbo_magic.summary import conclusion
-
         summary["importances"] = result.importances()
-        summary["text"] = conclusion(summary, self.record.events, self.task.scorer_name)
         for name, why in summary["inert"].items():
             self.record.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
-        self.record.emit(RunFinished(status=outcome.status, reason=outcome.reason, summary=summary))
+        end = RunFinished(status=outcome.status, reason=outcome.reason, summary=summary)
+        result.events = [*self.record.events, end]
+        summary["text"] = summary_text(result.bundle())  # the saved picture's words, from the same data
+        self.record.emit(end)
         result.events = list(self.record.events)
         self.record.write_end(outcome.status, summary)
         return result

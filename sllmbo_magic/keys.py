@@ -22,6 +22,9 @@ STOPPED = "stopped"
 resumed run evaluates it again.
 """
 
+WARM_START = "warm start: "
+"""How the reason of a trial begins whose configuration an earlier run gave."""
+
 OUTER_SPACE = "sllmbo:outer_space"
 """Study attribute: the fixed outer space as JSON."""
 

@@ -12,7 +12,6 @@ from sllmbo_magic import keys
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.space import SearchSpace
-from sllmbo_magic.summary import WARM_START
 from sllmbo_magic.task import Task
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def queue_best(
         if key in seen:
             continue
         seen.add(key)
-        reason = f"{WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
+        reason = f"{keys.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
         attrs = {
             keys.SOURCE: "user",
             keys.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},

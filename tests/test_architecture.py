@@ -31,7 +31,7 @@ LAYERS = [
     "initializer samplers",
     "locks run_folder storage stopping testing",
     "settings plan report",
-    "summary result",
+    "result",
     "wishes tuner",
     "warm_start surroundings record closing run tuning",
     "_candidates search_cv paired comparison variants compare",

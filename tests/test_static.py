@@ -374,11 +374,19 @@ def test_clean(given: Any, expected: str) -> None:
 def test_the_summary_in_full(static: dict[str, Any], bundle: dict[str, Any]) -> None:
     assert static["text/plain"] == (
         "run: LGBMClassifier, neg_log_loss\n"
-        "Default -0.1911, best -0.1033 (trial 48, llm): a gain of 0.0878. "
-        "Scored again on 10 fresh folds, the gain is 0.0773 ± 0.0184: real. "
+        "Best neg_log_loss -0.1033 (trial 48, llm), default -0.1911: a gain of 0.0878. "
+        "On ten fresh folds the best configuration beats the default by more than the noise. "
         "50 trials in 1 min 10 s (1 failed, 1 pruned). "
-        "openai:gpt-4o proposed 23 trials with 9 new bests, the best -0.1033; "
-        "tpe and fallback: 25 trials with 5 new bests, the best -0.1046. "
+        "openai:gpt-4o took 23 trials and improved the best 9 times; "
+        "the base sampler took 25 trials and improved the best 5 times. "
+        "Of 22 predicted effects 9 came true. "
+        "Without the trials of openai:gpt-4o the best would be -0.1046 (trial 49), 0.0013 worse "
+        "(within the noise), from a base sampler that learnt from them. "
+        "What mattered most: learning_rate (34%; 0.03766 to 0.05355 in the best 5), "
+        "n_estimators (22%; 235 to 361 in the best 5), boosting_type (16%; gbdt in the best 5). "
+        "The search space changed twice (by the LLM): narrowed learning_rate; moved num_leaves, reg_lambda; "
+        "fixed extra_trees. "
+        "openai:gpt-4o could not serve once; the base sampler took over. "
         "Cost: 10 requests, 20,700 tokens, $0.10.\n"
         "Best parameters: learning_rate=0.05355, n_estimators=274, num_leaves=11, max_depth=9, "
         "min_child_samples=46, reg_lambda=0.7352, subsample=1, boosting_type=gbdt, extra_trees=True"
@@ -392,25 +400,28 @@ def test_the_same_run_gives_the_same_output(static: dict[str, Any]) -> None:
 
 def test_the_summary_of_a_minimised_metric() -> None:
     text = summary_text(make_bundle(30, direction="minimize", llm="rulebook"))
-    default, best, gain = map(
-        float, re.match(r"Default ([\d.]+), best ([\d.]+) .*?gain of ([\d.]+)\.", text).groups()
+    best, default, gain = map(
+        float, re.match(r"Best \S+ ([\d.]+) .*?default ([\d.]+): a gain of ([\d.]+)\.", text).groups()
     )  # type: ignore[union-attr]
     assert best < default
     assert gain == pytest.approx(default - best, abs=0.02)
-    assert "rulebook proposed" in text
+    n = sum(
+        t["source"] == "rulebook" for t in make_bundle(30, direction="minimize", llm="rulebook")["trials"]
+    )
+    assert f"he rulebook took {n} trials" in text
     assert "$" not in text
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"status": "running"}, "Still running. Default"),
+        ({"status": "running"}, "Still running. Best"),
         (
             {"status": "stopped", "reason": "Patience is over."},
-            "Stopped by the user: Patience is over. Default",
+            "Stopped by the user: Patience is over. Best",
         ),
-        ({"status": "failed", "reason": "no score"}, "Failed: no score. Default"),
-        ({"default_value": -0.1}, "Default -0.10000; no configuration was better."),
+        ({"status": "failed", "reason": "no score"}, "Failed: no score. Best"),
+        ({"default_value": -0.1}, "Default neg_log_loss -0.10000; no configuration was better."),
         ({"summary": None}, "a gain of 0.0878. 50 trials"),
     ],
 )
@@ -420,24 +431,23 @@ def test_what_the_summary_says_of_a_run(
     assert expected in summary_text({**bundle, "run": {**bundle["run"], **change}})
 
 
-@pytest.mark.parametrize(
-    ("verification", "expected"),
-    [
-        ({"verdict": "within noise"}, "the gain is 0.0773 ± 0.0184: within the noise."),
-        ({"verdict": "worse"}, "0.0184: not there: the default is better."),
-        ({"gain": None}, "a gain of 0.0878. 50 trials"),
-        (
-            {"test_default": -0.21, "test_best": -0.15, "test_interval": [0.02, 0.1]},
-            "On the test data: default -0.2100, best -0.1500 (gain between 0.0200 and 0.1000).",
-        ),
-    ],
-)
-def test_what_the_summary_says_of_the_gain(
-    verification: dict[str, Any], expected: str, bundle: dict[str, Any]
-) -> None:
+def test_the_summary_has_the_words_of_the_verification(bundle: dict[str, Any]) -> None:
     bundle = copy.deepcopy(bundle)
-    bundle["run"]["summary"]["verification"].update(verification)
-    assert expected in summary_text(bundle)
+    bundle["run"]["summary"]["verification"] = {"text": "On 10 fresh folds a loss of 0.1 \x1b[31m± 0.2"}
+    assert "a gain of 0.0878. On 10 fresh folds a loss of 0.1 ± 0.2. 50 trials" in summary_text(bundle)
+    bundle["run"]["summary"]["verification"] = None
+    assert "a gain of 0.0878. 50 trials" in summary_text(bundle)
+
+
+def test_what_the_rulebook_did_in_an_llm_run_is_not_said_of_the_llm() -> None:
+    bundle = make_bundle(50)
+    mine = [t for t in bundle["trials"] if t["source"] == "llm"]
+    for trial in mine[::2]:
+        trial["source"] = "rulebook"
+    text = summary_text(bundle)
+    n_llm = sum(t["source"] in ("llm", "llm-init") for t in bundle["trials"])
+    assert f"openai:gpt-4o took {n_llm} trials" in text
+    assert f"the rulebook took {len(mine[::2])} trials" in text
 
 
 def test_the_summary_of_runs_without_a_best() -> None:

@@ -34,6 +34,7 @@ class Trial:
     seconds: float
     error: str
     space: int
+    came_true: bool | None
 
     @property
     def spread(self) -> tuple[float, float] | None:
@@ -241,6 +242,7 @@ def _trial(data: Mapping[str, Any]) -> Trial:
         seconds=finite(data.get("seconds")) or 0.0,
         error=str(data.get("error") or ""),
         space=int(data.get("space") or 0),
+        came_true=data.get("came_true"),
     )
 
 

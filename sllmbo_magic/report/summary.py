@@ -1,15 +1,14 @@
-"""A run in one paragraph of plain words: what was gained, whether it is real, what did it, what it cost."""
+"""A run in one paragraph of plain words: what was gained, whether it is real, who did it, what was learnt,
+what it cost. It ends a run (``summary["text"]``), heads its saved picture and is what a terminal shows of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from sllmbo_magic.report.reading import BASE_SOURCES
-from sllmbo_magic.report.reading import LLM_SOURCES
+from sllmbo_magic.report.lessons import lessons
 from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import SourceCount
 from sllmbo_magic.report.reading import finite
 from sllmbo_magic.report.reading import read
 from sllmbo_magic.report.text import clean
@@ -20,7 +19,6 @@ from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import score
 from sllmbo_magic.report.text import value
 
-_VERDICTS = {"real": "real", "within noise": "within the noise", "worse": "not there: the default is better"}
 _STATUS = {
     "running": "Still running",
     "paused": "Paused",
@@ -36,13 +34,15 @@ def summary_text(bundle: Mapping[str, Any]) -> str:
     parts = [
         _status(run),
         _scores(run),
-        _verdict(run),
-        _test(run),
+        _verified(run),
         _trials(run),
-        *_by_source(run),
+        *lessons(run),
+        _inert(run),
+        *_hints(run),
+        _fallbacks(run),
         _cost(run),
     ]
-    return " ".join(part for part in parts if part)
+    return clean(" ".join(part for part in parts if part))
 
 
 def plain_text(bundle: Mapping[str, Any]) -> str:
@@ -72,47 +72,26 @@ def _scores(run: Run) -> str:
     digits = decimals(run.default_value, run.best_value)
     number = run.best.n if run.best is not None else run.info.get("best_number")
     source = f", {one_line(run.best.source)}" if run.best is not None else ""
-    best = f"best {score(run.best_value, digits)} (trial {number}{source})"
+    best = f"best {one_line(run.metric, 60)} {score(run.best_value, digits)} (trial {number}{source})"
     if run.default_value is None:
-        return f"{best[0].upper()}{best[1:]}; the default has no score."
-    default = f"Default {score(run.default_value, digits)}"
+        return f"B{best[1:]}" + ("." if run.default is None else "; the default has no score.")
+    default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
-        return f"{default}; no configuration was better."
-    return f"{default}, {best}: a gain of {score(abs(run.best_value - run.default_value), digits)}."
+        return f"Default {one_line(run.metric, 60)} {default}; no configuration was better."
+    gain = score(abs(run.best_value - run.default_value), digits)
+    return f"B{best[1:]}, default {default}: a gain of {gain}."
 
 
-def _verification(run: Run) -> Mapping[str, Any]:
+def _verified(run: Run) -> str:
+    """Whether the gain was real, in the words of ``evaluator.verification``."""
+    found = _summary(run).get("verification")
+    text = one_line((found.get("text") if isinstance(found, Mapping) else None) or "", 800)
+    return text if not text or text.endswith((".", "…")) else f"{text}."
+
+
+def _summary(run: Run) -> Mapping[str, Any]:
     summary = run.info.get("summary")
-    found = summary.get("verification") if isinstance(summary, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def _verdict(run: Run) -> str:
-    found = _verification(run)
-    gain, noise = finite(found.get("gain")), finite(found.get("noise"))
-    if gain is None or noise is None:
-        return ""
-    digits = decimals(gain, 0.0)
-    folds = finite(found.get("n_folds"))
-    where = f"Scored again on {int(folds)} fresh folds" if folds else "Scored again on fresh folds"
-    verdict = str(found.get("verdict") or "")
-    words = _VERDICTS.get(verdict, one_line(verdict))
-    return f"{where}, the gain is {score(gain, digits)} ± {score(noise, digits)}: {words}."
-
-
-def _test(run: Run) -> str:
-    found = _verification(run)
-    default, best = finite(found.get("test_default")), finite(found.get("test_best"))
-    if default is None or best is None:
-        return ""
-    digits = decimals(default, best)
-    text = f"On the test data: default {score(default, digits)}, best {score(best, digits)}"
-    ends = [e for e in map(finite, found.get("test_interval") or ()) if e is not None]
-    return (
-        f"{text} (gain between {score(ends[0], digits)} and {score(ends[1], digits)})."
-        if len(ends) == 2
-        else f"{text}."
-    )
+    return summary if isinstance(summary, Mapping) else {}
 
 
 def _trials(run: Run) -> str:
@@ -124,30 +103,25 @@ def _trials(run: Run) -> str:
     return f"{count(run.n_trials, 'trial')}{took}{' (' + ', '.join(lost) + ')' if lost else ''}."
 
 
-def _by_source(run: Run) -> list[str]:
-    """What the LLM (or the rulebook) did beside the base sampler; only when it took part."""
-    if run.direction is None:
-        return []
-    digits = decimals(run.default_value, run.best_value)
-    llm = [s for s in run.sources if s.source in LLM_SOURCES]
-    base = [s for s in run.sources if s.source in BASE_SOURCES]
-    if not llm:
-        return []
-    who = one_line(run.info.get("llm") or "LLM")
-    sentence = f"{who} proposed {_deeds(run, llm, digits)}"
-    if base:
-        names = " and ".join(one_line(s.source, 20) for s in base)
-        sentence += f"; {names}: {_deeds(run, base, digits)}"
-    return [sentence + "."]
+def _inert(run: Run) -> str:
+    inert = _summary(run).get("inert")
+    if not isinstance(inert, Mapping) or not inert:
+        return ""
+    said = "; ".join(f"{one_line(name, 60)} ({one_line(why, 200)})" for name, why in inert.items())
+    return f"Without effect in the best configuration: {said}."
 
 
-def _deeds(run: Run, counts: Iterable[SourceCount], digits: int) -> str:
-    listed = list(counts)
-    bests = [s.best for s in listed if s.best is not None]
-    best = next((t for t in run.ranked if t in bests), None)
-    improved = count(sum(s.n_improvements for s in listed), "new best", "new bests")
-    words = f"{count(sum(s.n_trials for s in listed), 'trial')} with {improved}"
-    return f"{words}, the best {score(best.value, digits)}" if best is not None else words
+def _hints(run: Run) -> list[str]:
+    """What became of the user's hints, in the words of the notes."""
+    notes = (one_line(item.get("text") or "", 400) for item in run.chat if item.get("kind") == "note")
+    return [text for text in notes if text.startswith("The hint ")]
+
+
+def _fallbacks(run: Run) -> str:
+    n = sum(item.get("kind") == "fallback" for item in run.chat)
+    times = {1: "once", 2: "twice"}.get(n, f"{n} times")
+    who = one_line(run.info.get("llm") or "The LLM", 60)
+    return f"{who} could not serve {times}; the base sampler took over." if n else ""
 
 
 def _cost(run: Run) -> str:
@@ -161,4 +135,4 @@ def _cost(run: Run) -> str:
     money = finite(run.cost.get("money"))
     if money is not None:
         parts.append(f"${money:.2f}" if money >= 0.01 or money == 0 else f"${money:.4f}")
-    return clean(f"Cost: {', '.join(parts)}.")
+    return f"Cost: {', '.join(parts)}."

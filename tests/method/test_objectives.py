@@ -18,6 +18,9 @@ from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.events import Note
+from sllmbo_magic.report.summary import summary_text
+from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import score
 from sllmbo_magic.space import Condition
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
@@ -247,16 +250,21 @@ def test_the_paragraph_says_what_the_llm_changed_and_what_was_learnt() -> None:
     text = result.summary["text"]
     llm_best = min(t.value for t in result.trials if t.user_attrs["sllmbo:source"] in ("llm", "llm-init"))
     rest = min(t.value for t in result.trials if t.user_attrs["sllmbo:source"] == "tpe")
-    assert f"Best: objective value {min(llm_best, rest):.5g}" in text or f"{min(llm_best, rest):.5g}" in text
+    digits = decimals(min(llm_best, rest), result.default_value)
+    assert text.startswith(
+        f"Best objective {score(min(llm_best, rest), digits)} (trial {result.best_trial.number}"
+    )
+    assert "the default" not in text, "an objective has none"
     n_llm = sum(s in ("llm", "llm-init") for s in sources(result))
-    assert f"the LLM took {n_llm} trials and improved the best" in text
+    assert f"{llm.id} took {n_llm} trials and improved the best" in text
     if llm_best < rest:
-        assert f"Without the trials of the LLM the best would be {rest:.5g}" in text
+        assert f"Without the trials of {llm.id} the best would be {score(rest, digits)} (trial" in text
     else:
-        assert f"The best of the LLM was {llm_best:.5g}" in text
+        assert f"The best of {llm.id} was {score(llm_best, digits)} (trial" in text
     assert "What mattered most: x (" in text
     assert "The search space changed once (by the LLM): narrowed x." in text
     assert text == TuneResult(result.study, result.events).summary["text"]
+    assert text == summary_text(result.bundle()), "the saved picture says the same"
     assert "\n" not in text
 
 

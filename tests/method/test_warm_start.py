@@ -12,6 +12,8 @@ from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
+from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import score
 
 SPACE: dict[str, Any] = {"x": (-10.0, 10.0), "rate": (1e-4, 1.0, "log")}
 
@@ -122,7 +124,7 @@ def test_equal_configurations_are_taken_once(earlier: TuneResult) -> None:
 def test_the_gain_over_not_doing_so_is_said(earlier: TuneResult, data: Any, model: Any) -> None:
     text = run(warm_start=earlier, n_trials=12).summary["text"]
     best = earlier.best_value
-    assert f"Warm start: its best configuration (trial 0) scored {best:.5g}" in text
+    assert f"Warm start: its best configuration (trial 0) scored {score(best, decimals(best))}" in text
     assert "no other trial of this run reached that." in text
     far = optuna.create_study(direction="minimize")
     params = {"x": -9.0, "rate": 0.9}
@@ -140,7 +142,9 @@ def test_the_gain_over_not_doing_so_is_said(earlier: TuneResult, data: Any, mode
     given = [t for t in second.trials if t.user_attrs["sllmbo:source"] == "user"]
     top = max(given, key=lambda t: t.value)
     gain = top.value - second.default_value
-    assert f"scored {top.value:.5g}, {gain:.5g} better than the default" in second.summary["text"]
+    digits = decimals(second.default_value, second.best_value)
+    words = f"scored {score(top.value, digits)}, {score(gain, digits)} better than the default"
+    assert words in second.summary["text"]
     assert second.summary["default_value"] == second.trials[0].value, "the default comes first all the same"
 
 
