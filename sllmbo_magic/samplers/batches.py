@@ -18,10 +18,13 @@ from typing import Any
 from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplayMismatchError
+from sllmbo_magic.history import History
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.base import Proposer
+from sllmbo_magic.samplers.turn import Pick
+from sllmbo_magic.space import SearchSpace
 
 _LOW_WATER = 1
 _LONGEST_PAUSE = 16
@@ -168,6 +171,36 @@ class Batches:
     def add(self, proposal: Proposal, asked_at: int) -> None:
         """Put a proposal's candidates in the queue."""
         self.queue.extend(Waiting(c, proposal.request, asked_at) for c in proposal.candidates)
+
+    def take(self, index: int, space: SearchSpace) -> Pick:
+        """The queue's candidate at that place, for the trial that is asked for now."""
+        waiting = self.queue.pop(index)
+        c = waiting.candidate
+        if self.proposer.instant:
+            self.queue.clear()  # its next answer costs nothing and knows more
+        return Pick(
+            {**c.params, **space.fixed},
+            self.proposer.source,
+            {
+                "reason": c.reason,
+                "expects": c.expects,
+                "request": waiting.request,
+                "provider": self.proposer.id,
+                "asked_at": waiting.asked_at,
+            },
+        )
+
+    def drop_stale(self, space: SearchSpace, history: History) -> None:
+        """Lose candidates that a trial had meanwhile, or that a narrower version of the space rules out."""
+        seen = {space.key(space.clip(o.params)) for o in history.observations}
+        kept = []
+        for waiting in self.queue:
+            params, _ = space.validate(
+                {k: v for k, v in waiting.candidate.params.items() if k not in space.fixed}
+            )
+            if params is not None and space.key(params) not in seen:
+                kept.append(waiting)
+        self.queue = kept
 
     def failed(self, error: ProviderError, trial_number: int) -> None:
         """Note that a request failed: for good, or for a number of trials that doubles with each failure in a

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,25 +28,27 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import Note
-from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
-from sllmbo_magic.history import Observation
-from sllmbo_magic.history import number as show
-from sllmbo_magic.history import observe
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.llm import LLMProposer
-from sllmbo_magic.proposers.llm import covering
+from sllmbo_magic.proposers.naming import make_proposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.samplers import contest
 from sllmbo_magic.samplers import judge as judging
 from sllmbo_magic.samplers.base_turns import BaseTurns
 from sllmbo_magic.samplers.base_turns import Choose
 from sllmbo_magic.samplers.batches import Batches
-from sllmbo_magic.samplers.batches import Waiting
 from sllmbo_magic.samplers.schedule import make_schedule
+from sllmbo_magic.samplers.schedule import share_of
+from sllmbo_magic.samplers.seen import Seen
+from sllmbo_magic.samplers.turn import Pick
+from sllmbo_magic.samplers.turn import Turn
+from sllmbo_magic.samplers.turn import stamp
+from sllmbo_magic.samplers.versions import Versions
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import SpaceVersion
 from sllmbo_magic.task import TaskDescription
@@ -57,25 +58,6 @@ _EXPLORE_AFTER = 2
 """Batches after which a batch must also look away from the incumbent (it does not by itself;
 docs/method.md).
 """
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """One trial that needs its parameters."""
-
-    study: Study
-    trial: FrozenTrial
-    rng: np.random.Generator
-    history: History
-
-
-@dataclass(frozen=True)
-class _Pick:
-    """The parameters of a trial, their one source, and what else its provenance says."""
-
-    params: dict[str, Any]
-    source: str
-    more: dict[str, Any]
 
 
 class LLMTPESampler(BaseSampler):
@@ -137,8 +119,7 @@ class LLMTPESampler(BaseSampler):
         self.n_trials = n_trials
         self.judge = judge
         self.dynamic_space = dynamic_space
-        self.defaults: dict[str, Any] = {}
-        """The estimator's own values; what a version of the space leaves out keeps them."""
+        self._versions = Versions()
         self.locked: set[str] = set()
         self.hints: list[Hint] = []
         try:
@@ -154,10 +135,8 @@ class LLMTPESampler(BaseSampler):
         self._ahead = judging.JudgeAhead()
         self._intersection = IntersectionSearchSpace(include_pruned=True)
         self._lock = threading.RLock()
-        self._observations: dict[int, Observation] = {}
+        self._seen = Seen()
         self._batches_taken = 0
-        self.outer: SearchSpace | None = None
-        self.versions: list[SpaceVersion] = []
         if search_space is not None:
             space = (
                 search_space if isinstance(search_space, SearchSpace) else SearchSpace.from_user(search_space)
@@ -178,9 +157,32 @@ class LLMTPESampler(BaseSampler):
         self._mode = mode
 
     @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The estimator's own values; what a version of the space leaves out keeps them."""
+        return self._versions.defaults
+
+    @defaults.setter
+    def defaults(self, values: Mapping[str, Any]) -> None:
+        self._versions.defaults = dict(values)
+
+    @property
+    def outer(self) -> SearchSpace | None:
+        """The fixed space of the stored study; None while none is declared."""
+        return self._versions.outer
+
+    @outer.setter
+    def outer(self, outer: SearchSpace) -> None:
+        self._versions.outer = outer
+
+    @property
+    def versions(self) -> list[SpaceVersion]:
+        """Every version of the declared search space, the current one last."""
+        return self._versions.all
+
+    @property
     def space(self) -> SearchSpace | None:
         """The current version of the declared search space."""
-        return self.versions[-1].space if self.versions else None
+        return self._versions.space
 
     def declare(
         self,
@@ -192,19 +194,20 @@ class LLMTPESampler(BaseSampler):
         trial_number: int = 0,
     ) -> None:
         """Set version 0 of the search space inside a fixed outer one."""
-        self.outer = outer
-        self.versions = []
-        self._new_version(space.within(outer), trial_number, reason, by)
+        self._emit(self._versions.declare(space, outer, trial_number, reason, by))
 
     def restore(self, versions: Sequence[SpaceVersion], outer: SearchSpace) -> None:
         """Go on with the versions of an earlier process."""
-        self.outer = outer
-        self.versions = list(versions)
+        self._versions.restore(versions, outer)
+
+    def store_versions(self, study: Study) -> None:
+        """Write the versions to the study, so that a later process goes on with them."""
+        self._versions.store(study)
 
     def change_space(self, space: SearchSpace, trial_number: int, reason: str, by: str) -> None:
         """A new version of the search space, from ``trial_number`` on."""
         with self._lock:
-            self._new_version(space, trial_number, reason, by)
+            self._emit(self._versions.add(space, trial_number, reason, by))
 
     def history(self, study: Study) -> History:
         """What the study has seen, as the method sees it."""
@@ -246,7 +249,7 @@ class LLMTPESampler(BaseSampler):
         if not search_space:
             return {}
         with self._lock:
-            turn = _Turn(study, trial, np.random.default_rng([self.seed, trial.number]), self._history(study))
+            turn = Turn(study, trial, np.random.default_rng([self.seed, trial.number]), self._history(study))
             self._merge(study, trial.number)
             declared = self.outer is not None and search_space == dict(self.outer)
             space = self.space if declared else SearchSpace(search_space)
@@ -257,7 +260,7 @@ class LLMTPESampler(BaseSampler):
             if declared and (queued or pick.source != self._base_source):
                 self._base.forget(trial.number)
             if not queued:
-                self._stamp(turn, pick)
+                stamp(turn, pick, self._versions.number)
             return {n: pick.params[n] for n in search_space if n in pick.params}
 
     def sample_independent(
@@ -301,20 +304,7 @@ class LLMTPESampler(BaseSampler):
         return SearchSpace(common) if common else None
 
     def _history(self, study: Study) -> History:
-        """The study as the method sees it; finished trials are read once."""
-        for trial in study.get_trials(deepcopy=False):
-            known = self._observations.get(trial.number)
-            if known is None or known.state == "RUNNING":
-                if trial.state == TrialState.WAITING or (
-                    trial.state == TrialState.RUNNING and not trial.params
-                ):
-                    continue
-                self._observations[trial.number] = observe(trial)
-        return History(
-            tuple(self._observations[n] for n in sorted(self._observations)),
-            study.direction.name.lower(),
-            self.task.metric if self.task is not None else "score",
-        )
+        return self._seen.history(study, self.task.metric if self.task is not None else "score")
 
     def _ask(self, space: SearchSpace, history: History, trial_number: int, n: int) -> Ask:
         return Ask(
@@ -351,12 +341,13 @@ class LLMTPESampler(BaseSampler):
     def _accept(self, study: Study, proposal: Proposal, trial_number: int, asked_at: int) -> None:
         self._batches_taken += 1
         if proposal.space is not None and self.outer is not None and self.dynamic_space:
-            self._new_version(
-                proposal.space, trial_number, proposal.space_reason, self.batches.proposer.source, study
-            )
+            by = self.batches.proposer.source
+            changed = self._versions.add(proposal.space, trial_number, proposal.space_reason, by)
+            self.store_versions(study)
+            self._emit(changed)
         self.batches.add(proposal, asked_at)
 
-    def _choose(self, turn: _Turn, space: SearchSpace, declared: bool) -> _Pick:
+    def _choose(self, turn: Turn, space: SearchSpace, declared: bool) -> Pick:
         """The configuration of a trial: the LLM's when it is its turn and it has one that passes, else the
         base's.
         """
@@ -376,7 +367,7 @@ class LLMTPESampler(BaseSampler):
             if proposal is not None:
                 self._accept(turn.study, proposal, number, number)
                 space = self.space if declared and self.space is not None else space
-        self._drop_stale(space, turn.history)
+        self.batches.drop_stale(space, turn.history)
         queue = self.batches.queue
         judge = None
         if self.judge and self.mode == "llm-tpe" and declared:
@@ -386,83 +377,40 @@ class LLMTPESampler(BaseSampler):
         if judge is not None:
             return self._judged(turn, space, judge, declared)
         if queue:
-            return self._take(0, space)
+            return self.batches.take(0, space)
         off = self.batches.off
         if off is not None:
             return self._from_base(turn, space, declared, off.message, "fallback")
         return self._from_base(turn, space, declared, "no candidate is left")
 
-    def _judged(self, turn: _Turn, space: SearchSpace, judge: judging.Judge, declared: bool) -> _Pick:
-        """The best of the LLM's candidates and their rivals, the rulebook's and the base sampler's, in the
-        judge's eyes.
-
-        The rulebook stands in when the LLM has nothing that passes: it is the first fallback.
-        """
-        queue = self.batches.queue
-        worth = judge.improvements([w.candidate.params for w in queue])
-        if self.mode == "llm" and queue:
-            return self._take(int(np.argmax(worth)), space)
-        rivals: list[_Pick] = []
-        if not self.batches.proposer.instant:
-            ask = self._ask(space, turn.history, turn.trial.number, self.batches.n_candidates)
-            for c in self.rules.propose(ask).candidates:
-                rivals.append(
-                    _Pick({**c.params, **space.fixed}, "rulebook", {"reason": c.reason, "expects": c.expects})
-                )
-        best_draw = self._from_base(
+    def _judged(self, turn: Turn, space: SearchSpace, judge: judging.Judge, declared: bool) -> Pick:
+        """The best of the LLM's candidates and their rivals in the judge's eyes."""
+        batches, number = self.batches, turn.trial.number
+        if self.mode == "llm" and batches.queue:
+            worth = judge.improvements([w.candidate.params for w in batches.queue])
+            return batches.take(int(np.argmax(worth)), space)
+        rivals: list[Pick] = []
+        if not batches.proposer.instant:
+            ask = self._ask(space, turn.history, number, batches.n_candidates)
+            rivals = contest.rules_picks(self.rules, ask, space)
+        draw = self._from_base(
             turn, space, declared, choose=lambda draws: int(np.argmax(judge.improvements(draws)))
         )
-        rivals.append(best_draw)
-        rated = judge.improvements([r.params for r in rivals])
-        best_rival = int(np.argmax(rated))
-        least = judging.strictness(self._share(turn.history)) * rated[best_rival]
-        if queue and max(worth) >= least:
-            return self._take(int(np.argmax(worth)), space)
-        vetoed = [w for w, value in zip(queue, worth, strict=True) if value < least]
-        self.batches.queue = [w for w in queue if w not in vetoed]
-        pick = rivals[best_rival]
-        if vetoed and not self.batches.proposer.instant:
-            self._say_vetoed(turn.trial.number, vetoed, pick.source)
-        note = (
-            "the judge preferred it to the LLM's candidates" if vetoed else "no candidate of the LLM is left"
-        )
-        reason = pick.more.get("reason")
-        return _Pick(
-            pick.params, pick.source, {**pick.more, "reason": f"{reason} ({note})" if reason else note}
-        )
-
-    def _share(self, history: History) -> float:
-        """The LLM's share of the trials now."""
-        share = getattr(self.schedule, "share", None)
-        return float(share(history)) if share is not None else self.schedule.ratio
-
-    def _take(self, index: int, space: SearchSpace) -> _Pick:
-        """The queue's candidate at that place."""
-        waiting = self.batches.queue.pop(index)
-        c, proposer = waiting.candidate, self.batches.proposer
-        if proposer.instant:
-            self.batches.queue.clear()  # its next answer costs nothing and knows more
-        return _Pick(
-            {**c.params, **space.fixed},
-            proposer.source,
-            {
-                "reason": c.reason,
-                "expects": c.expects,
-                "request": waiting.request,
-                "provider": proposer.id,
-                "asked_at": waiting.asked_at,
-            },
-        )
+        share = share_of(self.schedule, turn.history)
+        pick, vetoed = contest.decide(judge, batches, [*rivals, draw], share, space)
+        if vetoed and not batches.proposer.instant:
+            self._emit(Note(text=contest.words_on(vetoed, pick.source), trial_number=number))
+        return pick
 
     def _from_base(
         self,
-        turn: _Turn,
+        turn: Turn,
         space: SearchSpace,
         declared: bool,
         reason: str = "",
         source: str = "",
         choose: Choose | None = None,
-    ) -> _Pick:
+    ) -> Pick:
         if declared:
             assert self.outer is not None
             n = 1 if choose is None else judging.DRAWS
@@ -471,66 +419,7 @@ class LLMTPESampler(BaseSampler):
             )
         else:
             params = self._base.plain(turn.study, turn.trial, dict(space))
-        return _Pick(params, source or self._base_source, {"reason": reason})
-
-    def _say_vetoed(self, trial_number: int, vetoed: list[Waiting], preferred: str) -> None:
-        shown = "; ".join(
-            ", ".join(f"{k}={show(v)}" for k, v in w.candidate.params.items()) for w in vetoed[:5]
-        )
-        who = "the rulebook" if preferred == "rulebook" else preferred
-        self._emit(
-            Note(
-                text=f"The judge expects less of {len(vetoed)} candidates of the LLM than of {who}: {shown}",
-                trial_number=trial_number,
-            )
-        )
-
-    def _drop_stale(self, space: SearchSpace, history: History) -> None:
-        """Candidates that a trial had meanwhile, or that a narrower version of the space rules out."""
-        seen = {space.key(space.clip(o.params)) for o in history.observations}
-        kept = []
-        for waiting in self.batches.queue:
-            params, _ = space.validate(
-                {k: v for k, v in waiting.candidate.params.items() if k not in space.fixed}
-            )
-            if params is not None and space.key(params) not in seen:
-                kept.append(waiting)
-        self.batches.queue = kept
-
-    def _new_version(
-        self, space: SearchSpace, trial_number: int, reason: str, by: str, study: Study | None = None
-    ) -> None:
-        assert self.outer is not None
-        space = covering(space, self.space or space, self.outer, self.defaults)
-        version = SpaceVersion(len(self.versions), trial_number, space, reason, by)
-        self.versions.append(version)
-        if study is not None:
-            self.store_versions(study)
-        self._emit(
-            SpaceChanged(
-                version=version.version,
-                trial_number=trial_number,
-                params=space.to_json()["params"],
-                reason=reason,
-                by=by,
-                outer=self.outer.to_json()["params"] if version.version == 0 else None,
-            )
-        )
-
-    def store_versions(self, study: Study) -> None:
-        """Write the versions to the study, so that a later process goes on with them."""
-        if self.outer is not None:
-            study.set_user_attr(keys.OUTER_SPACE, self.outer.to_json())
-            study.set_user_attr(keys.SPACE_VERSIONS, [v.to_json() for v in self.versions])
-
-    def _stamp(self, turn: _Turn, pick: _Pick) -> None:
-        version = self.versions[-1].version if self.versions else 0
-        more = {k: v for k, v in pick.more.items() if v not in ("", None)}
-        storage, trial_id = turn.study._storage, turn.trial._trial_id
-        storage.set_trial_user_attr(trial_id, keys.SOURCE, pick.source)
-        storage.set_trial_user_attr(
-            trial_id, keys.PROVENANCE, {"source": pick.source, "space_version": version, **more}
-        )
+        return Pick(params, source or self._base_source, {"reason": reason})
 
     def _fall_back(self, trial_number: int, error: ProviderError) -> None:
         permanent = self.batches.off is not None
@@ -554,16 +443,3 @@ class LLMSampler(LLMTPESampler):
     """
 
     _mode = "llm"
-
-
-def make_proposer(
-    llm: str | Provider, *, history: str, seed: int, emit: Callable[[Event], None] | None
-) -> Proposer:
-    """The proposer for an ``llm`` argument."""
-    if isinstance(llm, str):
-        if llm in ("rulebook", "offline"):
-            return RulebookProposer(seed=seed)
-        from sllmbo_magic.llm.registry import make_provider
-
-        llm = make_provider(llm)
-    return LLMProposer(llm, history=history, emit=emit)

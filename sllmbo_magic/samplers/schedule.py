@@ -155,3 +155,9 @@ def make_schedule(name: str, ratio: float, n_trials: int | None = None) -> Sched
     if name == "warmstart":
         return WarmStart(ratio, n_trials or 50)
     raise ValueError(f"schedule {name!r} is not one of {', '.join(SCHEDULES)}.")
+
+
+def share_of(schedule: Schedule, history: History) -> float:
+    """The LLM's share of the trials now: what it earned, or what the user set."""
+    share = getattr(schedule, "share", None)
+    return float(share(history)) if share is not None else schedule.ratio
