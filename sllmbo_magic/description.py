@@ -102,7 +102,7 @@ class TaskDescription:
             lines.append(f"Evaluation: {self.cv}")
         if self.parameters:
             shown = ", ".join(f"{k}={v!r}" for k, v in self.parameters.items())
-            lines.append(f"Current parameters: {shown}")
+            lines.append(f"Parameters before tuning, those of trial #0: {shown}")
         if self.columns:
             lines.append("Columns: " + ", ".join(self.columns))
         if self.words:

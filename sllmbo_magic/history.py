@@ -41,6 +41,8 @@ class Observation:
         request: The exchange that proposed it; None when no LLM did.
         asked_at: The trial at whose start that request went out; None when not known.
         reason: The proposer's reason; untrusted text.
+        expects: What the proposer promised: ``"better"``, ``"similar"`` or ``"explore"``; "" for nothing.
+        came_true: Whether it came true; None when nothing was promised or there is no score.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Observation:
     request: int | None = None
     asked_at: int | None = None
     reason: str = ""
+    expects: str = ""
+    came_true: bool | None = None
 
     @property
     def spread(self) -> float:
@@ -171,7 +175,9 @@ class History:
         changed = list(self.observations)
         for position, other in zip(done, order, strict=True):
             donor = self.observations[done[int(other)]]
-            changed[position] = replace(changed[position], value=donor.value, splits=donor.splits)
+            changed[position] = replace(
+                changed[position], value=donor.value, splits=donor.splits, came_true=None
+            )
         return History(tuple(changed), self.direction, self.metric)
 
 
@@ -197,6 +203,8 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         request=provenance.get("request"),
         asked_at=provenance.get("asked_at"),
         reason=provenance.get("reason", ""),
+        expects=provenance.get("expects", ""),
+        came_true=evaluation.get("came_true"),
     )
 
 

@@ -272,19 +272,19 @@ def _with_space(plan: Plan, given: Any) -> Plan:
 
 
 _NOT_TUNED = (
-    "random_state",
-    "n_jobs",
-    "verbose",
-    "verbosity",
-    "silent",
-    "warm_start",
-    "memory",
-    "cache_size",
-    "copy_X",
-    "device",
-    "device_type",
-    "transform_input",
-)
+    # where and how it runs
+    "random_state", "n_jobs", "verbose", "verbosity", "silent", "warm_start", "memory", "cache_size",
+    "copy", "copy_X", "device", "device_type", "transform_input", "thread_count", "algorithm", "leaf_size",
+    "precompute",
+    # what changes something else than the predictions
+    "importance_type", "compute_importances", "probability", "decision_function_shape", "break_ties",
+    "oob_score", "eval_metric", "scoring", "validate_parameters", "store_cv_results",
+    # what takes an object or depends on the columns
+    "callbacks", "estimator", "init", "base_score", "missing", "enable_categorical", "categorical_features",
+    "feature_types", "feature_weights", "interaction_constraints", "interaction_cst",
+    "monotone_constraints", "monotonic_cst", "metric_params", "early_stopping_rounds",
+)  # fmt: skip
+"""Parameters that no LLM is told it may add."""
 
 
 def _tunable(name: str, value: Any) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ def state(history: History, space: SearchSpace, names: list[str], *, brief: bool
         parts.append(f"Running now, score not known yet:\n{table(running, names)}")
     parts += _failures(history)
     parts += [f"Note: {sentence}." for sentence in bounds_hit(history, space)[:6]]
-    parts.append(_importance(history, space))
+    parts += [_importance(history, space), _promises(history)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -108,17 +109,20 @@ def window(history: History, names: list[str], k: int) -> Story:
     starts = {request: min(o.asked for o in found) for request, found in asked.items()}
     order = sorted(asked)
     turns = []
+    told: list[Observation] = []
     for i in range(max(0, len(order) - k), len(order)):
         request = order[i]
         since = starts[order[i - 1]] if i else 0
         news = _between(history, since, starts[request])
+        told += news[-_RECENT:]
         shown = table(news[-_RECENT:], names) or "(none)"
         question = f"Before trial {starts[request]}. Trials since the last question:\n{shown}"
         turns.append((question, _answer(asked[request], names)))
     since = starts[order[-1]] if order else 0
     news = [o for o in history.observations if o.number >= since]
-    told = f"Trials since the last question:\n{table(news[-_RECENT:], names) or '(none)'}"
-    return Story(f"{headline(history)}\n\n{told}", tuple(turns))
+    first = _with_incumbent(history, names, [*told, *news[-_RECENT:]])
+    last = f"Trials since the last question:\n{table(news[-_RECENT:], names) or '(none)'}"
+    return Story(f"{first}\n\n{last}", tuple(turns))
 
 
 def _between(history: History, first: int, end: int) -> list[Observation]:
@@ -128,9 +132,27 @@ def _between(history: History, first: int, end: int) -> list[Observation]:
 def _answer(trials: list[Observation], names: list[str]) -> str:
     """What an exchange proposed, as far as trials took it, in the form in which it was answered."""
     configurations: list[dict[str, Any]] = [
-        {"reason": o.reason[:120], "params": {n: o.params[n] for n in names if n in o.params}} for o in trials
+        {
+            "reason": o.reason[:120],
+            "expects": o.expects or "explore",
+            "params": {n: _short(o.params[n]) for n in names if n in o.params},
+        }
+        for o in trials
     ]
     return json.dumps({"configurations": configurations}, default=str)
+
+
+def _short(value: Any) -> Any:
+    """A float with the five digits that the tables show; anything else as it is."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _with_incumbent(history: History, names: list[str], shown: Iterable[Observation]) -> str:
+    """The headline, and the incumbent's own line where the trials shown do not hold it."""
+    best = history.incumbent
+    if best is None or any(o.number == best.number for o in shown):
+        return headline(history)
+    return f"{headline(history)}\n{table([best], names)}"
 
 
 def headline(history: History) -> str:
@@ -186,6 +208,20 @@ def _importance(history: History, space: SearchSpace) -> str:
     text += f"; some {', '.join(some)}" if some else ""
     shown = ", ".join(little[:8]) + (f" and {len(little) - 8} more" if len(little) > 8 else "")
     return text + (f"; little {shown}" if little else "") + "."
+
+
+def _promises(history: History) -> str:
+    """How many of the LLM's predictions came true; "" while there are none."""
+    said = []
+    for expects in ("better", "similar"):
+        known = [
+            o.came_true
+            for o in history.observations
+            if o.source in ("llm", "llm-init") and o.expects == expects and o.came_true is not None
+        ]
+        if known:
+            said.append(f"{sum(known)} of {len(known)} that you expected to be {expects}")
+    return f"Your predictions that came true so far: {', '.join(said)}." if said else ""
 
 
 class HistoryManager:
@@ -277,7 +313,7 @@ class HistoryManager:
         newer = [o for o in history.observations if o.number >= self.upto]
         # Checked each time: what was the best when it was written need not be any more.
         text = checked(self.written, history, space)[0]
-        parts = [headline(history)]
+        parts = [_with_incumbent(history, names, newer[-_RECENT:])]
         if text:
             parts.append(f"Summary of the trials before #{self.upto}:\n{text}")
         if newer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +57,7 @@ def made(n: int, space: SearchSpace = SPACE, seed: int = 0, f: Any = score) -> H
                 request=i // 6 if i % 3 == 0 else None,
                 asked_at=i - i % 6 if i % 3 == 0 else None,
                 reason="a reason of some length that the LLM gave for it" if i % 3 == 0 else "",
+                expects="better" if i % 3 == 0 else "",
             )
         )
     return History(tuple(found), "maximize", "f1_weighted")
@@ -338,15 +340,49 @@ def test_the_window_is_the_conversation_of_the_last_exchanges() -> None:
     assert roles == ["system"] + ["user", "assistant"] * 10 + ["user"]
     answers = [json.loads(m.content) for m in request.messages if m.role == "assistant"]
     last = [o for o in history.observations if o.request == 16]
-    assert [c["params"] for c in answers[-1]["configurations"]] == [
-        {n: o.params[n] for n in SPACE} for o in last
-    ]
+    for shown, o in zip(answers[-1]["configurations"], last, strict=True):
+        assert shown["params"] == {n: pytest.approx(o.params[n], rel=1e-4) for n in SPACE}
+        assert len(json.dumps(shown["params"]["rate"])) <= 9, "with the digits of the tables"
+        assert shown["expects"] == "better", "in the form that is asked for"
     assert answers[-1]["configurations"][0]["reason"] == last[0].reason
-    told = [n for m in request.messages if m.role == "user" for n, *_ in trials(m.content)]
+    best = history.ranked()[0].number
+    told = [n for m in request.messages if m.role == "user" for n, *_ in trials(m.content) if n != best]
     assert told == sorted(set(told)), "each trial is told once, in order"
     assert told[-1] == 99
     assert 57 in told, "a failed one too"
     assert 3 not in told, "what lies before the window is forgotten"
+    lines = [n for m in request.messages if m.role == "user" for n, *_ in trials(m.content)]
+    assert lines.count(best) == 1, "but for the incumbent, which stands in the last question then"
+
+
+@pytest.mark.parametrize("policy", ["state", "summary", "window", "full"])
+def test_every_story_has_the_incumbent_with_its_parameters(policy: str) -> None:
+    """Its score alone would tell a model that something was good, and not what."""
+    best = Observation(2, {"rate": 0.0271, "depth": 9, "share": 0.612}, value=0.99, source="tpe")
+    history = made(100)
+    history = History((*history.observations[:2], best, *history.observations[3:]), "maximize", "f1_weighted")
+
+    def answer(request: Request) -> Any:
+        return "Low rates are good." if request.purpose == "summarize" else Responder(0)(request)
+
+    text = asked(history, policy, answer=answer)[-1].messages[-1].content
+    assert "#2 tpe 0.99: rate=0.0271, depth=9, share=0.612" in text
+
+
+def test_the_llm_is_told_which_of_its_predictions_came_true() -> None:
+    kinds = [("better", True), ("better", False), ("better", False), ("similar", True), ("explore", None)]
+    own = [
+        replace(o, source="llm", expects=kinds[i % 5][0], came_true=kinds[i % 5][1])
+        for i, o in enumerate(made(10).complete)
+    ]
+    others = [replace(o, number=10 + o.number, source="tpe") for o in own]
+    history = History((*own, *others), "maximize", "f1_weighted")
+    text = asked(history, "state")[0].messages[-1].content
+    assert (
+        "Your predictions that came true so far: 2 of 6 that you expected to be better,"
+        " 2 of 2 that you expected to be similar." in text
+    )
+    assert "came true" not in asked(history.permuted(1), "state")[0].messages[-1].content
 
 
 def test_a_resumed_run_has_its_conversation() -> None:

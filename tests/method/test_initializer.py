@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -244,3 +245,48 @@ def test_of_many_parameters_a_first_configuration_may_leave_some_out() -> None:
     text = llm.requests[0].messages[-1].content
     assert len(text) < 2500, "equal ranges share a line"
     assert "A configuration may leave out parameters" in text
+
+
+def test_no_prompt_offers_what_would_be_refused(data: Any, model: Any) -> None:
+    """The rulebook sets max_iter for the search; what it prints and where it runs is no question."""
+    llm = FunctionProvider(Responder(0))
+    run(data, model, llm, n_trials=12, llm_ratio=1.0)
+    for request in llm.requests[:2]:
+        text = request.messages[-1].content
+        assert "Set for the whole search, not to be changed: max_iter=1000." in text
+        assert "Held fixed" not in text
+    offered = llm.requests[0].messages[-1].content.split("may be added: ")[1].split(".\n")[0].split(", ")
+    assert {"tol", "fit_intercept"} <= {*offered}
+    assert not {"max_iter", "verbose", "n_jobs", "random_state", "warm_start", "C"} & {*offered}
+
+
+def test_a_held_parameter_that_may_come_back_is_named_as_such(data: Any, model: Any) -> None:
+    responder = Responder(0)
+
+    def answer(request: Request) -> Any:
+        reply = responder(request)
+        if request.purpose == "propose":
+            drop = {"action": "drop", "name": "C", "low": None, "high": None, "choices": None}
+            reply["space_changes"] = [{**drop, "value": 0.5, "reason": "it is settled"}]
+            for configuration in reply["configurations"]:
+                configuration["params"].pop("C", None)
+        return reply
+
+    llm = FunctionProvider(answer)
+    run(data, model, llm, n_trials=20, llm_ratio=1.0)
+    last = [r for r in llm.requests if r.purpose == "propose"][-1].messages[-1].content
+    assert "Held fixed (action add brings one back): C=0.5.\nSet for the whole search" in last
+
+
+@pytest.mark.parametrize(
+    ("candidates", "first_words"), [(1, "one whole configuration"), (3, "3 different whole")]
+)
+def test_the_first_question_counts_as_people_do(
+    data: Any, model: Any, candidates: int, first_words: str
+) -> None:
+    llm = FunctionProvider(Responder(0, n=candidates))
+    run(data, model, llm, n_trials=8, candidates=candidates, llm_ratio=1.0)
+    assert f"and {first_words}" in llm.requests[0].messages[-1].content
+    assert re.search(
+        r"Next is trial #(\d); [1-7] of 8 trials (is|are) left\.", llm.requests[1].messages[-1].content
+    )
