@@ -292,7 +292,10 @@ def test_parallel_draws_the_best_trial_over_all_axes(run: dict[str, Any]) -> Non
 
 def test_parallel_limits_say_what_is_left_out(run: dict[str, Any]) -> None:
     figure = figures.plot_parallel(run, limit=4, best=9)
-    assert "4 of 10 parameters; the best 9 of 48 trials; thick: the best trial" in texts(figure)
+    assert (
+        "4 of 10 parameters; the best 9 of 48 trials; darker: better score; thick: the best trial"
+        in texts(figure)
+    )
 
 
 def test_sources_count_trials_and_new_bests(run: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.report import html
 from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.summary import summary_text
 from tests.sample_run import run_events
 
 
@@ -55,12 +57,19 @@ def test_the_policy_allows_the_one_script_and_nothing_from_outside(bundle: dict[
     assert not re.search(r"(src|href)=|url\(|@import|https?://", page.replace(policy.group(0), ""))
 
 
-def test_a_reader_without_scripts_sees_the_outcome(bundle: dict[str, Any]) -> None:
+def test_the_page_begins_with_the_paragraph_that_every_view_has(bundle: dict[str, Any]) -> None:
+    bundle["run"]["metric"] = "<img src=x>"
+    header = html.render_report(bundle).split("<header>")[1].split("</header>")[0]
+    assert unescape(header) == f"<p>{summary_text(bundle)}</p>"
+    assert "&lt;img src=x&gt;" in header
+    assert "<img" not in header
+
+
+def test_a_reader_without_scripts_sees_the_best_configuration(bundle: dict[str, Any]) -> None:
     bundle["trials"][bundle["run"]["best_number"]]["params"] = {"<b>x</b>": "<img src=x>"}
     page = html.render_report(bundle)
     fallback = page.split("<noscript>")[1].split("</noscript>")[0]
-    assert str(bundle["run"]["best_value"]) in fallback
-    assert "&lt;img src=x&gt;" in fallback
+    assert "Best parameters: &lt;b&gt;x&lt;/b&gt;=&lt;img src=x&gt;" in fallback
     assert "<img" not in fallback
 
 

@@ -49,8 +49,8 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST) -> None:
     for place, (_, share) in enumerate(parts):
         words = f"{share:.0%}" if share >= 0.01 else "<1%"
         pieces.words(ax, words, (share, place), color=theme.muted, offset=(4, 0))
-    if prefix:
-        pieces.label_axes(ax, theme, f"names without {one_line(prefix)}")
+    note = f"; names without {one_line(prefix)}" if prefix else ""
+    pieces.label_axes(ax, theme, f"share of the score's variation{note}")
 
 
 def describe(run: Run) -> str:

@@ -62,6 +62,8 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | Non
         notes.append(f"{len(names)} of {len(run.parameters)} parameters")
     if len(trials) < len(run.scored):
         notes.append(f"the best {len(trials)} of {len(run.scored):,} trials")
+    if len(trials) > 1:
+        notes.append(f"{'darker' if theme.name == 'light' else 'brighter'}: better score")
     notes.append("thick: the best trial")
     pieces.words(ax, "; ".join(notes), (1, 1), color=theme.muted, offset=(0, above), ha="right", **place)
 

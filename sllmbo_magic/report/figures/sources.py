@@ -17,6 +17,8 @@ from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import score
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_MEDIAN = 5
+"""Scores from which on a source has a median that means something."""
 
 
 def height(run: Run) -> float:
@@ -26,7 +28,7 @@ def height(run: Run) -> float:
 
 def draw(ax: Axes, run: Run, theme: Theme, *, columns: bool = True) -> None:
     """Draw the pane into the axes; ``columns`` adds trials, improvements and best as text at the right."""
-    pieces.prepare(ax, theme, heading="Scores by source", grid="x")
+    pieces.prepare(ax, theme, heading="Scores by source", note=_key(run) if columns else "", grid="x")
     if not run.sources:
         pieces.say(ax, theme, "No trial has ended yet.")
         return
@@ -58,6 +60,18 @@ def describe(run: Run) -> str:
     return "Scores by source. " + "; ".join(parts) + "." if parts else "Scores by source: no trial yet."
 
 
+def _key(run: Run) -> str:
+    """What the lines and rings mean, as far as they are drawn."""
+    parts = []
+    if any(len(source.scored) >= _MEDIAN for source in run.sources):
+        parts.append("bar: median")
+    if run.best is not None:
+        parts.append("ring: best")
+    if run.default_value is not None:
+        parts.append("dashed: default")
+    return ", ".join(parts)
+
+
 def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low: float, high: float) -> None:
     mark = theme.mark(source.source)
     placed = [t for t in source.scored if not scales.outside(t, low, high)]
@@ -78,7 +92,7 @@ def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low
         zorder=2,
     )
     values = sorted(t.value for t in source.scored if t.value is not None)
-    if len(values) >= 5:
+    if len(values) >= _MEDIAN:
         middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
         if low <= middle <= high:
             pieces.rule(
