@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,10 @@ def _shell(capsys: pytest.CaptureFixture[str], *, autoawait: bool) -> Iterator[S
     yield Shell(shell, capsys)
     shell.run_cell("%unload_ext sllmbo_magic")
     InteractiveShell.clear_instance()
+    # At exit every shell would collect garbage once for itself: a minute after the last of all tests.
+    atexit.unregister(shell.atexit_operations)
+    shell.history_manager.end_session()
+    shell.history_manager.close()
 
 
 @pytest.fixture(scope="module")
