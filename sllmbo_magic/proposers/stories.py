@@ -86,7 +86,10 @@ def state(history: History, space: SearchSpace, names: list[str], *, brief: bool
     if running and not brief:
         parts.append(f"Running now, score not known yet:\n{table(running, names)}")
     parts += _failures(history)
-    parts += [f"Note: {sentence}." for sentence in bounds_hit(history, space)[:6]]
+    parts += [
+        f"Note: the best 3 trials all lie at the {end} bound of {name}."
+        for name, end in [*bounds_hit(history, space).items()][:6]
+    ]
     parts += [_importance(history, space), _promises(history)]
     return "\n\n".join(part for part in parts if part)
 
@@ -168,20 +171,22 @@ def headline(history: History) -> str:
     )
 
 
-def bounds_hit(history: History, space: SearchSpace) -> list[str]:
-    """Sentences on parameters whose best three trials lie at the edge of the current range."""
+def bounds_hit(history: History, space: SearchSpace) -> dict[str, str]:
+    """Numeric parameters whose best three trials all lie at one end of the current range: name -> ``"lower"``
+    or ``"upper"``.
+    """
     top = history.ranked()[:3]
     if len(top) < 3:
-        return []
+        return {}
     units = [space.to_unit(space.clip(o.params)) for o in top]
-    found = []
+    found = {}
     for i, name in enumerate(space):
         if isinstance(space[name], CategoricalDistribution):
             continue
         if all(unit[i] <= 0.03 for unit in units):
-            found.append(f"the best 3 trials all lie at the lower bound of {name}")
+            found[name] = "lower"
         elif all(unit[i] >= 0.97 for unit in units):
-            found.append(f"the best 3 trials all lie at the upper bound of {name}")
+            found[name] = "upper"
     return found
 
 

@@ -21,10 +21,13 @@ from sllmbo_magic.space import SearchSpace
 
 
 def rules_picks(rules: RulebookProposer, ask: Ask, space: SearchSpace) -> list[Pick]:
-    """The rulebook as a rival; it also stands in when the LLM has nothing that passes."""
+    """The rulebook as a rival; it also stands in when the LLM has nothing that passes.
+
+    As a rival it may not change the ranges: that is the LLM's part.
+    """
     return [
         Pick({**c.params, **space.fixed}, "rulebook", {"reason": c.reason, "expects": c.expects})
-        for c in rules.propose(ask).candidates
+        for c in rules.propose(replace(ask, frozen_space=True)).candidates
     ]
 
 

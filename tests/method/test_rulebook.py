@@ -11,6 +11,7 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from sllmbo_magic import LLMSampler
+from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
@@ -149,3 +150,54 @@ def test_it_beats_random_search_by_far(n: int) -> None:
     rules = [best(LLMSampler(search_space=space, seed=s, judge=False), s) for s in range(8)]
     random = [best(RandomSampler(seed=s), s) for s in range(8)]
     assert np.median(rules) < 0.4 * np.median(random)
+
+
+# ---- ranges that are too small
+
+NARROW = SearchSpace.from_user({"x": (1.0, 10.0, "log"), "y": (0.0, 1.0), "n_estimators": (10, 100)})
+WIDE = SearchSpace.from_user({"x": (0.1, 100.0, "log"), "y": (-1.0, 2.0), "n_estimators": (10, 1000)})
+AT_THE_END = {"x": 10.0, "y": 0.5, "n_estimators": 100}
+
+
+def crowded(n: int = 9) -> History:
+    """Trials whose best three lie at the upper ends of x and n_estimators."""
+    rng = np.random.default_rng(0)
+    found = [Observation(i, NARROW.sample(rng), value=0.0) for i in range(n - 3)]
+    top = [Observation(n - 3 + i, {**AT_THE_END, "y": 0.3 + 0.2 * i}, value=1.0 + i) for i in range(3)]
+    return History((*found, *top), "maximize")
+
+
+def test_a_range_grows_where_the_best_trials_lie_at_its_end() -> None:
+    proposal = RulebookProposer().propose(Ask(NARROW, WIDE, crowded(), trial_number=9))
+    assert proposal.space is not None
+    assert proposal.space["x"].high == 32.0  # type: ignore[attr-defined]
+    assert proposal.space["x"].low == 1.0, "one end only"  # type: ignore[attr-defined]
+    assert proposal.space["n_estimators"] == NARROW["n_estimators"], "more rounds cost time"
+    assert proposal.space["y"] == NARROW["y"]
+    assert "x" in proposal.space_reason
+    first = proposal.candidates[0]
+    assert 10.0 < first.params["x"] < 32.0
+    assert {**first.params, "x": 10.0} == {**AT_THE_END, "y": 0.7}, "the incumbent, further on"
+    assert all(proposal.space.contains(c.params) for c in proposal.candidates)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"locked": frozenset({"x"})}, {"frozen_space": True}, {"outer": NARROW}, {"history": crowded(7)}],
+    ids=["locked", "frozen", "no room", "too few trials"],
+)
+def test_a_range_stays_as_it_is(more: dict[str, Any]) -> None:
+    ask = Ask(**{"space": NARROW, "outer": WIDE, "history": crowded(), "trial_number": 9, **more})
+    proposal = RulebookProposer().propose(ask)
+    assert proposal.space is None
+    assert proposal.space_reason == ""
+    assert all(NARROW.contains(c.params) for c in proposal.candidates)
+
+
+def test_a_run_finds_what_lies_beyond_the_first_range() -> None:
+    sampler = LLMTPESampler(seed=0)
+    sampler.declare(NARROW, WIDE)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: abs(np.log(t.suggest_float("x", 0.1, 100.0, log=True) / 40.0)), n_trials=50)
+    assert 30.0 < study.best_params["x"] < 50.0, "two ranges further"
+    assert [v.by for v in sampler.versions[1:]].count("rulebook") >= 2
