@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lightgbm import LGBMClassifier
+from lightgbm import LGBMRegressor
 from playwright.sync_api import sync_playwright
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_diabetes
 
 from sllmbo_magic import tune
 
@@ -22,17 +22,17 @@ PANES = {"scores": "Scores", "space": "Search space"}
 def main() -> None:
     """Tune, write the report, photograph it."""
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
-    X, y = load_breast_cancer(return_X_y=True)
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
     with tempfile.TemporaryDirectory() as folder:
         result = tune(
-            LGBMClassifier(verbose=-1),
+            LGBMRegressor(verbose=-1),
             X,
             y,
-            name="cancer",
-            scoring="neg_log_loss",
+            name="diabetes",
+            scoring="neg_mean_absolute_error",
             n_trials=40,
             seed=7,
-            description="Tell malignant from benign breast tumours; we need good probabilities.",
+            description="How far does diabetes progress in a year? A few outliers should not decide.",
             folder=Path(folder) / "run",
         )
         report = result.report(Path(folder) / "run.html")

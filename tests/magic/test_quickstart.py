@@ -61,7 +61,7 @@ def test_it_runs(notebook: NotebookNode, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(tmp_path / "quickstart.ipynb", as_version=4)
-    (search,) = [cell for cell in executed.cells if cell.source.startswith("%%sllmbo cancer --metric")]
+    (search,) = [cell for cell in executed.cells if cell.source.startswith("%%sllmbo diabetes --metric")]
     (picture,) = [output for output in search.outputs if output.output_type == "display_data"]
     assert "image/png" in picture.data
     assert "fresh folds" in picture.data["text/plain"]
