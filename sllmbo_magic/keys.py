@@ -29,7 +29,18 @@ OUTER_SPACE = "sllmbo:outer_space"
 """Study attribute: the fixed outer space as JSON."""
 
 Source: TypeAlias = Literal[
-    "default", "llm-init", "llm", "tpe", "random", "gp", "cmaes", "base", "rulebook", "user", "fallback"
+    "default",
+    "llm-init",
+    "llm",
+    "tpe",
+    "random",
+    "gp",
+    "cmaes",
+    "hyperopt",
+    "base",
+    "rulebook",
+    "user",
+    "fallback",
 ]
 SOURCES: tuple[str, ...] = (
     "default",
@@ -39,6 +50,7 @@ SOURCES: tuple[str, ...] = (
     "random",
     "gp",
     "cmaes",
+    "hyperopt",
     "base",
     "rulebook",
     "user",

@@ -95,10 +95,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--sampler",
         "choice",
-        "Who proposes: the LLM and TPE together, the LLM alone, or a sampler of Optuna alone.",
+        "Who proposes: the LLM and TPE together, the LLM alone, or a sampler of Optuna (or Hyperopt's TPE) "
+        "alone.",
         argument="sampler",
         default="llm-tpe",
-        choices=("llm-tpe", "llm", "tpe", "random", "gp", "cmaes"),
+        choices=("llm-tpe", "llm", "tpe", "random", "gp", "cmaes", "hyperopt"),
         objects=True,
         metavar="SAMPLER",
         example="llm-tpe",
@@ -254,6 +255,16 @@ OPTIONS: Final[tuple[Option, ...]] = (
         shown="on",
         paper=False,
         negative="--no-judge",
+    ),
+    Option(
+        "--multivariate",
+        "switch",
+        "Optuna's TPE models the parameters together; off: each by itself, as the paper's TPE did.",
+        argument="multivariate",
+        default=True,
+        shown="on",
+        paper=False,
+        negative="--no-multivariate",
     ),
     Option(
         "--history",

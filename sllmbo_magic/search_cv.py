@@ -39,6 +39,7 @@ TUNE_OPTIONS = (
     "max_cost",
     "max_requests",
     "max_tokens",
+    "multivariate",
     "permute_scores",
     "preset",
     "schedule",
@@ -61,8 +62,8 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         n_trials: Candidates to score, the first one included; default 50.
         search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists; None (default):
             written for the estimator.
-        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``, or an
-            Optuna sampler.
+        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``,
+            ``"hyperopt"`` or an Optuna sampler.
         llm: ``"rulebook"`` (default: expert rules, no LLM), ``"openai:MODEL"``, ..., or a ``Provider``.
         description: The task in words, for the LLM.
         timeout: Seconds after which no further candidate is scored.

@@ -12,10 +12,14 @@ from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.history import POLICIES
 from sllmbo_magic.initializer import INITS
 from sllmbo_magic.options import preset_values
+from sllmbo_magic.samplers.base_turns import MakeSampler
+from sllmbo_magic.samplers.base_turns import tpe
+from sllmbo_magic.samplers.base_turns import univariate_tpe
+from sllmbo_magic.samplers.hyperopt import HyperoptSampler
 from sllmbo_magic.samplers.schedule import SCHEDULES
 from sllmbo_magic.stopping import make_rule
 
-BASELINES = ("tpe", "random", "gp", "cmaes")
+BASELINES = ("tpe", "random", "gp", "cmaes", "hyperopt")
 RULEBOOK = ("rulebook", "offline")
 
 
@@ -34,6 +38,7 @@ class Settings:
     schedule: str = "adaptive"
     llm_ratio: float = 0.5
     judge: bool = True
+    multivariate: bool = True
     history: str = "state"
     patience: int | str = "off"
     max_requests: int | None = None
@@ -108,8 +113,9 @@ def make_settings(preset: str | None, given: dict[str, Any]) -> Settings:
     return Settings(**given)
 
 
-def base_sampler(settings: Settings) -> tuple[BaseSampler | None, str]:
-    """The base sampler object (None: TPE, seeded per trial) and the source that its trials are labelled with.
+def base_sampler(settings: Settings) -> tuple[BaseSampler | MakeSampler, str]:
+    """The base sampler, or what makes it for a trial's seed, and the source that its trials are labelled
+    with.
 
     Raises:
         MissingExtraError: The sampler's library is not installed.
@@ -126,7 +132,9 @@ def base_sampler(settings: Settings) -> tuple[BaseSampler | None, str]:
     if settings.sampler == "cmaes":
         _need("cmaes", "cmaes", "pip install cmaes")
         return optuna.samplers.CmaEsSampler(seed=settings.seed, warn_independent_sampling=False), "cmaes"
-    return None, "tpe"
+    if settings.sampler == "hyperopt":
+        return HyperoptSampler(seed=settings.seed).seeded, "hyperopt"
+    return tpe if settings.multivariate else univariate_tpe, "tpe"
 
 
 def _need(module: str, sampler: str, command: str) -> None:

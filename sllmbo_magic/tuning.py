@@ -56,6 +56,7 @@ def tune(
     schedule: str = "adaptive",
     llm_ratio: float = 0.5,
     judge: bool = True,
+    multivariate: bool = True,
     history: str = "state",
     patience: int | str = "off",
     max_requests: int | None = None,
@@ -107,8 +108,8 @@ def tune(
         y_test: Its target.
         search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists; default: written
             for the task.
-        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``, or an
-            Optuna sampler.
+        sampler: ``"llm-tpe"`` (default), ``"llm"``, ``"tpe"``, ``"random"``, ``"gp"``, ``"cmaes"``,
+            ``"hyperopt"`` or an Optuna sampler.
         llm: ``"rulebook"`` (default: expert rules, no LLM), ``"openai:MODEL"``, ``"anthropic:MODEL"``, ...,
             or a Provider.
         base_url: Address of the provider's server.
@@ -121,6 +122,8 @@ def tune(
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
         llm_ratio: The LLM's share of the trials, default 0.5.
         judge: Whether a surrogate ranks and vetoes candidates, default True.
+        multivariate: Whether Optuna's TPE models the parameters together, default True; False: each by
+            itself, as the paper's TPE did.
         history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: what the LLM is told of the
             trials.
         patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default).
@@ -189,6 +192,7 @@ def tune(
         schedule=schedule,
         llm_ratio=llm_ratio,
         judge=judge,
+        multivariate=multivariate,
         history=history,
         patience=patience,
         max_requests=max_requests,

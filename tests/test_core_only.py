@@ -31,6 +31,7 @@ ABSENT = (
     "pandas",
     "polars",
     "psutil",
+    "hyperopt",
 )
 
 HIDE = f"""

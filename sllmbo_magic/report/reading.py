@@ -15,7 +15,7 @@ from typing import Any
 
 LLM_SOURCES = ("llm-init", "llm", "rulebook")
 """Sources whose proposals come from the LLM, or from the rulebook in its place."""
-BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "base", "fallback")
+BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
 """Sources whose proposals come from the base sampler."""
 
 

@@ -2,5 +2,6 @@
 
 from sllmbo_magic.samplers.hybrid import LLMSampler
 from sllmbo_magic.samplers.hybrid import LLMTPESampler
+from sllmbo_magic.samplers.hyperopt import HyperoptSampler
 
-__all__ = ["LLMSampler", "LLMTPESampler"]
+__all__ = ["HyperoptSampler", "LLMSampler", "LLMTPESampler"]

@@ -21,21 +21,33 @@ from sllmbo_magic.samplers.shadow import base_params
 from sllmbo_magic.space import SearchSpace
 
 Choose = Callable[[list[dict[str, Any]]], int]
+MakeSampler = Callable[[int], BaseSampler]
+"""A seed in, a sampler out."""
+
+
+def tpe(seed: int) -> TPESampler:
+    """Optuna's TPE as it is by default."""
+    return TPESampler(seed=seed)
+
+
+def univariate_tpe(seed: int) -> TPESampler:
+    """The paper's TPE, which was Optuna's default of its time: one model per parameter."""
+    return TPESampler(seed=seed, multivariate=False, constant_liar=False)
 
 
 class BaseTurns:
     """The wrapped sampler, and the shadow study that it works on when the search space is declared.
 
     Args:
-        sampler: Any Optuna sampler; None is TPE, made anew for each trial with a seed of its own, so that a
-            resumed run goes on as an uninterrupted one would have.
+        sampler: Any Optuna sampler, or a function that gives one for a seed: it is asked for each trial, with
+            a seed of the trial's own, so that a resumed run goes on as an uninterrupted one would have.
         seed: Of the run.
     """
 
-    def __init__(self, sampler: BaseSampler | None, seed: int) -> None:
+    def __init__(self, sampler: BaseSampler | MakeSampler, seed: int) -> None:
         self.sampler = sampler
         self.seed = seed
-        self._plain = sampler if sampler is not None else TPESampler(seed=seed)
+        self._plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
         self._shadow: Shadow | None = None
 
     def plain(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
@@ -82,6 +94,6 @@ class BaseTurns:
         self._plain.reseed_rng()
 
     def _of(self, number: int) -> BaseSampler:
-        if self.sampler is not None:
+        if isinstance(self.sampler, BaseSampler):
             return self.sampler
-        return TPESampler(seed=int(np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]))
+        return self.sampler(int(np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]))

@@ -41,6 +41,8 @@ from sllmbo_magic.samplers import contest
 from sllmbo_magic.samplers import judge as judging
 from sllmbo_magic.samplers.base_turns import BaseTurns
 from sllmbo_magic.samplers.base_turns import Choose
+from sllmbo_magic.samplers.base_turns import MakeSampler
+from sllmbo_magic.samplers.base_turns import tpe
 from sllmbo_magic.samplers.batches import Batches
 from sllmbo_magic.samplers.schedule import make_schedule
 from sllmbo_magic.samplers.schedule import share_of
@@ -74,7 +76,9 @@ class LLMTPESampler(BaseSampler):
         llm_ratio: The LLM's share of the trials, 0 to 1, default 0.5; where the adaptive schedule starts.
         judge: Whether a surrogate ranks and vetoes candidates; default True.
         history: What the LLM is told: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
-        base_sampler: Takes the other trials, default ``TPESampler()`` seeded per trial.
+        base_sampler: Takes the other trials: an Optuna sampler, or a function that gives one for a seed and
+            is asked for each trial. Default: ``TPESampler`` by such a function.
+        base_source: What the trials of ``base_sampler`` are labelled with, default ``"base"``.
         proposer: Instead of ``llm``.
         dynamic_space: Whether the LLM may change the ranges inside the outer space; default True.
         n_trials: The run's total, told to the LLM and used by ``warmstart``.
@@ -100,7 +104,7 @@ class LLMTPESampler(BaseSampler):
         llm_ratio: float = 0.5,
         judge: bool = True,
         history: str = "state",
-        base_sampler: BaseSampler | None = None,
+        base_sampler: BaseSampler | MakeSampler | None = None,
         base_source: str | None = None,
         proposer: Proposer | None = None,
         dynamic_space: bool = True,
@@ -129,7 +133,7 @@ class LLMTPESampler(BaseSampler):
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
         self.batches = Batches(proposer, candidates)
-        self._base = BaseTurns(base_sampler, self.seed)
+        self._base = BaseTurns(tpe if base_sampler is None else base_sampler, self.seed)
         self._base_source = base_source or ("tpe" if base_sampler is None else "base")
         self.rules = RulebookProposer(seed=self.seed)
         self._ahead = judging.JudgeAhead()

@@ -16,7 +16,7 @@ from sllmbo_magic.history import History
 
 SCHEDULES = ("adaptive", "bernoulli", "alternate", "warmstart")
 LLM_SOURCES = ("llm", "llm-init", "rulebook")
-BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "base", "fallback")
+BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
 
 
 class Schedule(Protocol):

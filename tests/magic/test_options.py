@@ -84,6 +84,7 @@ def test_preset_paper_has_the_settings_of_the_paper(sampler: str, history: str, 
         "schedule": "bernoulli",
         "llm_ratio": 0.5,
         "judge": False,
+        "multivariate": False,
         "history": history,
         "patience": patience,
     }

@@ -62,7 +62,7 @@ def test_the_example_of_every_option_is_accepted(option: Any) -> None:
         ("\u2014trials 5", ["Did you mean '--trials'?"]),
         (
             "--sampler tpee",
-            ["--sampler", "'tpee'", "Did you mean 'tpe'?", "llm-tpe, llm, tpe, random, gp, cmaes"],
+            ["--sampler", "'tpee'", "Did you mean 'tpe'?", "llm-tpe, llm, tpe, random, gp, cmaes, hyperopt"],
         ),
         ("--patience atuo", ["--patience", "Did you mean 'auto'?", "from 1, auto, off"]),
         ("--llm-ratio -0.1", ["--llm-ratio", "-0.1", "from 0 to 1"]),

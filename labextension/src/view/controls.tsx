@@ -7,7 +7,7 @@ import { plain } from './safe';
 import type { Wish } from './store';
 
 const MODES: Record<string, string> = { llm: 'LLM', 'llm-tpe': 'LLM-TPE', tpe: 'TPE' };
-const THIRD: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES' };
+const THIRD: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES', hyperopt: 'Hyperopt' };
 
 function say(wish: Wish): string {
   const what: Record<string, () => string> = {

@@ -84,6 +84,7 @@ const SOURCES: Record<string, string> = {
   tpe: 'TPE',
   gp: 'GP',
   cmaes: 'CMA-ES',
+  hyperopt: 'Hyperopt TPE',
   random: 'random',
   base: 'base sampler',
   rulebook: 'rulebook',

@@ -12,6 +12,7 @@ const SHAPES: Record<string, Shape> = {
   tpe: 'square',
   gp: 'square',
   cmaes: 'square',
+  hyperopt: 'square',
   random: 'ring',
   base: 'square'
 };

@@ -45,6 +45,7 @@ MARKS: dict[str, Mark] = {
     "tpe": _BASE,
     "gp": _BASE,
     "cmaes": _BASE,
+    "hyperopt": _BASE,
     "base": _BASE,
     "random": Mark(_RING, "#c35200", "#f0914a", 1.1),
 }
