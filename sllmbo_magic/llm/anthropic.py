@@ -11,22 +11,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from sllmbo_magic.errors import TransientProviderError
-from sllmbo_magic.errors import missing_extra
+from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.llm import faults
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.faults import Failure
-from sllmbo_magic.llm.gate import check_allowed
 from sllmbo_magic.llm.redact import Secret
 from sllmbo_magic.llm.schemas import in_words
 from sllmbo_magic.llm.schemas import without_type_lists
-from sllmbo_magic.llm.sending import RENEGOTIATE
+from sllmbo_magic.llm.sdk import SDKProvider
 
 OFFICIAL_URL = "https://api.anthropic.com"
 _MODES = ("json_schema", "tool", "text")
@@ -35,7 +32,7 @@ _TOOL = "reply"
 _learned: dict[tuple[str, str], str] = {}  # (server, model) -> mode
 
 
-class AnthropicProvider:
+class AnthropicProvider(SDKProvider):
     """A model behind a server that speaks Anthropic's protocol.
 
     Args:
@@ -45,7 +42,8 @@ class AnthropicProvider:
         timeout: Seconds for one attempt.
     """
 
-    remote = True
+    sdk = "anthropic"
+    sdk_error = "AnthropicError"
 
     def __init__(
         self,
@@ -55,106 +53,43 @@ class AnthropicProvider:
         base_url: str | None = None,
         timeout: float = 60.0,
     ) -> None:
-        self.id = f"anthropic:{model}"
-        self.model = model
-        self.base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL_URL
-        self._key = key
-        self._timeout = timeout
-        self._client: Any = None
-
-    def __repr__(self) -> str:
-        return f"AnthropicProvider({self.id!r})"
+        server = base_url or os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL_URL
+        super().__init__("anthropic", model, key=key, base_url=server, timeout=timeout)
 
     @property
     def mode(self) -> str:
         """How structured output is asked for: ``"json_schema"``, ``"tool"`` or ``"text"``."""
         return _learned.get((self.base_url, self.model), _MODES[0])
 
-    def complete(self, request: Request) -> Completion:
-        """Answer one request in one attempt; see :class:`~sllmbo_magic.llm.base.Provider`.
+    def _make_client(self, sdk: Any, **common: Any) -> Any:
+        return sdk.Anthropic(api_key=self._key.reveal() if self._key else None, **common)
 
-        Raises:
-            TransientProviderError: Category ``"renegotiate"``: the server's refusal taught something, send
-                again.
-        """
-        check_allowed(self.base_url)
-        client = self._connect()
+    def _asking(self, client: Any, request: Request) -> Callable[[], Any]:
+        # not messages.create(): it warns of models that end soon, which is an exception under -W error
         body = _body(self.model, request, self.mode)
-        with translated(self.id, self._timeout) as failed:
-            # not messages.create(): it warns of models that end soon, which is an exception under -W error
-            reply = client.post("/v1/messages", body=body, cast_to=_message_type())
-        if failed.error is None:
-            return _reply(self.id, reply, tool=request.schema is not None and self.mode == "tool")
-        if request.schema is not None and failed.refusal is not None and self._learn(failed.refusal):
-            raise TransientProviderError(f"{self.id}: asking in another way.", category=RENEGOTIATE)
-        raise failed.error
+        return partial(client.post, "/v1/messages", body=body, cast_to=_message_type())
 
-    def models(self) -> list[str]:
-        """The names of the server's models, for checking a name. Raises as :meth:`complete`."""
-        check_allowed(self.base_url)
-        client = self._connect()
-        names: list[str] = []
-        with translated(self.id, self._timeout) as failed:
-            names = [str(m.id) for m in client.models.list()]
-        if failed.error is not None:
-            raise failed.error
-        return names
+    def _read(self, reply: Any, request: Request) -> Completion:
+        return _reply(self.id, reply, tool=request.schema is not None and self.mode == "tool")
 
-    def _learn(self, said: str) -> bool:
+    def _learn(self, said: str, request: Request) -> bool:
         """Take the next way of asking for JSON, if the refusal is about the present one."""
+        if request.schema is None or self.mode == "text":
+            return False
         words = (
             r"output_config|output_format|json|schema|structured" if self.mode == "json_schema" else r"tool"
         )
-        if self.mode == "text" or not (re.search(words, said, re.IGNORECASE) or not said):
+        if said and not re.search(words, said, re.IGNORECASE):
             return False
         _learned[self.base_url, self.model] = _MODES[_MODES.index(self.mode) + 1]
         return True
 
-    def warm_up(self) -> None:
-        """Import the SDK and make its client, about a second's work that can be done while a trial runs."""
-        self._connect()
+    def _other_error(self, error: Exception) -> ProviderError:
+        from anthropic import CredentialsError
 
-    def _connect(self) -> Any:
-        if self._client is None:
-            try:
-                import anthropic
-            except ImportError:
-                raise missing_extra("anthropic", "anthropic") from None
-            from sllmbo_magic.llm.network import http_client
-
-            self._client = anthropic.Anthropic(
-                api_key=self._key.reveal() if self._key else None,
-                base_url=self.base_url,
-                max_retries=0,  # retries are made where the budget can count them
-                timeout=self._timeout,
-                http_client=http_client(self.base_url, self._timeout),
-            )
-        return self._client
-
-
-@contextmanager
-def translated(who: str, timeout: float) -> Iterator[Failure]:
-    """The one place where the Anthropic SDK's exceptions become ours; as its twin for OpenAI."""
-    import anthropic
-    import httpx2
-
-    failure = Failure()
-    try:
-        yield failure
-    except anthropic.APITimeoutError:
-        failure.error = faults.no_answer(who=who, timeout=timeout)
-    except anthropic.APIStatusError as error:
-        failure.take_status(error.status_code, who=who, body=error.body, headers=error.response.headers)
-    except anthropic.APIConnectionError as error:
-        failure.error = faults.no_connection(who=who, cause=error.__cause__)
-    except httpx2.TimeoutException:
-        failure.error = faults.no_answer(who=who, timeout=timeout)
-    except httpx2.RequestError as error:
-        failure.error = faults.no_connection(who=who, cause=error)
-    except anthropic.CredentialsError:
-        failure.error = faults.from_status(401, who=who)
-    except (anthropic.AnthropicError, ValueError):  # ValueError: the body is no JSON, or cut short
-        failure.error = faults.not_the_protocol(who=who)
+        if isinstance(error, CredentialsError):  # in the SDK's own files
+            return faults.from_status(401, who=self.id)
+        return super()._other_error(error)
 
 
 def _body(model: str, request: Request, mode: str) -> dict[str, Any]:

@@ -10,30 +10,26 @@ refuse it, and the models' defaults are what their makers tuned.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from collections.abc import Mapping
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from sllmbo_magic.errors import TransientProviderError
-from sllmbo_magic.errors import missing_extra
 from sllmbo_magic.llm import faults
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.dialect import Dialect
 from sllmbo_magic.llm.dialect import dialect_of
-from sllmbo_magic.llm.faults import Failure
-from sllmbo_magic.llm.gate import check_allowed
 from sllmbo_magic.llm.redact import Secret
 from sllmbo_magic.llm.schemas import in_words
 from sllmbo_magic.llm.schemas import is_strict
-from sllmbo_magic.llm.sending import RENEGOTIATE
+from sllmbo_magic.llm.sdk import SDKProvider
 
 OFFICIAL_URL = "https://api.openai.com/v1"
 
 
-class OpenAIProvider:
+class OpenAIProvider(SDKProvider):
     """A model behind a server that speaks OpenAI's protocol.
 
     Args:
@@ -44,7 +40,8 @@ class OpenAIProvider:
         timeout: Seconds for one attempt.
     """
 
-    remote = True
+    sdk = "openai"
+    sdk_error = "OpenAIError"
 
     def __init__(
         self,
@@ -55,16 +52,9 @@ class OpenAIProvider:
         base_url: str | None = None,
         timeout: float = 60.0,
     ) -> None:
-        self.id = f"{name}:{model}"
-        self.model = model
-        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+        server = base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+        super().__init__(name, model, key=key, base_url=server, timeout=timeout)
         self._own = name == "openai"
-        self._key = key
-        self._timeout = timeout
-        self._client: Any = None
-
-    def __repr__(self) -> str:
-        return f"OpenAIProvider({self.id!r})"
 
     @property
     def dialect(self) -> Dialect:
@@ -76,87 +66,22 @@ class OpenAIProvider:
         """How structured output is asked for: ``"json_schema"``, ``"json_object"`` or ``"text"``."""
         return self.dialect.mode
 
-    def complete(self, request: Request) -> Completion:
-        """Answer one request in one attempt; see :class:`~sllmbo_magic.llm.base.Provider`.
+    def _make_client(self, sdk: Any, **common: Any) -> Any:
+        key = self._key.reveal() if self._key else "none"
+        headers = None if self._own else _headers_of_others(key)
+        return sdk.OpenAI(api_key=key, default_headers=headers, **common)
 
-        Raises:
-            TransientProviderError: Category ``"renegotiate"``: the server's refusal taught something, send
-                again.
-        """
-        check_allowed(self.base_url)
-        client, dialect = self._connect(), self.dialect
-        with translated(self.id, self._timeout) as failed:
-            if dialect.responses:
-                reply = client.responses.create(**_responses_body(self.model, request, dialect))
-            else:
-                reply = client.chat.completions.create(**_chat_body(self.model, request, dialect))
-        if failed.error is not None:
-            error = failed.error
-            if failed.refusal is not None and dialect.learn(failed.refusal, request.schema is not None):
-                error = TransientProviderError(f"{self.id}: asking in another way.", category=RENEGOTIATE)
-            raise error
-        return _responses_reply(self.id, reply) if dialect.responses else _chat_reply(self.id, reply)
+    def _asking(self, client: Any, request: Request) -> Callable[[], Any]:
+        dialect = self.dialect
+        if dialect.responses:
+            return partial(client.responses.create, **_responses_body(self.model, request, dialect))
+        return partial(client.chat.completions.create, **_chat_body(self.model, request, dialect))
 
-    def models(self) -> list[str]:
-        """The names of the server's models, for checking a name. Raises as :meth:`complete`."""
-        check_allowed(self.base_url)
-        client = self._connect()
-        names: list[str] = []
-        with translated(self.id, self._timeout) as failed:
-            names = [str(m.id) for m in client.models.list()]
-        if failed.error is not None:
-            raise failed.error
-        return names
+    def _read(self, reply: Any, request: Request) -> Completion:
+        return _responses_reply(self.id, reply) if self.dialect.responses else _chat_reply(self.id, reply)
 
-    def warm_up(self) -> None:
-        """Import the SDK and make its client, about a second's work that can be done while a trial runs."""
-        self._connect()
-
-    def _connect(self) -> Any:
-        if self._client is None:
-            try:
-                import openai
-            except ImportError:
-                raise missing_extra("openai", "openai") from None
-            from sllmbo_magic.llm.network import http_client
-
-            key = self._key.reveal() if self._key else "none"
-            self._client = openai.OpenAI(
-                api_key=key,
-                base_url=self.base_url,
-                max_retries=0,  # retries are made where the budget can count them
-                timeout=self._timeout,
-                http_client=http_client(self.base_url, self._timeout),
-                default_headers=None if self._own else _headers_of_others(key),
-            )
-        return self._client
-
-
-@contextmanager
-def translated(who: str, timeout: float) -> Iterator[Failure]:
-    """The one place where the OpenAI SDK's exceptions become ours.
-
-    The error is handed out instead of raised, so that it is raised where no exception of the SDK is being
-    handled: neither its context nor its traceback leads to a request and its key.
-    """
-    import httpx2
-    import openai
-
-    failure = Failure()
-    try:
-        yield failure
-    except openai.APITimeoutError:
-        failure.error = faults.no_answer(who=who, timeout=timeout)
-    except openai.APIStatusError as error:
-        failure.take_status(error.status_code, who=who, body=error.body, headers=error.response.headers)
-    except openai.APIConnectionError as error:
-        failure.error = faults.no_connection(who=who, cause=error.__cause__)
-    except httpx2.TimeoutException:
-        failure.error = faults.no_answer(who=who, timeout=timeout)
-    except httpx2.RequestError as error:
-        failure.error = faults.no_connection(who=who, cause=error)
-    except (openai.OpenAIError, ValueError):  # ValueError: the body is no JSON, or cut short
-        failure.error = faults.not_the_protocol(who=who)
+    def _learn(self, said: str, request: Request) -> bool:
+        return self.dialect.learn(said, request.schema is not None)
 
 
 def _chat_body(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:
