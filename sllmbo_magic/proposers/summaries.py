@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
@@ -32,12 +33,40 @@ _NUMBER = re.compile(r"(?<![\w.])[-−+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:
 _BEST = re.compile(
     r"\b(?:best|top|incumbent|highest|lowest|optim\w*|maxim\w*|minim\w*|peak\w*|record|winn\w+|wins?|won"
     r"|lead\w*|strongest|superior|unbeaten|unmatched|beat\w*|outperform\w*|surpass\w*|exceed\w*|better|greatest"
-    r"|ideal|number one|first place)\b",
+    r"|ideal|number one|first place|tops|topped|ahead|outrank\w*|improv\w* (?:on|over|upon)|champion"
+    r"|favou?rite)\b",
     re.I,
 )
 _SEVERAL = re.compile(
     r"\b(?:top|best)\s+(?:\d+|few|two|three|four|five|ones|trials|configurations|configs)\b|\bamong\b", re.I
 )
+_SPELT = re.compile(
+    r"\btrial\s+(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b"
+    r"|\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))\s+"
+    r"(?:trial|run|best)\b",
+    re.I,
+)
+_COMPARED = re.compile(
+    r"[<>≤≥]|\b(?:worse|inferior|behind|weaker|poorer|trail\w*|below|lower|higher|above)\b", re.I
+)
+_FAILED = re.compile(
+    r"\b(?:fail\w*|error\w*|crash\w*|tim(?:ed?|eout|ing)\w*|memory|invalid|no score)\b", re.I
+)
+_THAN_DEFAULT = re.compile(
+    r"\b(?:than|over|beat\w*|above|outperform\w*|exceed\w*|surpass\w*|upon|on)\s+(?:the\s+|its\s+)?defaults?\b",
+    re.I,
+)
+_SOURCES = {
+    "default": re.compile(r"\bdefaults?\b", re.I),
+    "tpe": re.compile(r"\btpe\b", re.I),
+    "rulebook": re.compile(r"\brulebook\b", re.I),
+}
+_AT_LEAST = re.compile(
+    r"(?:\b(?:above|over|more than|greater than|larger than|at least|from|between|beyond)|>=?|≥)\s*$", re.I
+)
+_AT_MOST = re.compile(r"(?:\b(?:below|under|less than|smaller than|at most|up to|within)|<=?|≤)\s*$", re.I)
+_ABOUT = re.compile(r"(?:\b(?:around|near|about|close to|roughly|approximately|some)|~|≈)\s*$", re.I)
+_THROUGH = re.compile(r"\s*(?:to|and|-|–|\.\.)\s*$", re.I)
 _SCORE = re.compile(
     r"\b(?:scor\w*|reach\w*|achiev\w*|g[ao]ve|gives|giving|yield\w*|g[oe]t\w*|obtain\w*|result\w*|attain\w*"
     r"|accuracy|loss|error|metric|value|f1\w*|mae|rmse|mse|auc|r2)\b|->|→|=>",
@@ -68,8 +97,9 @@ def checked(summary: str, history: History, space: SearchSpace) -> tuple[str, li
 
     A sentence goes when it names a trial that does not exist; when a number in it is neither a score of a
     trial, a value in the range of the parameter it follows, nor a count; or when it speaks of a best (best,
-    incumbent, highest, beats, ...) and names another trial or score than the study's best (for "top 5" and
-    the like: than the five best).
+    incumbent, highest, beats, ...) and names another trial, score or source than the study's best (for "top
+    5" and the like: than the five best). A parameter's value in a sentence about a best or about named trials
+    must be theirs; a failed trial may only be said to have failed.
     """
     removed: list[str] = []
 
@@ -93,16 +123,24 @@ def _is_true(sentence: str, history: History, space: SearchSpace) -> bool:
     bare = _TRIALS.sub(lambda m: " " * len(m.group(0)), sentence)
     numbers = _numbers(bare)
     about = [trials[n] for n in named]
-    if _BEST.search(_without_names(bare, space)):
+    words = _without_names(bare, space)
+    if _SPELT.search(words) or (any(o.state == "FAIL" for o in about) and not _FAILED.search(words)):
+        return False
+    claim = bool(_BEST.search(words))
+    if claim:
         ranked = history.ranked()
-        several = _SEVERAL.search(bare)
-        allowed = ranked[:_TOP] if several else ranked[:1]
+        allowed = ranked[:_TOP] if _SEVERAL.search(bare) else ranked[:1]
         if not {o.number for o in about} <= {o.number for o in allowed}:
             return False
+        others = _THAN_DEFAULT.sub(" ", words)
+        if any(told.search(others) and all(o.source != s for o in allowed) for s, told in _SOURCES.items()):
+            return False
         about = allowed
-    else:
-        about = about or list(history.complete)
-    return all(_explained(n, bare, about, history, space) for n in numbers)
+    elif len(about) > 1 and _COMPARED.search(words):
+        return False  # which of them is meant to be better cannot be told
+    theirs = about if claim or about else None
+    about = about or list(history.complete)
+    return all(_explained(n, bare, about, theirs, history, space) for n in numbers)
 
 
 def _trials_named(sentence: str) -> dict[int, int]:
@@ -133,10 +171,15 @@ def _numbers(text: str) -> list[_Number]:
 
 
 def _explained(
-    number: _Number, text: str, about: list[Observation], history: History, space: SearchSpace
+    number: _Number,
+    text: str,
+    about: list[Observation],
+    theirs: list[Observation] | None,
+    history: History,
+    space: SearchSpace,
 ) -> bool:
-    """Whether the study accounts for a number: a score of the trials in question, a parameter's value, a
-    count.
+    """Whether the study accounts for a number: a score of the trials in question, a parameter's value (of one
+    of ``theirs``, unless that is None), a count.
     """
     before = text[: number.start]
     if before.rstrip().endswith("±"):
@@ -146,6 +189,8 @@ def _explained(
     name, since = _last_name(before, space)
     score_word = _SCORE.search(since) or history.metric in since
     if name is not None and _in_range(number, name, space):
+        if theirs is not None and not _is_value(number, text, since, [o.params.get(name) for o in theirs]):
+            return False
         return not score_word or not _like_a_score(number.value, history)
     if score_word:
         return False
@@ -153,6 +198,23 @@ def _explained(
     return counted and bool(
         _COUNTED.match(text[number.end :]) or re.search(r"\b(?:top|best|all|last|first|of)\s*$", before, re.I)
     )
+
+
+def _is_value(number: _Number, text: str, since: str, values: list[Any]) -> bool:
+    """Whether a number after a parameter's name holds for one of these values of it: as a bound ("above",
+    "0.1 to ..."), roughly ("near"), or to the digits given.
+    """
+    known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    least, most = _AT_LEAST.search(since), _AT_MOST.search(since)
+    if not known or (re.search(r"\bthan\s*$", since) and not least and not most):
+        return True
+    most = most or (_THROUGH.search(since) and re.search(r"\d\s*\D{1,4}\s*$", since))
+    if least or most or re.match(r"\s*(?:to|and|-|–|\.\.)\s*[\d.]", text[number.end :]):
+        low, high = number.value - number.slack, number.value + number.slack
+        inside = sum(v <= high if most else v >= low for v in known)
+        return inside >= len(known) / 2  # of several trials, most
+    slack = max(number.slack, 0.25 * abs(number.value)) if _ABOUT.search(since) else number.slack
+    return any(abs(v - number.value) <= slack + 1e-12 * abs(v) for v in known)
 
 
 def _in_range(number: _Number, name: str, space: SearchSpace) -> bool:

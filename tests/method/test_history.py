@@ -242,7 +242,7 @@ def ten() -> History:
     rng = np.random.default_rng(0)
     return History(
         tuple(
-            Observation(i, SPACE.sample(rng), "FAIL" if v is None else "COMPLETE", v)
+            Observation(i, SPACE.sample(rng), "FAIL" if v is None else "COMPLETE", v, source="tpe")
             for i, v in enumerate(values)
         ),
         "maximize",
@@ -264,7 +264,13 @@ def ten() -> History:
         "#7 failed.",
         "Scores of trials 0 to 2 are 0.712, 0.655 and 0.8012.",
         "Of 10 trials one failed.",
-        "Rates above 0.3 are bad: #1 reached 0.655.",
+        "Rates below 0.002 are bad: #1 reached 0.655.",
+        "The incumbent has rate 0.0079 and depth 9.",
+        "The incumbent has a rate near 0.008 and a depth below 12.",
+        "The best trials have depth above 7.",
+        "#6 (0.8734) beats the default.",
+        "Trials #0 and #1 had depth 6 and 17.",
+        "#7 timed out at depth 14.",
         "rate matters most; depth little.",
         "share=0.9 has not been tried with rate below 0.01.",
         "Best accuracy: 87.3% (#6).",
@@ -300,6 +306,22 @@ def test_true_sentences_stay(sentence: str) -> None:
         "Best accuracy: 99%.",
         "The maximum of f1_weighted is 1.0.",
         "The best value, 0.861, came from trial 6.",
+        "The incumbent has rate 0.6386.",
+        "Best configuration: rate=0.0079, depth=17.",
+        "The best trials have depth below 7.",
+        "The best has a rate between 0.1 and 0.9.",
+        "Rates above 0.3 are bad: #1 reached 0.655.",
+        "#1 used depth 3.",
+        "#4 tops the table.",
+        "#4 is ahead.",
+        "No trial improved on #3.",
+        "Trial #7 worked well.",
+        "The default remains the top performer.",
+        "The rulebook found the best trial.",
+        "The third trial won.",
+        "Trial four is worse than trial five.",
+        "#5 > #4.",
+        "#9 is worse than #5.",
     ],
 )
 def test_sentences_that_the_study_contradicts_go(sentence: str) -> None:
