@@ -44,6 +44,13 @@ test('one absurd score does not squash the rest', () => {
   assert.ok(d.scoreDomain(run([0.5])).every(Number.isFinite));
 });
 
+test('the spread of the folds gets room, but never more than half of that of the scores', () => {
+  const of = (std: number) => d.scoreDomain(asBundle({ trials: [0.8, 0.84, 0.9].map((v, n) => trial(n, v, {}, { std })) }));
+  const [low, high] = of(0.02);
+  assert.ok(low > 0.79 && low < 0.8 && high > 0.92 && high < 0.935, `${low} to ${high}`);
+  assert.ok(of(5)[1] < 0.97, 'folds that differ much do not press the scores flat');
+});
+
 test('bands run from a version to the next', () => {
   const float = (low: number) => [{ name: 'a', type: 'float', low, high: 1 }];
   const bundle = asBundle({

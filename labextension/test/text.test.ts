@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, duration, money, num, python, sentence, val } from '../src/view/format';
+import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
-import { point, shapeOf } from '../src/view/marks';
+import { outMark, point, shapeOf } from '../src/view/marks';
 import { paramScale } from '../src/view/scales';
 
 test('numbers are short and say what they are', () => {
@@ -14,10 +14,12 @@ test('numbers are short and say what they are', () => {
   assert.deepEqual([val(0.5), val(true), val(null), val('gbdt'), val(undefined)], ['0.5', 'true', 'None', 'gbdt', '–']);
   assert.deepEqual([count(950), count(15_340), money(0.0591), money(null)], ['950', '15.3 k', '$0.059', '–']);
   assert.deepEqual([duration(2.44), duration(75), duration(600), duration(7300)], ['2.4 s', '75 s', '10 min', '2 h 2 min']);
+  assert.deepEqual([duration(0.003), duration(0)], ['<0.1 s', '0.0 s'], 'short is not nothing');
+  assert.deepEqual([money(0.00042), money(0.00001), money(0), money(12)], ['$0.0004', '<$0.0001', '$0.000', '$12.00']);
 });
 
 test('words become a sentence', () => {
-  assert.deepEqual(['all done', 'Why?', ' x. ', ''].map(sentence), ['All done.', 'Why?', 'X.', '']);
+  assert.deepEqual(['all done', 'Why?', ' x. ', '', 'from -0.1 to 2-3'].map(sentence), ['All done.', 'Why?', 'X.', '', 'From −0.1 to 2-3.']);
 });
 
 test('a configuration is copied as Python', () => {
@@ -41,6 +43,23 @@ test('scales: log where log, lanes for choices, whole numbers for integers', () 
   assert.equal(whole.value(43), 6);
   assert.ok(whole.ticks.every(t => !t.label.includes('.')));
   assert.equal(whole.at('7'), null);
+});
+
+test('a source that is no source of ours is a word and a square', () => {
+  for (const name of ['constructor', '__proto__', 'toString']) {
+    assert.deepEqual([sourceName(name), shapeOf(name)], [name, 'square']);
+  }
+});
+
+test('ticks of a narrow scale are told apart', () => {
+  const narrow = paramScale({ name: 'x', type: 'float' }, [0.881201, 0.881209], [100, 0], 4);
+  const labels = narrow.ticks.map(t => t.label);
+  assert.ok(labels.length > 2 && new Set(labels).size === labels.length, labels.join());
+  assert.deepEqual(paramScale({ name: 'x', type: 'float' }, [0, 1], [100, 0], 2).ticks.map(t => t.label), ['0', '0.5', '1']);
+});
+
+test('trials without a score have marks of their own', () => {
+  assert.notEqual(outMark('FAIL', 5, 5), outMark('PRUNED', 5, 5));
 });
 
 test('the magic is known by its name only', () => {

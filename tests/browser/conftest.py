@@ -26,6 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+OPEN_PANE = {"include": [{"fromShadowDom": [".sllmbo-run", ".pane"]}]}  # a part of a page, for axe
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -160,14 +161,14 @@ def new_widget(new_page: Callable[..., Watched]) -> Callable[..., Widget]:
 
 @pytest.fixture
 def serious(browser: Any) -> Callable[[Any], list[str]]:
-    """What axe-core finds on a page that is serious or critical, one line each."""
+    """What axe-core finds in a part of a page that is serious or critical, one line each."""
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm ci in labextension")
     source = AXE.read_text(encoding="utf-8")
 
-    def run(page: Any, selector: str = "body") -> list[str]:
+    def run(page: Any, part: Any = "body") -> list[str]:
         page.evaluate(source)
-        found = page.evaluate("selector => axe.run(selector, { resultTypes: ['violations'] })", selector)
+        found = page.evaluate("part => axe.run(part, { resultTypes: ['violations'] })", part)
         return [
             f"{v['id']}: {v['help']}: {n['html'][:160]}"
             for v in found["violations"]

@@ -49,10 +49,23 @@ TEXT = (
     "__proto__ constructor toString",
 )
 ALL = (*SCRIPT, *MARKDOWN, *TEXT)
+NAMES = (
+    SCRIPT[1],
+    SCRIPT[2],
+    SCRIPT[9],
+    MARKDOWN[0],
+    MARKDOWN[9],
+    TEXT[1],
+    TEXT[3],
+    "__proto__",
+    "constructor",
+)
 
 
 def hostile_events(*, finish: bool = True) -> Iterator[ev.Event]:
-    """A run in which everything that an LLM may write is a payload."""
+    """A run in which all that an LLM, a user or an estimator may name or write is a payload: model name,
+    parameters, choices, reasons, errors, hints and every other wish.
+    """
     yield ev.RunStarted(
         run={
             "name": "hostile",
@@ -67,14 +80,14 @@ def hostile_events(*, finish: bool = True) -> Iterator[ev.Event]:
         }
     )
     space: list[dict[str, Any]] = [
-        {"name": SCRIPT[2], "type": "float", "low": 0.0, "high": 1.0},
-        {"name": "kind", "type": "categorical", "choices": [*SCRIPT[:4], TEXT[1]]},
+        *({"name": name, "type": "float", "low": 0.0, "high": 1.0} for name in NAMES),
+        {"name": "kind", "type": "categorical", "choices": list(ALL)},
     ]
     yield ev.SpaceChanged(
         version=0, trial_number=0, params=space, reason="\n".join(ALL), by="llm", outer=space
     )
     for i, payload in enumerate(ALL):
-        params = {SCRIPT[2]: i / len(ALL), "kind": SCRIPT[i % 4]}
+        params = {**{name: i / len(ALL) for name in NAMES}, "kind": payload}
         yield ev.RequestSent(
             request=i, purpose=payload, trial_number=i, provider=payload, text=f"{payload}\n" * 20
         )
@@ -108,5 +121,13 @@ def hostile_events(*, finish: bool = True) -> Iterator[ev.Event]:
         yield ev.Note(text=payload)
         yield ev.Fallback(trial_number=i, category=payload, message=payload)
         yield ev.WishApplied(wish="hint", value=payload, trial_number=i)
+        wish, value = (
+            ("range", {"param": payload, "choices": [payload]}),
+            ("lock", payload),
+            ("enqueue", {payload: payload}),
+            ("sampler", payload),
+            (payload, payload),
+        )[i % 5]
+        yield ev.WishApplied(wish=wish, value=value, trial_number=i)
     if finish:
         yield ev.RunFinished(status="finished", reason="\n".join(ALL), summary={"text": "\n".join(ALL)})

@@ -2,32 +2,15 @@
 
 import { useState } from 'preact/hooks';
 import { useBundle, useEnv } from './context';
-import { num, val } from './format';
+import { entry } from './format';
 import { plain } from './safe';
 import type { Wish } from './store';
+import { wishWords } from './wishes';
 
-const MODES: Record<string, string> = { llm: 'LLM', 'llm-tpe': 'LLM-TPE', tpe: 'TPE' };
 const THIRD: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES', hyperopt: 'Hyperopt' };
 
 function say(wish: Wish): string {
-  const what: Record<string, () => string> = {
-    sampler: () => `Sampler ${MODES[String(wish.value)] ?? wish.value}`,
-    ratio: () => `LLM share ${num(Number(wish.value), 2)}`,
-    hint: () => `Hint “${plain(wish.value)}”`,
-    extend: () => `${wish.value} more trials`,
-    enqueue: () => 'Configuration enqueued',
-    lock: () => `Lock ${plain(wish.value)}`,
-    unlock: () => `Unlock ${plain(wish.value)}`,
-    range: () => {
-      const v = wish.value as { param: string; low?: number; high?: number; choices?: unknown[] };
-      const to = v.choices ? v.choices.map(String).join(', ') : `${val(v.low)} to ${val(v.high)}`;
-      return `Range of ${plain(v.param)}: ${plain(to)}`;
-    },
-    pause: () => 'Pause',
-    resume: () => 'Resume',
-    stop: () => 'Stop'
-  };
-  return (what[wish.wish] ?? (() => wish.wish))();
+  return wish.wish === 'enqueue' ? 'Configuration enqueued' : wishWords(wish.wish, wish.value);
 }
 
 const STATES: Record<Wish['state'], (w: Wish) => string> = {
@@ -42,13 +25,13 @@ function WishLine() {
   useBundle();
   return (
     <div role="log" aria-label="Wishes" aria-live="polite">
-    <ul class="wishes">
-      {store.recentWishes().slice(-3).map(w => (
-        <li key={w.id} class={`wish is-${w.state}`}>
-          <span>{say(w)}</span> <em>{STATES[w.state](w)}</em>
-        </li>
-      ))}
-    </ul>
+      <ul class="wishes">
+        {store.recentWishes().slice(-3).map(w => (
+          <li key={w.id} class={`wish is-${w.state}`}>
+            <span class="said">{say(w)}</span> <em>{STATES[w.state](w)}</em>
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }
@@ -62,7 +45,7 @@ export function Controls() {
   const off = !store.live || !store.connected;
   const pendingOf = (name: string) => store.pending(name).pop();
   const base = run.sampler && !run.sampler.startsWith('llm') ? run.sampler : 'tpe';
-  const third = THIRD[base] ?? 'TPE';
+  const third = entry(THIRD, base) ?? 'TPE';
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';
   const choices = [
     ['llm', 'LLM'],

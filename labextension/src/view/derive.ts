@@ -33,10 +33,18 @@ export function levels(bundle: Bundle): Map<number, number> {
   return new Map(order.map((t, i) => [t.n, Math.round((i / last) * (LEVELS - 1))]));
 }
 
-/** The range of scores worth drawing: far outliers on the bad side are drawn at the edge. */
+/** A trial's fold spread: its score less and plus the standard deviation over the folds. */
+export function spreadOf(trial: Trial & { value: number }): [number, number] {
+  const std = trial.std ?? 0;
+  return [trial.value - std, trial.value + std];
+}
+
+/**
+ * The range of scores worth drawing: far outliers on the bad side are drawn at the edge, and the folds' spread
+ * gets at most half as much room again as the scores, which it would press flat where folds differ much.
+ */
 export function scoreDomain(bundle: Bundle): [number, number] {
   const values = bundle.trials.flatMap(t => (scored(t) ? [t.value] : []));
-  const spread = bundle.trials.flatMap(t => (scored(t) && t.splits ? t.splits : []));
   if (bundle.run.default_value !== null) {
     values.push(bundle.run.default_value);
   }
@@ -48,8 +56,9 @@ export function scoreDomain(bundle: Bundle): [number, number] {
   const q = (p: number) => order[Math.round(p * (order.length - 1))]!;
   const fence = q(0.25) - 2.5 * Math.max(q(0.75) - q(0.25), 1e-9);
   const near = order.filter(v => v >= fence || order.length < 8);
-  const folds = spread.map(v => s * v).filter(v => v >= near[0]!);
-  let [low, high] = [near[0]!, Math.max(order[order.length - 1]!, ...folds.slice(0, 5000))];
+  let [low, high] = [near[0]!, order[order.length - 1]!];
+  const ends = bundle.trials.filter(scored).flatMap(spreadOf).map(v => s * v);
+  high = Math.min(ends.reduce((a, b) => Math.max(a, b), high), high + (high - low) / 2);
   const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
   [low, high] = [low - pad, high + pad];
   return s === 1 ? [low, high] : [-high, -low];

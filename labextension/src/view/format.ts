@@ -1,6 +1,7 @@
 /** Numbers, times and values as short text. */
 
 import type { Params, Value } from './bundle';
+import { plain } from './safe';
 
 const MINUS = '\u2212';
 
@@ -45,12 +46,21 @@ export function count(x: number): string {
 }
 
 export function money(x: number | null): string {
-  return x === null ? '–' : `$${x < 1 ? x.toFixed(3) : x.toFixed(2)}`;
+  if (x === null) {
+    return '–';
+  }
+  if (x > 0 && x < 0.001) {
+    return x < 0.0001 ? '<$0.0001' : `$${x.toFixed(4)}`;
+  }
+  return `$${x < 1 ? x.toFixed(3) : x.toFixed(2)}`;
 }
 
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) {
     return '–';
+  }
+  if (seconds > 0 && seconds < 0.05) {
+    return '<0.1 s';
   }
   if (seconds < 10) {
     return `${seconds.toFixed(1)} s`;
@@ -62,9 +72,9 @@ export function duration(seconds: number | null | undefined): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Words as a sentence: a capital first, a full stop last. */
+/** Words as a sentence: a capital first, a full stop last, a true minus before numbers, as beside it. */
 export function sentence(text: string): string {
-  const t = text.trim();
+  const t = text.trim().replace(/(?<=^|\s)-(?=\d)/g, MINUS);
   return t && t[0]!.toUpperCase() + t.slice(1) + (/[.!?…]$/.test(t) ? '' : '.');
 }
 
@@ -75,6 +85,11 @@ export function python(params: Params): string {
   return `{${Object.entries(params)
     .map(([k, v]) => `${JSON.stringify(k)}: ${literal(v)}`)
     .join(', ')}}`;
+}
+
+/** What a table holds under a key that may come from anywhere: never what every object inherits. */
+export function entry<T>(table: Record<string, T>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
 const SOURCES: Record<string, string> = {
@@ -93,5 +108,5 @@ const SOURCES: Record<string, string> = {
 };
 
 export function sourceName(source: string): string {
-  return SOURCES[source] ?? source;
+  return plain(entry(SOURCES, source) ?? source);
 }

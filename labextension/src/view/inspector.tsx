@@ -1,5 +1,6 @@
 /** The trial that is looked at: pointed at, else pinned, else the best. Its place never changes size. */
 
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Trial } from './bundle';
 import { useBundle, useEnv, useFocus } from './context';
@@ -16,7 +17,7 @@ export function Inspector() {
   return (
     <section class="inspector" aria-label="Trial in focus">
       {trial && (
-        <>
+        <Fragment key={trial.n}>
           <div class="inspector-head">
             <strong>Trial {trial.n}</strong>
             <span class="muted">
@@ -30,13 +31,13 @@ export function Inspector() {
                 Unpin
               </button>
             )}
-            <TrialActions trial={trial} key={trial.n} />
+            <TrialActions trial={trial} />
           </div>
           <div class="inspector-body" tabIndex={0} role="group" aria-label="Its parameters">
             <Chips params={trial.params} />
             {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
           </div>
-        </>
+        </Fragment>
       )}
       {!trial && <p class="muted">{store.live ? 'No trial yet.' : 'No trial.'}</p>}
     </section>
@@ -73,7 +74,7 @@ async function toClipboard(text: string): Promise<boolean> {
 }
 
 /** Copy a trial's configuration, or have it run again. */
-export function TrialActions({ trial }: { trial: Trial }) {
+export function TrialActions({ trial, short = false }: { trial: Trial; short?: boolean }) {
   const { store } = useEnv();
   const [said, say] = useState('');
   const copy = async () => {
@@ -94,7 +95,7 @@ export function TrialActions({ trial }: { trial: Trial }) {
             say('');
           }}
         >
-          Enqueue again
+          {short ? 'Enqueue' : 'Enqueue again'}
         </button>
       )}
     </span>

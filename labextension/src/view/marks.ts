@@ -1,5 +1,7 @@
 /** Points as SVG paths: the shape says where a trial came from, so that colour is never needed to know it. */
 
+import { entry } from './format';
+
 export type Shape = 'circle' | 'square' | 'diamond' | 'up' | 'down' | 'plus' | 'ring' | 'cross';
 
 const SHAPES: Record<string, Shape> = {
@@ -18,7 +20,7 @@ const SHAPES: Record<string, Shape> = {
 };
 
 export function shapeOf(source: string): Shape {
-  return SHAPES[source] ?? 'square';
+  return entry(SHAPES, source) ?? 'square';
 }
 
 /** The group of sources that shares a colour. */
@@ -78,4 +80,10 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
     case 'cross':
       return `M${r1(x - r)},${r1(y - r)}l${2 * r},${2 * r}m0,${-2 * r}l${-2 * r},${2 * r}`;
   }
+}
+
+/** A trial without a score: a cross where it failed, a stopped line where it was pruned. */
+export function outMark(state: string, x: number, y: number): string {
+  const [cx, cy] = [r1(x), r1(y)];
+  return state === 'FAIL' ? `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8` : `M${r1(cx - 4)},${r1(cy + 4)}h8m-4,0v-8`;
 }

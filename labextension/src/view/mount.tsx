@@ -27,7 +27,10 @@ export function mount(element: HTMLElement, model: Model): () => void {
   root.append(container);
 
   const env = { store: new Store(model), ui: new Ui(), id: `sllmbo-${Math.random().toString(36).slice(2, 10)}`, printing: false };
-  const draw = (printing: boolean) => render(<App env={{ ...env, printing }} />, container);
+  const draw = (printing: boolean) => {
+    container.classList.toggle('on-paper', printing); // its width first: the charts measure it
+    render(<App env={{ ...env, printing }} />, container);
+  };
   const stopTheme = followTheme(host, container);
   const stopKeys = keepKeys(host);
   const print = () => draw(true);

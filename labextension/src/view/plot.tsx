@@ -6,7 +6,7 @@ import type { Bundle, Trial } from './bundle';
 import { useEnv, useFocus } from './context';
 import { scored } from './derive';
 import { num, sourceName } from './format';
-import { hueOf, point, shapeOf } from './marks';
+import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
 
 export type Place = (trial: Trial) => [number, number] | null;
@@ -181,10 +181,12 @@ export function outcome(trial: Trial): string {
   return trial.state === 'PRUNED' ? 'pruned' : plain(trial.error ?? 'failed');
 }
 
-/** Each source's shape, colour and number of trials. */
-export function Legend({ bundle, colored = true }: { bundle: Bundle; colored?: boolean }) {
+/** Each source's shape, colour and number of trials; the trials without a score where a chart marks them. */
+export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: boolean }) {
+  const { bundle, colored = true, outcomes = false } = props;
   const counts = new Map<string, number>();
   bundle.trials.forEach(t => counts.set(t.source, (counts.get(t.source) ?? 0) + 1));
+  const without = (state: string) => bundle.trials.filter(t => t.state === state).length;
   return (
     <ul class="legend" aria-label="Sources of the trials">
       {[...counts].map(([source, n]) => (
@@ -195,9 +197,23 @@ export function Legend({ bundle, colored = true }: { bundle: Bundle; colored?: b
           {sourceName(source)} <span class="muted">{n}</span>
         </li>
       ))}
+      {outcomes &&
+        OUT.filter(([state]) => without(state) > 0).map(([state, name]) => (
+          <li key={state}>
+            <svg width="14" height="14" aria-hidden="true">
+              <path class="out-marks" d={outMark(state, 7, 7)} />
+            </svg>
+            {name} <span class="muted">{without(state)}</span>
+          </li>
+        ))}
     </ul>
   );
 }
+
+const OUT = [
+  ['FAIL', 'failed'],
+  ['PRUNED', 'pruned']
+] as const;
 
 export function Levels() {
   return (

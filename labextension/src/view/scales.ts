@@ -37,7 +37,7 @@ export function paramScale(
       const x = Number(scale.invert(position).toPrecision(3));
       return whole ? Math.round(x) : x;
     },
-    ticks: ticksOf(scale, log, whole, domain, nTicks).map(t => ({ at: scale(t), label: val(t) })),
+    ticks: labelled(ticksOf(scale, log, whole, domain, nTicks), scale.tickFormat(nTicks)).map(t => ({ ...t, at: scale(t.at) })),
     lanes: null,
     half: 0
   };
@@ -60,6 +60,13 @@ function ticksOf(
     }
   }
   return whole ? ticks.filter(Number.isInteger) : ticks;
+}
+
+/** Short labels; where those are the same for different ticks, ones that tell them apart. */
+function labelled(ticks: number[], exact: (t: number) => string): { at: number; label: string }[] {
+  const labels = ticks.map(t => val(t));
+  const apart = new Set(labels).size === labels.length;
+  return ticks.map((t, i) => ({ at: t, label: apart ? labels[i]! : exact(t) }));
 }
 
 function laneScale(choices: Value[], [start, end]: [number, number]): ParamScale {

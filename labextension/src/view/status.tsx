@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useBundle, useEnv } from './context';
 import { eta, finished, gain } from './derive';
-import { count, duration, money, num, sentence } from './format';
+import { count, duration, entry, money, num, sentence } from './format';
 import { plain } from './safe';
 
 const WORDS: Record<string, string> = {
@@ -15,7 +15,7 @@ const WORDS: Record<string, string> = {
   failed: 'failed'
 };
 
-function Figure(props: { label: string; children: ComponentChildren; note?: ComponentChildren }) {
+function Figure(props: { label: ComponentChildren; children: ComponentChildren; note?: ComponentChildren }) {
   return (
     <div class="figure">
       <dt>{props.label}</dt>
@@ -36,7 +36,7 @@ export function Status() {
   const better = gain(run);
   const left = eta(bundle);
   const dead = store.canSend && !store.connected;
-  const state = dead ? 'disconnected' : (WORDS[run.status] ?? plain(run.status));
+  const state = dead ? 'disconnected' : (entry(WORDS, run.status) ?? plain(run.status));
   const asked = cost.requests > 0;
   const check = run.summary?.verification;
   return (
@@ -72,7 +72,7 @@ export function Status() {
           {num(run.best_value)}
         </Figure>
         <Figure
-          label="Gain over default"
+          label={<>Gain<span class="long"> over default</span></>}
           note={check?.verdict ? plain(check.verdict) : run.default_value === null ? '' : `from ${num(run.default_value)}`}
         >
           {better === null ? '–' : `${better > 0 ? '+' : ''}${num(better, 3)}`}

@@ -27,6 +27,7 @@ function isDark(host: Element): boolean {
 export function followTheme(host: HTMLElement, container: HTMLElement): () => void {
   const update = () => {
     container.dataset['theme'] = isDark(host) ? 'dark' : 'light';
+    container.dataset['contrast'] = /contrast/i.test(document.body.dataset['jpThemeName'] ?? '') ? 'more' : 'normal';
     container.toggleAttribute('data-own-theme', Boolean(document.documentElement.dataset['sllmboTheme']));
   };
   const soon = () => requestAnimationFrame(update);

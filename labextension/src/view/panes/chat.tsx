@@ -16,6 +16,7 @@ export function Chat() {
   const [follow, setFollow] = useState(store.live);
   const list = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
+  const ours = useRef(-1); // where following put the list: a scroll to there is not the reader's
   const entries = useMemo(() => entriesOf(chat, space.versions, trials), [chat, space.versions, trials]);
   const found = useMemo(() => {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
@@ -28,7 +29,13 @@ export function Chat() {
 
   useLayoutEffect(() => {
     // answers grow while they are drawn (markdown, what is fetched): the end is followed, not jumped to once
-    const toEnd = () => list.current?.scrollTo(0, list.current.scrollHeight);
+    const toEnd = () => {
+      const el = list.current;
+      if (el) {
+        el.scrollTop = el.scrollHeight;
+        ours.current = el.scrollTop;
+      }
+    };
     if (!follow || !inner.current) {
       return;
     }
@@ -42,7 +49,8 @@ export function Chat() {
   // only the reader's own scrolling ends following, or takes it up again at the end
   const onScrolled = () => {
     const el = list.current;
-    if (el && store.live) {
+    if (el && store.live && Math.abs(el.scrollTop - ours.current) > 1) {
+      ours.current = -1;
       setFollow(el.scrollHeight - el.scrollTop - el.clientHeight < 40);
     }
   };
@@ -78,7 +86,7 @@ export function Chat() {
           </label>
         )}
       </div>
-      <div class="chat-list" ref={list} onWheel={onScrolled} onPointerUp={onScrolled} onKeyUp={onScrolled} onTouchEnd={onScrolled} role="log" aria-label="Conversation" tabIndex={0}>
+      <div class="chat-list" ref={list} onScroll={onScrolled} role="log" aria-label="Conversation" tabIndex={0}>
         <div ref={inner}>
         {(omitted?.chat ?? 0) > 0 && shown.length === found.length && (
           <p class="muted centre">{omitted!.chat} earlier messages are in the run’s transcript.</p>

@@ -54,7 +54,7 @@ export function CostPane() {
 function Requests({ bundle }: { bundle: Bundle }) {
   const replies = bundle.chat.filter(item => item.kind === 'reply');
   if (replies.length === 0) {
-    return <Empty>No request was answered.</Empty>;
+    return <Empty>{bundle.cost.requests ? 'No request was answered yet.' : 'No request was sent: this costs nothing.'}</Empty>;
   }
   const taken = (item: ChatItem) => {
     const all = item.candidates ?? [];

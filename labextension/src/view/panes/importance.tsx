@@ -1,11 +1,11 @@
 /** Importance: how much each parameter matters, and how the score depends on it. */
 
 import { scaleLinear } from 'd3-scale';
-import { useCallback, useMemo } from 'preact/hooks';
+import { useCallback, useMemo, useRef } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useWidth } from '../context';
 import { explained, scored, scoreDomain, searched, usedRange } from '../derive';
-import { num, val } from '../format';
+import { entry, num, val } from '../format';
 import { hueOf } from '../marks';
 import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
 import type { Place } from '../plot';
@@ -13,23 +13,33 @@ import { plain } from '../safe';
 import { paramScale } from '../scales';
 
 const HEIGHT = 64;
+const NARROW = 560;
 const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
 
 export function Importance() {
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
   const given = Object.keys(bundle.importances).length > 0;
-  const rows = useMemo(
-    () =>
-      searched(bundle)
-        .map(spec => ({ spec, share: given ? (bundle.importances[spec.name] ?? 0) : explained(spec.name, bundle) }))
-        .sort((a, b) => b.share - a.share),
-    [bundle]
-  );
+  const specs = searched(bundle);
+  const shareOf = (name: string) => (given ? (entry(bundle.importances, name) ?? 0) : explained(name, bundle));
+  const shares = useMemo(() => new Map(specs.map(s => [s.name, shareOf(s.name)])), [bundle]);
+  // the bars move with every trial; the rows change places when the trials have doubled, and not under a pointer
+  const reading = useRef(false);
+  const doubled = Math.floor(Math.log2(Math.max(1, bundle.trials.filter(scored).length / 8)));
+  const ranked = useRef({ key: '', order: [] as string[] });
+  const key = `${doubled} ${given} ${specs.length}`;
+  if (ranked.current.key !== key && !(reading.current && ranked.current.order.length)) {
+    ranked.current = { key, order: [...shares].sort((a, b) => b[1] - a[1]).map(([name]) => name) };
+  }
+  const { order } = ranked.current;
+  const rows = order.flatMap(name => {
+    const spec = specs.find(s => s.name === name);
+    return spec ? [{ spec, share: shares.get(name) ?? 0 }] : [];
+  });
   const most = Math.max(0.01, ...rows.map(r => r.share));
   const enough = given || bundle.trials.filter(scored).length >= 8;
   return (
-    <div class="importance" ref={ref}>
+    <div class={width < NARROW ? 'importance narrow' : 'importance'} ref={ref} onMouseEnter={() => (reading.current = true)} onMouseLeave={() => (reading.current = false)}>
       <p class="muted lead">
         {given
           ? 'Share of the score’s variation that each parameter is responsible for.'
@@ -48,7 +58,7 @@ export function Importance() {
                 <div style={{ width: `${(100 * share) / most}%` }} />
               </div>
             </div>
-            <Slice spec={spec} bundle={bundle} width={Math.max(160, width - 260)} />
+            <Slice spec={spec} bundle={bundle} width={width < NARROW ? width : width - 234} />
           </div>
         ))
       )}
@@ -77,7 +87,7 @@ function Slice({ spec, bundle, width }: { spec: ParamSpec; bundle: Bundle; width
         <line class="base" x1={4} x2={width - 4} y1={HEIGHT - 15} y2={HEIGHT - 15} />
         <g class="axis">
           {x.ticks.map(t => (
-            <text key={t.label} x={t.at} y={HEIGHT - 2} text-anchor="middle">
+            <text key={t.label} x={t.at} y={HEIGHT - 2} text-anchor={t.at < 24 ? 'start' : t.at > width - 32 ? 'end' : 'middle'}>
               {plain(t.label).slice(0, 10)}
             </text>
           ))}

@@ -1,15 +1,16 @@
 /** The kinds of messages of the chat. */
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Candidate, ChatItem, ParamSpec, Trial, Version } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
 import { changes, trialOf } from '../derive';
-import { count, duration, money, sentence, sourceName, val } from '../format';
+import { count, duration, entry, money, sentence, sourceName, val } from '../format';
 import { Chips } from '../inspector';
 import { outcome } from '../plot';
 import { markdown, plain } from '../safe';
 import type { Entry } from '../entries';
+import { wishWords } from '../wishes';
 
 /** Everything of a message that a search looks at, in lower case. */
 export function textOf(entry: Entry): string {
@@ -29,7 +30,8 @@ export function textOf(entry: Entry): string {
 /** A sanitised fragment; nothing of it passes through HTML text again. */
 function Markdown({ text }: { text: string }) {
   const ref = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // at once, before the browser lays out: what is drawn for paper is printed in the same breath
+  useLayoutEffect(() => {
     ref.current?.replaceChildren(markdown(text));
   }, [text]);
   return <div class="markdown" ref={ref} />;
@@ -102,7 +104,7 @@ function Prompt({ item }: { item: ChatItem }) {
       <Folded
         summary={
           <>
-            {PURPOSES[item.purpose ?? ''] ?? 'Asked'} <At trial={item.trial} />
+            {entry(PURPOSES, item.purpose ?? '') ?? 'Asked'} <At trial={item.trial} />
           </>
         }
         onOpen={() => item.more && store.want('chat', item.id)}
@@ -155,7 +157,7 @@ function Reply({ item }: { item: ChatItem }) {
 }
 
 function CandidateCard({ candidate, request }: { candidate: Candidate; request: number }) {
-  const { ui } = useEnv();
+  const { store, ui } = useEnv();
   const { trials } = useBundle();
   const { hover, pinned } = useFocus();
   const trial = useMemo(() => trialOf(candidate, request, trials), [candidate, request, trials]);
@@ -179,7 +181,7 @@ function CandidateCard({ candidate, request }: { candidate: Candidate; request: 
             Trial {trial.n}
           </button>
         ) : (
-          <span class="muted">{rejected ? 'Rejected' : 'Not run'}</span>
+          <span class="muted">{rejected ? 'Rejected' : store.live ? 'Not run so far' : 'Not run'}</span>
         )}
         {trial && <span class="score">{outcome(trial)}</span>}
         {trial?.came_true !== undefined && trial.came_true !== null && (
@@ -223,34 +225,10 @@ export function Proposal({ trial }: { trial: Trial }) {
   );
 }
 
-function wishText(item: ChatItem): string {
-  const { wish, value } = item;
-  const v = (value ?? {}) as Record<string, never>;
-  switch (wish) {
-    case 'hint':
-      return plain(value);
-    case 'range':
-      return `Range of ${plain(v['param'])}: ${
-        Array.isArray(v['choices']) ? (v['choices'] as unknown[]).map(plain).join(', ') : `${val(v['low'])} to ${val(v['high'])}`
-      }`;
-    case 'enqueue':
-      return `Run ${Object.entries(v).map(([k, x]) => `${plain(k)} ${plain(val(x))}`).join(', ')}`;
-    case 'extend':
-      return `${plain(value)} more trials`;
-    case 'ratio':
-      return `LLM share ${plain(value)}`;
-    default: {
-      const name = plain(wish);
-      const first = name.charAt(0).toUpperCase() + name.slice(1);
-      return value === null || value === undefined ? first : `${first} ${plain(value)}`;
-    }
-  }
-}
-
 function WishMessage({ item }: { item: ChatItem }) {
   return (
     <article class="message mine">
-      <p>{wishText(item)}</p>
+      <p>{item.wish === 'hint' ? plain(item.value) : wishWords(item.wish ?? '', item.value)}</p>
       <p class="muted">{item.state === 'applied' ? `applied at trial ${item.trial ?? '–'}` : 'pending'}</p>
     </article>
   );
@@ -259,6 +237,9 @@ function WishMessage({ item }: { item: ChatItem }) {
 export function rangeText(spec: ParamSpec | undefined): string {
   if (!spec) {
     return 'not searched';
+  }
+  if (spec.fixed !== undefined) {
+    return `fixed at ${plain(val(spec.fixed))}`;
   }
   return spec.choices ? spec.choices.map(c => plain(val(c))).join(', ') : `${val(spec.low)} to ${val(spec.high)}`;
 }
@@ -271,7 +252,7 @@ export function SpaceMessage({ version, before }: { version: Version; before: Ve
     }
   }, [version.more, version.version]);
   const changed = changes(before, version);
-  const by = version.by === 'user' ? 'You' : version.by === 'llm' ? 'The model' : `The ${plain(version.by)}`;
+  const by = version.by === 'user' ? 'You' : version.by === 'llm' ? 'The model' : version.by === 'prior' ? 'The expert prior' : `The ${plain(version.by)}`;
   return (
     <article class="message space">
       <Folded

@@ -4,14 +4,13 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
 import { explained, levels, LEVELS, searched, scored, scoreDomain, usedRange } from '../derive';
-import { num } from '../format';
 import { Empty, Levels } from '../plot';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 import type { ParamScale } from '../scales';
 
 const HEIGHT = 376;
-const PAD = { top: 56, bottom: 16, left: 54, right: 78 };
+const PAD = { top: 56, bottom: 16, left: 16, right: 66 };
 const SCORE = '\u0000score';
 
 interface Axis {
@@ -26,7 +25,7 @@ type Brush = [number, number];
 
 function axesOf(bundle: Bundle, width: number): Axis[] {
   const range: [number, number] = [HEIGHT - PAD.bottom - 8, PAD.top];
-  const most = Math.max(2, Math.floor((width - PAD.left - PAD.right) / 74));
+  const most = Math.max(2, Math.floor((width - PAD.left - PAD.right) / 64));
   const all = searched(bundle);
   const kept =
     all.length <= most
@@ -111,7 +110,7 @@ export function Parallel() {
       {empty || width === 0 ? (
         <Empty>Each scored trial becomes a line here.</Empty>
       ) : (
-        <div class="chart" style={{ height: `${HEIGHT}px` }}>
+        <div class="chart" key="chart" style={{ height: `${HEIGHT}px` }}>
           <svg width={width} height={HEIGHT} role="group" aria-label="Parallel coordinates of the trials">
             <Lines trials={trials} axes={axes} byLevel={byLevel} />
             {axes.map(axis => (
@@ -120,8 +119,8 @@ export function Parallel() {
           </svg>
         </div>
       )}
-      <div class="legend-row">
-        <span class="muted" role="status">
+      <div class="legend-row" key="legend">
+        <span class={brushed ? 'muted' : 'muted howto'} role="status">
           {brushed
             ? `${brushed.size} of ${trials.length} trials inside the brush`
             : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 ? ` ${left} more parameter${left > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
@@ -192,7 +191,7 @@ function AxisMark({ axis, brush, set }: { axis: Axis; brush: Brush | null; set: 
       </text>
       {axis.scale.ticks.map(t => (
         <text key={t.label} class="tick" x={axis.x + 5} y={t.at} dy="0.32em">
-          {axis.key === SCORE ? num(Number(t.label.replace('\u2212', '-')), 4) : plain(t.label).slice(0, 9)}
+          {plain(t.label).slice(0, 9)}
         </text>
       ))}
       {brush && <rect class="brush" x={axis.x - 7} width={14} y={brush[0]} height={Math.max(2, brush[1] - brush[0])} />}

@@ -10,10 +10,10 @@ import { FocusMarks, Marks, nearest, Tip, usePick } from '../plot';
 import type { Place } from '../plot';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
-import { DragHandles, RangeEditor } from './range-editor';
+import { DragHandles, Lock, RangeEditor } from './range-editor';
 
-const HEIGHT = 148;
-const PAD = { top: 8, right: 18, bottom: 20, left: 52 };
+const HEIGHT = 132;
+const PAD = { top: 8, right: 18, bottom: 20, left: 46 };
 
 export function ParamPanel(props: {
   spec: ParamSpec;
@@ -60,7 +60,8 @@ export function ParamPanel(props: {
         </span>
         {spec.log && <span class="tag">log</span>}
         {locked && <span class="tag">locked</span>}
-        <span class="muted param-range">
+        {store.live && current && <Lock spec={current} locked={locked} />}
+        {!(store.live && current) && <span class="muted param-range">
           {current
             ? current.choices
               ? current.choices.map(c => plain(val(c))).join(', ')
@@ -68,7 +69,7 @@ export function ParamPanel(props: {
             : spec.fixed !== undefined
               ? `fixed at ${plain(val(spec.fixed))}`
               : ''}
-        </span>
+        </span>}
       </figcaption>
       <div class="chart" style={{ height: `${HEIGHT}px` }}>
         <svg width={width} height={HEIGHT} role="group" aria-label={`${plain(name)} of each trial. Arrow keys move, Enter pins.`} {...pick}>
@@ -125,6 +126,7 @@ export function ParamPanel(props: {
           )}
         </Tip>
       </div>
+      {store.live && !current && <div class="range-editor" />}
       {store.live && current && <RangeEditor spec={current} outer={bundle.space.outer.find(p => p.name === name) ?? spec} locked={locked} />}
     </figure>
   );

@@ -4,34 +4,24 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ParamSpec, Value } from '../bundle';
 import { useBundle, useEnv } from '../context';
 import { val } from '../format';
+import { endsOf, moved, nudged, same, typed } from '../ranges';
+import type { Ends } from '../ranges';
 import { plain } from '../safe';
 import type { ParamScale } from '../scales';
-
-type Ends = { low: number; high: number };
 
 /** The handles at the end of the band. Only the drop, or leaving the handle, sends a wish. */
 export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamScale; x: number }) {
   const { store } = useEnv();
-  const given: Ends = { low: spec.low ?? 0, high: spec.high ?? 1 };
+  const given = endsOf(spec);
   const [ends, setEnds] = useState<Ends | null>(null);
   const drag = useRef<{ end: keyof Ends; ends: Ends } | null>(null);
   useEffect(() => setEnds(null), [spec.low, spec.high]);
   const now = ends ?? given;
 
-  const moved = (end: keyof Ends, to: number): Ends => {
-    const next = { ...now, [end]: to };
-    return next.low < next.high ? next : now;
-  };
   const send = (next: Ends) => {
-    if (next.low !== given.low || next.high !== given.high) {
+    if (!same(next, given)) {
       store.wish('range', { param: spec.name, ...next });
     }
-  };
-  const nudge = (end: keyof Ends, pixels: number) => {
-    const at = scale.at(now[end]);
-    const to = at === null ? NaN : Number(scale.value(at - pixels));
-    const least = spec.type === 'int' ? now[end] + Math.sign(pixels) : to;
-    setEnds(moved(end, to === now[end] ? least : to));
   };
 
   return (
@@ -57,7 +47,7 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
               const svg = event.currentTarget.ownerSVGElement;
               if (drag.current?.end === end && svg) {
                 const to = Number(scale.value(event.clientY - svg.getBoundingClientRect().top));
-                drag.current.ends = moved(end, to);
+                drag.current.ends = moved(now, end, to);
                 setEnds(drag.current.ends);
               }
             }}
@@ -73,7 +63,7 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
               if (by !== undefined) {
                 event.preventDefault();
                 event.stopPropagation();
-                nudge(end, by);
+                setEnds(nudged(now, end, by, scale, spec.type));
               } else if (event.key === 'Enter') {
                 event.stopPropagation();
                 send(now);
@@ -98,12 +88,16 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
   );
 }
 
-export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
+/** The wish for a parameter's range that waits for its trial. */
+function usePending(name: string): { choices?: Value[] } | undefined {
   const { store } = useEnv();
   useBundle();
-  const ranges = store.pending('range').filter(w => (w.value as { param?: string }).param === spec.name);
-  const locks = [...store.pending('lock'), ...store.pending('unlock')].filter(w => w.value === spec.name);
-  const asked = ranges.pop()?.value as { choices?: Value[] } | undefined;
+  const waiting = store.pending('range').filter(w => (w.value as { param?: string }).param === name);
+  return waiting.pop()?.value as { choices?: Value[] } | undefined;
+}
+
+export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
+  const asked = usePending(spec.name);
   return (
     <div class="range-editor">
       {spec.type === 'categorical' ? (
@@ -111,19 +105,31 @@ export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: P
       ) : (
         <Typed spec={spec} locked={locked} />
       )}
+      <span class="muted" role="status">
+        {asked ? 'pending' : ''}
+      </span>
+    </div>
+  );
+}
+
+export function Lock({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
+  const { store } = useEnv();
+  useBundle();
+  const waits = ['lock', 'unlock'].some(name => store.pending(name).some(w => w.value === spec.name));
+  return (
+    <span class="lock">
+      <span class="muted" role="status">
+        {waits ? 'pending' : ''}
+      </span>
       <button
         type="button"
         class="link"
-        aria-pressed={locked}
-        aria-label={`Lock ${plain(spec.name)}`}
+        aria-label={`${locked ? 'Unlock' : 'Lock'} ${plain(spec.name)}`}
         onClick={() => store.wish(locked ? 'unlock' : 'lock', spec.name)}
       >
         {locked ? 'Unlock' : 'Lock'}
       </button>
-      <span class="muted" role="status">
-        {asked || locks.length ? 'pending' : ''}
-      </span>
-    </div>
+    </span>
   );
 }
 
@@ -135,12 +141,12 @@ function Typed({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
     setLow(String(spec.low));
     setHigh(String(spec.high));
   }, [spec.low, spec.high]);
-  const [a, b] = [Number(low), Number(high)];
-  const good = low.trim() !== '' && high.trim() !== '' && a < b;
-  const changed = a !== spec.low || b !== spec.high;
+  const ends = typed(low, high, spec);
+  const good = ends !== null;
+  const changed = good && !same(ends, endsOf(spec));
   const send = () => {
-    if (good && changed) {
-      store.wish('range', { param: spec.name, low: a, high: b });
+    if (changed) {
+      store.wish('range', { param: spec.name, ...ends });
     }
   };
   const field = (end: string, value: string, set: (text: string) => void) => (

@@ -3,10 +3,10 @@
 import { scaleLinear } from 'd3-scale';
 import { useCallback, useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
-import { useBundle, useWidth } from '../context';
-import { bestSoFar, scored, scoreDomain } from '../derive';
+import { useBundle, useFocus, useWidth } from '../context';
+import { bestSoFar, scored, scoreDomain, spreadOf } from '../derive';
 import { num } from '../format';
-import { hueOf } from '../marks';
+import { hueOf, outMark } from '../marks';
 import { Empty, FocusMarks, Legend, Marks, outcome, Tip, usePick } from '../plot';
 import type { Place } from '../plot';
 import { plain } from '../safe';
@@ -25,9 +25,20 @@ export function Scores() {
       ) : (
         width > 0 && <Chart bundle={bundle} width={width} />
       )}
-      <Legend bundle={bundle} />
+      <Legend bundle={bundle} outcomes />
     </div>
   );
+}
+
+/** The spread of the trial that is pointed at, brought forward. */
+function FocusedSpread(props: { trials: Trial[]; x: (n: number) => number; at: (value: number) => number }) {
+  const { hover, pinned } = useFocus();
+  const trial = props.trials.find(t => t.n === (hover ?? pinned));
+  if (!trial || !scored(trial)) {
+    return null;
+  }
+  const [a, b] = spreadOf(trial);
+  return <path class="spread focused" d={`M${props.x(trial.n)},${props.at(a)}V${props.at(b)}`} />;
 }
 
 function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
@@ -62,9 +73,7 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
       trials
         .filter(scored)
         .map(t => {
-          const [a, b] = t.splits && t.splits.length > 1
-            ? [Math.min(...t.splits), Math.max(...t.splits)]
-            : [t.value - (t.std ?? 0), t.value + (t.std ?? 0)];
+          const [a, b] = spreadOf(t);
           const cut = (v: number) => Math.min(floor, Math.max(PAD.top - 6, y(v)));
           return `M${x(t.n).toFixed(1)},${cut(a).toFixed(1)}V${cut(b).toFixed(1)}`;
         })
@@ -112,7 +121,7 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
           </g>
         ))}
         <g class="axis">
-          {x.ticks(Math.min(8, Math.max(2, last))).filter(Number.isInteger).map(t => (
+          {x.ticks(Math.min(8, Math.max(2, last), Math.round(width / 70))).filter(Number.isInteger).map(t => (
             <text key={t} x={x(t)} y={floor + 18} text-anchor="middle">
               {t}
             </text>
@@ -130,6 +139,7 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
           </g>
         )}
         <path class="spread" d={spreads} />
+        <FocusedSpread trials={trials} at={v => Math.min(floor, Math.max(PAD.top - 6, y(v)))} x={x} />
         {best && <path class="best-line" d={`${line}H${x(end)}`} />}
         <path
           class="out-marks"
@@ -143,9 +153,7 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
               if (t.state === 'RUNNING') {
                 return '';
               }
-              return t.state === 'FAIL'
-                ? `M${cx - 4},${cy - 4}l8,8m0,-8l-8,8`
-                : `M${cx - 4},${cy}h8m-4,-4v4`;
+              return outMark(t.state, cx, cy);
             })
             .join('')}
         />

@@ -9,7 +9,7 @@ import { plain } from '../safe';
 import { ParamPanel } from './param-panel';
 
 const GAP = 20;
-const MIN = 270;
+const MIN = 220;
 
 export function Space() {
   const { store } = useEnv();

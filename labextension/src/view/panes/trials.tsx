@@ -1,6 +1,6 @@
 /** Trials: a table that sorts and filters; only the rows in sight are drawn. */
 
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
 import { parameters, scored } from '../derive';
@@ -24,7 +24,6 @@ interface Column {
 function columnsOf(bundle: Bundle): Column[] {
   return [
     { key: 'n', label: 'Trial', of: t => t.n, text: t => String(t.n), right: true },
-    { key: 'source', label: 'Source', of: t => t.source, text: t => sourceName(t.source) },
     {
       key: 'value',
       label: 'Score',
@@ -33,6 +32,7 @@ function columnsOf(bundle: Bundle): Column[] {
       right: true
     },
     { key: 'std', label: '±', of: t => t.std ?? null, text: t => (t.std ? num(t.std, 2) : ''), right: true },
+    { key: 'source', label: 'Source', of: t => t.source, text: t => sourceName(t.source) },
     { key: 'seconds', label: 'Time', of: t => t.seconds ?? null, text: t => (t.seconds ? duration(t.seconds) : ''), right: true },
     ...parameters(bundle).map(
       (p): Column => ({
@@ -79,6 +79,23 @@ export function Trials() {
       return x === null || y === null ? compare(x, y) : by * compare(x, y);
     });
   }, [bundle, sort, query, brushed]);
+
+  // new trials come in above: the rows that are being read, or pointed at, stay where they are
+  const reading = useRef<{ n: number; at: number; trials: Trial[] } | null>(null);
+  const inside = useRef(false);
+  const anchor = rows[Math.ceil(top / ROW)];
+  useLayoutEffect(() => {
+    const el = scroller.current;
+    const was = reading.current;
+    const { trials } = bundle;
+    const at = was && was.trials !== trials ? rows.findIndex(t => t.n === was.n) : -1;
+    if (el && was && at > was.at && (el.scrollTop > 0 || inside.current)) {
+      el.scrollTop += (at - was.at) * ROW;
+      reading.current = { n: was.n, at, trials };
+    } else {
+      reading.current = anchor ? { n: anchor.n, at: rows.indexOf(anchor), trials } : null;
+    }
+  }, [bundle.trials, anchor?.n]);
 
   const first = printing ? 0 : Math.max(0, Math.floor(top / ROW) - 6);
   const lastRow = printing ? rows.length : Math.min(rows.length, first + Math.ceil(HEIGHT / ROW) + 12);
@@ -134,6 +151,10 @@ export function Trials() {
         style={printing ? {} : { height: `${HEIGHT}px` }}
         ref={scroller}
         onScroll={event => setTop(event.currentTarget.scrollTop)}
+        onMouseEnter={() => (inside.current = true)}
+        onMouseLeave={() => (inside.current = false)}
+        onFocusIn={() => (inside.current = true)}
+        onFocusOut={() => (inside.current = false)}
         tabIndex={0}
         role="group"
         aria-label="Trials. Arrow keys move through the rows, Enter pins one."
@@ -161,7 +182,7 @@ export function Trials() {
                     </button>
                   </th>
                 ))}
-                <th scope="col">
+                <th scope="col" class="acts">
                   <span class="hidden">Actions</span>
                 </th>
               </tr>
@@ -192,8 +213,8 @@ export function Trials() {
                       {c.text(t)}
                     </td>
                   ))}
-                  <td onClick={event => event.stopPropagation()}>
-                    <TrialActions trial={t} />
+                  <td class="acts" onClick={event => event.stopPropagation()}>
+                    <TrialActions trial={t} short />
                   </td>
                 </tr>
               ))}
