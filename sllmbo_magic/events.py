@@ -49,7 +49,7 @@ class SpaceChanged(Event):
     by: str
     """``"prior"``, ``"llm"``, ``"rulebook"`` or ``"user"``."""
     outer: list[dict[str, Any]] | None = None
-    """The fixed outer space, with version 0 only."""
+    """The outer space, with version 0 and where it has grown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.proposers.spaces import grown
 from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.space import SearchSpace
 
 INITS = ("llm", "default", "random", "user")
@@ -37,8 +38,12 @@ def initialize(
     fallback: RulebookProposer,
     limits: dict[str, tuple[float | None, float | None]],
     emit: Callable[[Event], None],
+    grow: Callable[[Growth], Study] | None = None,
 ) -> None:
     """Ask for the search space and first configurations, and queue them in the study.
+
+    Args:
+        grow: Takes the run to a new study, for choices beyond the outer space; None: it has none.
 
     They are queued, not sampled, so that they are on disk at once and a crash does not lose them. What the
     user has changed meanwhile (ranges, locks, hints) is asked about as it is now.
@@ -50,8 +55,9 @@ def initialize(
         ask,
         space=sampler.space,
         outer=sampler.outer,
-        locked=frozenset(sampler.locked),
+        locked=frozenset(sampler.locked | sampler.owned),
         hints=tuple(sampler.hints),
+        beyond=None if grow is None else ask.beyond,
     )
     try:
         answer = sampler.batches.ask_now(ask, cancelled=sampler.cancelled, initial=True)
@@ -69,14 +75,12 @@ def initialize(
         )
         proposer = fallback
         proposal = proposer.initialize(ask)
-    if proposal.space is not None:
+    reason = proposal.space_reason or "the first search space"
+    if proposal.space is not None and proposal.outer is not None and grow is not None:
+        study = grow(Growth(proposal.outer, proposal.space, reason, proposer.source))
+    elif proposal.space is not None:
         sampler.outer = grown(sampler.outer, proposal.space, limits)
-        sampler.change_space(
-            proposal.space,
-            ask.trial_number,
-            proposal.space_reason or "the first search space",
-            proposer.source,
-        )
+        sampler.change_space(proposal.space, ask.trial_number, reason, proposer.source)
         sampler.store_versions(study)
     source = "llm-init" if proposer.source == "llm" else proposer.source
     more = {"provider": proposer.id, "request": proposal.request, "asked_at": ask.trial_number}

@@ -28,6 +28,12 @@ WARM_START = "warm start: "
 OUTER_SPACE = "sllmbo:outer_space"
 """Study attribute: the fixed outer space as JSON."""
 
+CONTINUES = "sllmbo:continues"
+"""Study attribute: the name of the study whose trials were carried over to this one (see ``linked.py``)."""
+
+CONTINUED_IN = "sllmbo:continued_in"
+"""Study attribute: the name of the study in which this one goes on."""
+
 Source: TypeAlias = Literal[
     "default",
     "llm-init",

@@ -23,10 +23,12 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
 from sllmbo_magic.llm.budget import Budget
+from sllmbo_magic.priors import accepts
 from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposer
+from sllmbo_magic.proposers.beyond import Beyond
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.settings import Settings
@@ -120,10 +122,26 @@ class Plan:
             emit=emit,
         )
 
+    def beyond(self) -> Beyond:
+        """What a run that can go on in a new study may bring into its space from beyond the outer one."""
+        estimator = self.task.estimator
+        if estimator is None:
+            return Beyond()
+        by_llm = self.settings.uses_llm and self.settings.dynamic_space and not self.given_space
+        return Beyond(
+            names=self.allowed,
+            by_llm=by_llm,
+            defaults=self.task.default_params(self.allowed or estimator.get_params(deep=True)),
+            limits=self.limits,
+            accepts=partial(accepts, estimator),
+            check=self.task.check_params,
+        )
+
     def first_ask(self, history: History, seconds: float | None = None) -> Ask:
         """What the initializer is asked."""
         assert self.space is not None
         assert self.outer is not None
+        beyond = self.beyond()
         return Ask(
             space=self.space,
             outer=self.outer,
@@ -135,6 +153,7 @@ class Plan:
             defaults=self.defaults,
             frozen_space=self.given_space and not self.settings.dynamic_space,
             seconds=seconds,
+            beyond=beyond if beyond.by_llm else None,
         )
 
     def first_request(self) -> str:

@@ -126,6 +126,8 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
     )
     parts.append("No range may leave these outer ranges:\n" + _wider(ask, [*ask.outer]))
     parts.append(_held(ask))
+    if ask.beyond is not None:
+        parts.append("A parameter with choices may get further ones that the estimator takes.")
     more = [name for name in allowed if name not in ask.outer and name not in ask.outer.fixed]
     if more:
         parts.append("Other parameters of this estimator that may be added: " + _listed(more) + ".")
@@ -218,9 +220,21 @@ def _changes(ask: Ask, names: list[str]) -> str:
     return (
         "You may change the search space by space_changes: narrow a range that the scores rule out, widen"
         " one whose bound is hit (inside the outer ranges), drop a parameter that does not matter (value ="
-        " what it keeps), add back one that is held fixed. Leave it empty if nothing calls for a change."
-        f"{locked} Outer ranges:\n" + _wider(ask, shown)
+        " what it keeps), add back one that is held fixed. The incumbent's values stay inside. Leave it empty"
+        f" if nothing calls for a change.{locked} Outer ranges:\n" + _wider(ask, shown) + _beyond(ask)
     )
+
+
+def _beyond(ask: Ask) -> str:
+    """What may come in from beyond the outer ranges."""
+    if ask.beyond is None:
+        return ""
+    text = "\nBeyond them, widen may name further choices that the estimator takes"
+    more = [n for n in ask.beyond.names if n not in ask.outer and n not in ask.outer.fixed]
+    more = [n for n in more if n not in ask.locked]
+    if more:
+        text += f", and add may bring in, with low and high or choices: {_listed(more)}"
+    return text + "."
 
 
 def _wanted(ask: Ask) -> str:

@@ -321,6 +321,7 @@ class TuneResult:
     def _load_folder(cls, path: Path) -> TuneResult:
         import optuna
 
+        from sllmbo_magic.linked import current
         from sllmbo_magic.run_folder import RunFolder
 
         folder = RunFolder(path)
@@ -330,7 +331,9 @@ class TuneResult:
                 f"{path} holds no stored study.", "It may be kept in another storage (--storage)."
             )
         study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
-        return cls(study, stored_events(path / "transcript.jsonl"), path=path, code_parts=meta.get("code"))
+        return cls(
+            current(study), stored_events(path / "transcript.jsonl"), path=path, code_parts=meta.get("code")
+        )
 
     def __repr__(self) -> str:
         text = self.summary.get("text")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -25,16 +26,23 @@ from sllmbo_magic.evaluator import evaluator_for
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
+from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import counts
 from sllmbo_magic.initializer import initialize
 from sllmbo_magic.initializer import queue_random
+from sllmbo_magic.linked import carried_over
+from sllmbo_magic.linked import current
+from sllmbo_magic.linked import link
 from sllmbo_magic.plan import Plan
+from sllmbo_magic.proposers.beyond import gained
+from sllmbo_magic.proposers.beyond import joined
 from sllmbo_magic.record import Record
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.settings import base_sampler
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import SpaceVersion
@@ -95,6 +103,7 @@ class Run:
         own_journal = study is None and storage is None and folder is not None
         self.closing = Closing(self.record, control, own_journal, started)
         self._wish_offset = 0
+        self._own_study = study is None
         self.study = study if study is not None else self._open_study(storage)
         self.multi = len(self.study.directions) > 1
         self.sampler: LLMTPESampler | None = None
@@ -105,22 +114,20 @@ class Run:
         meta = self.folder.read_meta()
         check_fingerprint(meta.get("fingerprint") or {}, self.task.fingerprint())
         if not seeded and isinstance(meta.get("seed"), int):
-            from dataclasses import replace
-
             self.settings = replace(self.settings, seed=meta["seed"])
             self.plan = replace(self.plan, settings=self.settings)
 
     def _open_study(self, storage: str | BaseStorage | None) -> Study:
         directions = self.task.directions or [self.task.direction]
-        name = self.task.name
         with warnings.catch_warnings(), quiet_optuna():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.create_study(
-                study_name=name,
+            study = optuna.create_study(
+                study_name=self.task.name,
                 storage=open_storage(storage, self.folder),
                 directions=list(directions),
                 load_if_exists=self.resumed or storage is not None,
             )
+            return current(study)
 
     # The run
 
@@ -193,25 +200,49 @@ class Run:
             emit=self.emit,
         )
         sampler.defaults = dict(plan.defaults)
+        sampler.beyond = plan.beyond() if self._own_study else replace(plan.beyond(), by_llm=False)
         sampler.rules = plan.rulebook()
         sampler.cancelled = lambda: self.control.stopping
         sampler.mode = "tpe" if s.baseline else s.sampler
         self.sampler = sampler
         self.study.sampler = sampler
         versions = self.study.user_attrs.get(keys.SPACE_VERSIONS)
+        stored = self.study.user_attrs.get(keys.OUTER_SPACE)
         if versions and self.resumed:
-            sampler.restore(
-                [SpaceVersion.from_json(v) for v in versions],
-                SearchSpace.from_json(self.study.user_attrs[keys.OUTER_SPACE]),
-            )
+            sampler.restore([SpaceVersion.from_json(v) for v in versions], SearchSpace.from_json(stored))
+            self._tell_untold(sampler)
         elif plan.space is not None and plan.outer is not None:
             by = "user" if plan.given_space else "prior"
             reason = "given by the user" if plan.given_space else "known ranges for this kind of estimator"
-            sampler.declare(plan.space, plan.outer, reason=reason, by=by)
+            outer = plan.outer
+            if keys.CONTINUES in self.study.user_attrs:  # of an earlier run in the same storage
+                outer = joined(SearchSpace.from_json(stored), outer)
+            sampler.declare(plan.space, outer, reason=reason, by=by)
             sampler.store_versions(self.study)
         if self.resumed:
             self._restore_wishes(sampler)
             requeue_stale(self.study)
+
+    def _tell_untold(self, sampler: LLMTPESampler) -> None:
+        """Versions that the study has and the chat has not: the earlier process died between the two."""
+        sampler.tell_versions({e.version for e in self.record.events if isinstance(e, SpaceChanged)})
+
+    def _go_on(self, study: Study, growth: Growth, trial_number: int) -> Study:
+        """The new study in which the run goes on with a grown outer space."""
+        sampler = self.sampler
+        assert sampler is not None
+        assert sampler.outer is not None
+        before, unsaid = sampler.outer, self.plan.beyond().defaults
+        fresh = {n: v for n, v in {**unsaid, **before.fixed}.items() if n in growth.outer and n not in before}
+        new = carried_over(study, growth.outer, fresh)
+        self.study = new
+        sampler.grow(new, growth, trial_number, lambda: link(study, new))
+        text = (
+            f"{gained(before, growth.outer)}. That is beyond the outer space of study {study.study_name}, so"
+            f" the run goes on in study {new.study_name}, with all trials."
+        )
+        self.emit(Note(text=text, trial_number=trial_number))
+        return new
 
     def _restore_wishes(self, sampler: LLMTPESampler) -> None:
         """The hints and locks of the earlier process."""
@@ -284,6 +315,7 @@ class Run:
             parallel=parallel,
             poll=self._poll if self.folder is not None else None,
             callbacks=(*callbacks, self._check_default),
+            go_on=self._go_on if self._own_study else None,
         )
         with interrupts(self.control):
             try:
@@ -323,6 +355,7 @@ class Run:
             fallback=self.plan.rulebook(),
             limits=self.plan.limits,
             emit=self.emit,
+            grow=self.tuner.grow if self._own_study and self.tuner is not None else None,
         )
 
     def _check_default(self, study: Study, trial: FrozenTrial) -> None:

@@ -23,6 +23,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.linked import latest
 from sllmbo_magic.locks import JournalLock
 from sllmbo_magic.run_folder import ROOT
 from sllmbo_magic.run_folder import RunFolder
@@ -205,15 +206,15 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     if not folder.study_path.exists():
         return None
     storage = folder.storage()
-    studies = storage.get_all_studies()
-    if not studies:
+    study = latest(storage.get_all_studies())
+    if study is None:
         return None
-    trials = storage.get_all_trials(studies[0]._study_id, deepcopy=False)
+    trials = storage.get_all_trials(study._study_id, deepcopy=False)
     n_done = sum(counts(t) for t in trials)
-    if len(studies[0].directions) > 1:
+    if len(study.directions) > 1:
         return n_done, None
     values = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-    better = max if studies[0].direction == StudyDirection.MAXIMIZE else min
+    better = max if study.direction == StudyDirection.MAXIMIZE else min
     return n_done, better(values, default=None)
 
 

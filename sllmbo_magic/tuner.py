@@ -35,8 +35,10 @@ from sllmbo_magic.history import History
 from sllmbo_magic.history import counts
 from sllmbo_magic.history import observe
 from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.stopping import StoppingRule
+from sllmbo_magic.wishes import ASKED
 from sllmbo_magic.wishes import Wishes
 
 
@@ -67,6 +69,8 @@ class Tuner:
         parallel: Trials in flight with an executor.
         poll: Brings wishes from outside this process into ``control``.
         callbacks: Optuna's: called with the study and each finished trial.
+        go_on: Makes the new study that a growth of the outer space needs, while no trial runs; None: the
+            study may not be left.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Tuner:
         parallel: int = 1,
         poll: Callable[[], None] | None = None,
         callbacks: tuple[Callable[[Study, FrozenTrial], None], ...] = (),
+        go_on: Callable[[Study, Growth, int], Study] | None = None,
     ) -> None:
         self.study = study
         self.sampler = sampler
@@ -109,7 +114,9 @@ class Tuner:
             emit=emit,
             extend=self._extend,
             poll=poll,
+            grow=None if go_on is None else self.grow,
         )
+        self.go_on = go_on
         self.callbacks = callbacks
         self.failure: BaseException | None = None
         """The exception of the last failed evaluation, for the person at the machine only."""
@@ -160,10 +167,23 @@ class Tuner:
                 initialize, self.initialize = self.initialize, None
                 initialize()
                 continue
+            growth = None if self.sampler is None else self.sampler.growth
+            if growth is not None:
+                self.grow(growth)
+                continue
             if len(self._flying) >= self.parallel:
                 self._land()
                 continue
             self._start()
+
+    def grow(self, growth: Growth) -> Study:
+        """Go on in a new study with a grown outer space, once no trial is in flight; returns it."""
+        assert self.sampler is not None
+        assert self.go_on is not None
+        self._land_all()
+        number = len(self.study.get_trials(deepcopy=False, states=ASKED))
+        self.study = self.wishes.study = self.go_on(self.study, self.sampler.refreshed(growth), number)
+        return self.study
 
     def _extend(self, more: int) -> None:
         self.n_trials += more

@@ -17,10 +17,14 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.history import Hint
+from sllmbo_magic.proposers.beyond import Beyond
+from sllmbo_magic.proposers.beyond import for_user
+from sllmbo_magic.proposers.beyond import gained
 from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.space import SearchSpace
 
-_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _POLL_SECONDS = 0.3
 """Wishes from other processes are looked for at most that often."""
 
@@ -36,6 +40,8 @@ class Wishes:
         emit: Takes the events.
         extend: Adds trials to the run's total.
         poll: Brings wishes from outside this process into ``control``.
+        grow: Takes the run to a new study with a grown outer space; None: this run works in a study that it
+            may not leave.
     """
 
     def __init__(
@@ -48,14 +54,16 @@ class Wishes:
         emit: Callable[[Event], None],
         extend: Callable[[int], None],
         poll: Callable[[], None] | None,
+        grow: Callable[[Growth], Study] | None = None,
     ) -> None:
-        self._study = study
+        self.study = study
         self._sampler = sampler
         self._space = space
         self._control = control
         self._emit = emit
         self._extend = extend
         self._poll = poll
+        self._grow = grow
         self._polled = 0.0
         self._paused = False
 
@@ -85,7 +93,7 @@ class Wishes:
                 self._emit(WishApplied(wish=wish.name, value=wish.value, trial_number=number, id=wish.id))
 
     def _next_number(self) -> int:
-        return len(self._study.get_trials(deepcopy=False, states=_ASKED))
+        return len(self.study.get_trials(deepcopy=False, states=ASKED))
 
     def _apply(self, wish: Wish) -> None:
         if wish.name in ("pause", "resume", "stop"):
@@ -103,7 +111,7 @@ class Wishes:
         elif wish.name == "hint":
             self._hint(sampler, wish.value)
         elif wish.name == "enqueue":
-            enqueue(self._study, self._space(), wish.value)
+            enqueue(self.study, self._space(), wish.value)
         else:
             self._apply_to_space(sampler, wish)
 
@@ -125,21 +133,44 @@ class Wishes:
                 f"{wish.name} needs a declared search space.", "This objective suggests for itself."
             )
         name = wish.value["param"] if wish.name == "range" else wish.value
-        if name not in outer:
+        if wish.name == "range":
+            self._range(sampler, space, outer, wish.value)
+            sampler.owned.add(name)
+        elif name not in outer:
             raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
-        if wish.name == "lock":
+        elif wish.name == "lock":
             sampler.locked.add(name)
-        elif wish.name == "unlock":
-            sampler.locked.discard(name)
         else:
-            new = space.restore(name, outer[name])
-            new = (
-                new.narrow(name, choices=wish.value["choices"])
-                if "choices" in wish.value
-                else new.narrow(name, low=wish.value["low"], high=wish.value["high"])
+            sampler.locked.discard(name)
+            sampler.owned.discard(name)
+
+    def _range(
+        self, sampler: LLMTPESampler, space: SearchSpace, outer: SearchSpace, value: dict[str, Any]
+    ) -> None:
+        """A version with the user's range; beyond the outer space the run goes on in a new study."""
+        name, reason = value["param"], f"set by the user: {value['param']}"
+        wider = for_user(outer, value, sampler.beyond or Beyond())
+        new = space.restore(name, wider[name])
+        new = (
+            new.narrow(name, choices=value["choices"])
+            if "choices" in value
+            else new.narrow(name, low=value["low"], high=value["high"])
+        )
+        if wider == outer:
+            sampler.change_space(new.within(outer), self._next_number(), reason, "user")
+            sampler.store_versions(self.study)
+            return
+        if self._grow is None:
+            raise InputError(
+                f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps.",
+                "Allowed in a run without study=.",
             )
-            sampler.change_space(new.within(outer), self._next_number(), f"set by the user: {name}", "user")
-            sampler.store_versions(self._study)
+        self._grow(Growth(wider, new.within(wider), reason, "user"))
+        if sampler.beyond is not None:
+            refused = [c for c in value.get("choices", ()) if sampler.beyond.accepts(name, c) is False]
+            for choice in refused:
+                text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
+                self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
 
 
 def enqueue(study: Study, outer: SearchSpace | None, given: dict[str, Any], *, reason: str = "") -> None:

@@ -2,13 +2,15 @@
 source.
 
 :func:`prior_for` gives the :class:`Prior` of an estimator, also inside a pipeline or a wrapper, shaped by
-what is known of the task. :func:`inert` says which parameters have no effect. One module per group of
+what is known of the task. :func:`inert` says which parameters have no effect, :func:`accepts` whether
+an estimator says that it takes a value. One module per group of
 estimators holds tables; ``parts.py`` finds where they belong, ``registry.py`` applies them, ``document.py``
 writes them down for people.
 """
 
 from __future__ import annotations
 
+from sllmbo_magic.priors.accepted import accepts
 from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Family
 from sllmbo_magic.priors.parts import FAMILIES
@@ -16,4 +18,4 @@ from sllmbo_magic.priors.registry import Prior
 from sllmbo_magic.priors.registry import inert
 from sllmbo_magic.priors.registry import prior_for
 
-__all__ = ["FAMILIES", "Facts", "Family", "Prior", "inert", "prior_for"]
+__all__ = ["FAMILIES", "Facts", "Family", "Prior", "accepts", "inert", "prior_for"]

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
+from sllmbo_magic.proposers.beyond import Beyond
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.task import TaskDescription
 
@@ -60,6 +61,7 @@ class Ask:
         seconds: Wall time of one evaluation of the default, None when unknown.
         defaults: The estimator's own values, for parameters that a first space leaves out.
         words: The user's description of the task, where there is no ``task`` that holds it.
+        beyond: What the answer may bring in from beyond ``outer``; None where nothing can.
     """
 
     space: SearchSpace
@@ -76,6 +78,7 @@ class Ask:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     words: str = ""
+    beyond: Beyond | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Proposal:
         candidates: In the proposer's order, without duplicates.
         rejected: What was proposed but not taken.
         space: A new version of the search space, or None to keep the current one.
+        outer: The grown outer space that ``space`` needs, or None where the present one holds it.
         space_reason: Why the space changes.
         refused: Changes of the search space that were asked for and not made, one sentence each.
         reasoning: The proposer's overall reasoning; untrusted text.
@@ -96,6 +100,7 @@ class Proposal:
     candidates: tuple[Candidate, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     space: SearchSpace | None = None
+    outer: SearchSpace | None = None
     space_reason: str = ""
     refused: tuple[str, ...] = ()
     reasoning: str = ""

@@ -32,7 +32,7 @@ def read_initialize(
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
     refused: list[str] = []
-    space = first_space(data.get("space"), ask, allowed, limits, refused)
+    space, outer = first_space(data.get("space"), ask, allowed, limits, refused)
     raw = [_with_pairs(c) for c in items(data.get("configurations"))]
     problems = [] if raw else ["the list configurations is missing or empty"]
     middle = ask.outer.complete(ask.outer.clip(ask.defaults))
@@ -49,6 +49,7 @@ def read_initialize(
         candidates=candidates,
         rejected=rejected,
         space=space if changed else None,
+        outer=outer if changed else None,
         space_reason=reasoning[:500] if changed else "",
         refused=tuple(refused),
         reasoning=reasoning,
@@ -64,21 +65,22 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    space, reason, refused = changed_space(data.get("space_changes"), ask)
+    changes = changed_space(data.get("space_changes"), ask)
     raw = items(data.get("configurations"))
     problems = [] if raw else ["the list configurations is missing or empty"]
-    new = space or ask.space
+    new = changes.space or ask.space
     rest = {**_held(new, ask, names), **_opened(new, ask)}
     candidates, rejected, wrong = check_configurations(raw, new, ask, rest=rest)
     proposal = Proposal(
         candidates=candidates,
         rejected=rejected,
-        space=space,
-        space_reason=reason,
-        refused=tuple(refused),
+        space=changes.space,
+        outer=changes.outer,
+        space_reason=changes.reason,
+        refused=changes.refused,
         reasoning=_text(data.get("reasoning")),
     )
-    return proposal, problems + wrong + refused
+    return proposal, [*problems, *wrong, *changes.refused]
 
 
 def _held(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Any]:
@@ -93,8 +95,9 @@ def _held(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Any]:
 
 def _opened(space: SearchSpace, ask: Ask) -> dict[str, Any]:
     """Values of the parameters that this very answer adds: the form of its configurations has none."""
-    added = [n for n in space if n in ask.space.fixed]
-    return {n: SearchSpace({n: space[n]}).clip(ask.space.fixed)[n] for n in added}
+    known = {**(ask.beyond.defaults if ask.beyond is not None else {}), **ask.space.fixed}
+    added = [n for n in space if n not in ask.space]
+    return {n: SearchSpace({n: space[n]}).clip(known)[n] for n in added}
 
 
 def check_configurations(

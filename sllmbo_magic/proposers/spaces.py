@@ -6,13 +6,18 @@ What is not allowed is skipped and said; a space never fails as a whole because 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.history import Observation
 from sllmbo_magic.history import number as show
 from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.beyond import for_llm
+from sllmbo_magic.proposers.beyond import with_choices
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import outer_of
 
@@ -68,17 +73,21 @@ def covering(
 
 def first_space(
     data: Any, ask: Ask, allowed: tuple[str, ...], limits: Limits, problems: list[str]
-) -> SearchSpace | None:
-    """An LLM's first search space inside the outer one; parameters it adds get an outer range of their own.
+) -> tuple[SearchSpace | None, SearchSpace | None]:
+    """An LLM's first search space; parameters it adds get an outer range of their own.
 
-    A parameter whose entry cannot be used keeps the range that it had; None when no entry can be used.
+    A parameter whose entry cannot be used keeps the range that it had.
+
+    Returns:
+        The space, or None when no entry can be used; and the grown outer space where the entries have new
+        choices, else None.
 
     Args:
         allowed: Parameters that may be added, by name.
         problems: Gets a sentence for each entry that cannot be used.
     """
     if ask.frozen_space:
-        return None
+        return None, None
     good: dict[str, SearchSpace] = {}
     for entry in items(data):
         name = entry.get("name")
@@ -98,13 +107,28 @@ def first_space(
                 if name in ask.space:
                     good[name] = SearchSpace({name: ask.space[name]})
     if not good:
-        return None
+        return None, None
     for name in ask.locked & {*ask.space}:
         good[name] = SearchSpace({name: ask.space[name]})
     space = SearchSpace({n: one[n] for n, one in good.items()})
-    outer = grown(ask.outer, space, limits)
+    wider = _with_new_choices(ask, space)
+    outer = grown(wider, space, limits)
     inside = space.within(outer)
-    return covering(inside, ask.space, outer, ask.defaults) if len(inside) else None
+    if not len(inside):
+        return None, None
+    return covering(inside, ask.space, outer, ask.defaults), None if wider == ask.outer else outer
+
+
+def _with_new_choices(ask: Ask, space: SearchSpace) -> SearchSpace:
+    """The outer space with those new choices that the estimator says it takes."""
+    outer, beyond = ask.outer, ask.beyond
+    if beyond is None:
+        return outer
+    for name in space:
+        choices = getattr(space[name], "choices", ())
+        if name in outer and name not in ask.locked and isinstance(outer[name], CategoricalDistribution):
+            outer = with_choices(outer, name, [c for c in choices if beyond.accepts(name, c)])
+    return outer
 
 
 def _one(entry: dict[str, Any], ask: Ask) -> SearchSpace:
@@ -118,35 +142,93 @@ def _one(entry: dict[str, Any], ask: Ask) -> SearchSpace:
     return SearchSpace.from_json({"params": [given]})
 
 
-def changed_space(data: Any, ask: Ask) -> tuple[SearchSpace | None, str, list[str]]:
+@dataclass(frozen=True)
+class Changes:
+    """What became of an LLM's changes of the space.
+
+    Attributes:
+        space: The new space; None if nothing changed.
+        outer: The grown outer space around it; None where the present one holds it.
+        reason: The reasons, joined.
+        refused: What was not done, or not as asked for, and why.
+    """
+
+    space: SearchSpace | None = None
+    outer: SearchSpace | None = None
+    reason: str = ""
+    refused: tuple[str, ...] = ()
+
+
+def changed_space(data: Any, ask: Ask) -> Changes:
     """Apply an LLM's space changes one by one; what is not allowed is skipped and said.
 
-    Returns:
-        The new space or None if nothing changed, the reasons joined, and the problems.
+    The incumbent stays inside: a change that would leave its value out is extended to it.
     """
     if ask.frozen_space:
-        return None, "", []
-    space, reasons, notes = ask.space, [], []
+        return Changes()
+    space, outer = ask.space, ask.outer
+    reasons: list[str] = []
+    notes: list[str] = []
+    best = _incumbent(ask)
     for change in items(data)[:_MAX_CHANGES]:
         name, action = change.get("name"), change.get("action")
-        if not isinstance(name, str) or name not in ask.outer:
+        names = (*outer, *(ask.beyond.names if ask.beyond is not None else ()))
+        if not isinstance(name, str) or name not in names:
             notes.append(f"cannot change unknown parameter {str(name)[:60]!r}")
             continue
         if name in ask.locked:
             notes.append(f"{name} is locked by the user")
             continue
         try:
-            new = _change(space, ask.outer, name, action, change)
+            wider = outer if ask.beyond is None else for_llm(outer, change, ask.beyond)
+            new = _change(space, wider, name, action, change)
         except InputError as error:
             notes.append(f"{str(action)[:20]} {name}: {error.message}"[:200])
             continue
+        new, kept = _holding(new, space, wider, name, best)
+        if kept:
+            notes.append(kept)
         if new != space and len(new):
-            space = new
+            space, outer = new, wider
             reason = change.get("reason")
             reasons.append(f"{action} {name}: {reason[:200] if isinstance(reason, str) else ''}".rstrip(": "))
     if space == ask.space:
-        return None, "", notes
-    return space, "; ".join(reasons), notes
+        return Changes(refused=tuple(notes))
+    return Changes(space, None if outer == ask.outer else outer, "; ".join(reasons), tuple(notes))
+
+
+def _incumbent(ask: Ask) -> Observation | None:
+    """The best trial; of the library's default only what the outer space can say exactly."""
+    best = ask.history.incumbent
+    if best is None or best.source != "default":
+        return best
+    return replace(best, params={n: v for n, v in best.params.items() if ask.defaults.get(n, v) == v})
+
+
+def _holding(
+    new: SearchSpace, before: SearchSpace, outer: SearchSpace, name: str, best: Observation | None
+) -> tuple[SearchSpace, str]:
+    """The changed space with the incumbent's value of the parameter, if the space before had it, and what
+    was mended.
+    """
+    if best is None or name not in best.params or new == before:
+        return new, ""
+    value = best.params[name]
+    had = before.get(name)
+    if had is None or not SearchSpace({name: had}).contains({name: value}):
+        return new, ""
+    if name in new.fixed:
+        if new.fixed[name] == value:
+            return new, ""
+        held = before.drop(name, value)
+        return held, f"{name} is held at {show(value)}, where trial {best.number}, the best, has it"
+    if SearchSpace({name: new[name]}).contains({name: value}):
+        return new, ""
+    if isinstance(outer[name], CategoricalDistribution):
+        wide = new.widen(name, choices=[value])
+    else:
+        wide = new.widen(name, low=min(new[name].low, value), high=max(new[name].high, value))  # type: ignore[attr-defined]
+    return wide, f"{name} still holds {show(value)} of trial {best.number}, the best"
 
 
 def _change(

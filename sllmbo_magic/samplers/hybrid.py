@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.base import Proposer
+from sllmbo_magic.proposers.beyond import Beyond
+from sllmbo_magic.proposers.beyond import joined
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.naming import make_proposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
@@ -44,6 +48,9 @@ from sllmbo_magic.samplers.base_turns import Choose
 from sllmbo_magic.samplers.base_turns import MakeSampler
 from sllmbo_magic.samplers.base_turns import tpe
 from sllmbo_magic.samplers.batches import Batches
+from sllmbo_magic.samplers.growth import Growth
+from sllmbo_magic.samplers.growth import split
+from sllmbo_magic.samplers.growth import with_kept
 from sllmbo_magic.samplers.schedule import make_schedule
 from sllmbo_magic.samplers.schedule import share_of
 from sllmbo_magic.samplers.seen import Seen
@@ -125,6 +132,13 @@ class LLMTPESampler(BaseSampler):
         self.dynamic_space = dynamic_space
         self._versions = Versions()
         self.locked: set[str] = set()
+        """Parameters whose range only the user may change, by his lock."""
+        self.owned: set[str] = set()
+        """The same, because the user set the range."""
+        self.beyond: Beyond | None = None
+        """What a run that can go on in a new study may bring in from beyond the outer space."""
+        self.growth: Growth | None = None
+        """What waits for such a new study (see :meth:`grow`)."""
         self.hints: list[Hint] = []
         try:
             self.schedule = make_schedule(schedule, llm_ratio, n_trials)
@@ -212,6 +226,35 @@ class LLMTPESampler(BaseSampler):
         """A new version of the search space, from ``trial_number`` on."""
         with self._lock:
             self._emit(self._versions.add(space, trial_number, reason, by))
+
+    def refreshed(self, growth: Growth) -> Growth:
+        """A growth that waited, with what the user changed meanwhile."""
+        assert self.outer is not None
+        assert self.space is not None
+        space = with_kept(growth.space, self.space, self.locked | self.owned)
+        return replace(growth, outer=joined(self.outer, growth.outer), space=space)
+
+    def grow(self, study: Study, growth: Growth, trial_number: int, commit: Callable[[], None]) -> None:
+        """Go on in a new study, which holds all trials under the grown outer space.
+
+        Args:
+            commit: Called once the new version is stored in the study, before it is told.
+        """
+        with self._lock:
+            self.growth = None
+            self.outer = growth.outer
+            self._seen = Seen()
+            changed = self._versions.add(growth.space, trial_number, growth.reason, growth.by)
+            self.store_versions(study)
+            commit()
+            self._emit(changed)
+            self.batches.queue.extend(growth.held)
+
+    def tell_versions(self, known: Collection[int]) -> None:
+        """Emit the events of the versions that are not among these: a crash came before they were told."""
+        for event in self._versions.events():
+            if event.version not in known:
+                self._emit(event)
 
     def history(self, study: Study) -> History:
         """What the study has seen, as the method sees it."""
@@ -319,12 +362,13 @@ class LLMTPESampler(BaseSampler):
             trial_number=trial_number,
             n_trials=self.n_trials,
             hints=tuple(self.hints),
-            locked=frozenset(self.locked),
+            locked=frozenset(self.locked | self.owned),
             explore=max(self._batches_taken, history.n_batches) >= _EXPLORE_AFTER,
             frozen_space=not self.dynamic_space or self.outer is None,
             task=self.task,
             defaults=self.defaults,
             words=self.words[:2000],
+            beyond=self.beyond if self.beyond is not None and self.beyond.by_llm else None,
         )
 
     def _merge(self, study: Study, trial_number: int) -> None:
@@ -344,12 +388,20 @@ class LLMTPESampler(BaseSampler):
 
     def _accept(self, study: Study, proposal: Proposal, trial_number: int, asked_at: int) -> None:
         self._batches_taken += 1
-        if proposal.space is not None and self.outer is not None and self.dynamic_space:
-            by = self.batches.proposer.source
-            changed = self._versions.add(proposal.space, trial_number, proposal.space_reason, by)
+        self.batches.add(proposal, asked_at)
+        if proposal.space is None or self.outer is None or not self.dynamic_space:
+            return
+        by = self.batches.proposer.source
+        assert self.space is not None
+        space = with_kept(proposal.space, self.space, self.locked | self.owned)
+        if proposal.outer is None:
+            changed = self._versions.add(space, trial_number, proposal.space_reason, by)
             self.store_versions(study)
             self._emit(changed)
-        self.batches.add(proposal, asked_at)
+            return
+        outer = joined(self.outer, proposal.outer)
+        self.batches.queue, held = split(self.batches.queue, self.space)
+        self.growth = Growth(outer, space, proposal.space_reason, by, tuple(held))
 
     def _choose(self, turn: Turn, space: SearchSpace, declared: bool) -> Pick:
         """The configuration of a trial: the LLM's when it is its turn and it has one that passes, else the

@@ -19,7 +19,8 @@ class Versions:
     """How the search space evolved.
 
     Attributes:
-        outer: The fixed space of the stored study; None until one is declared.
+        outer: The fixed space of the stored study; None until one is declared. It grows only with a new,
+            linked study.
         all: Every version, the current one last.
         defaults: The estimator's own values; what a version leaves out keeps them.
     """
@@ -28,6 +29,8 @@ class Versions:
         self.outer: SearchSpace | None = None
         self.all: list[SpaceVersion] = []
         self.defaults: Mapping[str, Any] = {}
+        self._told: SearchSpace | None = None
+        """The outer space as the events told it last."""
 
     @property
     def space(self) -> SearchSpace | None:
@@ -48,7 +51,8 @@ class Versions:
 
     def restore(self, versions: Sequence[SpaceVersion], outer: SearchSpace) -> None:
         """Go on with the versions of an earlier process."""
-        self.outer, self.all = outer, list(versions)
+        self.outer = self._told = outer
+        self.all = list(versions)
 
     def add(self, space: SearchSpace, trial_number: int, reason: str, by: str) -> SpaceChanged:
         """A new version from ``trial_number`` on, as the event that says so."""
@@ -56,13 +60,23 @@ class Versions:
         space = covering(space, self.space or space, self.outer, self.defaults)
         version = SpaceVersion(len(self.all), trial_number, space, reason, by)
         self.all.append(version)
+        grown = version.version == 0 or self._told != self.outer
+        self._told = self.outer
+        return self._event(version, self.outer if grown else None)
+
+    def events(self) -> list[SpaceChanged]:
+        """All versions once more, each with the outer space of now."""
+        return [self._event(version, self.outer) for version in self.all]
+
+    @staticmethod
+    def _event(version: SpaceVersion, outer: SearchSpace | None) -> SpaceChanged:
         return SpaceChanged(
             version=version.version,
-            trial_number=trial_number,
-            params=space.to_json()["params"],
-            reason=reason,
-            by=by,
-            outer=self.outer.to_json()["params"] if version.version == 0 else None,
+            trial_number=version.trial_number,
+            params=version.space.to_json()["params"],
+            reason=version.reason,
+            by=version.by,
+            outer=None if outer is None else outer.to_json()["params"],
         )
 
     def store(self, study: Study) -> None:

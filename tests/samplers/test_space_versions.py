@@ -5,6 +5,7 @@ one fixed outer space.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import TPESampler
 from optuna.search_space import IntersectionSearchSpace
@@ -133,6 +135,11 @@ def test_every_change_keeps_all_earlier_trials_usable_for_the_base_sampler() -> 
     assert spy.finished[-1] == others[-1].number
 
 
+def incumbent(study: Study, upto: int) -> dict[str, Any]:
+    """The best configuration before a trial."""
+    return min(study.trials[:upto], key=lambda t: t.value or 0.0).params
+
+
 def test_each_version_is_stored_with_its_reason_and_followed() -> None:
     study, sampler, events = started(ALL, 80)
     told = [e for e in events if isinstance(e, SpaceChanged)][1:]
@@ -143,8 +150,9 @@ def test_each_version_is_stored_with_its_reason_and_followed() -> None:
     assert [v.reason for v in versions[1:]] == [e.reason for e in told]
     assert [v.trial_number for v in versions[1:]] == [e.trial_number for e in told]
     narrow, dropped, wide, added = (v.space for v in versions[1:])
-    assert (narrow["x"].low, narrow["x"].high) == (0.5, 0.75)  # type: ignore[attr-defined]
-    assert dropped.fixed == {"n": 50}
+    best = [incumbent(study, v.trial_number - 1) for v in versions]
+    assert narrow["x"] == FloatDistribution(min(0.5, best[1]["x"]), 0.75)
+    assert dropped.fixed == {"n": best[2]["n"]}
     assert isinstance(wide["kind"], CategoricalDistribution)
     assert {*wide["kind"].choices} == {"b", "c", "d"}
     assert (wide["x"].low, wide["x"].high) == (0.1, 0.95)  # type: ignore[attr-defined]
@@ -196,13 +204,35 @@ def test_tpe_goes_on_with_what_it_knew_when_the_space_narrows() -> None:
 
 def test_a_narrowed_category_is_never_drawn_again_and_comes_back_when_it_widens() -> None:
     plan = {
-        1: [{"action": "narrow", "name": "kind", "choices": ["a"]}],
+        1: [{"action": "narrow", "name": "kind", "choices": ["b"]}],
         4: [{"action": "widen", "name": "kind", "choices": ["a", "b", "c", "d"]}],
     }
     study, sampler, _ = started(plan, 70)
     first, second = (v.trial_number for v in sampler.versions[1:])
-    assert {t.params["kind"] for t in study.trials[first:second]} == {"a"}
-    assert {"b", "d"} <= {t.params["kind"] for t in study.trials[second:]}
+    assert {t.params["kind"] for t in study.trials[first:second]} == {"b"}
+    assert {"a", "d"} <= {t.params["kind"] for t in study.trials[second:]}
+
+
+def test_a_version_of_the_llm_still_holds_the_incumbent() -> None:
+    away: Plan = {
+        2: [
+            {"action": "narrow", "name": "x", "low": 0.21, "high": 0.22},
+            {"action": "narrow", "name": "kind", "choices": ["c"]},
+            {"action": "drop", "name": "n", "value": 99},
+        ],
+    }
+    study, sampler, events = started(away, 40)
+    version = sampler.versions[1]
+    best = incumbent(study, version.trial_number - 1)
+    assert best["kind"] != "c"
+    assert version.space.contains({k: v for k, v in best.items() if k != "n"})
+    assert version.space.fixed == {"n": best["n"]}
+    assert version.space["x"] == FloatDistribution(0.21, best["x"])
+    told = "\n".join(e.reasoning for e in events if isinstance(e, ReplyReceived))
+    assert re.search(
+        r"Not done: x still holds 0\.\d+ of trial \d+, the best; kind still holds b of trial", told
+    )
+    assert re.search(r"n is held at \d+, where trial \d+, the best, has it", told)
 
 
 def test_what_the_user_locked_stays_and_is_said() -> None:
