@@ -206,7 +206,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--init",
         "choice",
-        "Where the first configurations come from.",
+        "Where the first configurations come from; user: from the name enqueue.",
         argument="init",
         default="llm",
         paper="llm",
@@ -513,8 +513,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("hint", '"WORDS"', "Tell the LLM something.", '%sllmbo hint "prefer shallow trees"', "", True),
     Command(
         "range",
-        "PARAM LOW HIGH | PARAM [CHOICES]",
-        "Change a parameter's range inside the outer space.",
+        "PARAM LOW HIGH | PARAM CHOICES",
+        "Change a range, from then on yours; beyond the outer space the run goes on in a linked study.",
         "%sllmbo range learning_rate 0.01 0.1",
         "",
         True,
@@ -565,6 +565,7 @@ NAMES: Final[tuple[tuple[str, str], ...]] = (
     ("X, y", "the data; or X_train, y_train with X_test, y_test kept for the report; or data and --target"),
     ("cv, groups, scoring, sample_weight, fit_params", "as in scikit-learn"),
     ("search_space", "a dict of Optuna distributions, tuples or lists; without it the LLM writes one"),
+    ("enqueue", "your own configurations, a list of dicts; tried first, right after the default"),
     ("the cell's docstring", "your words for the LLM"),
 )
 """What ``%%sllmbo`` looks up in the namespace after the cell has run."""

@@ -27,8 +27,6 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
 from sllmbo_magic.events import SpaceChanged
-from sllmbo_magic.events import WishApplied
-from sllmbo_magic.history import Hint
 from sllmbo_magic.history import counts
 from sllmbo_magic.initializer import initialize
 from sllmbo_magic.initializer import queue_random
@@ -39,6 +37,7 @@ from sllmbo_magic.plan import Plan
 from sllmbo_magic.proposers.beyond import gained
 from sllmbo_magic.proposers.beyond import joined
 from sllmbo_magic.record import Record
+from sllmbo_magic.remembered import remember
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.samplers import LLMTPESampler
@@ -96,10 +95,11 @@ class Run:
         self.control = control
         started = time.time()
         self.resumed = resume and folder is not None and folder.resumed
-        if self.resumed:
-            self._check_resume(seeded)
+        options = self._check_resume(seeded) if self.resumed else {}
         self.record = Record(self.plan, folder, sinks, self.resumed)
         self.emit = self.record.emit
+        self.remembered = remember(self.record.events)
+        self.remembered.forget_changed(options, self.settings.sampler_name, self.settings.llm_ratio)
         own_journal = study is None and storage is None and folder is not None
         self.closing = Closing(self.record, control, own_journal, started)
         self._wish_offset = 0
@@ -109,13 +109,15 @@ class Run:
         self.sampler: LLMTPESampler | None = None
         self.tuner: Tuner | None = None
 
-    def _check_resume(self, seeded: bool) -> None:
+    def _check_resume(self, seeded: bool) -> dict[str, Any]:
+        """The options of the earlier process. Raises RunChangedError when its trials would not compare."""
         assert self.folder is not None
         meta = self.folder.read_meta()
         check_fingerprint(meta.get("fingerprint") or {}, self.task.fingerprint())
         if not seeded and isinstance(meta.get("seed"), int):
             self.settings = replace(self.settings, seed=meta["seed"])
             self.plan = replace(self.plan, settings=self.settings)
+        return dict(meta.get("options") or {})
 
     def _open_study(self, storage: str | BaseStorage | None) -> Study:
         directions = self.task.directions or [self.task.direction]
@@ -169,7 +171,12 @@ class Run:
     def _prepare(self, proposer: Any, taken: str) -> None:
         s, plan = self.settings, self.plan
         trials = self.study.get_trials(deepcopy=False)
-        self.emit(RunStarted(run=self.record.about(taken, sum(counts(t) for t in trials))))
+        about = self.record.about(taken, sum(counts(t) for t in trials))
+        if self.remembered.mode is not None and not self.multi:
+            about["sampler"] = self.remembered.mode
+        if self.remembered.ratio is not None:
+            about["llm_ratio"] = self.remembered.ratio
+        self.emit(RunStarted(run=about))
         for note in plan.notes:
             self.emit(Note(text=note))
         if s.uses_llm:
@@ -219,8 +226,8 @@ class Run:
                 outer = joined(SearchSpace.from_json(stored), outer)
             sampler.declare(plan.space, outer, reason=reason, by=by)
             sampler.store_versions(self.study)
+        self.remembered.apply(sampler)
         if self.resumed:
-            self._restore_wishes(sampler)
             requeue_stale(self.study)
 
     def _tell_untold(self, sampler: LLMTPESampler) -> None:
@@ -243,18 +250,6 @@ class Run:
         )
         self.emit(Note(text=text, trial_number=trial_number))
         return new
-
-    def _restore_wishes(self, sampler: LLMTPESampler) -> None:
-        """The hints and locks of the earlier process."""
-        for event in self.record.events:
-            if not isinstance(event, WishApplied):
-                continue
-            if event.wish == "hint":
-                sampler.hints.append(Hint(str(event.value), event.trial_number))
-            elif event.wish == "lock":
-                sampler.locked.add(str(event.value))
-            elif event.wish == "unlock":
-                sampler.locked.discard(str(event.value))
 
     def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
         """Trial 0 is the library's default; then the user's own configurations, then those of an earlier

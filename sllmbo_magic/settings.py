@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +91,30 @@ class Settings:
     def sampler_name(self) -> str:
         """The sampler as shown."""
         return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
+
+
+def own_configurations(given: Any) -> tuple[dict[str, Any], ...]:
+    """The user's configurations that are tried first: a list of dicts, or one dict.
+
+    Raises:
+        InputError: It is something else.
+    """
+    listed = [given] if isinstance(given, Mapping) else given
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, Mapping) for one in listed):
+        raise InputError(
+            f"enqueue is a {type(given).__name__}, not a list of configurations.",
+            'Example: enqueue = [{"max_depth": 3}].',
+        )
+    return tuple(dict(one) for one in listed)
+
+
+def check_start(init: str, own: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
+    """Raises InputError when a new run shall start from the user's configurations and there are none."""
+    if init == "user" and not own and warm_start is None:
+        raise InputError(
+            "init user starts from your own configurations, and there are none.",
+            'Assign enqueue = [{"max_depth": 3}] in the cell or give it to tune, or choose init default.',
+        )
 
 
 def make_settings(preset: str | None, given: dict[str, Any]) -> Settings:

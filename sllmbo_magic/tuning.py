@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
@@ -24,6 +25,8 @@ from sllmbo_magic.plan import make_plan
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.run import Run
 from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.settings import check_start
+from sllmbo_magic.settings import own_configurations
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -72,7 +75,7 @@ def tune(
     warm_start: Any = None,
     seed: int | None = None,
     preset: str | None = None,
-    enqueue: Sequence[Mapping[str, Any]] = (),
+    enqueue: Sequence[Mapping[str, Any]] | Mapping[str, Any] = (),
     dynamic_space: bool = True,
     permute_scores: bool = False,
     verify: bool = True,
@@ -143,7 +146,8 @@ def tune(
         warm_start: Name, path, result or study of an earlier run whose best configurations are tried first.
         seed: Everything random follows from it; default drawn and recorded.
         preset: ``"paper"``: the paper's method instead of the defaults.
-        enqueue: Configurations to try first.
+        enqueue: Configurations to try first, right after the default; parameters that one leaves out are the
+            sampler's.
         dynamic_space: Whether the LLM may change the ranges.
         permute_scores: Show the LLM permuted scores: a control experiment.
         verify: Whether to score default and best again on fresh folds at the end.
@@ -205,13 +209,16 @@ def tune(
         dynamic_space=dynamic_space,
         seed=drawn,
     )
+    own = own_configurations(enqueue)
+    if not resume and (study is None or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
+        check_start(init, own, warm_start)
     # Before the folder: a replay may read the run that this one is about to replace.
     provider = plan.connect(ask)
     kept = None if folder == "" else _open_folder(plan, name, folder, resume)
     try:
         run = Run(plan, kept, control or Control(), tuple(sinks), storage, study, resume, seed is not None)
         return run.execute(
-            enqueue=enqueue,
+            enqueue=own,
             warm_start=warm_start,
             callbacks=tuple(callbacks),
             executor=executor,

@@ -33,7 +33,7 @@ LAYERS = [
     "settings plan report",
     "result",
     "wishes tuner",
-    "warm_start surroundings record closing run tuning",
+    "warm_start surroundings record remembered closing run tuning",
     "_candidates search_cv paired comparison variants compare",
     "dashboard",
     "magic",

@@ -137,16 +137,28 @@ def _hint(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> N
 
 
 def _range(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
-    if len(arguments) == 2 and arguments[1].startswith("["):
-        choices = _literal("range", arguments[1])
-        _steer(magics, run_name, "range", {"param": arguments[0], "choices": choices})
+    if len(arguments) == 2 and ("," in arguments[1] or arguments[1].startswith("[")):
+        _steer(magics, run_name, "range", {"param": arguments[0], "choices": _choices(arguments[1])})
     elif len(arguments) == 3:
         low, high = arguments[1:]
         _steer(magics, run_name, "range", {"param": arguments[0], "low": low, "high": high})
     else:
         raise InputError(
-            "%sllmbo range takes a parameter with low and high, or with [choices].", _usage("range")
+            "%sllmbo range takes a parameter with low and high, or with choices.", _usage("range")
         )
+
+
+def _choices(text: str) -> Any:
+    """``[1, None]`` as plain data; ``gbdt,dart`` as words, and what is no word as data."""
+    if text.startswith("["):
+        return _literal("range", text)
+    found = []
+    for word in text.split(","):
+        try:
+            found.append(ast.literal_eval(word.strip()))
+        except (ValueError, SyntaxError):
+            found.append(word.strip())
+    return found
 
 
 def _enqueue(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:

@@ -8,7 +8,7 @@ from sllmbo_magic.magic.namespace import ResolvedTask
 from sllmbo_magic.magic.spec import RunSpec
 from sllmbo_magic.options import BY_ARGUMENT
 
-_NOT_PLANNED = ("executor", "storage", "resume", "warm_start")
+_NOT_PLANNED = ("executor", "storage", "resume", "warm_start", "enqueue")
 """Arguments of ``tune`` that change nothing of a plan."""
 
 
@@ -19,9 +19,14 @@ def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
         InputError: Whatever would be wrong with the run.
     """
     from sllmbo_magic.plan import make_plan
+    from sllmbo_magic.settings import check_start
+    from sllmbo_magic.settings import own_configurations
 
     planned = {name: value for name, value in task.arguments.items() if name not in _NOT_PLANNED}
     plan = make_plan(task.target, task.X, task.y, name=spec.name, **planned)
+    own = own_configurations(task.arguments.get("enqueue", ()))
+    if not task.arguments.get("resume"):
+        check_start(plan.settings.init, own, task.arguments.get("warm_start"))
     settings = "\n".join(f"  {name} = {text}" for name, text in _settings(task.arguments).items())
     request = plan.first_request()
     asked = f"The first request, as it would be sent after trial 0:\n{request}" if request else ""

@@ -21,8 +21,8 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.options import preset_values
 
-_EXTRAS = ("cv", "groups", "scoring", "sample_weight", "fit_params", "search_space")
-_OBJECTIVE_EXTRAS = ("search_space",)
+_EXTRAS = ("cv", "groups", "scoring", "sample_weight", "fit_params", "search_space", "enqueue")
+_OBJECTIVE_EXTRAS = ("search_space", "enqueue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,15 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
     for name in extras:
         if name not in arguments and names.has(name):
             value = user_ns[name]
+            if name == "enqueue" and not names.is_fresh(name) and not _are_configurations(value):
+                continue  # an older thing of that name, a function say, means something else
             arguments[name] = names.take(name, repr(value) if isinstance(value, str | int) else _shape(value))
     return ResolvedTask(target, X, y, arguments, names.line())
+
+
+def _are_configurations(value: Any) -> bool:
+    listed = [value] if isinstance(value, Mapping) else value
+    return isinstance(listed, list | tuple) and all(isinstance(one, Mapping) for one in listed)
 
 
 class _Names:

@@ -337,13 +337,36 @@ def test_a_wrong_line_command_gets_one_line(shell: Shell, line: str, parts: list
         assert part in str(result.error_in_exec)
 
 
+def test_a_cell_gives_own_configurations_and_init_user_needs_some(shell: Shell) -> None:
+    cell = """
+def objective(params):
+    return params["x"] + params["z"]
+search_space = {"x": (0.0, 1.0), "z": (0.0, 1.0), "kind": ["a", "b"]}
+"""
+    line = "%%sllmbo own --direction maximize --trials 4 --seed 1 --init user"
+    for more in ("", " --dry-run"):
+        text = str(shell.run(line + more + cell).error_in_exec)
+        assert "init user starts from your own configurations, and there are none." in text
+        assert 'Assign enqueue = [{"max_depth": 3}] in the cell' in text
+    out = shell.ok(f"{line}{cell}enqueue = [{{'x': 0.25, 'z': 0.5, 'kind': 'b'}}, {{'x': 0.75}}]")
+    assert "enqueue (2) from this cell" in out
+    trials = shell.user_ns["own"].trials
+    assert trials[0].params == {"x": 0.25, "z": 0.5, "kind": "b"}
+    assert trials[1].params["x"] == 0.75
+    assert [t.user_attrs["sllmbo:source"] for t in trials[:2]] == ["user", "user"]
+    text = str(shell.run(f"{line}{cell}enqueue = 'x'").error_in_exec)
+    assert "enqueue is a str, not a list of configurations" in text
+    text = str(shell.run(f"{line}{cell}enqueue = [{{'y': 1}}]").error_in_exec)
+    assert "the search space has no parameter 'y'" in text
+
+
 SLOW = """
 import threading
 gate = threading.Event()
 def objective(params):
     gate.wait(20)
     return params["x"]
-search_space = {"x": (0.0, 1.0), "z": (0.0, 1.0)}
+search_space = {"x": (0.0, 1.0), "z": (0.0, 1.0), "kind": ["a", "b"]}
 """
 
 
@@ -353,6 +376,7 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     assert "hint is noted" in shell.ok("%sllmbo hint prefer small numbers")
     for line in (
         "range x 0.2 0.4",
+        "range kind b,c",
         'enqueue {"x": 0.25, "z": 0.5}',
         "extend 2",
         "lock z",
@@ -368,7 +392,9 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     assert wishes.take() == []
     assert isinstance(shell.user_ns["slow"], TuneResult)
     assert n_finished(shell.user_ns["slow"]) == 6
-    assert {"x": 0.25, "z": 0.5} in [t.params for t in shell.user_ns["slow"].trials]
+    params = [t.params for t in shell.user_ns["slow"].trials]
+    assert (0.25, 0.5) in [(p["x"], p["z"]) for p in params]
+    assert {p["kind"] for p in params[1:]} == {"b", "c"}
     for wish in ("hint", "range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
         assert f"slow: {wish}" in out
 

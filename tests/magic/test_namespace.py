@@ -114,6 +114,17 @@ def test_what_belongs_to_scikit_learn_is_taken_and_options_win() -> None:
     assert "cv (" not in task.taken
 
 
+def test_own_configurations_are_taken_and_an_older_thing_of_that_name_is_not() -> None:
+    cell = "enqueue = [{'C': 3.0}, {'C': 0.5}]"
+    task = resolve(parse("", cell), {"model": MODEL, "X": X, "y": Y, "enqueue": [{"C": 3.0}, {"C": 0.5}]})
+    assert task.arguments == {"enqueue": [{"C": 3.0}, {"C": 0.5}]}
+    assert task.taken.startswith("enqueue (2) from this cell")
+    names = {"objective": len, "enqueue": {"x": 1}}
+    assert resolve(parse("--direction minimize", ""), names).arguments["enqueue"] == {"x": 1}
+    older = resolve(parse("--direction minimize", ""), names | {"enqueue": len})
+    assert older.arguments == {"direction": "minimize"}
+
+
 def test_an_objective_takes_no_data_of_earlier_cells() -> None:
     task = resolve(
         parse("--direction minimize", "def objective(trial): ..."), {"objective": len, "X": X, "cv": 3}

@@ -24,6 +24,7 @@ from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
@@ -264,6 +265,34 @@ def test_wishes_are_applied_before_the_next_trial(data: Any, model: Any) -> None
     later = result.trials[10:]
     assert {t.user_attrs["sllmbo:source"] for t in later} == {"tpe"}
     assert all(0.5 <= t.params["C"] <= 2.0 for t in later)
+
+
+def test_resume_keeps_the_wishes_of_the_user_but_not_against_a_new_option(data: Any, model: Any) -> None:
+    control = Control()
+
+    def wish() -> None:
+        control.wish("ratio", 0.2)
+        control.wish("sampler", "tpe")
+        control.wish("range", {"param": "C", "low": 0.5, "high": 2.0})
+        control.wish("lock", "tol")
+
+    def on(n_trials: int, **options: Any) -> tuple[Any, dict[str, Any]]:
+        seen: list[Event] = []
+        given = {"search_space": SPACE, "seed": 1, "name": "w", "verify": False, "judge": False}
+        result = tune(model, *data, n_trials=n_trials, sinks=[seen.append], **given, **options)
+        started = next(e for e in seen if isinstance(e, RunStarted))
+        return result, started.run
+
+    on(12, control=control, callbacks=[lambda study, trial: wish() if trial.number == 8 else None])
+    result, run = on(20, resume=True)
+    assert (run["llm_ratio"], run["sampler"]) == (0.2, "tpe")
+    assert {t.user_attrs["sllmbo:source"] for t in result.trials[9:]} == {"tpe"}
+    assert all(0.5 <= t.params["C"] <= 2.0 for t in result.trials[9:])
+    assert on(21, resume=True)[1] == run | {"n_trials": 21, "n_done": 20}, "also after a second resume"
+    result, run = on(30, resume=True, sampler="llm")
+    assert (run["llm_ratio"], run["sampler"]) == (0.2, "llm"), "an option that is new was asked for last"
+    assert {t.user_attrs["sllmbo:source"] for t in result.trials[21:]} == {"rulebook"}
+    assert on(31, resume=True, sampler="llm", llm_ratio=0.7)[1]["llm_ratio"] == 0.7
 
 
 def test_another_process_steers_through_the_folder(data: Any, model: Any) -> None:
