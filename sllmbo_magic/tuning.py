@@ -15,6 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from sllmbo_magic import onlookers
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunLockedError
@@ -215,8 +216,10 @@ def tune(
     # Before the folder: a replay may read the run that this one is about to replace.
     provider = plan.connect(ask)
     kept = None if folder == "" else _open_folder(plan, name, folder, resume)
+    control = control or Control()
+    seen_by = tuple(sinks) if kept is None else (*sinks, *onlookers.sinks(control))
     try:
-        run = Run(plan, kept, control or Control(), tuple(sinks), storage, study, resume, seed is not None)
+        run = Run(plan, kept, control, seen_by, storage, study, resume, seed is not None)
         return run.execute(
             enqueue=own,
             warm_start=warm_start,

@@ -21,7 +21,7 @@ PACKAGE = HERE / "sllmbo_magic"
 # A module imports only from rows above its own, or from its own row.
 LAYERS = [
     "errors keys options blas",
-    "events control",
+    "events control onlookers",
     "_distributions _configurations _space_json space",
     "data metrics folds checks disclosure description fingerprint task",
     "priors",

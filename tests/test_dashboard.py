@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import json
 import threading
+import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +21,9 @@ from sllmbo_magic.dashboard import register
 from sllmbo_magic.dashboard import runs
 from sllmbo_magic.dashboard import unregister
 from sllmbo_magic.dashboard.live import LiveRun
+from sllmbo_magic.magic.views import TextView
+from sllmbo_magic.report.bundle import MIME
+from sllmbo_magic.tuning import tune
 from tests.sample_run import run_events
 
 START = ev.RunStarted(run={"name": "churn", "n_trials": 50, "sampler": "llm-tpe"})
@@ -193,6 +199,7 @@ def dashboard(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
     monkeypatch.setattr(runs, "_entries", [])
     monkeypatch.setattr(runs, "_comms", {})
+    monkeypatch.setattr(runs, "_known", weakref.WeakSet())
     from sllmbo_magic.dashboard import Dashboard
 
     widget = Dashboard(control)
@@ -244,28 +251,43 @@ def test_the_repr_says_how_the_run_stands(dashboard: Any) -> None:
 
 
 @pytest.fixture
-def panel(dashboard: Any) -> RecordingComm:
+def shell() -> Iterator[Any]:
+    """A shell whose kernel answers for its runs."""
     targets: dict[str, Any] = {}
     manager = SimpleNamespace(targets=targets, register_target=targets.__setitem__)
-    register(SimpleNamespace(kernel=SimpleNamespace(comm_manager=manager)))
+    shell = SimpleNamespace(kernel=SimpleNamespace(comm_manager=manager))
+    register(shell)
+    yield shell
+    unregister(shell)
+
+
+@pytest.fixture
+def panel(dashboard: Any, shell: Any) -> RecordingComm:
+    return open_panel(shell)
+
+
+def open_panel(shell: Any) -> RecordingComm:
     comm = RecordingComm()
-    targets[TARGET](comm, {})
+    shell.kernel.comm_manager.targets[TARGET](comm, {})
     return comm
 
 
-def test_a_panel_sees_the_runs_and_follows_them(dashboard: Any, panel: RecordingComm) -> None:
-    assert [r["id"] for r in panel.sent[0]["runs"]] == [dashboard.model_id]
+def test_a_panel_sees_the_runs_and_follows_them(dashboard: Any, panel: RecordingComm, shell: Any) -> None:
+    assert panel.sent == [{"runs": []}], "a run is listed once it starts: a cell with a mistake never is"
     for event in run_events(5):
         dashboard.sink(event)
     rows = [m["run"] for m in panel.sent if "run" in m]
+    assert {r["id"] for r in rows} == {dashboard.model_id}
+    assert [r["id"] for r in open_panel(shell).sent[0]["runs"]] == [dashboard.model_id]
     assert [r["done"] for r in rows][:3] == [0, 1, 2]
     assert (rows[-1]["status"], rows[-1]["done"], rows[-1]["name"]) == ("finished", 5, "churn")
-    assert rows[-1]["final"] is False
+    assert rows[-1]["final"] is None
     assert max(len(json.dumps(m)) for m in panel.sent) < 1000
 
 
 def test_a_panel_steers_and_opens_a_dashboard(dashboard: Any, panel: RecordingComm, control: Control) -> None:
     of = dashboard.model_id
+    dashboard.sink(START)
     panel.say({"of": of, "wish": "stop", "value": None, "id": "p1"})
     assert control.stopping
     assert {"of": of, "ack": "p1", "ok": True, "error": ""} in panel.sent
@@ -273,21 +295,98 @@ def test_a_panel_steers_and_opens_a_dashboard(dashboard: Any, panel: RecordingCo
     panel.say({"of": of, "get": "deltas"})
     panel.say({"of": of, "get": "snapshot"})
     assert panel.sent[-1]["snapshot"]["schema"] == 1
-    dashboard.sink(START)
+    dashboard.sink(finished(0))
     assert len([m for m in panel.sent if m.get("of") == of and "delta" in m]) == 1
     panel.close()
     count = len(panel.sent)
-    dashboard.sink(finished(0))
+    dashboard.sink(finished(1))
     assert len(panel.sent) == count, "a closed panel is sent nothing"
 
 
 def test_the_final_output_is_kept_for_a_reloaded_page(dashboard: Any, panel: RecordingComm) -> None:
-    dashboard.finish({"text/plain": "done"})
-    assert panel.sent[-1]["run"]["final"] is True
+    dashboard.sink(START)
+    run = {"started_at": 12.5, "seconds": 3.0}
+    dashboard.finish({"text/plain": "done", MIME: {"run": run}})
+    assert panel.sent[-1]["run"]["final"] == [12.5, 3.0]
     panel.say({"of": dashboard.model_id, "get": "final"})
-    assert panel.sent[-1] == {"of": dashboard.model_id, "final": {"text/plain": "done"}}
+    assert panel.sent[-1] == {"of": dashboard.model_id, "final": {"text/plain": "done", MIME: {"run": run}}}
     panel.say({"of": "no such run", "get": "final"})
     assert len([m for m in panel.sent if "final" in m]) == 1
+
+
+def test_a_run_shown_as_text_is_listed_steered_and_its_picture_kept(
+    panel: RecordingComm, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = SimpleNamespace(update=lambda *_, **__: None)
+    monkeypatch.setattr("sllmbo_magic.magic.views.show_output", lambda *_, **__: handle)
+    view = TextView("churn", control)
+    view.show(list(run_events(5, finish=False)))
+    row = panel.sent[-1]["run"]
+    assert (row["name"], row["status"], row["done"], row["model"]) == ("churn", "running", 5, None)
+    panel.say({"of": row["id"], "wish": "stop", "value": None, "id": "p1"})
+    assert control.stopping
+    view.finish(None)
+    assert panel.sent[-1]["run"]["final"] is not None
+    panel.say({"of": row["id"], "get": "final"})
+    assert "text/html" in panel.sent[-1]["final"]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_run_that_code_started_is_listed_and_stopped(
+    dashboard: Any, panel: RecordingComm, tmp_path: Path, background: bool
+) -> None:
+    def objective(params: dict[str, Any]) -> float:
+        if len([m for m in panel.sent if "run" in m]) == 3:  # the start and two trials
+            of = panel.sent[-1]["run"]["id"]
+            panel.say({"of": of, "wish": "stop", "value": None, "id": "p1"})
+        return float(params["a"])
+
+    def run() -> None:
+        arguments = {"search_space": {"a": (0.0, 1.0)}, "direction": "maximize", "seed": 1}
+        tune(objective, name="plain", folder=tmp_path, n_trials=20, **arguments)
+
+    if background:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    else:
+        run()
+    rows = [m["run"] for m in panel.sent if "run" in m]
+    assert {(r["name"], r["blocks"]) for r in rows} == {("plain", not background)}
+    assert [r["done"] for r in rows if r["status"] == "running"][:3] == [0, 1, 2]
+    assert (rows[-1]["status"], rows[-1]["done"]) == ("stopped", 3)
+
+
+def test_a_run_is_listed_once_and_only_if_it_is_kept(
+    dashboard: Any, control: Control, panel: RecordingComm, shell: Any, tmp_path: Path
+) -> None:
+    def search(folder: Path | str, **options: Any) -> None:
+        space = {"a": (0.0, 1.0)}
+        tune(lambda p: p["a"], direction="maximize", search_space=space, n_trials=1, folder=folder, **options)
+
+    search(tmp_path, control=control, sinks=(dashboard.sink,))
+    search("")
+    assert {m["run"]["id"] for m in panel.sent if "run" in m} == {dashboard.model_id}
+    unregister(shell)
+    search(tmp_path)
+    assert {m["run"]["id"] for m in panel.sent if "run" in m} == {dashboard.model_id}
+
+
+def test_a_panel_is_written_to_in_the_context_that_it_was_opened_in(dashboard: Any, shell: Any) -> None:
+    asked: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="a cell")
+    seen = []
+
+    class Comm(RecordingComm):
+        def send(self, data: Any = None, **_: Any) -> None:
+            seen.append(asked.get())
+
+    asked.set("the panel")
+    contextvars.copy_context().run(shell.kernel.comm_manager.targets[TARGET], Comm(), {})
+    asked.set("a cell")
+    for event in run_events(2):
+        dashboard.sink(event)
+    assert len(seen) > 3
+    assert set(seen) == {"the panel"}, "ipykernel sends what a panel says next to where that context belongs"
 
 
 def test_registering_needs_no_kernel() -> None:

@@ -9,8 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic import onlookers
+
 if TYPE_CHECKING:
+    from sllmbo_magic.control import Control
     from sllmbo_magic.dashboard.widget import Dashboard
+    from sllmbo_magic.events import Sink
 
 __all__ = ["TARGET", "Dashboard", "register", "unregister"]
 
@@ -19,15 +23,19 @@ TARGET = "sllmbo:runs"
 
 
 def register(shell: Any) -> None:
-    """Make the kernel of an IPython shell answer on :data:`TARGET`. Without a kernel: nothing."""
+    """Make the kernel of an IPython shell answer on :data:`TARGET`, also for runs that code starts by
+    ``tune``. Without a kernel: nothing.
+    """
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
     if manager is not None:
         manager.register_target(TARGET, _opened)
+        onlookers.add(_look_on)
 
 
 def unregister(shell: Any) -> None:
     """Undo :func:`register`."""
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    onlookers.remove(_look_on)
     if manager is not None:
         manager.targets.pop(TARGET, None)
 
@@ -36,6 +44,12 @@ def _opened(comm: Any, message: Any) -> None:
     from sllmbo_magic.dashboard import runs
 
     runs.opened(comm, message)
+
+
+def _look_on(control: Control) -> Sink | None:
+    from sllmbo_magic.dashboard import runs
+
+    return runs.look_on(control)
 
 
 def __getattr__(name: str) -> Any:

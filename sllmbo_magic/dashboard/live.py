@@ -48,7 +48,7 @@ class LiveRun:
     """
 
     def __init__(self, control: Control, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._control = control
+        self.control = control
         self._clock = clock
         self._lock = threading.RLock()
         self._view = RunView()
@@ -108,7 +108,7 @@ class LiveRun:
         try:
             if self._ended:
                 raise InputError("The run has ended.")
-            wish = self._control.wish(str(name), value, id=id)
+            wish = self.control.wish(str(name), value, id=id)
         except InputError as error:
             reply({"ack": id, "ok": False, "error": str(error)})
             return

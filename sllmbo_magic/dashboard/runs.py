@@ -1,5 +1,8 @@
 """The runs of this kernel, for JupyterLab's side panel: one comm target lists, steers and shows them.
 
+A run is listed from its first event on, whatever shows it in its cell: the widget, text, or nothing, when
+code called ``tune`` (:func:`look_on`).
+
 The labextension opens a comm on ``dashboard.TARGET`` and gets ``{"runs": [row, ...]}``, then
 ``{"run": row}`` for each change. It may say, with ``"of": row id``, whatever a view may say (see
 ``dashboard.live``; the answers carry ``"of"`` too), and:
@@ -12,13 +15,19 @@ The labextension opens a comm on ``dashboard.TARGET`` and gets ``{"runs": [row, 
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
+import uuid
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from sllmbo_magic import events as ev
+from sllmbo_magic.control import Control
 from sllmbo_magic.dashboard.live import Channel
 from sllmbo_magic.dashboard.live import LiveRun
+from sllmbo_magic.report.bundle import MIME
 
 KEPT = 20
 """Runs that are remembered; an older one leaves the list."""
@@ -26,21 +35,30 @@ KEPT = 20
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _entries: list[Entry] = []
-_comms: dict[str, Any] = {}
+_comms: dict[str, Channel] = {}
+_known: weakref.WeakSet[Control] = weakref.WeakSet()
 
 
 class Entry:
-    """One run in the list."""
+    """One run in the list.
 
-    def __init__(self, live: LiveRun, model_id: str | None, cell_id: str | None) -> None:
+    Args:
+        live: The run.
+        model_id: The widget in its cell, if there is one.
+        cell_id: The cell, if the front end says it.
+        blocks: Whether it runs in the thread that runs cells, so that the kernel may hear nothing meanwhile.
+    """
+
+    def __init__(
+        self, live: LiveRun, model_id: str | None, cell_id: str | None, *, blocks: bool = False
+    ) -> None:
         self.live = live
         self.model_id = model_id
         self.cell_id = cell_id
+        self.blocks = blocks
+        self.id = model_id or uuid.uuid4().hex
         self.final: dict[str, Any] | None = None
-
-    @property
-    def id(self) -> str:
-        return str(self.model_id or id(self.live))
+        self._listed = False
 
     def row(self) -> dict[str, Any]:
         """What the list shows of the run."""
@@ -48,29 +66,45 @@ class Entry:
             "id": self.id,
             "model": self.model_id,
             "cell": self.cell_id,
-            "final": self.final is not None,
+            "blocks": self.blocks,
+            "final": None if self.final is None else _made(self.final),
             **self.live.head(),
         }
 
+    def sink(self, event: ev.Event) -> None:
+        """Take an event for the run and its row, from any thread."""
+        self.live.sink(event)
+        self.changed(event)
+
     def changed(self, event: ev.Event) -> None:
         """Tell the panels, for an event that changes the row."""
+        if not self._listed:
+            self._listed = True
+            with _lock:
+                _entries.append(self)
+                del _entries[:-KEPT]
         if _comms and isinstance(event, ev.RunStarted | ev.TrialFinished | ev.WishApplied | ev.RunFinished):
             _tell({"run": self.row()})
 
     def finish(self, picture: dict[str, Any]) -> None:
         """Keep the final output, and say that it is there."""
         self.final = picture
-        _tell({"run": self.row()})
+        if self._listed:
+            _tell({"run": self.row()})
 
 
-def add(live: LiveRun, *, model_id: str | None = None) -> Entry:
-    """Put a run on the list; it belongs to the cell that is being executed."""
-    entry = Entry(live, model_id, _current_cell())
-    with _lock:
-        _entries.append(entry)
-        del _entries[:-KEPT]
-    _tell({"run": entry.row()})
-    return entry
+def add(live: LiveRun, *, model_id: str | None = None, blocks: bool = False) -> Entry:
+    """A run that is to be listed once it starts; it belongs to the cell that is being executed."""
+    _known.add(live.control)
+    return Entry(live, model_id, _current_cell(), blocks=blocks)
+
+
+def look_on(control: Control) -> Callable[[ev.Event], None] | None:
+    """What takes the events of a run that code started; None if a view tells of it already."""
+    if control in _known:
+        return None
+    blocks = threading.current_thread() is threading.main_thread()
+    return add(LiveRun(control), blocks=blocks).sink
 
 
 def rows() -> list[dict[str, Any]]:
@@ -82,6 +116,13 @@ def rows() -> list[dict[str, Any]]:
 def opened(comm: Any, _message: Any) -> None:
     """A panel opened its comm: tell it the runs, answer what it says, until it closes."""
     followed: dict[str, tuple[LiveRun, Channel]] = {}
+    context = contextvars.copy_context()
+
+    def send(message: dict[str, Any]) -> None:
+        # ipykernel 7.4 routes a panel's next message to the shell whose request is being answered when one is
+        # sent to it. In the context of the request that opened the comm that is JupyterLab's own subshell,
+        # which hears while a cell blocks.
+        context.copy().run(comm.send, message)
 
     def closed(_message: Any) -> None:
         with _lock:
@@ -96,7 +137,7 @@ def opened(comm: Any, _message: Any) -> None:
             return
 
         def reply(answer: dict[str, Any]) -> None:
-            comm.send({**answer, "of": entry.id})
+            send({**answer, "of": entry.id})
 
         if said.get("get") == "final":
             if entry.final is not None:
@@ -111,18 +152,24 @@ def opened(comm: Any, _message: Any) -> None:
     comm.on_msg(hear)
     comm.on_close(closed)
     with _lock:
-        _comms[comm.comm_id] = comm
-    comm.send({"runs": rows()})
+        _comms[comm.comm_id] = send
+    send({"runs": rows()})
 
 
 def _tell(message: dict[str, Any]) -> None:
     with _lock:
-        for id, comm in list(_comms.items()):
+        for id, send in list(_comms.items()):
             try:
-                comm.send(message)
+                send(message)
             except Exception:  # noqa: BLE001 - a panel's connection may break in any way; the run goes on
                 _log.warning("a panel is gone", exc_info=True)
                 del _comms[id]
+
+
+def _made(picture: dict[str, Any]) -> list[Any]:
+    """What tells the final output of one run from another's in the same cell: start and length."""
+    run = (picture.get(MIME) or {}).get("run") or {}
+    return [run.get("started_at"), run.get("seconds")]
 
 
 def _current_cell() -> str | None:

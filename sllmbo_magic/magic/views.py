@@ -121,10 +121,14 @@ class _Replaced:
 
 
 class TextView(_Replaced):
-    """One block of text that updates in place."""
+    """One block of text that updates in place. JupyterLab's side panel lists the run all the same."""
 
     def __init__(self, name: str, control: Control) -> None:
+        from sllmbo_magic.dashboard import runs
+        from sllmbo_magic.dashboard.live import LiveRun
+
         super().__init__()
+        self._entry = runs.add(LiveRun(control))
         self._progress = Progress(name)
         self._control = control
         self._updated = 0.0
@@ -133,18 +137,22 @@ class TextView(_Replaced):
         self._keep(events)
         for event in events:
             self._progress.apply(event)
+            self._entry.sink(event)
         self._progress.stopping = self._control.stopping
         now = time.time()
-        if self._handle is None:
-            if events:
-                self._open()
-                self._updated = now
-        elif events or now - self._updated >= _UPDATE_EVERY:
-            self._handle.update({"text/plain": self._progress.block(now)}, raw=True)
+        if events or (self._handle is not None and now - self._updated >= _UPDATE_EVERY):
+            self._show({"text/plain": self._progress.block(now)})
             self._updated = now
 
-    def _open(self) -> None:
-        self._handle = show_output({"text/plain": self._progress.block()}, raw=True, display_id=True)
+    def _show(self, block: dict[str, str]) -> None:
+        mark = {"sllmbo": {"run": self._entry.id}}  # by it the extension finds the output after a reload
+        if self._handle is None:
+            self._handle = show_output(block, raw=True, metadata=mark, display_id=True)
+        else:
+            self._handle.update(block, raw=True, metadata=mark)
+
+    def _finished(self, picture: dict[str, Any]) -> None:
+        self._entry.finish(picture)
 
 
 class DashboardView(_Replaced):

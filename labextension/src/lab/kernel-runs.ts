@@ -4,6 +4,7 @@ import type { ISessionContext } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { Incoming, Model, Outgoing } from '../view/bundle';
+import { isOurs } from './magic-line';
 
 export const TARGET = 'sllmbo:runs';
 
@@ -12,7 +13,10 @@ export interface Row {
   id: string;
   model: string | null;
   cell: string | null;
-  final: boolean;
+  /** Its cell keeps the kernel busy: code called `tune`. */
+  blocks: boolean;
+  /** Start and length of the run that the final output shows, once it is there. */
+  final: [number | null, number | null] | null;
   name: string | null;
   status: string;
   done: number;
@@ -21,9 +25,20 @@ export interface Row {
   metric: string | null;
 }
 
-type Said = Incoming & { of?: string; final?: Record<string, unknown> };
+type Said = Incoming & { of?: string; ack?: string; final?: Record<string, unknown> };
+
+/** A kernel that acknowledged a stop by then heard it. */
+const ANSWERS_WITHIN = 1500;
+
+/** Not every kernel has subshells. */
+const SUBSHELL_WITHIN = 1000;
+
+/** JupyterLab 4.5 and later tell when the comm's subshell is there. */
+type Comm = Kernel.IComm & { subshellStarted?: Promise<void> };
 
 let wishes = 0;
+
+export const goesOn = (row: Row): boolean => row.status === 'running' || row.status === 'paused';
 
 export class KernelRuns {
   rows: Row[] = [];
@@ -34,6 +49,10 @@ export class KernelRuns {
   private listeners = new Set<() => void>();
   private views = new Map<string, Set<(message: Incoming) => void>>();
   private waiting = new Map<string, (final: Record<string, unknown>) => void>();
+  private acknowledged = new Set<string>();
+  private loading: string | undefined;
+  private reopened = false;
+  private finders = new Set<(row: Row) => void>();
   private context: ISessionContext;
   private disposed = false;
 
@@ -45,6 +64,7 @@ export class KernelRuns {
     void Promise.all([panel.context.ready, this.context.ready]).then(() => {
       // a kernel that never heard of us is not asked: a page that was reloaded, or a notebook that uses the magic, is
       if (this.mentioned()) {
+        this.reopened = true;
         this.connect();
       }
     });
@@ -54,6 +74,11 @@ export class KernelRuns {
   listen(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Hear of each run that went on already when this page was opened: its cell may miss its output. */
+  whenFound(finder: (row: Row) => void): void {
+    this.finders.add(finder);
   }
 
   /** What a view of one run is mounted on. */
@@ -70,8 +95,16 @@ export class KernelRuns {
     };
   }
 
+  /** End a run after the fold in flight. A kernel that its cell keeps from hearing this is interrupted. */
   stop(id: string): void {
-    this.say(id, { wish: 'stop', value: null, id: `panel-${++wishes}` });
+    const wish = `panel-${++wishes}`;
+    this.say(id, { wish: 'stop', value: null, id: wish });
+    window.setTimeout(() => {
+      const row = this.rows.find(r => r.id === id);
+      if (row?.blocks && goesOn(row) && !this.acknowledged.delete(wish)) {
+        void this.context.session?.kernel?.interrupt();
+      }
+    }, ANSWERS_WITHIN);
   }
 
   /** The final output of a run, as a MIME bundle. */
@@ -91,13 +124,14 @@ export class KernelRuns {
     this.context.statusChanged.disconnect(this.onStatus);
     this.context.iopubMessage.disconnect(this.onMessage);
     this.listeners.clear();
+    this.finders.clear();
     this.comm?.dispose();
     this.comm = null;
   }
 
   private mentioned(): boolean {
     const cells = this.panel.content.model?.cells;
-    return Array.from(cells ?? []).some(cell => cell.sharedModel.getSource().includes('%%sllmbo'));
+    return Array.from(cells ?? []).some(cell => cell.sharedModel.getSource().includes('sllmbo'));
   }
 
   private connect(): void {
@@ -105,7 +139,7 @@ export class KernelRuns {
     if (this.comm || this.disposed || !kernel || !kernel.handleComms) {
       return;
     }
-    const comm = kernel.createComm(TARGET);
+    const comm: Comm = kernel.createComm(TARGET);
     comm.onMsg = message => {
       if (this.comm === comm) {
         this.hear(message.content.data as unknown);
@@ -117,8 +151,17 @@ export class KernelRuns {
       }
     };
     this.comm = comm;
-    void comm.open().done.catch(() => {
-      this.comm = null;
+    const open = async () => {
+      // on its own subshell the kernel hears us while a cell blocks
+      await Promise.race([comm.subshellStarted, new Promise(done => setTimeout(done, SUBSHELL_WITHIN))]);
+      if (this.comm === comm) {
+        await comm.open().done;
+      }
+    };
+    open().catch(() => {
+      if (this.comm === comm) {
+        this.comm = null;
+      }
     });
   }
 
@@ -144,15 +187,23 @@ export class KernelRuns {
     }
   };
 
-  /** A dashboard that opens says that the kernel has runs to tell of. */
+  /** A cell of the magic, or one that loaded it, says that the kernel has runs to tell of. */
   private onMessage = (_: unknown, message: KernelMessage.IMessage): void => {
-    if (this.comm || message.header.msg_type !== 'comm_open') {
-      return;
-    }
-    const { data } = message.content as KernelMessage.ICommOpenMsg['content'];
-    const state = (data as { state?: { _anywidget_id?: string } }).state;
-    if (state?._anywidget_id?.startsWith('sllmbo_magic.dashboard')) {
-      this.connect();
+    const kind = message.header.msg_type;
+    const cell = (message.parent_header as { msg_id?: string }).msg_id;
+    if (kind === 'execute_input') {
+      const { code } = message.content as KernelMessage.IExecuteInputMsg['content'];
+      if (isOurs(code)) {
+        this.connect();
+      } else if (code.includes('sllmbo')) {
+        this.loading = cell;
+      }
+    } else if (kind === 'status' && this.loading !== undefined && cell === this.loading) {
+      const { execution_state } = message.content as KernelMessage.IStatusMsg['content'];
+      if (execution_state === 'idle') {
+        this.loading = undefined;
+        this.connect();
+      }
     }
   };
 
@@ -167,6 +218,10 @@ export class KernelRuns {
       this.alive = true;
       this.views.forEach((_, id) => this.say(id, { get: 'deltas' }));
       this.changed();
+      if (this.reopened) {
+        this.rows.filter(goesOn).forEach(row => this.finders.forEach(finder => finder(row)));
+      }
+      this.reopened = false;
     } else if (said.run) {
       const { run } = said;
       this.rows = this.rows.some(r => r.id === run.id)
@@ -177,6 +232,9 @@ export class KernelRuns {
       this.waiting.get(said.of)?.(said.final);
       this.waiting.delete(said.of);
     } else if (said.of) {
+      if (typeof said.ack === 'string') {
+        this.acknowledged.add(said.ack);
+      }
       this.views.get(said.of)?.forEach(listener => listener(said as Incoming));
     }
   }

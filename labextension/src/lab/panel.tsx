@@ -4,6 +4,7 @@ import { Widget } from '@lumino/widgets';
 import { render } from 'preact';
 import { num } from '../view/format';
 import { plain } from '../view/safe';
+import { goesOn } from './kernel-runs';
 import type { KernelRuns, Row } from './kernel-runs';
 
 export interface PanelActions {
@@ -65,8 +66,8 @@ export class RunsPanel extends Widget {
 }
 
 function Item({ row, runs, actions }: { row: Row; runs: KernelRuns; actions: PanelActions }) {
-  const goesOn = row.status === 'running' || row.status === 'paused';
-  const lost = !runs.alive && goesOn;
+  const lost = !runs.alive && goesOn(row);
+  const state = lost ? 'disconnected' : plain(row.status);
   const name = plain(row.name ?? 'run');
   const total = row.n_trials ?? row.done;
   return (
@@ -74,17 +75,21 @@ function Item({ row, runs, actions }: { row: Row; runs: KernelRuns; actions: Pan
       <button type="button" class="sllmbo-panel-name" title="Show the cell" onClick={() => actions.reveal(runs, row)}>
         {name}
       </button>
-      <span class="sllmbo-panel-state">{lost ? 'disconnected' : plain(row.status)}</span>
+      <span class={`sllmbo-panel-state is-${state}`}>{state}</span>
       <progress max={Math.max(total, 1)} value={row.done} aria-label={`Trials of ${name}`} />
       <span class="sllmbo-panel-facts">
         {row.done} of {total}
-        {row.best_value !== null && ` · best ${num(row.best_value)}`}
       </span>
+      {row.best_value !== null && (
+        <span class="sllmbo-panel-best" title={plain(row.metric ?? '')}>
+          best {num(row.best_value)}
+        </span>
+      )}
       <span class="sllmbo-panel-actions">
         <button type="button" disabled={!runs.alive} onClick={() => actions.open(runs, row)} aria-label={`Open ${name} in a tab`}>
           Open
         </button>
-        {goesOn && !lost && (
+        {goesOn(row) && !lost && (
           <button type="button" onClick={() => runs.stop(row.id)} aria-label={`Stop ${name}`}>
             Stop
           </button>

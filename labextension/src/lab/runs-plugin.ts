@@ -8,9 +8,9 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { Widget } from '@lumino/widgets';
 import { mount } from '../view/mount';
 import { plain } from '../view/safe';
-import { cellOf, writeFinalPictures } from './final-picture';
+import { cellOf, keepOutputs } from './outputs';
 import { runIcon } from './icon';
-import { KernelRuns } from './kernel-runs';
+import { goesOn, KernelRuns } from './kernel-runs';
 import type { Row } from './kernel-runs';
 import { RunsPanel } from './panel';
 
@@ -43,6 +43,11 @@ function openTab(app: JupyterFrontEnd, runs: KernelRuns, row: Row): void {
   tab.title.icon = runIcon;
   tab.title.closable = true;
   app.shell.add(tab, 'main', { mode: 'split-right', ref: runs.panel.id });
+  if (!tab.isAttached) {
+    // Notebook 7 has one document to a page: there the dashboard stands in the sidebar
+    app.shell.add(tab, 'right');
+    app.shell.activateById(id);
+  }
 }
 
 export const runsPlugin: JupyterFrontEndPlugin<void> = {
@@ -71,7 +76,7 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
       if (!runs) {
         runs = new KernelRuns(notebook);
         byNotebook.set(notebook, runs);
-        writeFinalPictures(runs);
+        keepOutputs(runs);
         notebook.disposed.connect(() => byNotebook.delete(notebook));
       }
       return runs;
@@ -94,7 +99,7 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
         'sllmbo:stop',
         'Stop the Latest Run',
         (runs, row) => runs.stop(row.id),
-        row => row.status === 'running' || row.status === 'paused'
+        goesOn
       ]
     ];
     for (const [id, label, act, fits] of commands) {

@@ -1,0 +1,103 @@
+/**
+ * After a reload a page misses what the kernel says to outputs of before: it is given the live view of a run that
+ * goes on, where the notebook was not saved with it, and the picture of a run that ends.
+ */
+
+import type { CodeCell } from '@jupyterlab/cells';
+import { goesOn } from './kernel-runs';
+import type { KernelRuns, Row } from './kernel-runs';
+import { MIME } from '../mime';
+
+const WIDGET = 'application/vnd.jupyter.widget-view+json';
+const PATIENCE = 800;
+
+/** Watch one notebook. */
+export function keepOutputs(runs: KernelRuns): void {
+  const seenRunning = new Set<string>();
+  const done = new Set<string>();
+  runs.whenFound(row => showAgain(runs, row));
+  runs.listen(() => {
+    for (const row of runs.rows) {
+      if (goesOn(row)) {
+        seenRunning.add(row.id);
+      } else if (row.final && !done.has(row.id)) {
+        done.add(row.id);
+        // the ordinary update may be under way: it is given time to arrive
+        window.setTimeout(() => void write(runs, row, seenRunning.has(row.id)), PATIENCE);
+      }
+    }
+  });
+}
+
+/** The cell that started a run. An old notebook keeps no ids of cells: there its output tells. */
+export function cellOf(runs: KernelRuns, row: Row): CodeCell | undefined {
+  if (runs.panel.isDisposed) {
+    return undefined;
+  }
+  const cells = runs.panel.content.widgets.filter(c => c.model.type === 'code') as CodeCell[];
+  return cells.find(c => c.model.id === row.cell) ?? cells.find(c => liveOutput(c, row) >= 0);
+}
+
+type Test = (output: ReturnType<CodeCell['model']['outputs']['get']>) => boolean;
+
+function findOutput({ model: { outputs } }: CodeCell, fits: Test): number {
+  for (let i = 0; i < outputs.length; i++) {
+    if (fits(outputs.get(i))) {
+      return i;
+    }
+  }
+  return -1;
+}
+
+/** Where in a cell's outputs the live view of a run is: a widget, or text; -1 without one. */
+function liveOutput(cell: CodeCell, row: Row): number {
+  return findOutput(cell, ({ data, metadata }) => {
+    const widget = data[WIDGET] as { model_id?: string } | undefined;
+    const text = metadata['sllmbo'] as { run?: string } | undefined;
+    return (row.model !== null && widget?.model_id === row.model) || text?.run === row.id;
+  });
+}
+
+const picture: Test = output => output.data[MIME] !== undefined;
+
+/** Put an output at an index, or at the end. */
+function put(cell: CodeCell, at: number, data: Record<string, unknown>): void {
+  const { outputs } = cell.model;
+  const output = { output_type: 'display_data', data, metadata: {} };
+  if (at >= 0 && at < outputs.length) {
+    outputs.set(at, output as never);
+  } else {
+    outputs.add(output as never);
+  }
+}
+
+function showAgain(runs: KernelRuns, row: Row): void {
+  const cell = cellOf(runs, row);
+  if (cell && row.model && liveOutput(cell, row) < 0) {
+    // in place of an earlier run's picture
+    put(cell, findOutput(cell, picture), {
+      [WIDGET]: { model_id: row.model, version_major: 2, version_minor: 0 },
+      'text/plain': 'The dashboard of a run'
+    });
+  }
+}
+
+async function write(runs: KernelRuns, row: Row, sawItRun: boolean): Promise<void> {
+  const cell = cellOf(runs, row);
+  const arrived: Test = output => {
+    const run = (output.data[MIME] as { run?: { started_at?: number; seconds?: number } } | undefined)?.run;
+    return run !== undefined && run.started_at === row.final?.[0] && run.seconds === row.final?.[1];
+  };
+  if (!cell || findOutput(cell, arrived) >= 0) {
+    return;
+  }
+  let at = liveOutput(cell, row);
+  if (at < 0) {
+    at = findOutput(cell, picture);
+    // without its live view a cell is filled only if this page saw the run go on, else its owner may have cleared it
+    if (!sawItRun || (at < 0 && cell.model.outputs.length > 0)) {
+      return;
+    }
+  }
+  put(cell, at, await runs.final(row.id));
+}
