@@ -14,6 +14,9 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.events import Event
 from sllmbo_magic.report.html import static_file
+from tests.browser.jupyter import Lab
+from tests.browser.jupyter import Server
+from tests.browser.jupyter import serve
 
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = [
@@ -157,6 +160,36 @@ def new_widget(new_page: Callable[..., Watched]) -> Callable[..., Widget]:
         return Widget(watched)
 
     return make
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Jupyter with our extension."""
+    pytest.importorskip("jupyterlab")
+    with serve(tmp_path_factory.mktemp("with") / "server") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Jupyter of a colleague: without our extension, and trusting nothing."""
+    pytest.importorskip("jupyterlab")
+    with serve(tmp_path_factory.mktemp("without") / "server", extension=False) as running:
+        yield running
+
+
+@pytest.fixture
+def open_lab(new_page: Any, server: Server) -> Iterator[Callable[..., Lab]]:
+    """Write a notebook in a folder of its own and open it: ``open_lab("name", cell, cell, classic=True)``."""
+
+    def make(name: str, *cells: str, **options: Any) -> Lab:
+        name = f"{name}/{name}.ipynb"
+        server.write(name, *cells)
+        watched = new_page(viewport={"width": 1500, "height": 1600})
+        return Lab(watched, server, name, **options).open()
+
+    yield make
+    server.shut_down_kernels()
 
 
 @pytest.fixture

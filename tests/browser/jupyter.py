@@ -18,6 +18,17 @@ from typing import Any
 import nbformat
 
 ROOT = Path(__file__).parent.parent.parent
+MIME = "application/vnd.sllmbo.run+json"
+
+LOAD = "%load_ext sllmbo_magic"
+SLOW = '''%%sllmbo slow --n-trials {n} --direction maximize --seed 1
+"""Find the peak."""
+import time
+search_space = {{"lr": (0.001, 0.3, "log"), "depth": (2, 12), "kind": ["a", "b"]}}
+def objective(p):
+    time.sleep(0.4)
+    return 1 - (p["lr"] - 0.05) ** 2 * 40 - (p["depth"] - 6) ** 2 / 100 + (0.05 if p["kind"] == "a" else 0)
+'''
 
 
 def notebook(*cells: str) -> Any:
@@ -189,6 +200,25 @@ class Lab:
                 self.page.wait_for_timeout(100)
         raise AssertionError(f"cell {index} never ran")
 
+    def runs(self) -> Any:
+        """The side panel, opened if it is not."""
+        panel = self.page.get_by_role("region", name="Runs of %%sllmbo")
+        if not panel.is_visible():
+            self.page.locator(".jp-SideBar [data-id='sllmbo-runs']").click()
+        return panel
+
+    def row(self, name: str) -> Any:
+        """One run in the side panel."""
+        button = self.page.get_by_role("button", name=name, exact=True)
+        return self.runs().get_by_role("listitem").filter(has=button)
+
+    def command(self, label: str) -> None:
+        """Carry out a command of the palette."""
+        self.page.keyboard.press("Control+Shift+C")
+        palette = self.page.locator(".jp-ModalCommandPalette")
+        palette.locator(".lm-CommandPalette-input").fill(label)
+        palette.locator(".lm-CommandPalette-item").filter(has_text=label).first.click()
+
     def view(self, index: int) -> Any:
         """The view of a run in a cell's output."""
         return self.cell(index).locator(".sllmbo-run .view")
@@ -199,3 +229,14 @@ class Lab:
             self.cell(0).locator(".jp-InputPrompt").click()
             self.page.keyboard.press("Control+s")
         return nbformat.read(self.server.root / self.name, as_version=4)
+
+
+def still_running(lab: Lab, index: int = 1) -> bool:
+    return "[*]" in lab.cell(index).locator(".jp-InputPrompt").inner_text()
+
+
+def final(lab: Lab, index: int = 1) -> Any:
+    """The saved look of the run, as the MIME renderer shows it in the cell."""
+    view = lab.cell(index).locator(".sllmbo-output .view")
+    view.wait_for()
+    return view

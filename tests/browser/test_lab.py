@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,67 +12,18 @@ import pytest
 
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.static import mimebundle
-from tests.browser.jupyter import Lab
+from tests.browser.jupyter import LOAD
+from tests.browser.jupyter import MIME
+from tests.browser.jupyter import SLOW
 from tests.browser.jupyter import Server
+from tests.browser.jupyter import final
 from tests.browser.jupyter import notebook
-from tests.browser.jupyter import serve
+from tests.browser.jupyter import still_running
 from tests.browser.payloads import hostile_events
 from tests.browser.test_view import attacks
 from tests.sample_run import run_events
 
-MIME = "application/vnd.sllmbo.run+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-
-LOAD = "%load_ext sllmbo_magic"
-SLOW = '''%%sllmbo slow --n-trials {n} --direction maximize --seed 1
-"""Find the peak."""
-import time
-search_space = {{"lr": (0.001, 0.3, "log"), "depth": (2, 12), "kind": ["a", "b"]}}
-def objective(p):
-    time.sleep(0.4)
-    return 1 - (p["lr"] - 0.05) ** 2 * 40 - (p["depth"] - 6) ** 2 / 100 + (0.05 if p["kind"] == "a" else 0)
-'''
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Jupyter with our extension."""
-    pytest.importorskip("jupyterlab")
-    with serve(tmp_path_factory.mktemp("with") / "server") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Jupyter of a colleague: without our extension, and trusting nothing."""
-    pytest.importorskip("jupyterlab")
-    with serve(tmp_path_factory.mktemp("without") / "server", extension=False) as running:
-        yield running
-
-
-@pytest.fixture
-def open_lab(new_page: Any, server: Server) -> Iterator[Callable[..., Lab]]:
-    """Write a notebook in a folder of its own and open it: ``open_lab("name", cell, cell, classic=True)``."""
-
-    def make(name: str, *cells: str, **options: Any) -> Lab:
-        name = f"{name}/{name}.ipynb"
-        server.write(name, *cells)
-        watched = new_page(viewport={"width": 1500, "height": 1600})
-        return Lab(watched, server, name, **options).open()
-
-    yield make
-    server.shut_down_kernels()
-
-
-def still_running(lab: Lab, index: int = 1) -> bool:
-    return "[*]" in lab.cell(index).locator(".jp-InputPrompt").inner_text()
-
-
-def final(lab: Lab, index: int = 1) -> Any:
-    """The saved look of the run, as the MIME renderer shows it in the cell."""
-    view = lab.cell(index).locator(".sllmbo-output .view")
-    view.wait_for()
-    return view
 
 
 def test_every_control_answers_while_the_cell_blocks_and_the_picture_is_saved(open_lab: Any) -> None:

@@ -30,8 +30,7 @@ type Said = Incoming & { of?: string; ack?: string; final?: Record<string, unkno
 /** A kernel that acknowledged a stop by then heard it. */
 const ANSWERS_WITHIN = 1500;
 
-/** Not every kernel has subshells. */
-const SUBSHELL_WITHIN = 1000;
+const SUBSHELL_WITHIN = 10_000;
 
 /** JupyterLab 4.5 and later tell when the comm's subshell is there. */
 type Comm = Kernel.IComm & { subshellStarted?: Promise<void> };
@@ -153,7 +152,9 @@ export class KernelRuns {
     this.comm = comm;
     const open = async () => {
       // on its own subshell the kernel hears us while a cell blocks
-      await Promise.race([comm.subshellStarted, new Promise(done => setTimeout(done, SUBSHELL_WITHIN))]);
+      if (kernel.supportsSubshells && (kernel.commsOverSubshells as string | undefined) !== 'disabled') {
+        await Promise.race([comm.subshellStarted, new Promise(done => setTimeout(done, SUBSHELL_WITHIN))]);
+      }
       if (this.comm === comm) {
         await comm.open().done;
       }
