@@ -45,6 +45,7 @@ from sllmbo_magic.magic.old_kernel import answer_widgets
 from sllmbo_magic.magic.running import BackgroundRun
 from sllmbo_magic.magic.running import Run
 from sllmbo_magic.magic.running import interrupted
+from sllmbo_magic.magic.running import load_libraries
 from sllmbo_magic.magic.running import watch
 from sllmbo_magic.magic.running import watch_async
 from sllmbo_magic.magic.spec import RunSpec
@@ -174,6 +175,8 @@ class SllmboMagics(Magics):
                 ask=_ask,
             )
 
+        if spec.flag("background"):
+            load_libraries()
         run = Run(spec.name, work)
         view = open_view(self.shell, spec.name, run.control, widget=not spec.flag("no_widget"))
         started = self.started[spec.name] = Started(run, view, self.shell)
@@ -209,6 +212,10 @@ class SllmboMagics(Magics):
                 await asyncio.sleep(0.2)
                 started.show()
             started.finish_view()
+            error = started.run.error
+            if error is not None:
+                told = str(error) if isinstance(error, SllmboError) else f"{type(error).__name__}: {error}"
+                print(f"{started.run.name} failed: {redact(' '.join(told.split()))}")
 
         task = loop.create_task(follow())
         self._followers.add(task)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -180,6 +181,22 @@ def interrupted(text: str) -> KeyboardInterrupt:
     error = KeyboardInterrupt(text)
     error._render_traceback_ = lambda: [f"KeyboardInterrupt: {text}"]  # type: ignore[attr-defined]
     return error
+
+
+def load_libraries() -> None:
+    """Import what a run may import, before it goes on in the background.
+
+    Another run, or the next cell, may import the same at the same time; where modules import one another in a
+    circle, Python then gives one of the two threads a half imported module.
+    """
+    for name in (
+        "sllmbo_magic.tuning",
+        "sklearn.ensemble",
+        "sklearn.gaussian_process",
+        "sklearn.inspection",
+        "sklearn.model_selection",
+    ):
+        import_module(name)
 
 
 class BackgroundRun:

@@ -199,6 +199,17 @@ def test_prints_of_a_background_run_belong_to_its_cell(kernel: Kernel) -> None:
     assert launch.text.count("tried") == 3
 
 
+def test_a_background_run_that_fails_says_so_in_its_cell(kernel: Kernel) -> None:
+    launch = kernel.run(f"%%sllmbo bad {LINE} --background --llm replay:nowhere\n{OBJECTIVE}")
+    assert launch.status == "ok"
+    other = kernel.start(
+        "import asyncio\nwhile not bad.done: await asyncio.sleep(0.1)\nawait asyncio.sleep(1)"
+    )
+    kernel.follow(other, also=launch)
+    assert "bad failed: " in launch.text
+    assert "nowhere" in launch.text
+
+
 def test_an_interrupt_of_wait_lets_the_run_go_on(kernel: Kernel) -> None:
     kernel.run(f"%%sllmbo on {LINE} --trials 1000 --background\n{OBJECTIVE}")
     cell = kernel.start("print('waiting', flush=True)\n%sllmbo wait on")

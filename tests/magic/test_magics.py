@@ -14,6 +14,7 @@ import sklearn
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
+from sllmbo_magic.magic import magics
 from sllmbo_magic.result import TuneResult
 from tests.magic.conftest import Shell
 from tests.magic.conftest import environment
@@ -435,6 +436,30 @@ def test_a_background_run_that_fails_says_so_when_waited_for(shell: Shell) -> No
     assert type(result.error_in_exec) is UsageError
     assert "metric 'nope' is not known" in str(result.error_in_exec)
     assert "failed" in repr(shell.user_ns["x"])
+
+
+def test_what_a_background_run_needs_of_scikit_learn_is_imported_before_it_starts(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(magics, "load_libraries", lambda: order.append("libraries"))
+    monkeypatch.setattr(magics.Run, "start", lambda run: order.append(run.name))
+    monkeypatch.setattr(magics.SllmboMagics, "_follow", lambda *_: None)
+    shell.ok(f"%%sllmbo x --background\n{SETUP}")
+    assert order == ["libraries", "x"]
+
+    code = """
+        import sys
+        from sllmbo_magic.magic.running import load_libraries
+        load_libraries()
+        before = set(sys.modules)
+        from sllmbo_magic import tune
+        tune(lambda p: p["a"], search_space={"a": (0.0, 1.0)}, direction="maximize", n_trials=12, seed=1)
+        print([name for name in set(sys.modules) - before if name.startswith("sklearn")])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(tmp_path))
+    assert done.stdout.strip() == "[]", "two threads that import it at once get it half done"
 
 
 # ---- completion
