@@ -21,7 +21,6 @@ from sllmbo_magic.errors import StorageError
 from sllmbo_magic.report.bundle import SCHEMA
 from sllmbo_magic.report.plain import tidy
 from sllmbo_magic.report.summary import plain_text
-from sllmbo_magic.report.summary import summary_text
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -36,7 +35,6 @@ style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
 <style>{style}</style>
 </head>
 <body>
-<header><p>{summary}</p></header>
 <main id="sllmbo-report">{fallback}</main>
 <script type="application/json" id="sllmbo-bundle">{data}</script>
 <script>{script}</script>
@@ -49,10 +47,8 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { background: #14171b; color: #e8eaed; } }
 @media print { :root { background: #fff; color: #000; } }
 body { margin: 0; font: 14px/1.5 system-ui, sans-serif; }
-header, main { max-width: 1360px; margin: 0 auto; padding: 0 20px 24px; }
-header { padding: 24px 20px 12px; }
-header p { max-width: 100ch; margin: 0; }
-@media print { header, main { padding: 0 0 12px; max-width: none; } }
+main { max-width: 1360px; margin: 0 auto; padding: 24px 20px; }
+@media print { main { padding: 0; max-width: none; } }
 """
 
 
@@ -84,8 +80,8 @@ def _hash(text: str) -> str:
 
 
 def _fallback(bundle: dict[str, Any]) -> str:
-    """What a reader without scripts sees in place of the panes."""
-    lines = [*plain_text(bundle).split("\n")[2:], "The interactive view needs JavaScript."]
+    """What a reader without scripts sees: the run's paragraph, which the view shows, too."""
+    lines = [*plain_text(bundle).split("\n"), "The interactive view needs JavaScript."]
     body = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     return f"<noscript><h1>{html.escape(str(bundle['run'].get('name', 'run')))}</h1>{body}</noscript>"
 
@@ -104,7 +100,6 @@ def render_report(bundle: dict[str, Any]) -> str:
         style_hash=_hash(_STYLE),
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),
         style=_STYLE,
-        summary=html.escape(summary_text(bundle)),
         fallback=_fallback(bundle),
         data=script_json(tidy(bundle, digits=17)),
         script=script,

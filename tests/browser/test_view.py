@@ -67,7 +67,7 @@ def open_pane(root: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("scheme", THEMES)
 def test_every_pane_of_the_report_shows_the_run_and_axe_finds_nothing_serious(
-    new_page: Any, report: str, serious: Callable[..., list[str]], scheme: str
+    new_page: Any, report: str, bundle: dict[str, Any], serious: Callable[..., list[str]], scheme: str
 ) -> None:
     watched = new_page(color_scheme=scheme)
     page = watched.page
@@ -76,6 +76,7 @@ def test_every_pane_of_the_report_shows_the_run_and_axe_finds_nothing_serious(
     ).page  # axe needs eval, which the policy forbids
     unguarded.goto(report)
     page.goto(report)
+    assert page.get_by_text(bundle["run"]["summary"]["text"]).count() == 1, "the paragraph, once"
     expected = {
         "Scores": "default",
         "Search space": "learning_rate",

@@ -39,6 +39,7 @@ export function Status() {
   const state = dead ? 'disconnected' : (entry(WORDS, run.status) ?? plain(run.status));
   const asked = cost.requests > 0;
   const check = run.summary?.verification;
+  const outcome = run.summary?.text || run.reason; // the paragraph of report/summary.py; a failed run has none
   return (
     <header class="status">
       <div class="title">
@@ -89,7 +90,7 @@ export function Status() {
           The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>.
         </p>
       )}
-      {run.reason && run.status !== 'running' && <p class="reason">{sentence(plain(run.reason))} {sentence(plain(check?.text ?? ''))}</p>}
+      {run.status !== 'running' && outcome && <p class="reason">{sentence(plain(outcome))}</p>}
     </header>
   );
 }
