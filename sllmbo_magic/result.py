@@ -87,13 +87,21 @@ class TuneResult:
 
     @property
     def best_trial(self) -> FrozenTrial:
-        """The trial with the best value. Raises ValueError when no trial was scored."""
+        """The trial with the best value.
+
+        Raises:
+            InputError: No trial has a score, or there are several objectives.
+        """
+        if len(self.study.directions) > 1:
+            raise InputError("several objectives have no single best.", "Use study.best_trials.")
+        if not any(t.state.name == "COMPLETE" for t in self.study.get_trials(deepcopy=False)):
+            raise InputError("no trial has a score.", "trials_dataframe() shows what became of each.")
         return self.study.best_trial
 
     @property
     def best_value(self) -> float:
         """The best cross-validated value, in the metric's own sign."""
-        return float(self.study.best_value)
+        return float(self.best_trial.values[0])
 
     @property
     def default_value(self) -> float | None:

@@ -276,6 +276,17 @@ def test_importances_of_a_short_run_say_so() -> None:
     assert "Not enough trials to tell which parameters matter." in texts(figure)
 
 
+def test_a_run_whose_objective_suggests_for_itself_has_all_figures() -> None:
+    """It has no versions of a search space; its parameters are those of its trials."""
+    bundle = make_bundle(20)
+    bundle["space"] = {"outer": [], "versions": []}
+    figure = figures.plot_search_space(bundle)
+    assert "learning_rate" in texts(figure)
+    assert sum(len(c.get_offsets()) for c in figure.axes[0].collections) >= 10
+    for plot in (figures.plot_history, figures.plot_importances, figures.plot_parallel, figures.plot_sources):
+        assert plot(bundle).axes
+
+
 def test_parallel_draws_the_best_trial_over_all_axes(run: dict[str, Any]) -> None:
     (ax,) = figures.plot_parallel(run).axes
     (best,) = [ln for ln in ax.lines if ln.get_linewidth() > 2]

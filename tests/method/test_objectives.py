@@ -17,6 +17,7 @@ from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.text import decimals
@@ -229,6 +230,17 @@ def test_the_known_ranges_search_nothing_that_has_no_effect(data: Any) -> None:
     model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1)
     result = tune(model, *data, n_trials=4, seed=0, folder="", verify=False)
     assert not [text for text in notes(result) if text.startswith("Searching")]
+
+
+def test_a_run_without_a_score_says_so_in_one_line() -> None:
+    def broken(params: dict[str, Any]) -> float:
+        raise ValueError
+
+    result = run(broken, sampler="random", search_space={"x": (0.0, 1.0)}, n_trials=3)
+    for ask in (lambda: result.best_params, lambda: result.best_value, result.code):
+        with pytest.raises(InputError, match="no trial has a score"):
+            ask()
+    assert result.summary["text"].startswith("No trial has a score. 3 trials")
 
 
 # --- the paragraph at the end ---------------------------------------------------------------------------

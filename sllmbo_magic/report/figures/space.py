@@ -84,9 +84,11 @@ def panel(ax: Axes, run: Run, theme: Theme, name: str, label: str, *, bottom: bo
 def _reigns(run: Run, name: str) -> list[tuple[float, float, Mapping[str, Any]]]:
     """The parameter's declarations, each from half a trial before its first trial to where the next
     starts."""
+    if not run.versions:  # an objective that suggests for itself
+        return []
     last = run.trials[-1].n if run.trials else 0
     starts = [v.trial - 0.5 for v in run.versions]
-    ends = [*starts[1:], max(last + 0.5, starts[-1] + 1.0 if starts else 0.0)]
+    ends = [*starts[1:], max(last + 0.5, starts[-1] + 1.0)]
     reigns: list[tuple[float, float, Mapping[str, Any]]] = []
     for start, end, version in zip(starts, ends, run.versions, strict=True):
         params = version.params.get(name)
