@@ -11,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from sllmbo_magic import keys
+from sllmbo_magic.archive import detached
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.events import Note
@@ -22,7 +23,6 @@ from sllmbo_magic.priors import inert
 from sllmbo_magic.record import Record
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.result import TuneResult
-from sllmbo_magic.result import detached
 from sllmbo_magic.result import winning_params
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.tuner import Outcome

@@ -7,6 +7,7 @@ import threading
 from dataclasses import asdict
 from typing import Any
 
+from sllmbo_magic.archive import stored_events
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import ReplyReceived
@@ -16,7 +17,6 @@ from sllmbo_magic.events import to_json
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.plan import Plan
 from sllmbo_magic.report.code import parts_of
-from sllmbo_magic.result import stored_events
 from sllmbo_magic.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)

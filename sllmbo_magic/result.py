@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
-import zipfile
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic import archive
 from sllmbo_magic import keys
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.errors import MissingExtraError
-from sllmbo_magic.errors import StorageError
 from sllmbo_magic.errors import missing_extra
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
-from sllmbo_magic.events import from_json
-from sllmbo_magic.events import to_json
 from sllmbo_magic.history import History
 from sllmbo_magic.history import importances
 from sllmbo_magic.history import observe
@@ -33,8 +28,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from sllmbo_magic.task import Task
-
-_EVENTS, _TRIALS, _CODE = "events.jsonl", "study.json", "code.json"
 
 
 class TuneResult:
@@ -59,7 +52,7 @@ class TuneResult:
     ) -> None:
         self.study = study
         self.events: list[Event] = list(events)
-        self.path = path
+        self._path = path
         self._task = task
         self._code_parts = code_parts or {}
         self._n_jobs = n_jobs
@@ -68,8 +61,14 @@ class TuneResult:
 
     @property
     def name(self) -> str:
-        """The run's name."""
-        return str(self._run.get("name", "run"))
+        """The run's name; that of its folder, if it was given another one since."""
+        folder = self.path
+        return str(self._run.get("name", "run")) if folder is None else folder.name
+
+    @property
+    def path(self) -> Path | None:
+        """The run's folder, also after it was renamed; None when it was kept in memory, or deleted."""
+        return None if self._path is None else archive.folder_of(self._path, self.events)
 
     @property
     def status(self) -> str:
@@ -202,6 +201,7 @@ class TuneResult:
         for event in self.events:
             view.apply(event)
         bundle = view.snapshot(limit_trials=limit_trials, limit_chat=limit_chat)
+        bundle["run"]["name"] = self.name
         bundle["importances"] = self.importances()
         return bundle
 
@@ -280,26 +280,14 @@ class TuneResult:
         """Write study, transcript, events and report into one zip file; returns its path.
 
         The file holds no data, no estimator and no key, and plays again with ``llm="replay:PATH"``.
+
+        Raises:
+            InputError: The path is a folder.
+            StorageError: The file cannot be written.
         """
-        from sllmbo_magic.llm.transcript import read
-
-        path = Path(path)
-        if not path.suffix:
-            path = path.with_suffix(".zip")
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-            bundle.writestr(_EVENTS, "".join(json.dumps(to_json(e), default=str) + "\n" for e in self.events))
-            bundle.writestr(_TRIALS, _dump_study(self.study))
-            bundle.writestr(_CODE, json.dumps(self._code_parts, default=str))
-            if self.path is not None and (self.path / "transcript.jsonl").exists():
-                records = [r for r in read(self.path / "transcript.jsonl") if r.get("kind") == "exchange"]
-                bundle.writestr("transcript.jsonl", "".join(json.dumps(r) + "\n" for r in records))
-            try:
-                from sllmbo_magic.report.html import render_report
-
-                bundle.writestr("report.html", render_report(self.bundle()))
-            except MissingExtraError:
-                pass  # a core install without the front end; the rest is complete
-        return path
+        return archive.write(
+            path, self.study, self.events, self.bundle(), code_parts=self._code_parts, folder=self.path
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> TuneResult:
@@ -308,40 +296,9 @@ class TuneResult:
         Raises:
             StorageError: There is no such run, or it cannot be read.
         """
-        path = Path(path)
-        if path.is_dir():
-            return cls._load_folder(path)
-        try:
-            with zipfile.ZipFile(path) as bundle:
-                events = [
-                    from_json(json.loads(line)) for line in bundle.read(_EVENTS).splitlines() if line.strip()
-                ]
-                study = _load_study(bundle.read(_TRIALS).decode())
-                parts = json.loads(bundle.read(_CODE))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise StorageError(
-                f"{path} is not a saved run ({type(error).__name__}).",
-                "Give a file of result.save(), or a folder.",
-            ) from None
-        return cls(study, events, code_parts=parts)
-
-    @classmethod
-    def _load_folder(cls, path: Path) -> TuneResult:
-        import optuna
-
-        from sllmbo_magic.linked import current
-        from sllmbo_magic.run_folder import RunFolder
-
-        folder = RunFolder(path)
-        meta = folder.read_meta()
-        if not folder.study_path.exists():
-            raise StorageError(
-                f"{path} holds no stored study.", "It may be kept in another storage (--storage)."
-            )
-        study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
-        return cls(
-            current(study), stored_events(path / "transcript.jsonl"), path=path, code_parts=meta.get("code")
-        )
+        path = Path(path).expanduser()
+        study, events, parts = archive.read(path)
+        return cls(study, events, path=path if path.is_dir() else None, code_parts=parts)
 
     def __repr__(self) -> str:
         text = self.summary.get("text")
@@ -363,98 +320,3 @@ def winning_params(trial: FrozenTrial) -> dict[str, Any]:
     if provenance.get("library_defaults"):
         return {}
     return {**trial.params, **(trial.user_attrs.get(keys.EVALUATION) or {}).get("fixed", {})}
-
-
-def stored_events(transcript: Path) -> list[Event]:
-    """The events of a stored run; texts of requests and replies come from its exchanges."""
-    from sllmbo_magic.llm.transcript import read
-
-    if not transcript.exists():
-        return []
-    texts: dict[int, tuple[str, str]] = {}
-    records = list(read(transcript))
-    for record in records:
-        if record.get("kind") == "exchange":
-            messages = record.get("messages") or []
-            texts[int(record["id"])] = (
-                messages[-1]["content"] if messages else "",
-                record.get("reply") or "",
-            )
-    events: list[Event] = []
-    for record in records:
-        if record.get("kind") != "event":
-            continue
-        data = dict(record)
-        if data.get("type") in ("RequestSent", "ReplyReceived"):
-            prompt, reply = texts.get(int(data.get("request", -1)), ("", ""))
-            data["text"] = prompt if data["type"] == "RequestSent" else reply
-        try:
-            events.append(from_json(data))
-        except (ValueError, TypeError):
-            continue  # written by a newer version; the others still tell the story
-    return events
-
-
-def detached(study: Study) -> Study:
-    """The same study in memory: it stays readable when its file is moved, as a run's is when its name is used
-    again.
-    """
-    import optuna
-
-    copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
-    for name, value in study.user_attrs.items():
-        copy.set_user_attr(name, value)
-    copy.add_trials(study.get_trials(deepcopy=False))
-    return copy
-
-
-def _dump_study(study: Study) -> str:
-    """The study as JSON: directions, attributes and trials with their distributions."""
-    from optuna.distributions import distribution_to_json
-
-    trials = [
-        {
-            "state": t.state.name,
-            "values": t.values,
-            "params": t.params,
-            "distributions": {n: distribution_to_json(d) for n, d in t.distributions.items()},
-            "user_attrs": t.user_attrs,
-            "start": t.datetime_start.isoformat() if t.datetime_start else None,
-            "complete": t.datetime_complete.isoformat() if t.datetime_complete else None,
-        }
-        for t in study.get_trials(deepcopy=False)
-    ]
-    return json.dumps(
-        {
-            "name": study.study_name,
-            "directions": [d.name.lower() for d in study.directions],
-            "user_attrs": study.user_attrs,
-            "trials": trials,
-        },
-        default=str,
-    )
-
-
-def _load_study(text: str) -> Study:
-    from datetime import datetime
-
-    import optuna
-    from optuna.distributions import json_to_distribution
-    from optuna.trial import TrialState
-
-    data = json.loads(text)
-    study = optuna.create_study(study_name=data["name"], directions=data["directions"])
-    for name, value in data["user_attrs"].items():
-        study.set_user_attr(name, value)
-    for t in data["trials"]:
-        trial = optuna.trial.create_trial(
-            state=TrialState[t["state"]],
-            values=t["values"],
-            params=t["params"],
-            distributions={n: json_to_distribution(d) for n, d in t["distributions"].items()},
-            user_attrs=t["user_attrs"],
-        )
-        trial.datetime_start = datetime.fromisoformat(t["start"]) if t["start"] else None
-        trial.datetime_complete = datetime.fromisoformat(t["complete"]) if t["complete"] else None
-        study.add_trial(trial)
-    return study

@@ -48,10 +48,10 @@ from sllmbo_magic.space import SpaceVersion
 from sllmbo_magic.stopping import make_rule
 from sllmbo_magic.storage import check_fingerprint
 from sllmbo_magic.storage import open_storage
+from sllmbo_magic.storage import quiet_optuna
 from sllmbo_magic.storage import requeue_stale
 from sllmbo_magic.surroundings import executor_of
 from sllmbo_magic.surroundings import interrupts
-from sllmbo_magic.surroundings import quiet_optuna
 from sllmbo_magic.surroundings import warm_up
 from sllmbo_magic.tuner import Outcome
 from sllmbo_magic.tuner import Tuner

@@ -5,11 +5,13 @@ What one run's folder holds and who may write to it is in :mod:`sllmbo_magic.run
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +152,19 @@ def send_wish(
     if folder.owner() is None:
         raise StorageError(f"run {folder.name!r} is not running.", "Go on with it by --resume.")
     return folder.append_wish(wish_name, value)
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna logs each trial and warns of fixed values; our events say the same once."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def _folders(root: str | Path | None) -> list[RunFolder]:

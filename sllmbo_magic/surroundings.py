@@ -11,8 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from typing import Any
 
-import optuna
-
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 
@@ -49,17 +47,6 @@ def executor_of(executor: Executor | str | None) -> tuple[Executor | None, int, 
         return client.get_executor(), max(1, sum(client.nthreads().values())), True
     workers = getattr(executor, "_max_workers", None) or 2
     return executor, int(workers), False
-
-
-@contextlib.contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna logs each trial and warns of fixed values; our events say the same once."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)
 
 
 @contextlib.contextmanager

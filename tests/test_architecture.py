@@ -20,7 +20,7 @@ PACKAGE = HERE / "sllmbo_magic"
 
 # A module imports only from rows above its own, or from its own row.
 LAYERS = [
-    "errors keys options blas",
+    "errors keys options blas files",
     "events control onlookers",
     "_distributions _configurations _space_json space",
     "data metrics folds checks disclosure description fingerprint task",
@@ -31,7 +31,7 @@ LAYERS = [
     "initializer samplers",
     "locks run_folder linked storage stopping testing",
     "settings plan report",
-    "result",
+    "archive result",
     "wishes tuner",
     "warm_start surroundings record remembered closing run tuning",
     "_candidates search_cv paired comparison variants compare",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sllmbo_magic import files
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.report import html
@@ -79,7 +80,7 @@ def test_the_file_is_written_whole_or_not_at_all(
     target = tmp_path / "new" / "run.html"
     assert html.write_report(bundle, target) == target
     before = target.read_text(encoding="utf-8")
-    monkeypatch.setattr(html.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(StorageError, match="cannot be written: No space left"):
         html.write_report({**bundle, "trials": []}, target)
     assert target.read_text(encoding="utf-8") == before

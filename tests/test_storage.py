@@ -59,6 +59,18 @@ def says(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def started_together(child: Child, code: str, n: int = 3) -> list[subprocess.Popen[str]]:
+    """Processes that run the same code, let go at once when all have said "ready"."""
+    processes = [child(code) for _ in range(n)]
+    for process in processes:
+        assert says(process) == "ready"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return processes
+
+
 # ---- folders and archives
 
 
@@ -208,13 +220,7 @@ def test_two_processes_that_want_the_same_name_at_once_never_both_get_it(child: 
             print("locked")
         input()
     """
-    processes = [child(code) for _ in range(3)]
-    for process in processes:
-        assert says(process) == "ready"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    processes = started_together(child, code)
     assert sorted(says(process) for process in processes) == ["locked", "locked", "taken"]
     assert [info.name for info in storage.list_runs()] == ["iris"]
 
@@ -385,13 +391,7 @@ def test_processes_that_write_to_one_journal_at_once_lose_nothing(child: Child) 
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=40)
         print("done")
     """
-    processes = [child(code) for _ in range(3)]
-    for process in processes:
-        assert says(process) == "ready"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    processes = started_together(child, code)
     assert [says(process) for process in processes] == ["done"] * 3
     trials = optuna.load_study(storage=storage.open_storage("journal:shared.log"), study_name="s").trials
     assert [t.number for t in trials] == list(range(120))

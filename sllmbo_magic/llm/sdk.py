@@ -145,8 +145,5 @@ class SDKProvider(ABC):
             failure.error = faults.no_connection(who=who, cause=error.__cause__)
         except httpx2.RequestError as error:
             failure.error = faults.no_connection(who=who, cause=error)
-        except (
-            getattr(sdk, self.sdk_error),
-            ValueError,
-        ) as error:  # ValueError: the body is no JSON, or cut short
+        except (getattr(sdk, self.sdk_error), ValueError) as error:  # ValueError: no JSON, or cut short
             failure.error = self._other_error(error)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.files import write_whole
 from sllmbo_magic.magic import lexer
 from sllmbo_magic.magic import listing
 from sllmbo_magic.magic import waiting
@@ -255,7 +256,7 @@ def _report(magics: SllmboMagics, arguments: list[str], run_name: str | None) ->
 def _export(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
     name, path = _name_and_path("export", arguments, ".json")
     text = json.dumps(result_of(magics, name).bundle(), ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, f"{text}\n".encode())
     print(f"{name}: wrote {path}")
 
 
@@ -271,7 +272,7 @@ def _name_and_path(command: str, arguments: list[str], suffix: str) -> tuple[str
 
 
 def _code(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
-    print(result_of(magics, _one("code", arguments, "the name of a run")).code())
+    print(result_of(magics, _one("code", arguments, "the name of a run")).code().rstrip())
 
 
 def _compare(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
@@ -298,12 +299,17 @@ def _delete(magics: SllmboMagics, arguments: list[str], run_name: str | None) ->
 
 
 def _rename(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:
+    from sllmbo_magic.result import TuneResult
     from sllmbo_magic.storage import rename_run
 
     if len(arguments) != 2:
         raise InputError("%sllmbo rename takes a name and the new one.", _usage("rename"))
-    rename_run(*arguments)
-    print(f"{arguments[0]} is now {arguments[1]}")
+    old, new = arguments
+    bound = magics.shell.user_ns.get(old)
+    rename_run(old, new)
+    if isinstance(bound, TuneResult) and bound.name == new and new.isidentifier():
+        magics.shell.user_ns[new] = bound
+    print(f"{old} is now {new}")
 
 
 def _providers(magics: SllmboMagics, arguments: list[str], run_name: str | None) -> None:

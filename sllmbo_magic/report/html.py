@@ -11,13 +11,13 @@ import hashlib
 import html
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.files import write_whole
 from sllmbo_magic.report.bundle import SCHEMA
 from sllmbo_magic.report.plain import tidy
 from sllmbo_magic.report.summary import plain_text
@@ -113,23 +113,4 @@ def write_report(bundle: dict[str, Any], path: str | os.PathLike[str]) -> Path:
         InputError: The bundle is none, or the path is a folder.
         StorageError: The file cannot be written.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target} is a folder.", 'Give a file: report("run.html").')
-    page = render_report(bundle)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            os.chmod(part, 0o644)
-            os.replace(part, target)
-        except OSError:
-            os.unlink(part)
-            raise
-    except OSError as error:
-        raise StorageError(
-            f"The report {target} cannot be written: {error.strerror}.", "Choose another path."
-        ) from None
-    return target
+    return write_whole(path, render_report(bundle).encode("utf-8"))

@@ -278,9 +278,15 @@ def test_preview_shows_what_was_sent(tuned: Shell) -> None:
 
 
 def test_rename_and_delete(tuned: Shell) -> None:
+    best = tuned.user_ns["best"]
+    assert best.path == Path(".sllmbo/best").resolve()
     tuned.ok("%sllmbo rename best other")
     assert "other" in tuned.ok("%sllmbo runs")
+    assert tuned.user_ns["other"] is best
+    assert best.path == Path(".sllmbo/other").resolve()
+    assert tuned.ok("%sllmbo show other").startswith("other: ")
     tuned.ok("%sllmbo delete other")
+    assert best.path is None
     assert tuned.ok("%sllmbo runs") == "No runs in .sllmbo/ yet. %%sllmbo NAME starts one.\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
@@ -21,6 +22,7 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import RunLockedError
+from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import Note
@@ -348,12 +350,41 @@ def test_a_missing_key_is_one_line_before_any_fit_and_a_plan_needs_none(data: An
 
 def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -> None:
     result = tune(model, *data, llm=FunctionProvider(Responder(1)), n_trials=8, seed=1)
-    loaded = TuneResult.load(result.save(tmp_path / "run"))
+    saved = result.save(tmp_path / "new" / "run")
+    assert saved.name == "run.zip"
+    loaded = TuneResult.load(saved)
+    assert loaded.summary["text"] == result.summary["text"]
     assert loaded.best_params == result.best_params
     assert loaded.best_value == result.best_value
     assert [e["prompt"] for e in loaded.history] == [e["prompt"] for e in result.history]
     assert loaded.bundle() == result.bundle()
     assert loaded.best_trial.distributions == result.best_trial.distributions
+
+
+def test_a_result_whose_name_was_used_again_is_saved_with_its_own_conversation(data: Any, model: Any) -> None:
+    def saved(result: TuneResult) -> list[str]:
+        with zipfile.ZipFile(result.save("kept.zip")) as file:
+            lines = file.read("transcript.jsonl").splitlines()
+        return [json.loads(line)["messages"][-1]["content"] for line in lines]
+
+    first = tune(model, *data, name="again", llm=FunctionProvider(Responder(1)), n_trials=6, seed=1)
+    sent = saved(first)
+    second = tune(model, *data, name="again", llm=FunctionProvider(Responder(2)), n_trials=12, seed=2)
+    assert saved(first) == sent != saved(second)
+    assert (first.path.name, first.name, second.name) == ("again.1", "again.1", "again")
+
+
+def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: Any, tmp_path: Path) -> None:
+    result = tune(model, *data, n_trials=1, seed=1, folder="", verify=False)
+    with pytest.raises(InputError, match="is a folder"):
+        result.save(tmp_path)
+    (tmp_path / "file").write_text("no zip")
+    with pytest.raises(StorageError, match=r"cannot be written: (File exists|Not a directory)"):
+        result.save(tmp_path / "file" / "run.zip")
+    with pytest.raises(StorageError, match="is not a saved run"):
+        TuneResult.load(tmp_path / "file")
+    with pytest.raises(StorageError, match="is not a saved run"):
+        TuneResult.load(tmp_path / "nothing.zip")
 
 
 @pytest.mark.parametrize("candidates", [1, 5])
