@@ -21,6 +21,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.testing import FunctionProvider
+from tests import tokens
 from tests.method.conftest import Server
 from tests.method.conftest import text_of
 from tests.replies import Responder
@@ -234,3 +235,20 @@ def test_a_run_says_what_it_will_cost_before_it_asks(data: Any, model: Any) -> N
     first = next(i for i, e in enumerate(seen) if isinstance(e, RequestSent))
     said = [e.text for e in seen[:first] if isinstance(e, Note)]
     assert any("requests" in text and "tokens" in text for text in said)
+
+
+def test_a_run_sends_a_fraction_of_what_resending_the_conversation_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Through the real SDK, default options against one request per LLM trial with all earlier prompts and
+    replies (benchmarks/tokens.py).
+    """
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "loopback-key-0123456789")
+    result, ours = tokens.run(n_trials=50)
+    _, theirs = tokens.run(n_trials=50, **tokens.ONE_REQUEST_PER_LLM_TRIAL)
+    assert len(result.trials) == 50
+    assert 5 <= len(ours) <= 12
+    assert len(theirs) > 18
+    assert tokens.sent(ours) / tokens.resent(theirs) <= 0.07
+    assert max(e.tokens for e in ours) <= 1.05 * max(e.tokens for e in ours[: len(ours) // 2 + 1])
