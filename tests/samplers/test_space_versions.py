@@ -29,6 +29,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.space import Condition
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import reply
 
@@ -59,6 +60,7 @@ class Spy(BaseSampler):
         self.usable: list[int] = []
         self.finished: list[int] = []
         self.asked: list[dict[str, BaseDistribution]] = []
+        self.told: list[dict[str, Any]] = []
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self.inner.infer_relative_search_space(study, trial)
@@ -70,6 +72,7 @@ class Spy(BaseSampler):
         together = IntersectionSearchSpace().calculate(study)
         in_all = [t for t in done if {*search_space} <= {*t.params}]
         self.finished.append(len(done))
+        self.told = [t.params for t in done]
         self.usable.append(len(in_all) if {*search_space} <= {*together} or not done else 0)
         self.asked.append(dict(search_space))
         return self.inner.sample_relative(study, trial, search_space)
@@ -133,6 +136,24 @@ def test_every_change_keeps_all_earlier_trials_usable_for_the_base_sampler() -> 
     assert spy.usable == spy.finished, "every finished trial holds every parameter that is asked for"
     others = [t for t in study.trials if t.user_attrs["sllmbo:source"] == "base"]
     assert spy.finished[-1] == others[-1].number
+    # A trial outside a narrowed range keeps its place. What was dropped when it ran has its own value too.
+    assert spy.told == [t.params for t in study.trials[: others[-1].number]]
+    space = sampler.space
+    assert space is not None
+    assert sum(not space.contains({n: p[n] for n in space}) for p in spy.told) >= 5
+
+
+def test_a_parameter_that_was_inactive_costs_the_base_sampler_no_trial() -> None:
+    space = SearchSpace(
+        {**OUTER, "only-a": FloatDistribution(0.0, 1.0)}, conditions=[Condition("only-a", "kind", ("a",))]
+    )
+    spy = Spy()
+    sampler = LLMTPESampler(search_space=space, base_sampler=spy, seed=3)
+    sampler.mode = "tpe"
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: bowl(space.suggest(trial)), n_trials=25)
+    assert {"only-a" in t.params for t in study.trials} == {True, False}
+    assert spy.usable == spy.finished == [*range(25)]
 
 
 def incumbent(study: Study, upto: int) -> dict[str, Any]:
