@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import textwrap
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import SpaceChanged
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.linked import carried_over
@@ -85,13 +87,14 @@ def stored(name: str) -> Study:
 
 
 def test_an_llm_gets_a_category_that_the_estimator_takes_in_a_new_study_with_all_trials(data: Any) -> None:
-    result, events = grow(data, name="t")
+    llm = asking(*WANTED)
+    result, events = grow(data, name="t", llm=llm, n_trials=32)
     old, new = stored("t"), stored("t~2")
     assert (old.user_attrs[keys.CONTINUED_IN], new.user_attrs[keys.CONTINUES]) == ("t~2", "t")
     assert result.study.study_name == "t~2"
-    assert [t.number for t in result.trials] == list(range(24))
+    assert [t.number for t in result.trials] == list(range(32))
     switch = len(params_of(old))
-    assert 6 < switch < 18
+    assert 6 < switch < 20
     for was, now in zip(old.trials, result.trials, strict=False):
         known = ("number", "state", "values", "user_attrs", "datetime_start", "datetime_complete")
         assert [getattr(was, k) for k in known] == [getattr(now, k) for k in known]
@@ -101,6 +104,10 @@ def test_an_llm_gets_a_category_that_the_estimator_takes_in_a_new_study_with_all
     used = [t for t in result.trials if t.params["criterion"] == "log_loss"]
     assert used[0].number >= switch
     assert used[0].user_attrs[keys.SOURCE] == "llm"
+
+    told = llm.requests[-1].messages[-1].content
+    known = {int(n) for n in re.findall(r"^#(\d+) .*splitter=", told, re.M)}
+    assert min(known) < switch <= max(known), "the LLM is shown it of earlier trials too"
 
     changed = next(e for e in events if isinstance(e, SpaceChanged) and e.outer is not None and e.version)
     assert changed.trial_number == switch
@@ -115,8 +122,8 @@ def test_an_llm_gets_a_category_that_the_estimator_takes_in_a_new_study_with_all
     assert result.space_versions[-1].reason == changed.reason
     assert SearchSpace.from_json(result.bundle()["space"]["outer"])["criterion"] == outer["criterion"]
     assert len(result.importances()) == len(outer)
-    assert len(TuneResult.load(".sllmbo/t").trials) == 24
-    assert [(r.n_done, r.best) for r in list_runs()] == [(24, result.best_value)]
+    assert len(TuneResult.load(".sllmbo/t").trials) == 32
+    assert [(r.n_done, r.best) for r in list_runs()] == [(32, result.best_value)]
 
 
 def test_what_the_estimator_does_not_take_is_not_brought_in(data: Any) -> None:
@@ -216,7 +223,14 @@ def test_the_user_may_have_any_category_and_any_range() -> None:
         ("range", {"param": "rate", "low": 1e-4, "high": 0.1}),
         ("range", {"param": "rest", "low": 0.0, "high": 1.0}),
     ]
-    result, events = steer(9, *wishes, name="u")
+    done: list[int] = []
+
+    def count(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == 15:
+            done.extend(run.n_done for run in list_runs())
+
+    result, events = steer(9, *wishes, name="u", sinks=[count])
+    assert done == [16], "the list of runs follows the links"
     assert [e.trial_number for e in events if isinstance(e, WishApplied)] == [10, 10, 10]
     assert result.study.study_name == "u~4"
     assert current(stored("u")).study_name == "u~4"
@@ -273,7 +287,7 @@ def test_trials_in_flight_end_in_the_old_study() -> None:
     with ThreadPoolExecutor(3) as pool:
         result, _ = steer(9, ("range", {"param": "kind", "choices": ["a", "c"]}), executor=pool, name="par")
     old = stored("par")
-    assert not [t for t in old.trials if t.state == TrialState.RUNNING]
+    assert {t.state for t in old.trials} == {t.state for t in result.trials} == {TrialState.COMPLETE}
     assert [t.number for t in result.trials] == list(range(20))
     assert params_of(result.study)[: len(params_of(old))] == params_of(old)
     assert {t.params["kind"] for t in result.trials[len(params_of(old)) :]} == {"a", "c"}
