@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,17 @@ def test_completion_and_hover_help_know_the_options_that_the_magic_knows() -> No
     assert options.TARGET.read_text(encoding="utf-8") == options.table(), (
         "the option table changed: run labextension/scripts/options.py"
     )
+
+
+def test_the_settings_take_no_key() -> None:
+    schema = json.loads((FRONT_END / "schema" / "cells.json").read_text(encoding="utf-8"))
+    assert schema["additionalProperties"] is False
+    assert not [name for name in schema["properties"] if re.search("key|token$|secret", name, re.IGNORECASE)]
+    allowed = re.compile(schema["properties"]["llm"]["pattern"])
+    for llm in ("rulebook", "openai:gpt-4o", "ollama:llama3.1:8b", "replay:runs/a.jsonl"):
+        assert allowed.search(llm), llm
+    for secret in ("sk-proj-abc", "openai:gpt-4o --api-key=abc", "openai:gpt-4o?key=abc"):
+        assert not allowed.search(secret), secret
 
 
 def test_the_lock_file_names_no_registry_and_every_platform() -> None:

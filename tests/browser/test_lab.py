@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from sllmbo_magic import events as ev
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.static import mimebundle
 from tests.browser.jupyter import LOAD
@@ -130,6 +135,14 @@ def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
     ).wait_for()  # both show one run
     panel.get_by_role("button", name="slow", exact=True).click()
     assert "jp-mod-active" in lab.cell(1).get_attribute("class")
+    lab.cell(0).locator(".jp-InputPrompt").click()
+    lab.command("Show the Cell of the Latest Run")
+    page.locator(".jp-Notebook .jp-Cell.jp-mod-active").get_by_text("%%sllmbo").wait_for()
+    tab_bar = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab").filter(has_text=re.compile("^slow$"))
+    tab_bar.locator(".lm-TabBar-tabCloseIcon").click()
+    tab.wait_for(state="detached")
+    lab.command("Open the Dashboard of the Latest Run")
+    tab.wait_for()
     panel.get_by_role("button", name="Stop slow").click()
     panel.get_by_text("stopped").wait_for()
     assert lab.watched.errors == []
@@ -154,15 +167,31 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
     page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("running").wait_for()
 
 
-def test_notebook_7_steers_as_lab_does(open_lab: Any) -> None:
-    lab = open_lab("classic", LOAD, SLOW.format(n=200), classic=True)
+def test_notebook_7_does_as_lab_does(open_lab: Any) -> None:
+    lab = open_lab("classic", LOAD, SLOW.format(n=200), "model = 1\nX, y = 2, 3", classic=True)
+    page = lab.page
     lab.run(0)
     lab.run(1)
     view = lab.view(1)
     view.get_by_role("radio", name="TPE", exact=True).check(force=True)
     view.get_by_role("log", name="Wishes").get_by_text("applied at trial").wait_for()
     assert still_running(lab)
-    view.get_by_role("button", name="Stop", exact=True).click()
+    lab.cell(2).locator(".cm-content").click()
+    page.locator("[data-command='sllmbo:wrap-cell']").first.click()
+    lab.cell(2).locator(".cm-line").first.filter(has_text=re.compile("^%%sllmbo run$")).wait_for()
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("End")
+    page.keyboard.type(" --sch")
+    page.keyboard.press("Tab")
+    page.get_by_text("--schedule").first.wait_for()
+    page.keyboard.press("Escape")
+    lab.command("Show the Runs of the Notebook")
+    lab.row("slow").get_by_text("running").wait_for()
+    lab.row("slow").get_by_role("button", name="Open slow in a tab").click()
+    tab = page.locator(".sllmbo-tab .view")
+    tab.get_by_text(re.compile(r"^[2-9]\d* of 200$")).wait_for()
+    lab.row("slow").get_by_role("button", name="Stop slow").click()
+    tab.get_by_text("stopped", exact=True).wait_for()
     final(lab).get_by_text("stopped", exact=True).wait_for()
 
 
@@ -207,6 +236,18 @@ def test_a_cell_is_wrapped_completed_and_explained(open_lab: Any) -> None:
     help_text.wait_for()
     assert "Who proposes" in help_text.inner_text()
 
+    page.on("dialog", lambda dialog: dialog.accept())  # what was typed gets lost
+    budgets = {"nTrials": 20, "maxRequests": 5, "maxTokens": 1000, "maxCost": 0.5}
+    lab.server.settings("sllmbo-magic:cells", llm="openai:gpt-4o", sampler="tpe", **budgets)
+    try:
+        lab.open()
+        lab.cell(0).locator(".cm-content").click()
+        lab.command("Tune This Cell with %%sllmbo")
+        options = "--llm openai:gpt-4o --sampler tpe --n-trials 20 --max-requests 5 --max-tokens 1000"
+        first.filter(has_text=f"%%sllmbo run2 {options} --max-cost 0.5").wait_for()
+    finally:
+        lab.server.settings("sllmbo-magic:cells")
+
 
 def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any) -> None:
     lab = open_lab("palette", "1")
@@ -237,10 +278,10 @@ def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any
 # ---------------------------------------------------------------- the saved notebook, at a colleague's
 
 
-def saved_run(hostile: bool = False, n_trials: int = 50) -> Any:
+def saved_run(events: Iterable[ev.Event] | None = None) -> Any:
     """A notebook as it is saved after a run; nothing in it was ever trusted on the machine that opens it."""
     view = RunView()
-    for event in hostile_events() if hostile else run_events(n_trials):
+    for event in run_events(50) if events is None else events:
         view.apply(event)
     saved = notebook("%%sllmbo churn")
     saved.cells[0].outputs = [nbformat.v4.new_output("display_data", data=mimebundle(view.snapshot()))]
@@ -317,7 +358,7 @@ def test_a_hostile_saved_notebook_does_nothing(
     new_page: Any, server: Server, plain_server: Server, extension: bool
 ) -> None:
     where = server if extension else plain_server
-    watched = open_saved(new_page, where, "hostile.ipynb", saved_run(hostile=True))
+    watched = open_saved(new_page, where, "hostile.ipynb", saved_run(hostile_events()))
     page = watched.page
     if extension:
         shown = view = page.locator(".sllmbo-output .view")
@@ -339,7 +380,9 @@ def test_a_hostile_saved_notebook_does_nothing(
 def test_nbconvert_shows_the_run_and_a_hostile_one_does_nothing(new_page: Any, tmp_path: Path) -> None:
     nbconvert = pytest.importorskip("nbconvert")
     for hostile in (False, True):
-        body, _ = nbconvert.HTMLExporter().from_notebook_node(saved_run(hostile=hostile))
+        body, _ = nbconvert.HTMLExporter().from_notebook_node(
+            saved_run(hostile_events() if hostile else None)
+        )
         path = tmp_path / f"{hostile}.html"
         path.write_text(body)
         watched = new_page()
@@ -351,6 +394,29 @@ def test_nbconvert_shows_the_run_and_a_hostile_one_does_nothing(new_page: Any, t
         assert [r for r in watched.requests if "evil" in r] == []
 
 
+def wordy(events: Iterable[ev.Event]) -> Iterator[ev.Event]:
+    """The same run with prompts, replies and reasons as long as a real model's, no two alike."""
+    rng = random.Random(3)
+
+    def words(most: int) -> str:
+        alphabet = "abcdefghijklmnopqrstuvwxyz  学習率木深"
+        return "".join(rng.choices(alphabet, k=rng.randint(most // 2, most)))
+
+    for event in events:
+        if isinstance(event, ev.RequestSent):
+            yield replace(event, text=words(9000))
+        elif isinstance(event, ev.ReplyReceived):
+            candidates = [{**c, "reason": words(600)} for c in event.candidates]
+            yield replace(event, text=words(5000), reasoning=words(3000), candidates=candidates)
+        elif isinstance(event, ev.TrialFinished):
+            yield replace(event, reason=words(600), expected=words(200))
+        else:
+            yield event
+
+
 @pytest.mark.parametrize(("n_trials", "most"), [(50, 300_000), (1000, 2_000_000)])
 def test_a_saved_notebook_stays_small(n_trials: int, most: int) -> None:
-    assert len(nbformat.writes(saved_run(n_trials=n_trials)).encode()) < most
+    saved = saved_run(wordy(run_events(n_trials)))
+    assert len(nbformat.writes(saved).encode()) < most
+    (output,) = saved.cells[0].outputs
+    assert len(output.data[MIME]["trials"]) == n_trials, "no trial is left out to get there"
