@@ -188,6 +188,7 @@ def _dump_study(study: Study) -> str:
             "params": t.params,
             "distributions": {n: distribution_to_json(d) for n, d in t.distributions.items()},
             "user_attrs": t.user_attrs,
+            "intermediate_values": t.intermediate_values,
             "start": t.datetime_start.isoformat() if t.datetime_start else None,
             "complete": t.datetime_complete.isoformat() if t.datetime_complete else None,
         }
@@ -223,6 +224,7 @@ def _load_study(text: str) -> Study:
             params=t["params"],
             distributions={n: json_to_distribution(d) for n, d in t["distributions"].items()},
             user_attrs=t["user_attrs"],
+            intermediate_values={int(k): v for k, v in t.get("intermediate_values", {}).items()},
         )
         trial.datetime_start = datetime.fromisoformat(t["start"]) if t["start"] else None
         trial.datetime_complete = datetime.fromisoformat(t["complete"]) if t["complete"] else None

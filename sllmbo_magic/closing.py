@@ -18,6 +18,7 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.history import History
 from sllmbo_magic.history import counts
+from sllmbo_magic.history import scored
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.priors import inert
 from sllmbo_magic.record import Record
@@ -119,15 +120,16 @@ class Closing:
     def _summary(self, study: Study, sampler: LLMTPESampler | None, outcome: Outcome) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
         done = [t for t in trials if counts(t)]
-        scored = [t for t in done if t.values]
-        default = next((t for t in scored if t.user_attrs.get(keys.SOURCE) == "default"), None)
-        best = None if len(study.directions) > 1 or not scored else study.best_trial
+        complete = [t for t in done if scored(t)]
+        default = next((t for t in complete if t.user_attrs.get(keys.SOURCE) == "default"), None)
+        best = None if len(study.directions) > 1 or not complete else study.best_trial
         spent = _spent(sampler)
         summary: dict[str, Any] = {
             "status": outcome.status,
             "reason": outcome.reason,
             "n_trials": len(done),
-            "n_failed": len(done) - len(scored),
+            "n_failed": sum(t.state.name == "FAIL" for t in done),
+            "n_pruned": sum(t.state.name == "PRUNED" for t in done),
             "default_value": None if default is None else default.values[0],
             "best_value": None if best is None else best.values[0],
             "best_number": None if best is None else best.number,
@@ -154,7 +156,7 @@ class Closing:
 
 def _default_value(study: Study) -> float | None:
     trials = study.get_trials(deepcopy=False)
-    found = [t.values[0] for t in trials if t.user_attrs.get(keys.SOURCE) == "default" and t.values]
+    found = [t.values[0] for t in trials if t.user_attrs.get(keys.SOURCE) == "default" and scored(t)]
     return found[0] if found else None
 
 

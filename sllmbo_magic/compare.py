@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from sllmbo_magic import keys
@@ -27,6 +28,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import Sink
 from sllmbo_magic.plan import Plan
+from sllmbo_magic.pruning import PRUNERS
 from sllmbo_magic.result import TuneResult
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.settings import Settings
@@ -82,7 +84,7 @@ def compare(
         samplers: Samplers to compare, default ``("llm-tpe", "tpe")``; the first is the baseline. With
             ``ablate``: each of them with each variant of it, default ``("llm-tpe",)``.
         ablate: The part of the method to switch, one of ``sllmbo_magic.variants.ABLATIONS``: ``"init"``,
-            ``"space"``, ``"hybrid"``, ``"history"``, ``"judge"``, ``"scores"`` or ``"names"``.
+            ``"space"``, ``"hybrid"``, ``"history"``, ``"judge"``, ``"scores"``, ``"names"`` or ``"pruner"``.
         variants: Instead of both: label to arguments of ``tune``. A ``sampler`` may be a function of the seed
             that makes an Optuna sampler.
         permute_scores: The same as ``ablate="scores"``: does the LLM react to the scores at all? One variant
@@ -218,7 +220,9 @@ def _options_of(result: TuneResult) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if result.path is not None and (result.path / "run.json").exists():
         stored = RunFolder(result.path).read_meta().get("options") or {}
-        left_out = ("seed", "sampler", "patience", "permute_scores")
+        left_out = ["seed", "sampler", "patience", "permute_scores"]
+        if stored.get("pruner") not in PRUNERS:  # the name of an object's class
+            left_out.append("pruner")
         options = {
             k: v for k, v in stored.items() if k in Settings.__dataclass_fields__ and k not in left_out
         }
@@ -249,8 +253,10 @@ def _checked_plan(task: Task, arguments: dict[str, Any], seed: int) -> Plan:
 
 
 def _of_seed(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The arguments of one run: a sampler object of its own, so that no run learns from another."""
+    """The arguments of one run: objects of its own, so that no run learns from another."""
     sampler = arguments.get("sampler")
+    if isinstance(arguments.get("pruner"), BasePruner):
+        arguments = {**arguments, "pruner": copy.deepcopy(arguments["pruner"])}
     if isinstance(sampler, BaseSampler):
         return {**arguments, "sampler": copy.deepcopy(sampler)}
     if callable(sampler):

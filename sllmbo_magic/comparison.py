@@ -18,6 +18,7 @@ import numpy as np
 from sllmbo_magic import keys
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.history import counts
+from sllmbo_magic.history import scored
 from sllmbo_magic.paired import LEVEL
 from sllmbo_magic.paired import Difference
 from sllmbo_magic.paired import differences
@@ -57,7 +58,7 @@ class ComparedRun:
         return cls(
             variant=variant,
             seed=seed,
-            values=tuple(float(t.values[0]) if t.values else None for t in trials),
+            values=tuple(float(t.values[0]) if scored(t) else None for t in trials),
             sources=dict(Counter(str(t.user_attrs.get(keys.SOURCE, "base")) for t in trials)),
             fallbacks=sum(isinstance(event, Fallback) for event in result.events),
             requests=int(cost.get("requests") or 0),

@@ -99,6 +99,10 @@ class TrialFinished(Event):
     request: int | None = None
     best_number: int | None = None
     best_value: float | None = None
+    reported: float | None = None
+    """What a pruned trial reported last; it has no value."""
+    pruned_at: str = ""
+    """Where it was pruned, in words: ``"12 % of its training"``."""
 
 
 @dataclass(frozen=True, kw_only=True)

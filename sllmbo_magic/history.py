@@ -43,6 +43,8 @@ class Observation:
         reason: The proposer's reason; untrusted text.
         expects: What the proposer promised: ``"better"``, ``"similar"`` or ``"explore"``; "" for nothing.
         came_true: Whether it came true; None when nothing was promised or there is no score.
+        reported: What a pruned trial reported last; None for others.
+        pruned_at: Where it was pruned, in words.
     """
 
     number: int
@@ -58,6 +60,8 @@ class Observation:
     reason: str = ""
     expects: str = ""
     came_true: bool | None = None
+    reported: float | None = None
+    pruned_at: str = ""
 
     @property
     def spread(self) -> float:
@@ -110,6 +114,11 @@ class History:
     def failed(self) -> tuple[Observation, ...]:
         """The trials that failed."""
         return tuple(o for o in self.observations if o.state == "FAIL")
+
+    @property
+    def pruned(self) -> tuple[Observation, ...]:
+        """The trials that were stopped since others were better on the way."""
+        return tuple(o for o in self.observations if o.state == "PRUNED")
 
     def before(self, number: int) -> History:
         """The trials with smaller numbers."""
@@ -187,7 +196,8 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     evaluation = attrs.get(keys.EVALUATION) or {}
     provenance = attrs.get(keys.PROVENANCE) or {}
     scores = evaluation.get("split_scores") or ()
-    value = trial.values[0] if trial.values else None
+    value = trial.values[0] if scored(trial) else None
+    reported, pruned_at = last_report(trial)
     params = trial.params
     if space is not None:
         params = {name: params[name] for name in (*space, *space.fixed) if name in params}
@@ -196,6 +206,8 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         params=params,
         state=trial.state.name,
         value=None if value is None or not math.isfinite(value) else float(value),
+        reported=reported,
+        pruned_at=pruned_at,
         splits=tuple(float(v) for v in scores),
         source=attrs.get(keys.SOURCE, "base"),
         error=evaluation.get("error") if trial.state.name == "FAIL" else None,
@@ -208,12 +220,27 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     )
 
 
+def last_report(trial: Any) -> tuple[float | None, str]:
+    """The last value that a pruned trial reported, and where that was, in words."""
+    if trial.state.name != "PRUNED" or trial.last_step is None:
+        return None, ""
+    evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
+    value = trial.intermediate_values[trial.last_step]
+    where = str(evaluation.get("pruned_at") or f"step {trial.last_step}")
+    return float(value) if math.isfinite(value) else None, where
+
+
 def counts(trial: Any) -> bool:
     """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
     if trial.state.name in ("COMPLETE", "PRUNED"):
         return True
     evaluation = trial.user_attrs.get(keys.EVALUATION) or {}
     return bool(trial.state.name == "FAIL" and evaluation.get("error", keys.STOPPED) != keys.STOPPED)
+
+
+def scored(trial: Any) -> bool:
+    """Whether a trial has a score: a pruned one has only what it reported on its way."""
+    return bool(trial.state.name == "COMPLETE" and trial.values)
 
 
 def number(value: Any) -> str:
@@ -236,6 +263,8 @@ def table(observations: Iterable[Observation], names: list[str]) -> str:
             score = number(float(o.value)) + (f" ±{o.spread:.2g}" if o.spread else "")
         elif o.state == "FAIL":
             score = f"FAILED ({o.error or 'fit-failed'})"
+        elif o.state == "PRUNED" and o.reported is not None:
+            score = f"PRUNED after {o.pruned_at} at {number(o.reported)}"
         else:
             score = o.state
         shown = ", ".join(f"{n}={number(o.params[n])}" for n in names if n in o.params)
@@ -288,6 +317,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+_ENDED = ("COMPLETE", "FAIL", "PRUNED")
 HINT_TRIALS = 8
 """Trials of the LLM after which a hint is judged."""
 _HINT_CONTROLS = 16
@@ -306,7 +336,7 @@ def overruled(hint: Hint, history: History) -> str | None:
     since = [
         o
         for o in history.observations
-        if o.source == "llm" and o.state in ("COMPLETE", "FAIL") and o.asked >= hint.trial_number
+        if o.source == "llm" and o.state in _ENDED and o.asked >= hint.trial_number
     ][:HINT_TRIALS]
     if len(since) < HINT_TRIALS:
         return None

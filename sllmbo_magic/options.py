@@ -291,6 +291,28 @@ OPTIONS: Final[tuple[Option, ...]] = (
         example="15",
     ),
     Option(
+        "--pruner",
+        "choice",
+        "Stop trials that do badly on the way: as they train where the estimator or objective can report, "
+        "else after some of the folds; or {variable} with a pruner of Optuna.",
+        argument="pruner",
+        shown="none; Optuna's median for an objective(trial) that asks",
+        choices=("none", "asha", "hyperband", "median", "wilcoxon"),
+        objects=True,
+        metavar="PRUNER",
+        example="asha",
+    ),
+    Option(
+        "--early-stopping-rounds",
+        "count",
+        "Find the boosting rounds instead of searching them: each fold stops after N rounds without gain on "
+        "training rows that it holds back.",
+        argument="early_stopping_rounds",
+        shown="off: the rounds are searched",
+        metavar="N",
+        example="50",
+    ),
+    Option(
         "--max-requests",
         "count",
         "At most so many requests; then the sampler goes on alone.",
@@ -417,8 +439,8 @@ COMPARE_OPTIONS: Final[tuple[Option, ...]] = (
         "--ablate",
         "choice",
         "The part of the method to switch: first configurations, changing ranges, who proposes, what the "
-        "LLM is told, the judge, true or permuted scores, real or hidden names.",
-        choices=("init", "space", "hybrid", "history", "judge", "scores", "names"),
+        "LLM is told, the judge, true or permuted scores, real or hidden names, the pruner.",
+        choices=("init", "space", "hybrid", "history", "judge", "scores", "names", "pruner"),
         metavar="WHAT",
         example="init",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluator.early_stopping import CAP
+from sllmbo_magic.evaluator.early_stopping import stopping_rounds
 from sllmbo_magic.events import Event
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
@@ -31,6 +34,8 @@ from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.beyond import Beyond
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.pruning import Pruning
+from sllmbo_magic.pruning import pruning_of
 from sllmbo_magic.settings import Settings
 from sllmbo_magic.settings import make_settings
 from sllmbo_magic.space import SearchSpace
@@ -55,6 +60,8 @@ class Plan:
         allowed: Parameters of the estimator that an LLM's first space may add.
         description: All that an LLM may see of the task.
         notes: Decisions made for the user, one sentence each.
+        pruning: How trials are pruned; None when they are not.
+        unsearched: Names of the boosting rounds, where early stopping finds them.
     """
 
     task: Task
@@ -68,6 +75,14 @@ class Plan:
     defaults: dict[str, Any] = field(default_factory=dict)
     given_space: bool = False
     notes: tuple[str, ...] = ()
+    pruning: Pruning | None = None
+    unsearched: frozenset[str] = frozenset()
+
+    def fingerprint(self) -> dict[str, str]:
+        """By what a resumed run must be the same: the task's, and how its trials are scored on the way."""
+        s = self.settings
+        own = {"pruner": s.pruner_name, "early_stopping_rounds": s.early_stopping_rounds}
+        return self.task.fingerprint() | {name: str(v) for name, v in own.items() if v is not None}
 
     def budget(self) -> Budget:
         """The user's limits."""
@@ -134,8 +149,16 @@ class Plan:
             defaults=self.task.default_params(self.allowed or estimator.get_params(deep=True)),
             limits=self.limits,
             accepts=partial(accepts, estimator),
-            check=self.task.check_params,
+            check=self._check_params,
         )
+
+    def _check_params(self, names: Iterable[str]) -> None:
+        """As the task does; and boosting rounds that early stopping finds cannot be searched as well."""
+        names = list(names)
+        self.task.check_params(names)
+        found = [name for name in names if name in self.unsearched]
+        if found:
+            raise InputError(f"{found[0]} is found by early stopping.", "It has no range.")
 
     def first_ask(self, history: History, seconds: float | None = None) -> Ask:
         """What the initializer is asked."""
@@ -248,7 +271,59 @@ def make_plan(
         )
     described = task.describe(share_columns=chosen.share_columns, anonymize=chosen.anonymize)
     plan = Plan(task=task, settings=chosen, description=described, notes=task.notes)
-    return _with_space(plan, search_space)
+    plan = _with_space(plan, search_space)
+    if chosen.early_stopping_rounds is not None:
+        plan = _without_rounds(plan, chosen.early_stopping_rounds)
+    pruning = pruning_of(task, chosen.pruner)
+    if pruning is None:
+        return plan
+    told = _told(plan.description, pruning.told)
+    return replace(plan, pruning=pruning, notes=(*plan.notes, pruning.note), description=told)
+
+
+def _without_rounds(plan: Plan, patience: int) -> Plan:
+    """The plan with boosting rounds found by early stopping instead of searched.
+
+    Raises:
+        InputError: The estimator has no boosting rounds, or nothing else is searched.
+    """
+    estimator = plan.task.estimator
+    if estimator is None:
+        raise InputError("early_stopping_rounds needs an estimator.", "An objective stops early by itself.")
+    rounds = stopping_rounds(estimator)
+    names = rounds.names()
+    assert plan.space is not None
+    assert plan.outer is not None
+    space = plan.space.without(names)
+    if not len(space):
+        raise InputError(
+            "the search space holds boosting rounds only, which early stopping finds.",
+            "Add a parameter, or leave early_stopping_rounds out.",
+        )
+    shown = rounds.prefix + rounds.name
+    told = (
+        f"{shown} is not searched: each fold stops boosting after {patience} rounds without gain on training"
+        " rows that it holds back"
+    )
+    return replace(
+        plan,
+        space=space,
+        outer=plan.outer.without(names),
+        configurations=tuple(
+            ({n: v for n, v in params.items() if n not in names}, reason)
+            for params, reason in plan.configurations
+        ),
+        allowed=tuple(name for name in plan.allowed if name not in names),
+        defaults={n: v for n, v in plan.defaults.items() if n not in names},
+        unsearched=names,
+        notes=(*plan.notes, f"Boosting rounds: {told}; at most {CAP}."),
+        description=_told(plan.description, told),
+    )
+
+
+def _told(description: TaskDescription, sentence: str) -> TaskDescription:
+    """The description with one more sentence on how trials are evaluated."""
+    return replace(description, cv="; ".join(part for part in (description.cv, sentence) if part))
 
 
 def _with_space(plan: Plan, given: Any) -> Plan:

@@ -89,12 +89,12 @@ class Record:
         self.folder.write_meta(
             {
                 "status": "running",
-                "options": options | {"sampler": s.sampler_name, "llm": s.llm_id},
+                "options": options | {"sampler": s.sampler_name, "llm": s.llm_id, "pruner": s.pruner_name},
                 "seed": s.seed,
                 "study_name": study_name,
                 "metric": task.scorer_name,
                 "direction": task.direction,
-                "fingerprint": task.fingerprint(),
+                "fingerprint": self.plan.fingerprint(),
                 "code": self.code_parts(),
             }
         )

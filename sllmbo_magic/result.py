@@ -20,6 +20,7 @@ from sllmbo_magic.events import RunStarted
 from sllmbo_magic.history import History
 from sllmbo_magic.history import importances
 from sllmbo_magic.history import observe
+from sllmbo_magic.history import scored
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.space import SpaceVersion
 
@@ -106,7 +107,7 @@ class TuneResult:
     def default_value(self) -> float | None:
         """The value of the library's default configuration; None when there is none."""
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.user_attrs.get(keys.SOURCE) == "default" and trial.values:
+            if trial.user_attrs.get(keys.SOURCE) == "default" and scored(trial):
                 return float(trial.values[0])
         return None
 
@@ -215,8 +216,8 @@ class TuneResult:
             return {}
         import optuna
 
-        scored = [t for t in self.study.get_trials(deepcopy=False) if t.values]
-        if len(scored) < 8:
+        done = [t for t in self.study.get_trials(deepcopy=False) if scored(t)]
+        if len(done) < 8:
             return {}
         try:
             with warnings.catch_warnings():
@@ -230,9 +231,7 @@ class TuneResult:
             total = sum(found.values())
             return {name: float(v / total) for name, v in found.items()}
         outer = SearchSpace.from_json(self.study.user_attrs[keys.OUTER_SPACE])
-        return importances(
-            History(tuple(observe(t) for t in scored), self.study.direction.name.lower()), outer
-        )
+        return importances(History(tuple(observe(t) for t in done), self.study.direction.name.lower()), outer)
 
     # Pictures
 

@@ -113,7 +113,7 @@ class Run:
         """The options of the earlier process. Raises RunChangedError when its trials would not compare."""
         assert self.folder is not None
         meta = self.folder.read_meta()
-        check_fingerprint(meta.get("fingerprint") or {}, self.task.fingerprint())
+        check_fingerprint(meta.get("fingerprint") or {}, self.plan.fingerprint())
         if not seeded and isinstance(meta.get("seed"), int):
             self.settings = replace(self.settings, seed=meta["seed"])
             self.plan = replace(self.plan, settings=self.settings)
@@ -146,11 +146,23 @@ class Run:
         provider: Provider | None,
     ) -> TuneResult:
         """Run to the end and return the result."""
+        if evaluator is not None and self.settings.early_stopping_rounds is not None:
+            raise InputError("early_stopping_rounds has no effect on an evaluator of yours.", "Leave it out.")
         proposer = self.plan.proposer(provider, transcript=self.record.transcript, emit=self.emit)
         self.record.write_start(self.study.study_name)
         pool, parallel, owned = executor_of(executor)
-        evaluator = evaluator or evaluator_for(self.task, self.settings.n_jobs if pool is None else 1)
-        before = self.study.sampler
+        s, pruning = self.settings, self.plan.pruning
+        evaluator = evaluator or evaluator_for(
+            self.task,
+            s.n_jobs if pool is None else 1,
+            reporting=None if pruning is None else pruning.reporting,
+            early_stopping=s.early_stopping_rounds,
+        )
+        before = self.study.sampler, self.study.pruner
+        if pruning is not None:
+            self.study.pruner = pruning.pruner
+        elif s.pruner is not None:
+            self.study.pruner = optuna.pruners.NopPruner()
         if self.settings.uses_llm or self.settings.judge:
             threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         with quiet_optuna():
@@ -163,7 +175,7 @@ class Run:
                 self.closing.fail(error, None if self.tuner is None else self.tuner.failure)
                 raise
             finally:
-                self.study.sampler = before
+                self.study.sampler, self.study.pruner = before
                 evaluator.close()
                 if owned and pool is not None:
                     pool.shutdown(cancel_futures=True)
@@ -311,6 +323,7 @@ class Run:
             poll=self._poll if self.folder is not None else None,
             callbacks=(*callbacks, self._check_default),
             go_on=self._go_on if self._own_study else None,
+            pruning=self.plan.pruning is not None,
         )
         with interrupts(self.control):
             try:

@@ -14,6 +14,7 @@ from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.history import POLICIES
 from sllmbo_magic.initializer import INITS
 from sllmbo_magic.options import preset_values
+from sllmbo_magic.pruning import check_pruner
 from sllmbo_magic.samplers.base_turns import MakeSampler
 from sllmbo_magic.samplers.base_turns import tpe
 from sllmbo_magic.samplers.base_turns import univariate_tpe
@@ -43,6 +44,8 @@ class Settings:
     multivariate: bool = True
     history: str = "state"
     patience: int | str = "off"
+    pruner: Any = None
+    early_stopping_rounds: int | None = None
     max_requests: int | None = None
     max_tokens: int | None = None
     max_cost: float | None = None
@@ -69,6 +72,9 @@ class Settings:
             if value is not None and not value > 0:
                 raise InputError(f"{name} {value!r} is out of range.", "Allowed: seconds above 0.")
         make_rule(self.patience)
+        check_pruner(self.pruner)
+        if self.early_stopping_rounds is not None:
+            _at_least("early_stopping_rounds", self.early_stopping_rounds, 1)
 
     @property
     def baseline(self) -> bool:
@@ -91,6 +97,12 @@ class Settings:
     def sampler_name(self) -> str:
         """The sampler as shown."""
         return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
+
+    @property
+    def pruner_name(self) -> str | None:
+        """The pruner as shown; None when none was asked for."""
+        named = self.pruner is None or isinstance(self.pruner, str)
+        return self.pruner if named else type(self.pruner).__name__
 
 
 def own_configurations(given: Any) -> tuple[dict[str, Any], ...]:

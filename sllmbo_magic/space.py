@@ -8,6 +8,7 @@ it, evaluate nothing, and answer with short sentences.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -260,6 +261,14 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         """The space with a parameter fixed at a value instead of searched."""
         self._of(name)
         return self._with({n: k for n, k in self._known.items() if n != name}, {**self._fixed, name: value})
+
+    def without(self, names: Collection[str]) -> SearchSpace:
+        """Without these parameters, which are neither searched nor held fixed any more."""
+        return SearchSpace(
+            {n: d for n, d in self.distributions.items() if n not in names},
+            conditions=[c for c in self.conditions if c.param not in names and c.parent not in names],
+            fixed={n: v for n, v in self.fixed.items() if n not in names},
+        )
 
     def restore(self, name: str, distribution: BaseDistribution) -> SearchSpace:
         """The space with a fixed (or new) parameter searched again."""

@@ -33,7 +33,9 @@ from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.history import History
 from sllmbo_magic.history import counts
+from sllmbo_magic.history import last_report
 from sllmbo_magic.history import observe
+from sllmbo_magic.history import scored
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.space import SearchSpace
@@ -71,6 +73,7 @@ class Tuner:
         callbacks: Optuna's: called with the study and each finished trial.
         go_on: Makes the new study that a growth of the outer space needs, while no trial runs; None: the
             study may not be left.
+        pruning: Whether trials report to a pruner.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Tuner:
         poll: Callable[[], None] | None = None,
         callbacks: tuple[Callable[[Study, FrozenTrial], None], ...] = (),
         go_on: Callable[[Study, Growth, int], Study] | None = None,
+        pruning: bool = False,
     ) -> None:
         self.study = study
         self.sampler = sampler
@@ -118,6 +122,7 @@ class Tuner:
         )
         self.go_on = go_on
         self.callbacks = callbacks
+        self.pruning = pruning
         self.failure: BaseException | None = None
         """The exception of the last failed evaluation, for the person at the machine only."""
         self._flying: deque[tuple[Trial, dict[str, Any], Future[Evaluation]]] = deque()
@@ -233,6 +238,8 @@ class Tuner:
             )
         )
         used = {} if provenance.get("library_defaults") else params
+        if provenance.get("library_defaults"):
+            _never_pruned(trial)  # all others are measured by it
         if self.executor is None:
             try:
                 evaluation = self._evaluate(trial, used)
@@ -242,7 +249,7 @@ class Tuner:
             self._tell(trial, params, evaluation)
         else:
             evaluate = self.evaluator.evaluate
-            if space is None:  # an objective that suggests for itself
+            if space is None or self.pruning:  # an objective that suggests for itself, or reports
                 evaluate = partial(evaluate, trial=trial)
             self._flying.append((trial, params, self.executor.submit(evaluate, used)))
 
@@ -300,6 +307,7 @@ class Tuner:
         attrs = self._attrs(trial)
         provenance = attrs.get(keys.PROVENANCE) or {}
         came_true = self._came_true(provenance.get("expects", ""), evaluation) if error is None else None
+        params = {**params, **evaluation.found}
         fixed = {n: v for n, v in params.items() if n not in trial.params}
         trial.set_user_attr(
             keys.EVALUATION,
@@ -327,11 +335,12 @@ class Tuner:
         else:
             self._n_done += 1
         best_number, best_value = self._best()
+        reported, pruned_at = last_report(told)
         self.emit(
             TrialFinished(
                 number=trial.number,
                 state=told.state.name,
-                value=told.values[0] if told.values else None,
+                value=told.values[0] if scored(told) else None,
                 params=params or dict(told.params),
                 source=attrs.get(keys.SOURCE, "base"),
                 std=evaluation.std,
@@ -349,6 +358,8 @@ class Tuner:
                 request=provenance.get("request"),
                 best_number=best_number,
                 best_value=best_value,
+                reported=reported,
+                pruned_at=pruned_at,
             )
         )
         for callback in self.callbacks:
@@ -384,6 +395,17 @@ class Tuner:
         trials = self.study.get_trials(deepcopy=False)
         finished = [observe(t) for t in trials if t.state.is_finished()]
         return History(tuple(finished), self.study.directions[0].name.lower())
+
+
+def _never_pruned(trial: Trial) -> None:
+    """The pruner sees what it reports, as of any trial, but its answer is not heard."""
+    ask = trial.should_prune
+
+    def should_prune() -> bool:
+        ask()
+        return False
+
+    trial.should_prune = should_prune  # type: ignore[method-assign]
 
 
 def _provenance_of(trial: FrozenTrial) -> dict[str, Any]:

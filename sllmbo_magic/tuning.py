@@ -63,6 +63,8 @@ def tune(
     multivariate: bool = True,
     history: str = "state",
     patience: int | str = "off",
+    pruner: Any = None,
+    early_stopping_rounds: int | None = None,
     max_requests: int | None = None,
     max_tokens: int | None = None,
     max_cost: float | None = None,
@@ -131,6 +133,11 @@ def tune(
         history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: what the LLM is told of the
             trials.
         patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default).
+        pruner: Stops trials that do badly on the way: ``"asha"``, ``"hyperband"``, ``"median"``,
+            ``"wilcoxon"``, ``"none"``, or an Optuna pruner. Default: none; an ``objective(trial)`` that
+            asks gets Optuna's median.
+        early_stopping_rounds: Boosting rounds are not searched: each fold stops after so many rounds without
+            gain. Default: they are searched.
         max_requests: Hard limit on requests.
         max_tokens: Hard limit on tokens.
         max_cost: Hard limit in US dollars.
@@ -200,6 +207,8 @@ def tune(
         multivariate=multivariate,
         history=history,
         patience=patience,
+        pruner=pruner,
+        early_stopping_rounds=early_stopping_rounds,
         max_requests=max_requests,
         max_tokens=max_tokens,
         max_cost=max_cost,

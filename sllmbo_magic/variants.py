@@ -23,6 +23,11 @@ ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "history": {f"history {h}": {"history": h} for h in ("state", "summary", "window", "full")},
     "judge": {"judge": {"judge": True}, "no judge": {"judge": False}},
     "scores": {"true scores": {"permute_scores": False}, "permuted scores": {"permute_scores": True}},
+    "pruner": {
+        "no pruner": {"pruner": "none"},
+        "asha": {"pruner": "asha"},
+        "hyperband": {"pruner": "hyperband"},
+    },
     "names": {"real names": {"anonymize": False}, "anonymized": {"anonymize": True}},
 }
 """Per ablation its variants: a label and the argument of ``tune`` that it sets. The first is the baseline."""

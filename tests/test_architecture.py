@@ -29,7 +29,7 @@ LAYERS = [
     "evaluator proposers.beyond proposers.base prompts",
     "proposers",
     "initializer samplers",
-    "locks run_folder linked storage stopping testing",
+    "locks run_folder linked storage stopping pruning testing",
     "settings plan report",
     "archive result",
     "wishes tuner",
@@ -51,7 +51,7 @@ AT_TOP = {  # imported by others only when they need it
     "dashboard": NOTEBOOK,
 }
 NEVER_BY_LOAD_EXT = SLOW - {"IPython"} | {"optuna"}
-NAMED_BY_THE_USER = {"distributed"}  # --executor dask://...
+NAMED_BY_THE_USER = {"distributed", "xgboost"}  # --executor dask://..., an estimator of theirs
 BROUGHT_BY_OTHERS = {
     "joblib": "scikit-learn",
     "scipy": "scikit-learn",

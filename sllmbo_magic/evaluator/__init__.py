@@ -8,6 +8,7 @@ from sllmbo_magic.evaluator.evaluation import Evaluation
 from sllmbo_magic.evaluator.evaluation import Evaluator
 from sllmbo_magic.evaluator.model import refit
 from sllmbo_magic.evaluator.objective import ObjectiveEvaluator
+from sllmbo_magic.evaluator.reports import Reporting
 from sllmbo_magic.evaluator.threads import layout
 from sllmbo_magic.evaluator.verification import Verification
 from sllmbo_magic.evaluator.verification import verify
@@ -27,8 +28,14 @@ __all__ = [
 ]
 
 
-def evaluator_for(task: Task, n_jobs: int | None = None) -> Evaluator:
-    """The evaluator of a task; ``n_jobs`` as :class:`CrossValidator` has it."""
+def evaluator_for(
+    task: Task,
+    n_jobs: int | None = None,
+    *,
+    reporting: Reporting | None = None,
+    early_stopping: int | None = None,
+) -> Evaluator:
+    """The evaluator of a task; the arguments as :class:`CrossValidator` has them."""
     if task.estimator is None:
         return ObjectiveEvaluator(task)
-    return CrossValidator(task, n_jobs=n_jobs)
+    return CrossValidator(task, n_jobs=n_jobs, reporting=reporting, early_stopping=early_stopping)

@@ -30,7 +30,9 @@ class Evaluation:
     is the population standard deviation over folds, as ``std_test_score`` of scikit-learn's searches.
     ``split_scores`` are in the order of the folds (after a failure or a stop only those that were scored).
     ``seconds`` is wall time, ``fit_seconds`` and ``score_seconds`` are sums over folds. ``values`` is set for
-    objectives with several directions. ``warnings`` counts the estimator's warnings by class.
+    objectives with several directions. ``warnings`` counts the estimator's warnings by class. ``pruned_at``
+    says in words where a trial was pruned. ``rounds`` are the boosting rounds that early stopping found per
+    fold, and ``found`` the parameters that a fit on all rows needs for that.
 
     ``exception`` is for messages on this machine only: it may quote data, is never stored or pickled, and
     takes no part in comparison.
@@ -46,7 +48,10 @@ class Evaluation:
     error_class: str | None = None
     values: tuple[float, ...] | None = None
     pruned: bool = False
+    pruned_at: str = ""
     stopped: bool = False
+    rounds: tuple[int, ...] = ()
+    found: dict[str, Any] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
     exception: BaseException | None = field(default=None, repr=False, compare=False)
 
@@ -67,9 +72,11 @@ class Evaluation:
         }
         if self.values is not None:
             data["values"] = list(self.values)
-        for name in ("error", "error_class", "warnings"):
+        for name in ("error", "error_class", "warnings", "pruned_at"):
             if getattr(self, name):
                 data[name] = getattr(self, name)
+        if self.rounds:
+            data["rounds"] = list(self.rounds)
         return data
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,7 +105,7 @@ class Evaluator(Protocol):
 
         Args:
             params: Parameters to set; empty for the default configuration.
-            trial: The Optuna trial, for objectives that take one.
+            trial: The Optuna trial, for objectives that take one, and to report to where that is asked for.
             should_stop: Asked between folds; True ends the evaluation after the folds in flight.
             should_abandon: Asked all the time; True ends it at once, folds in flight are left alone.
             on_fold: Called with (fold, number of folds, score) as each fold ends, in the caller's thread.

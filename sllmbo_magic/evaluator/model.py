@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,35 @@ class FoldResult:
     error: str | None = None
     exception: Exception | None = None
     warnings: Mapping[str, int] | None = None
+    rounds: int | None = None
+    """The boosting rounds that early stopping found."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold on its way: what is fitted on what, and how it is scored.
+
+    ``train`` holds the row numbers of the training rows in the task's data.
+    """
+
+    task: Task
+    estimator: Any
+    X: Any
+    y: Any
+    fit_params: dict[str, Any]
+    train: Any
+    score: Callable[[Any], float]
+    """A fitted estimator -> its score on the fold's test rows."""
+
+
+Fit = Callable[[Fold], tuple[Any, int | None]]
+"""Gives the fitted estimator, and the rounds that early stopping found or None."""
+
+
+def plain_fit(fold: Fold) -> tuple[Any, int | None]:
+    """``fit``, as ``cross_validate`` does."""
+    fold.estimator.fit(fold.X, fold.y, **fold.fit_params)
+    return fold.estimator, None
 
 
 def build(task: Task, params: Mapping[str, Any], threads: int | None = None) -> Any:
@@ -96,7 +126,7 @@ def scorer_of(task: Task, estimator: Any) -> Any:
     return check_scoring(estimator, scoring=task.scoring)
 
 
-def run_fold(task: Task, estimator: Any, fold: int) -> FoldResult:
+def run_fold(task: Task, estimator: Any, fold: int, fit: Fit = plain_fit) -> FoldResult:
     """Fit on one fold's training rows and score on its test rows, as ``cross_validate`` does.
 
     Any ``Exception`` becomes a failed result; others (KeyboardInterrupt) propagate.
@@ -111,13 +141,18 @@ def run_fold(task: Task, estimator: Any, fold: int) -> FoldResult:
             fit_params = _check_method_params(task.X, params=task.fit_params, indices=train)
             X_train, y_train = _safe_split(estimator, task.X, task.y, train)
             X_test, y_test = _safe_split(estimator, task.X, task.y, test, train)
-            estimator.fit(X_train, y_train, **fit_params)
+
+            def score_of(model: Any) -> float:
+                return as_score(scorer_of(task, model)(model, X_test, y_test))
+
+            one = Fold(task, estimator, X_train, y_train, fit_params, train, score_of)
+            estimator, rounds = fit(one)
             scoring, fitted = True, time.perf_counter()
-            score = as_score(scorer_of(task, estimator)(estimator, X_test, y_test))
+            score = score_of(estimator)
         except Exception as error:  # noqa: BLE001 - scikit-learn's failure policy: a failed fold fails the trial
             category = category_of(error, scoring=scoring)
             fit_seconds = (fitted or time.perf_counter()) - started
             return FoldResult(None, fit_seconds, 0.0, category, error, dict(warnings))
     ended = time.perf_counter()
     bad = None if is_finite(score) else "not-finite-score"
-    return FoldResult(score, fitted - started, ended - fitted, bad, None, dict(warnings))
+    return FoldResult(score, fitted - started, ended - fitted, bad, None, dict(warnings), rounds)

@@ -16,15 +16,16 @@ _fold = threading.local()
 
 
 class CountWarnings:
-    """In one fold's thread: counts warnings by the name of their class."""
+    """In one fold's thread: counts warnings by the name of their class. Nested, the inner one counts."""
 
     def __enter__(self) -> Counter[str]:
+        self.outer = getattr(_fold, "counts", None)
         self.counts: Counter[str] = Counter()
         _fold.counts = self.counts
         return self.counts
 
     def __exit__(self, *_: object) -> None:
-        _fold.counts = None
+        _fold.counts = self.outer
 
 
 class Quiet:

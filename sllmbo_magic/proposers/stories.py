@@ -167,7 +167,8 @@ def headline(history: History) -> str:
     noise = f"; differences below about {2 * history.noise:.2g} are noise" if history.noise else ""
     return (
         f"Incumbent: trial #{best.number} with {history.metric} {number(float(best.value))}"
-        f" ({word} is better{noise}). {len(history.complete)} scored, {len(history.failed)} failed."
+        f" ({word} is better{noise}). {len(history.complete)} scored, {len(history.failed)} failed"
+        f"{f', {len(history.pruned)} pruned on the way' if history.pruned else ''}."
     )
 
 

@@ -149,6 +149,7 @@ class RunView:
             came_true=event.came_true,
             seconds=number(event.seconds, 5),
             error=None if event.error is None else plain(event.error, 200),
+            **_pruned(event),
             space=event.space_version,
             request=event.request,
         )
@@ -367,3 +368,11 @@ def _merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
 def _cut(item: dict[str, Any], limit: int) -> dict[str, Any]:
     long = [k for k in ("text", "reasoning") if len(item.get(k) or "") > limit]
     return {**item, **{k: item[k][:limit] for k in long}, "more": True} if long else item
+
+
+def _pruned(event: ev.TrialFinished) -> dict[str, str]:
+    """Where a trial was pruned and with what, in words; nothing for others."""
+    if not event.pruned_at:
+        return {}
+    value = "" if event.reported is None else f" at {event.reported:.5g}"
+    return {"pruned": plain(f"after {event.pruned_at}{value}", 100)}

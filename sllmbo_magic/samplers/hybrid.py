@@ -48,6 +48,7 @@ from sllmbo_magic.samplers.base_turns import Choose
 from sllmbo_magic.samplers.base_turns import MakeSampler
 from sllmbo_magic.samplers.base_turns import tpe
 from sllmbo_magic.samplers.batches import Batches
+from sllmbo_magic.samplers.brackets import whole
 from sllmbo_magic.samplers.growth import Growth
 from sllmbo_magic.samplers.growth import split
 from sllmbo_magic.samplers.growth import with_kept
@@ -265,6 +266,7 @@ class LLMTPESampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The declared outer space, else the intersection of the study's trials."""
+        study = whole(study)
         self._raise_error_if_multi_objective(study)
         if self.outer is not None:
             return dict(self.outer)
@@ -272,6 +274,7 @@ class LLMTPESampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Send the next request, if one is due, with the history as it is now; fit the next trial's judge."""
+        study = whole(study)
         if study._is_multi_objective():
             return
         with self._lock:
@@ -292,6 +295,7 @@ class LLMTPESampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """One whole configuration from one source."""
+        study = whole(study)
         self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
@@ -314,6 +318,7 @@ class LLMTPESampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A parameter outside the relative search space: the base sampler's."""
+        study = whole(study)
         self._raise_error_if_multi_objective(study)
         return self._base.independent(study, trial, param_name, param_distribution)
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sllmbo_magic.history import History
+from sllmbo_magic.history import Observation
 from sllmbo_magic.space import SearchSpace
 
 MIN_TRIALS = 6
@@ -58,6 +60,9 @@ class Judge:
 def fit(history: History, space: SearchSpace) -> Judge | None:
     """The judge for this history; None while it has too few scored trials to speak.
 
+    A pruned trial counts with what it last reported, but as no better than the median: else the surrogate
+    would know nothing of the regions where trials are pruned, and send more of them there.
+
     Scores are centred on their median and scaled by the spread of the better half; the worse half's tail is
     compressed, so that a few disasters do not flatten the region that matters.
     """
@@ -66,6 +71,7 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
         return None
     from sllmbo_magic.blas import BlasLimit
 
+    done = [*done, *_pruned(history)]
     with BlasLimit(1):  # threads only slow such small matrices down, tenfold on two busy cores
         return _fitted(done, history.direction, space)
 
@@ -122,7 +128,7 @@ class JudgeAhead:
     def prepare(self, number: int, space: SearchSpace, history: History) -> None:
         """Begin to fit the judge of trial ``number``, if it is not begun."""
         known = history.before(number - LAG)
-        key = (number, space, len(known.complete))
+        key = _key(number, space, known)
         if self._key == key or len(known.complete) < MIN_TRIALS:
             return
         future: Future[Judge | None] = Future()
@@ -139,12 +145,16 @@ class JudgeAhead:
     def get(self, number: int, space: SearchSpace, history: History) -> Judge | None:
         """The judge of trial ``number``; None while too few trials have a score."""
         known = history.before(number - LAG)
-        if self._future is not None and self._key == (number, space, len(known.complete)):
+        if self._future is not None and self._key == _key(number, space, known):
             return self._future.result()
         return fit(known, space)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_key": None, "_future": None}
+
+
+def _key(number: int, space: SearchSpace, known: History) -> tuple[Any, ...]:
+    return number, space, len(known.complete), len(known.pruned)
 
 
 def _chosen(history: History) -> list[Any]:
@@ -154,6 +164,17 @@ def _chosen(history: History) -> list[Any]:
     best = ranked[: MAX_TRIALS // 2]
     rest = sorted(ranked[MAX_TRIALS // 2 :], key=lambda o: o.number)[-(MAX_TRIALS - len(best)) :]
     return best + rest
+
+
+def _pruned(history: History) -> list[Observation]:
+    """The latest pruned trials, with the value that they count with."""
+    half = history.ranked()[len(history.complete) // 2].value
+    assert half is not None
+    return [
+        replace(o, value=half if history.better(o.reported, half) else o.reported)
+        for o in history.pruned[-MAX_TRIALS:]
+        if o.reported is not None
+    ]
 
 
 def _tamed(scores: np.ndarray) -> np.ndarray:

@@ -160,6 +160,8 @@ class Shadow:
             self._record(shadow_id, trial.params)
             frozen = storage.get_trial(shadow_id)
         values = trial.values if trial.state == TrialState.COMPLETE else None
+        for step, value in trial.intermediate_values.items():
+            storage.set_trial_intermediate_value(shadow_id, step, value)
         base.after_trial(self.study, frozen, trial.state, values)
         storage.set_trial_state_values(shadow_id, trial.state, values)
         self._done.add(trial.number)
@@ -167,12 +169,18 @@ class Shadow:
     def _add(self, trial: FrozenTrial) -> None:
         """A trial that ran before this process, or elsewhere."""
         self._done.add(trial.number)
-        if trial.state != TrialState.COMPLETE or not trial.values:
+        scored = trial.state == TrialState.COMPLETE and trial.values
+        if not scored and trial.state != TrialState.PRUNED:
             return
         params = self._complete(trial.params)
-        distributions = {name: self.outer[name] for name in params}
         self.study.add_trial(
-            optuna.trial.create_trial(value=trial.values[0], params=params, distributions=distributions)
+            optuna.trial.create_trial(
+                state=trial.state,
+                value=trial.values[0] if scored else None,
+                params=params,
+                distributions={name: self.outer[name] for name in params},
+                intermediate_values=dict(trial.intermediate_values),
+            )
         )
 
     def _complete(self, params: dict[str, Any]) -> dict[str, Any]:

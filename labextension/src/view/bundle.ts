@@ -79,6 +79,8 @@ export interface Trial {
   came_true?: boolean | null;
   seconds?: number;
   error?: string | null;
+  /** Where a pruned trial was stopped, and with what. */
+  pruned?: string;
   space?: number;
   request?: number | null;
   more?: boolean;

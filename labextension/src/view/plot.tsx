@@ -178,7 +178,7 @@ export function outcome(trial: Trial): string {
     const done = trial.folds?.filter(f => f !== null).length ?? 0;
     return trial.folds?.length ? `running, ${done} of ${trial.folds.length} folds` : 'running';
   }
-  return trial.state === 'PRUNED' ? 'pruned' : plain(trial.error ?? 'failed');
+  return trial.state === 'PRUNED' ? `pruned ${plain(trial.pruned ?? '')}`.trim() : plain(trial.error ?? 'failed');
 }
 
 /** Each source's shape, colour and number of trials; the trials without a score where a chart marks them. */
