@@ -121,10 +121,13 @@ class Run:
 
     def _open_study(self, storage: str | BaseStorage | None) -> Study:
         directions = self.task.directions or [self.task.direction]
+        name = self.task.name
+        if self.resumed and self.folder is not None:  # a run may have been renamed; its study is not
+            name = self.folder.read_meta().get("study_name") or name
         with warnings.catch_warnings(), quiet_optuna():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(
-                study_name=self.task.name,
+                study_name=name,
                 storage=open_storage(storage, self.folder),
                 directions=list(directions),
                 load_if_exists=self.resumed or storage is not None,

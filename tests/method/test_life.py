@@ -31,6 +31,7 @@ from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.run_folder import RunFolder
+from sllmbo_magic.storage import rename_run
 from sllmbo_magic.storage import send_wish
 from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning import plan
@@ -98,6 +99,14 @@ def test_resume_goes_on_to_the_total_as_if_never_ended(data: Any, model: Any) ->
     again = tune(model, *data, name="parts", n_trials=14, resume=True, sinks=[fits.append])
     assert not [e for e in fits if isinstance(e, TrialStarted | FoldFinished)]
     assert again.best_value == parts.best_value
+
+
+def test_a_renamed_run_is_resumed_with_its_trials(data: Any, model: Any) -> None:
+    first = tune(model, *data, name="old", n_trials=5, seed=4, verify=False)
+    rename_run("old", "new")
+    rest = tune(model, *data, name="new", n_trials=8, resume=True, verify=False)
+    assert params_of(rest)[:5] == params_of(first)
+    assert len(TuneResult.load(".sllmbo/new").trials) == len(rest.trials) == 8
 
 
 def test_resume_keeps_the_seed_when_none_is_given(data: Any, model: Any) -> None:
