@@ -25,6 +25,7 @@ from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 from PIL import Image  # noqa: E402
+from sklearn.metrics import get_scorer_names  # noqa: E402
 
 from sllmbo_magic.errors import InputError  # noqa: E402
 from sllmbo_magic.report import figures  # noqa: E402
@@ -465,3 +466,12 @@ def test_names_are_text_and_nothing_else() -> None:
             assert not text.get_parse_math()
             assert not set(text.get_text()) & {"\x1b", "\u202e", "\u2066"}
             assert max(map(len, text.get_text().split("\n"))) < 100
+
+
+def test_parallel_names_the_longest_of_scikit_learns_metrics_whole(run: dict[str, Any]) -> None:
+    metric = max(get_scorer_names(), key=len)
+    named = {**run, "run": {**run["run"], "metric": metric}}
+    figure = figures.plot_parallel(named)
+    label = next(text for text in figure.findobj(Text) if text.get_text() == metric)
+    figure.canvas.draw()
+    assert label.get_window_extent().x1 <= figure.bbox.x1

@@ -22,6 +22,8 @@ MOST = 10
 TITLE = "Parallel coordinates"
 _UNUSED = -0.13
 _AXES = "axes fraction"
+_LONGEST_METRIC = 34
+"""Characters of the metric's name: as many as the longest of scikit-learn's has."""
 
 
 def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | None = None) -> None:
@@ -48,10 +50,10 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | Non
             pieces.words(
                 ax, "not used", (x, _UNUSED - 0.06), color=theme.muted, size=pieces.SMALL - 1, ha="center"
             )
-    _axis(ax, theme, len(names), score_scale, one_line(run.metric, 20), bold=True)
+    _axis(ax, theme, len(names), score_scale, one_line(run.metric, _LONGEST_METRIC), bold=True)
     ax.set(xlim=(-0.45, len(names) + 0.75), ylim=(bottom - 0.03, 1.03), xticks=[], yticks=[])
     # The names stand slanted over their axes: the title goes above the longest of them.
-    longest = max(len(label) for label in [*labels.values(), one_line(run.metric, 20)])
+    longest = max(len(label) for label in [*labels.values(), one_line(run.metric, _LONGEST_METRIC)])
     above = 18 + 0.33 * pieces.SMALL * longest
     place: dict[str, Any] = {"at": _AXES, "va": "bottom"}
     pieces.words(
