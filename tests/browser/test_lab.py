@@ -115,7 +115,9 @@ def test_a_reload_while_running_reconnects_and_the_extension_writes_the_final_pi
     assert all(WIDGET not in k for k in keys)
 
 
-def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
+def test_the_side_panel_lists_reveals_opens_and_stops(
+    open_lab: Any, serious: Callable[..., list[str]]
+) -> None:
     lab = open_lab("panel", LOAD, SLOW.format(n=200))
     page = lab.page
     lab.run(0)
@@ -125,6 +127,7 @@ def test_the_side_panel_lists_reveals_opens_and_stops(open_lab: Any) -> None:
     panel = page.get_by_role("region", name="Runs of %%sllmbo")
     panel.get_by_text("running").wait_for()
     panel.get_by_text(re.compile(r"[2-9] of 200")).wait_for()
+    assert serious(page, ".sllmbo-panel") == []
     panel.get_by_role("button", name="Open slow in a tab").click()
     tab = page.locator(".sllmbo-tab .view")
     tab.get_by_text(re.compile(r"^[3-9]\d* of 200$")).wait_for()
