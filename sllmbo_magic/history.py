@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -157,10 +158,13 @@ class History:
         if len(ranked) < 2:
             return 0.0
         best = np.array(ranked[0].splits)
-        near = [o for o in ranked[1 : 2 + len(ranked) // 2] if len(o.splits) == len(best)]
-        errors = [float(np.std(np.array(o.splits) - best, ddof=1)) / math.sqrt(len(best)) for o in near[:60]]
-        errors = [e for e in errors if e > 0]
-        return statistics.median(errors) if errors else 0.0
+        behind = [o for o in ranked[1:] if len(o.splits) == len(best)]
+        errors = (float(np.std(np.array(o.splits) - best, ddof=1)) / math.sqrt(len(best)) for o in behind)
+        near = [e for e in islice(errors, min(1 + len(ranked) // 2, 60)) if e > 0]
+        # On a plateau the better half equals the incumbent fold by fold, which says nothing of the noise:
+        # then the next ones that differ.
+        found = near or [*islice((e for e in errors if e > 0), 20)]
+        return statistics.median(found) if found else 0.0
 
     @property
     def n_batches(self) -> int:

@@ -188,9 +188,9 @@ class Task:
             raise InputError(
                 f"objective is a {type(objective).__name__}, not a function.", "Define objective(params)."
             )
-        takes_trial = _takes_trial(objective)
+        wants_trial = takes_trial(objective)
         directions = _directions(direction)
-        if search_space is None and not takes_trial:
+        if search_space is None and not wants_trial:
             raise InputError(
                 "an objective that takes a dict needs a search space.",
                 'Define search_space, e.g. {"x": (0.0, 1.0)}, or take a trial: def objective(trial).',
@@ -199,7 +199,7 @@ class Task:
             name=name,
             estimator=None,
             objective=objective,
-            objective_takes_trial=takes_trial,
+            objective_takes_trial=wants_trial,
             X=None,
             y=None,
             X_test=None,
@@ -264,7 +264,7 @@ def _takes_any(cls: type) -> bool:
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
 
 
-def _takes_trial(objective: Callable[..., Any]) -> bool:
+def takes_trial(objective: Callable[..., Any]) -> bool:
     try:
         parameters = list(inspect.signature(objective).parameters.values())
     except (TypeError, ValueError):

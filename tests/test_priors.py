@@ -465,6 +465,8 @@ def test_nothing_to_search_is_an_empty_prior_and_no_estimator_an_error() -> None
     [
         (lookalike("LGBMClassifier", "lightgbm"), {"subsample": 0.5}, {"subsample"}),
         (lookalike("LGBMClassifier", "lightgbm"), {"subsample": 0.5, "subsample_freq": 1}, set()),
+        (lookalike("LGBMClassifier", "lightgbm"), {"bagging_fraction": 0.5}, {"bagging_fraction"}),
+        (lookalike("LGBMClassifier", "lightgbm"), {"bagging_fraction": 0.5, "bagging_freq": 1}, set()),
         (lookalike("LGBMClassifier", "lightgbm"), {"num_leaves": 33, "max_depth": 5}, {"num_leaves"}),
         (lookalike("LGBMClassifier", "lightgbm"), {"num_leaves": 32, "max_depth": 5}, set()),
         (lookalike("LGBMClassifier", "lightgbm"), {"num_leaves": 8, "max_depth": 9}, {"max_depth"}),
@@ -485,9 +487,13 @@ def test_nothing_to_search_is_an_empty_prior_and_no_estimator_an_error() -> None
         (LogisticRegression(), {"l1_ratio": 0.3, "C": 1.0}, {"l1_ratio"}),
         (MLPClassifier(), {"momentum": 0.5, "beta_1": 0.8, "learning_rate_init": 0.1}, {"momentum"}),
         (MLPClassifier(solver="lbfgs"), {"learning_rate_init": 0.1, "alpha": 1.0}, {"learning_rate_init"}),
+        (MLPClassifier(solver="sgd"), {"power_t": 0.4, "momentum": 0.5}, {"power_t"}),
+        (MLPClassifier(solver="sgd", learning_rate="invscaling"), {"power_t": 0.4}, set()),
         (KNeighborsClassifier(metric="cosine"), {"p": 1, "n_neighbors": 3}, {"p"}),
         (ElasticNet(), {"alpha": 1.0, "l1_ratio": 0.5}, set()),
         (GradientBoostingRegressor(), {"tol": 0.1, "max_depth": 3}, {"tol"}),
+        (GradientBoostingRegressor(), {"alpha": 0.8, "max_depth": 3}, {"alpha"}),
+        (GradientBoostingRegressor(loss="huber"), {"alpha": 0.8}, set()),
     ],
 )
 def test_parameters_without_effect_are_named_with_the_reason(

@@ -17,6 +17,7 @@ import pytest
 from sllmbo_magic.report.plain import tidy
 from sllmbo_magic.report.static import MIME
 from sllmbo_magic.report.static import mimebundle
+from sllmbo_magic.report.summary import plain_text
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.text import clean
 from sllmbo_magic.report.text import one_line
@@ -448,6 +449,22 @@ def test_what_the_rulebook_did_in_an_llm_run_is_not_said_of_the_llm() -> None:
     n_llm = sum(t["source"] in ("llm", "llm-init") for t in bundle["trials"])
     assert f"openai:gpt-4o took {n_llm} trials" in text
     assert f"the rulebook took {len(mine[::2])} trials" in text
+
+
+def test_what_mattered_is_said_only_with_enough_trials_to_tell(bundle: dict[str, Any]) -> None:
+    """Of 45 parameters after 16 trials some correlate with the score by chance."""
+    assert "What mattered most" in summary_text(bundle)
+    many = {f"p{i}": 1 / 26 for i in range(26)}
+    assert "What mattered most" not in summary_text({**bundle, "importances": many})
+
+
+def test_the_best_parameters_of_a_default_that_stayed_best_are_not_made_up(bundle: dict[str, Any]) -> None:
+    """The study records the nearest values in the search space for it; those were not what was fitted."""
+    bundle = copy.deepcopy(bundle)
+    for trial in bundle["trials"][1:]:
+        trial["value"] = -9.0
+    bundle["run"]["best_number"] = 0
+    assert plain_text(bundle).splitlines()[-1] == "Best parameters: those before tuning."
 
 
 def test_the_summary_of_runs_without_a_best() -> None:

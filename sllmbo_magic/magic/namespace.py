@@ -85,8 +85,16 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
             value = user_ns[name]
             if name == "enqueue" and not names.is_fresh(name) and not _are_configurations(value):
                 continue  # an older thing of that name, a function say, means something else
+            if name == "search_space" and not names.is_fresh(name) and _suggests_for_itself(target):
+                continue  # an older cell's, for something else: this objective names its own parameters
             arguments[name] = names.take(name, repr(value) if isinstance(value, str | int) else _shape(value))
     return ResolvedTask(target, X, y, arguments, names.line())
+
+
+def _suggests_for_itself(target: Any) -> bool:
+    from sllmbo_magic.task import takes_trial
+
+    return not hasattr(target, "fit") and callable(target) and takes_trial(target)
 
 
 def _are_configurations(value: Any) -> bool:

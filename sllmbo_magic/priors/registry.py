@@ -100,8 +100,10 @@ def inert(estimator: Any, params: Mapping[str, Any]) -> dict[str, str]:
 def _inert(parts: Iterable[Part], values: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in parts:
-        own = {**part.current, **_without_prefix(part.prefix, values)}
-        named = part.renamed
+        given = _without_prefix(part.prefix, values)
+        own = {**part.current, **given}
+        used = {n: alias for n, aliases in part.family.aliases.items() for alias in aliases if alias in given}
+        named = {**part.renamed, **used}
         own |= {name: own[alias] for name, alias in named.items()}
         for name, why in part.family.inert(own).items():
             full = part.prefix + named.get(name, name)

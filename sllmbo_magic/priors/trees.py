@@ -253,6 +253,8 @@ def gradient_boosting_inert(params: Mapping[str, Any]) -> dict[str, str]:
             for name in ("validation_fraction", "tol")
             if name in params
         }
+    if "alpha" in params and params.get("loss", "squared_error") not in ("huber", "quantile"):
+        found["alpha"] = "it belongs to the losses huber and quantile"
     return found
 
 

@@ -25,6 +25,8 @@ from sllmbo_magic.report.text import value
 _BASE = "the base sampler"
 _MOST = 3
 """Parameters that are named as those that mattered."""
+_TRIALS_PER_PARAMETER = 2
+"""Scored trials per parameter from which that is said: with fewer, chance names the first ones."""
 
 
 def lessons(run: Run) -> list[str]:
@@ -102,7 +104,11 @@ def _warm_start(run: Run) -> str:
 
 
 def _learnt(run: Run) -> str:
-    """The parameters that mattered, and where the best trials have them."""
+    """The parameters that mattered, and where the best trials have them; "" while there are too few trials to
+    tell.
+    """
+    if len(run.scored) < _TRIALS_PER_PARAMETER * len(run.importances):
+        return ""
     fair = 1.0 / max(len(run.importances), 1)
     weights = [(name, share) for name, share in run.importances.items() if share >= fair][:_MOST]
     shown = [f"{one_line(name, 60)} ({share:.0%}{_where(run, name)})" for name, share in weights]

@@ -50,7 +50,9 @@ def plain_text(bundle: Mapping[str, Any]) -> str:
     run = read(bundle)
     head = f"{one_line(run.info.get('name') or 'run')}: {one_line(run.info.get('estimator') or 'objective')}"
     lines = [f"{head}, {one_line(run.metric)}", summary_text(bundle)]
-    if run.best is not None and run.best.params:
+    if run.best is not None and run.best.source == "default":
+        lines.append("Best parameters: those before tuning.")
+    elif run.best is not None and run.best.params:
         pairs = ", ".join(f"{one_line(name)}={value(given)}" for name, given in run.best.params.items())
         lines.append(f"Best parameters: {pairs}")
     return "\n".join(lines)

@@ -4,8 +4,10 @@ base sampler's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from sllmbo_magic.samplers.judge import Judge
 from sllmbo_magic.samplers.judge import strictness
 from sllmbo_magic.samplers.turn import Pick
 from sllmbo_magic.space import SearchSpace
+
+_SHOWN = 8
 
 
 def rules_picks(rules: RulebookProposer, ask: Ask, space: SearchSpace) -> list[Pick]:
@@ -58,6 +62,14 @@ def decide(
 
 def words_on(vetoed: Sequence[Waiting], preferred: str) -> str:
     """One sentence on vetoed candidates; ``preferred`` is the source that took the trial."""
-    shown = "; ".join(", ".join(f"{k}={show(v)}" for k, v in w.candidate.params.items()) for w in vetoed[:5])
+    shown = "; ".join(_few(w.candidate.params) for w in vetoed[:5])
     who = "the rulebook" if preferred == "rulebook" else preferred
-    return f"The judge expects less of {len(vetoed)} candidates of the LLM than of {who}: {shown}"
+    n = len(vetoed)
+    return f"The judge expects less of {n} candidate{'s' if n != 1 else ''} of the LLM than of {who}: {shown}"
+
+
+def _few(params: Mapping[str, Any]) -> str:
+    """A configuration in words; of a large one the first few parameters."""
+    pairs = [f"{name}={show(value)}" for name, value in params.items()]
+    rest = len(pairs) - _SHOWN
+    return ", ".join(pairs[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -202,3 +202,23 @@ def test_what_is_missing_is_said_in_one_line(line: str, cell: str, names: Any, p
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_an_older_search_space_is_not_forced_on_an_objective_that_suggests_for_itself() -> None:
+    def objective(trial: Any) -> float:
+        return float(trial.suggest_float("x", 0, 1))
+
+    def of_params(params: Any) -> float:
+        return float(params["x"])
+
+    space = {"x": (0.0, 1.0)}
+    line = "--direction minimize"
+    alone = resolved(line, "def objective(trial): ...", objective=objective, search_space=space)
+    assert alone.arguments.get("search_space") is None
+    assert alone.taken == "objective from this cell"
+    both = resolved(
+        line, "search_space = {}\ndef objective(trial): ...", objective=objective, search_space=space
+    )
+    assert both.arguments["search_space"] == space
+    dicts = resolved(line, "def objective(params): ...", objective=of_params, search_space=space)
+    assert dicts.arguments["search_space"] == space

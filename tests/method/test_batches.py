@@ -15,9 +15,12 @@ from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
 from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.variety import spread
+from sllmbo_magic.samplers.batches import Waiting
+from sllmbo_magic.samplers.contest import words_on
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 from tests.replies import at
@@ -144,3 +147,16 @@ def test_in_a_study_late_batches_explore() -> None:
     assert all("this batch must explore" in w for w in why)
     texts = [r.messages[-1].content for r in sampler.batches.proposer.provider.requests]  # type: ignore[attr-defined]
     assert ["must test regions" in t for t in texts[:5]] == [False, False, True, True, True]
+
+
+def test_a_veto_over_many_parameters_stays_a_line_that_can_be_read() -> None:
+    params = {f"p{i}": 0.123456789 for i in range(45)}
+    said = words_on([Waiting(Candidate(params), 1, 3)] * 5, "rulebook")
+    assert said.startswith(
+        "The judge expects less of 5 candidates of the LLM than of the rulebook: p0=0.12346, "
+    )
+    assert said.count("p7=0.12346 and 37 more") == 5
+    assert "p8=" not in said
+    assert words_on([Waiting(Candidate({"x": 1}), 1, 3)], "tpe") == (
+        "The judge expects less of 1 candidate of the LLM than of tpe: x=1"
+    )

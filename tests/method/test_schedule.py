@@ -135,6 +135,16 @@ def test_gains_inside_the_noise_earn_nothing() -> None:
     assert adaptive.share(noisy) < adaptive.share(played([("default", 0.5)]))
 
 
+def test_a_plateau_of_equal_trials_does_not_hide_the_noise() -> None:
+    """A tree's better half often equals its best fold by fold."""
+    few = played([("tpe", 0.9), ("tpe", 0.85), ("tpe", 0.84), ("tpe", 0.86)], noise=0.02)
+    assert few.noise > 0.01
+    best = few.ranked()[0]
+    flat = tuple(replace(best, number=10 + i) for i in range(200))
+    assert History((*few.observations, *flat)).noise == pytest.approx(few.noise, rel=0.5)
+    assert History(flat).noise == 0.0
+
+
 def test_many_steps_inside_the_noise_earn_what_they_add_up_to() -> None:
     noisy = played(climbing("llm", gain=0.02), noise=0.05)
     earned, _ = Adaptive(0.5, memory=1.0)._accounts(noisy)

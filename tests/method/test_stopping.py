@@ -80,9 +80,18 @@ def test_auto_stops_once_the_gains_lie_inside_the_noise() -> None:
     noisy, exact = stops_at(auto, rising(150), noise=0.02), stops_at(auto, rising(150), noise=0.0005)
     assert noisy is not None
     assert exact is not None
-    assert 20 <= noisy < exact, "the noisier the scores, the sooner further trials are worth nothing"
+    assert 30 <= noisy < exact, "the noisier the scores, the sooner further trials are worth nothing"
     best = max(v for v in rising(150)[:noisy] if v is not None)
     assert 0.9 - best <= 0.02, "what it gave away is less than the noise"
+
+
+def test_auto_waits_out_a_search_that_stands_still_for_fifteen_trials() -> None:
+    """Seen on small data: nothing for 15 trials, then another standard error and more."""
+    late: list[float | None] = [0.6, *[0.5] * 9, 0.7, *[0.6] * 15, 0.72, *[0.6] * 40]
+    assert stops_at(make_rule("auto"), late, noise=0.01) == 47
+    reason = make_rule("auto").reason(curve(late[:47], noise=0.01))
+    assert reason is not None
+    assert reason.startswith("the last 20 trials gained 0, inside the noise of a difference (0.0")
 
 
 def test_auto_goes_on_while_the_gains_are_real_where_a_fixed_patience_gives_up() -> None:
@@ -95,7 +104,7 @@ def test_auto_goes_on_while_the_gains_are_real_where_a_fixed_patience_gives_up()
 def test_auto_without_folds_looks_at_what_was_gained_in_all() -> None:
     assert stops_at(AutoPatience(), rising(300)) is not None
     assert stops_at(AutoPatience(), [0.01 * i for i in range(100)]) is None
-    assert stops_at(AutoPatience(), [0.5] * 30) == 20
+    assert stops_at(AutoPatience(), [0.5] * 50) == 30
 
 
 def test_a_run_ends_by_its_rule_and_says_why() -> None:
@@ -112,6 +121,6 @@ def test_a_run_ends_by_its_rule_and_says_why() -> None:
     assert len(fixed.trials) == 8
     assert fixed.summary["reason"] == "no better trial in 7 trials (patience 7)"
     auto = run("auto")
-    assert len(auto.trials) == 20
-    assert "the last 12 trials gained 0" in auto.summary["reason"]
+    assert len(auto.trials) == 30
+    assert auto.summary["reason"] == "the last 20 trials gained 0 of 0 in all"
     assert auto.status == "finished"
