@@ -90,7 +90,7 @@ export function Status() {
           The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>.
         </p>
       )}
-      {run.status !== 'running' && outcome && <p class="reason">{sentence(plain(outcome))}</p>}
+      {run.status !== 'running' && outcome && <p class={outcome.length > 300 ? 'reason long-text' : 'reason'}>{sentence(plain(outcome))}</p>}
     </header>
   );
 }
