@@ -68,7 +68,7 @@ def for_llm(outer: SearchSpace, change: Mapping[str, Any], beyond: Beyond) -> Se
         if refused:
             raise InputError(f"the estimator does not take {show(refused[0])}")
         wide = outer_of(one, None, beyond.limits)
-        fits = all(beyond.accepts(name, v) is not False for v in _values(wide, name))
+        fits = all(beyond.accepts(name, v) is not False for v in _values(wide, name)) and _can_be_read(wide)
         return outer.restore(name, (wide if fits else one)[name])
     if action not in ("widen", "add") or not isinstance(known, CategoricalDistribution):
         return outer
@@ -126,7 +126,7 @@ def new_parameter(name: str, given: Mapping[str, Any], beyond: Beyond) -> Search
     else:
         low, high = given.get("low"), given.get("high")
         default = beyond.defaults.get(name)
-        whole = all(isinstance(end, int | float) and end == int(end) for end in (low, high))
+        whole = all(isinstance(end, int | float) and end % 1 == 0 for end in (low, high))
         kind = "float" if isinstance(default, float) or not whole else "int"
         log = isinstance(low, int | float) and isinstance(high, int | float) and 0 < _LOG_FROM * low <= high
         entry |= {"type": kind, "low": low, "high": high, "log": log}
@@ -172,6 +172,14 @@ def gained(before: SearchSpace, after: SearchSpace) -> str:
         elif has != had:
             parts.append(f"{name} may be {dist.allowed(has)}")
     return "; ".join(parts)
+
+
+def _can_be_read(space: SearchSpace) -> bool:
+    """Whether a later process can read the space back: no number is beyond all bounds."""
+    try:
+        return SearchSpace.from_json(space.to_json()) == space
+    except InputError:
+        return False
 
 
 def _known(space: SearchSpace, name: str) -> dist.Known | None:

@@ -111,7 +111,7 @@ def first_space(
     for name in ask.locked & {*ask.space}:
         good[name] = SearchSpace({name: ask.space[name]})
     space = SearchSpace({n: one[n] for n, one in good.items()})
-    wider = _with_new_choices(ask, space)
+    wider = _with_new_choices(ask, space, problems)
     outer = grown(wider, space, limits)
     inside = space.within(outer)
     if not len(inside):
@@ -119,15 +119,19 @@ def first_space(
     return covering(inside, ask.space, outer, ask.defaults), None if wider == ask.outer else outer
 
 
-def _with_new_choices(ask: Ask, space: SearchSpace) -> SearchSpace:
+def _with_new_choices(ask: Ask, space: SearchSpace, problems: list[str]) -> SearchSpace:
     """The outer space with those new choices that the estimator says it takes."""
     outer, beyond = ask.outer, ask.beyond
     if beyond is None:
         return outer
     for name in space:
         choices = getattr(space[name], "choices", ())
-        if name in outer and name not in ask.locked and isinstance(outer[name], CategoricalDistribution):
+        if name not in outer or name in ask.locked or not isinstance(outer[name], CategoricalDistribution):
+            continue
+        try:
             outer = with_choices(outer, name, [c for c in choices if beyond.accepts(name, c)])
+        except InputError as error:
+            problems.append(error.message)
     return outer
 
 

@@ -32,14 +32,18 @@ from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
+from sllmbo_magic.history import History
 from sllmbo_magic.linked import carried_over
 from sllmbo_magic.linked import current
 from sllmbo_magic.linked import link
+from sllmbo_magic.proposers.spaces import changed_space
+from sllmbo_magic.proposers.spaces import first_space
 from sllmbo_magic.run_folder import RunFolder
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.storage import list_runs
 from sllmbo_magic.storage import open_storage
 from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning import plan
 from tests.replies import reply
 
 WANTED = [
@@ -141,6 +145,53 @@ def test_what_the_estimator_does_not_take_is_not_brought_in(data: Any) -> None:
     assert "add splitter: the estimator does not take worst" in told
     assert "cannot change unknown parameter 'random_state'" in told
     assert "add max_leaf_nodes: the estimator does not take -5" in told
+
+
+NASTY: tuple[Any, ...] = (
+    *(None, True, -1, 0, 3, 9, 1e-300, 1e300, 9e15, 2**60, 10**400, float("inf"), float("nan")),
+    *("7", "x" * 900, [], [1], {}),
+)
+
+
+def test_no_change_of_an_llm_whatever_it_holds_ends_a_run(data: Any) -> None:
+    task = plan(DecisionTreeClassifier(random_state=0), *data, llm=asking(), n_trials=9)
+    ask = task.first_ask(History((), "maximize"))
+    assert ask.beyond is not None
+    choices = [
+        None,
+        3,
+        "log_loss",
+        ["log_loss", None, float("nan"), {}],
+        [*range(300)],
+        [["gini"]],
+        [10**400, "best"],
+    ]
+    names = ["criterion", "splitter", "max_leaf_nodes", "max_features", "min_impurity_decrease", "max_depth"]
+    rng = np.random.default_rng(0)
+
+    def any_of(values: Any) -> Any:
+        return values[int(rng.integers(len(values)))]
+
+    grown = 0
+    for _ in range(1500):
+        entry = {
+            "name": any_of(names),
+            "low": any_of(NASTY),
+            "high": any_of(NASTY),
+            "choices": any_of(choices),
+        }
+        action = any_of(["add", "widen", "narrow", "drop", None])
+        change = {**entry, "action": action, "value": any_of(NASTY)}
+        found = changed_space([change], ask)
+        kind = any_of(["float", "int", "categorical", None])
+        space, outer = first_space([{**entry, "type": kind}], ask, task.allowed, task.limits, [])
+        for wide, inside in ((found.outer, found.space), (outer, space)):
+            if wide is None or inside is None:
+                continue
+            grown += 1
+            assert SearchSpace.from_json(wide.to_json()) == wide
+            assert inside.within(wide) == inside
+    assert grown > 10
 
 
 @pytest.mark.parametrize("how", ["locked", "given", "frozen", "study"])
