@@ -204,8 +204,9 @@ def _budget(ask: Ask) -> str:
 def _held(ask: Ask) -> str:
     """The parameters that are not searched: those that could be, and those that are what they are."""
     fixed = {name: f"{name}={number(value)}" for name, value in ask.space.fixed.items()}
-    open_ = [text for name, text in fixed.items() if name in ask.outer and name not in ask.locked]
-    shut = [text for name, text in fixed.items() if name not in ask.outer or name in ask.locked]
+    may_return = set() if ask.frozen_space else {*ask.outer} - ask.locked
+    open_ = [text for name, text in fixed.items() if name in may_return]
+    shut = [text for name, text in fixed.items() if name not in may_return]
     parts = [f"Held fixed (action add brings one back): {_listed(open_)}." if open_ else ""]
     parts.append(f"Set for the whole search, not to be changed: {_listed(shut)}." if shut else "")
     return "\n".join(part for part in parts if part)

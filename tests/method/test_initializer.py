@@ -9,7 +9,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 
+from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
+from sllmbo_magic import prompts
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
@@ -20,7 +22,9 @@ from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.history import History
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 
@@ -290,3 +294,16 @@ def test_the_first_question_counts_as_people_do(
     assert re.search(
         r"Next is trial #(\d); [1-7] of 8 trials (is|are) left\.", llm.requests[1].messages[-1].content
     )
+
+
+def test_a_frozen_space_offers_nothing_back() -> None:
+    space = SearchSpace.from_user({"x": (0.0, 1.0)})
+    outer = SearchSpace.from_user({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    held = SearchSpace(space.distributions, fixed={"y": 0.5})
+    texts = [
+        prompts.propose(Ask(held, outer, History(), frozen_space=frozen), "")[-1].content
+        for frozen in (True, False)
+    ]
+    assert "Set for the whole search, not to be changed: y=0.5." in texts[0]
+    assert "action add" not in texts[0]
+    assert "Held fixed (action add brings one back): y=0.5." in texts[1]
