@@ -26,7 +26,6 @@ TASKS = {
     "diabetes": (LGBMRegressor(random_state=0, verbose=-1), load_diabetes, "neg_mean_absolute_error"),
     "breast_cancer": (LGBMClassifier(random_state=0, verbose=-1), load_breast_cancer, "neg_log_loss"),
 }
-VARIANTS = ("none", "asha", "hyperband", "median")
 
 
 def rounds(run: ComparedRun) -> float:
@@ -49,9 +48,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--pruners", nargs="*", default=["asha", "hyperband"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=40)
     args = parser.parse_args()
+    pruners = ["none", *args.pruners]
     for name in args.tasks:
         model, load, scoring = TASKS[name]
         X, y = load(return_X_y=True)
@@ -59,16 +60,16 @@ def main() -> None:
             model,
             X,
             y,
-            variants={pruner: {"pruner": pruner} for pruner in VARIANTS},
+            variants={pruner: {"pruner": pruner} for pruner in pruners},
             seeds=range(args.seeds),
             n_trials=args.trials,
             scoring=scoring,
         )
-        by_variant = [found.runs[i :: len(VARIANTS)] for i in range(len(VARIANTS))]
+        by_variant = [found.runs[i :: len(pruners)] for i in range(len(pruners))]
         whole = by_variant[0]
         gain = mean(best(run) - run.result.default_value for run in whole)
         print(f"{name}: {args.trials} trials, {args.seeds} seeds, gain without a pruner {gain:.4g}")
-        for pruner, runs in zip(VARIANTS, by_variant, strict=True):
+        for pruner, runs in zip(pruners, by_variant, strict=True):
             pairs = list(zip(runs, whole, strict=True))
             lost = [(best(other) - best(run)) / gain for run, other in pairs]
             print(

@@ -109,10 +109,8 @@ class CrossValidator:
             reports = Reports(trial, self.reporting, n_folds)
         rounds = self._rounds(estimator)
         with Quiet(), BlasLimit(self.estimator_threads):
-            if reports is not None and reports.kind == "training" and rounds is not None:
-                results, cut = self._in_step(
-                    params, rounds, reports, should_stop, should_abandon, on_fold, timeout
-                )
+            if reports is not None and reports.kind == "training":
+                results, cut = self._in_step(params, reports, should_stop, should_abandon, on_fold, timeout)
             else:
                 results, cut = self._run(params, should_stop, should_abandon, on_fold, timeout, reports)
         evaluation = _summary(results, n_folds, cut, time.perf_counter() - started)
@@ -149,7 +147,6 @@ class CrossValidator:
     def _in_step(
         self,
         params: Mapping[str, Any],
-        rounds: Rounds,
         reports: Reports,
         should_stop: Callable[[], bool],
         should_abandon: Callable[[], bool],

@@ -40,9 +40,11 @@ from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.history import Hint
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
+from sllmbo_magic.history import observe
 from sllmbo_magic.history import overruled
 from sllmbo_magic.pruning import pruning_of
 from sllmbo_magic.samplers import judge
+from sllmbo_magic.samplers.shadow import Shadow
 from sllmbo_magic.stopping import Patience
 from sllmbo_magic.task import Task
 from sllmbo_magic.testing import FunctionProvider
@@ -112,6 +114,18 @@ def test_events_and_bundle_show_where_a_trial_was_pruned_and_no_score(pruned: Tu
     assert "(7 pruned)" in pruned.summary["text"]
 
 
+def test_the_method_sees_what_a_pruned_trial_reported_and_no_value(pruned: TuneResult) -> None:
+    trial = pruned.study.trials[1]
+    seen = observe(trial)
+    assert trial.value is not None, "Optuna's"
+    assert (seen.state, seen.value, seen.reported, seen.pruned_at) == (
+        "PRUNED",
+        None,
+        trial.value,
+        "25 % of its training",
+    )
+
+
 def test_the_llm_is_told_of_pruned_trials_as_pruned_and_of_the_pruner(pruned: TuneResult) -> None:
     llm = FunctionProvider(Responder(3))
     again = run(pruner=EveryOther(), llm=llm, n_trials=14, patience=100)
@@ -159,6 +173,27 @@ def test_the_base_sampler_sees_pruned_trials_with_their_intermediate_values() ->
     theirs = [t for t in result.study.trials[:8] if t.state == TrialState.PRUNED]
     assert [t.intermediate_values for t in mine] == [t.intermediate_values for t in theirs]
     assert len(mine) == 4
+
+
+def test_a_new_process_shows_it_the_pruned_trials_of_the_old_one() -> None:
+    space = SearchSpace({"x": optuna.distributions.FloatDistribution(0, 1)})
+    shadow = Shadow(space, optuna.study.StudyDirection.MAXIMIZE)
+    old = optuna.trial.create_trial(
+        state=TrialState.PRUNED, params={"x": 0.5}, distributions=dict(space), intermediate_values={25: 0.3}
+    )
+    shadow.sync([old], TPESampler())
+    (seen,) = shadow.study.trials
+    assert (seen.state, seen.params, seen.intermediate_values) == (TrialState.PRUNED, {"x": 0.5}, {25: 0.3})
+
+
+def test_a_run_of_pruned_trials_only_ends_without_a_best() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.report(trial.suggest_float("x", 0, 1), 1)
+        raise optuna.TrialPruned
+
+    result = tune(objective, direction="minimize", n_trials=4, seed=0, folder="", pruner="median")
+    assert (result.status, result.summary["n_pruned"]) == ("finished", 4)
+    assert result.summary["best_value"] is None
 
 
 def test_a_resumed_run_goes_on_as_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -369,10 +404,9 @@ def test_the_judge_knows_where_trials_were_pruned() -> None:
     there, else_where = {"x": 0.8}, {"x": 0.3}
     blind, seeing = unknown.improvements([there, else_where]), known.improvements([there, else_where])
     assert seeing[0] / seeing[1] < 0.2 * blind[0] / blind[1]
-    # a report that looks better than the scores does not make the surrogate believe in the place
-    praised = judge.fit(history(*scored, *[("PRUNED", 99.0)] * 12), space)
-    assert praised is not None
-    assert praised.improvements([there])[0] < unknown.improvements([there])[0] + 1
+    # a report that looks better than the scores counts as their median
+    kept = judge._pruned(history(*scored, ("PRUNED", 99.0), ("PRUNED", -1.0)))
+    assert [o.value for o in kept] == pytest.approx([0.53, -1.0])
 
 
 def test_a_hint_whose_trials_are_pruned_is_overruled() -> None:
