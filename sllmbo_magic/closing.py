@@ -138,10 +138,13 @@ class Closing:
             "inert": self._inert(best),
             "gain": None,
             "verification": None,
-            "direction": self.task.direction,
+            "direction": ", ".join(self.task.directions or [self.task.direction]),
             "metric": self.task.scorer_name,
             "cost": asdict(spent) | {"requests": self.record.transcript.next_id},
         }
+        if len(study.directions) > 1:
+            front = study.best_trials if complete else []
+            summary["front"] = [{"number": t.number, "values": t.values} for t in front]
         if best is not None and default is not None:
             history = History((), self.task.direction)
             summary["gain"] = history.gain(best.values[0], default.values[0])

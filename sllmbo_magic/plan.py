@@ -37,6 +37,7 @@ from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.pruning import Pruning
 from sllmbo_magic.pruning import pruning_of
 from sllmbo_magic.settings import Settings
+from sllmbo_magic.settings import for_several
 from sllmbo_magic.settings import make_settings
 from sllmbo_magic.space import SearchSpace
 from sllmbo_magic.task import Task
@@ -197,7 +198,8 @@ class Plan:
         """What the run is likely to cost and can cost at most (see ``Budget.forecast``)."""
         s = self.settings
         if not s.uses_llm:
-            return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {s.llm_id} asks no LLM."}
+            who = f"sampler {s.sampler_name}" if s.baseline else s.llm_id
+            return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {who} asks no LLM."}
         share = 1.0 if s.sampler == "llm" else s.llm_ratio
         turns = max(0, s.n_trials - 1 - s.candidates) * share
         requests = 1 + math.ceil(turns / s.candidates)
@@ -270,7 +272,11 @@ def make_plan(
             target, direction=direction, search_space=search_space, description=description, name=name
         )
     described = task.describe(share_columns=chosen.share_columns, anonymize=chosen.anonymize)
-    plan = Plan(task=task, settings=chosen, description=described, notes=task.notes)
+    notes = task.notes
+    if task.directions is not None:
+        chosen, note = for_several(chosen, task.directions)
+        notes = (*notes, note) if note else notes
+    plan = Plan(task=task, settings=chosen, description=described, notes=notes)
     plan = _with_space(plan, search_space)
     if chosen.early_stopping_rounds is not None:
         plan = _without_rounds(plan, chosen.early_stopping_rounds)

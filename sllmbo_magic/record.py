@@ -62,7 +62,7 @@ class Record:
             "name": task.name,
             "estimator": self.plan.description.estimator if task.estimator is not None else task.scorer_name,
             "metric": task.scorer_name,
-            "direction": task.direction,
+            "direction": ", ".join(task.directions or [task.direction]),
             "n_trials": s.n_trials,
             "n_done": n_done,
             "sampler": s.sampler_name,
@@ -93,7 +93,7 @@ class Record:
                 "seed": s.seed,
                 "study_name": study_name,
                 "metric": task.scorer_name,
-                "direction": task.direction,
+                "direction": ", ".join(task.directions or [task.direction]),
                 "fingerprint": self.plan.fingerprint(),
                 "code": self.code_parts(),
             }

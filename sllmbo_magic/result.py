@@ -93,10 +93,19 @@ class TuneResult:
             InputError: No trial has a score, or there are several objectives.
         """
         if len(self.study.directions) > 1:
-            raise InputError("several objectives have no single best.", "Use study.best_trials.")
+            raise InputError(
+                "several objectives have no single best.",
+                "best_trials has those that no other beats in all of them.",
+            )
         if not any(t.state.name == "COMPLETE" for t in self.study.get_trials(deepcopy=False)):
             raise InputError("no trial has a score.", "trials_dataframe() shows what became of each.")
         return self.study.best_trial
+
+    @property
+    def best_trials(self) -> list[FrozenTrial]:
+        """The Pareto front: trials that no other beats in every objective; of one objective, the best."""
+        scored = any(t.state.name == "COMPLETE" for t in self.study.get_trials(deepcopy=False))
+        return self.study.best_trials if scored else []
 
     @property
     def best_value(self) -> float:

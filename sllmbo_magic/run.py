@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -107,6 +108,7 @@ class Run:
         self.study = study if study is not None else self._open_study(storage)
         self.multi = len(self.study.directions) > 1
         self.sampler: LLMTPESampler | None = None
+        self.source = "base"
         self.tuner: Tuner | None = None
 
     def _check_resume(self, seeded: bool) -> dict[str, Any]:
@@ -196,17 +198,11 @@ class Run:
             self.emit(Note(text=note))
         if s.uses_llm:
             self.emit(Note(text=str(plan.forecast()["text"])))
-        if self.multi:
-            self.study.sampler = optuna.samplers.TPESampler(seed=s.seed)
-            if not s.baseline:
-                self.emit(
-                    Note(
-                        text="Several objectives: the LLM samplers take one only, so TPE takes all trials.",
-                        level="warning",
-                    )
-                )
-            return
         base, source = base_sampler(s)
+        if self.multi:
+            self.source = source
+            self.study.sampler = base if isinstance(base, BaseSampler) else base(s.seed + len(trials))
+            return
         sampler = LLMTPESampler(
             proposer=proposer,
             description=plan.description,
@@ -270,7 +266,7 @@ class Run:
         """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
         run.
         """
-        if self.resumed or self.multi:
+        if self.resumed:
             return
         outer = None if self.sampler is None else self.sampler.outer
         if self.task.estimator is not None and outer is not None:
@@ -287,7 +283,7 @@ class Run:
             )
         for params in enqueue:
             enqueue_params(self.study, outer, dict(params))
-        if warm_start is not None:
+        if warm_start is not None and not self.multi:
             from sllmbo_magic.warm_start import queue_best
 
             self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
@@ -312,6 +308,7 @@ class Run:
         self.tuner = Tuner(
             study=self.study,
             sampler=self.sampler,
+            source=self.source,
             evaluator=evaluator,
             space=self._outer,
             control=self.control,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from optuna.samplers import BaseSampler
@@ -13,6 +15,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.history import POLICIES
 from sllmbo_magic.initializer import INITS
+from sllmbo_magic.metrics import Direction
 from sllmbo_magic.options import preset_values
 from sllmbo_magic.pruning import check_pruner
 from sllmbo_magic.samplers.base_turns import MakeSampler
@@ -173,6 +176,38 @@ def base_sampler(settings: Settings) -> tuple[BaseSampler | MakeSampler, str]:
     if settings.sampler == "hyperopt":
         return HyperoptSampler(seed=settings.seed).seeded, "hyperopt"
     return tpe if settings.multivariate else univariate_tpe, "tpe"
+
+
+def for_several(settings: Settings, directions: Sequence[Direction]) -> tuple[Settings, str]:
+    """The settings for an objective with several values, and a sentence on what had to change ("": nothing).
+
+    The LLM samplers take one objective only, and so do some of Optuna's; TPE then takes all trials.
+    """
+    if not settings.baseline:
+        who = "the LLM samplers take"
+    elif _takes_several(settings, directions):
+        return settings, ""
+    else:
+        who = f"sampler {settings.sampler_name} takes"
+    return replace(settings, sampler="tpe"), f"Several objectives: {who} one only, so TPE takes all trials."
+
+
+def _takes_several(settings: Settings, directions: Sequence[Direction]) -> bool:
+    """Whether the sampler answers in a study of several objectives; it is asked, on a copy."""
+    import optuna
+
+    base, _ = base_sampler(settings)
+    sampler = copy.deepcopy(base) if isinstance(base, BaseSampler) else base(settings.seed)
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(directions=list(directions), sampler=sampler)
+        study.ask({"x": optuna.distributions.FloatDistribution(0.0, 1.0)})
+    except ValueError:
+        return False
+    finally:
+        optuna.logging.set_verbosity(before)
+    return True
 
 
 def _need(module: str, sampler: str, command: str) -> None:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from concurrent.futures import Future
 from concurrent.futures import wait
@@ -34,6 +35,7 @@ from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.history import History
 from sllmbo_magic.history import counts
 from sllmbo_magic.history import last_report
+from sllmbo_magic.history import number
 from sllmbo_magic.history import observe
 from sllmbo_magic.history import scored
 from sllmbo_magic.samplers import LLMTPESampler
@@ -58,6 +60,7 @@ class Tuner:
     Args:
         study: Asked and told; its sampler is ``sampler``, or one for several objectives.
         sampler: Ours; None when the study has several objectives.
+        source: What trials of a sampler that is not ours are labelled with.
         evaluator: Scores configurations.
         space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
         control: The user's wishes.
@@ -81,6 +84,7 @@ class Tuner:
         *,
         study: Study,
         sampler: LLMTPESampler | None,
+        source: str = "base",
         evaluator: Evaluator,
         space: Callable[[], SearchSpace | None],
         control: Control,
@@ -99,6 +103,7 @@ class Tuner:
     ) -> None:
         self.study = study
         self.sampler = sampler
+        self.source = source
         self.evaluator = evaluator
         self.space = space
         self.control = control
@@ -225,12 +230,12 @@ class Tuner:
         if keys.SOURCE not in attrs and space is not None:
             # Queued by somebody else's hand, or given by a sampler that is not ours.
             queued = "fixed_params" in self.study.get_trials(deepcopy=False)[trial.number].system_attrs
-            trial.set_user_attr(keys.SOURCE, "user" if queued else "base")
+            trial.set_user_attr(keys.SOURCE, "user" if queued else self.source)
         self.emit(
             TrialStarted(
                 number=trial.number,
                 params=params,
-                source=self._attrs(trial).get(keys.SOURCE, "base"),
+                source=self._attrs(trial).get(keys.SOURCE, self.source),
                 reason=provenance.get("reason", ""),
                 expected=provenance.get("expects", ""),
                 space_version=provenance.get("space_version", 0),
@@ -340,13 +345,13 @@ class Tuner:
             TrialFinished(
                 number=trial.number,
                 state=told.state.name,
-                value=told.values[0] if scored(told) else None,
+                value=told.values[0] if scored(told) and len(told.values) == 1 else None,
                 params=params or dict(told.params),
-                source=attrs.get(keys.SOURCE, "base"),
+                source=attrs.get(keys.SOURCE, self.source),
                 std=evaluation.std,
                 split_scores=list(evaluation.split_scores),
                 seconds=evaluation.seconds,
-                reason=provenance.get("reason", ""),
+                reason=provenance.get("reason") or several(told.values),
                 expected=provenance.get("expects", ""),
                 came_true=came_true,
                 error=None
@@ -406,6 +411,13 @@ def _never_pruned(trial: Trial) -> None:
         return False
 
     trial.should_prune = should_prune  # type: ignore[method-assign]
+
+
+def several(values: Sequence[float] | None) -> str:
+    """What a trial of several objectives returned, in words; "" with one or none."""
+    if values is None or len(values) < 2:
+        return ""
+    return f"returned {', '.join(number(v) for v in values)}"
 
 
 def _provenance_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
     parts = [
         f"{spec.name}: a dry run; nothing is run and nothing is sent.",
         settings,
+        "\n".join(plan.notes),
         _space(plan.space),
         str(plan.forecast()["text"]),
         asked,

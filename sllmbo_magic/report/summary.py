@@ -27,6 +27,9 @@ _STATUS = {
     "failed": "Failed",
 }
 
+_FRONT = 5
+"""Trials of a Pareto front that are named."""
+
 
 def summary_text(bundle: Mapping[str, Any]) -> str:
     """The paragraph; a function of the bundle alone, so the same run always reads the same."""
@@ -68,7 +71,7 @@ def _status(run: Run) -> str:
 
 def _scores(run: Run) -> str:
     if run.direction is None:
-        return f"{count(run.n_trials, 'trial')} with several objectives; no single best."
+        return _front(run)
     if run.best_value is None:
         return "No trial has a score."
     digits = decimals(run.default_value, run.best_value)
@@ -82,6 +85,18 @@ def _scores(run: Run) -> str:
         return f"Default {one_line(run.metric, 60)} {default}; no configuration was better."
     gain = score(abs(run.best_value - run.default_value), digits)
     return f"B{best[1:]}, default {default}: a gain of {gain}."
+
+
+def _front(run: Run) -> str:
+    """The trials that no other beats in every objective."""
+    front = _summary(run).get("front") or ()
+    if not front:
+        return f"{count(run.n_trials, 'trial')} with several objectives; no single best."
+    shown = [f"trial {t['number']} ({', '.join(value(v) for v in t['values'])})" for t in front[:_FRONT]]
+    more = f" and {len(front) - _FRONT} more" if len(front) > _FRONT else ""
+    return f"Several objectives: {len(front)} of {count(run.n_trials, 'trial')} are on the Pareto front: " + (
+        f"{', '.join(shown)}{more}."
+    )
 
 
 def _verified(run: Run) -> str:

@@ -579,3 +579,17 @@ def test_loading_imports_nothing_heavy() -> None:
     }
     assert heavy & set(done.stdout.split()) == set()
     assert "sllmbo_magic" in done.stdout
+
+
+def test_a_cell_with_two_values_runs_with_a_sampler_that_can_and_says_so(shell: Shell) -> None:
+    cell = "def objective(params):\n    return params['x'] ** 2, (params['x'] - 1) ** 2\n"
+    cell += "search_space = {'x': (-2.0, 2.0)}"
+    line = "%%sllmbo two --direction minimize,minimize --trials 6 --seed 1 --no-widget"
+    planned = shell.ok(f"{line} --dry-run --llm openai:gpt-4o\n{cell}")
+    assert "TPE takes all trials" in planned
+    out = shell.ok(f"{line}\n{cell}")
+    assert "Several objectives: the LLM samplers take one only, so TPE takes all trials." in out
+    assert "on the Pareto front: trial" in out
+    assert len(shell.user_ns["two"].best_trials) >= 1
+    assert "on the Pareto front" in shell.ok("%sllmbo show two")
+    assert "no single best" in str(shell.run("%sllmbo code two").error_in_exec)

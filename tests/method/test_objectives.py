@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,13 +153,67 @@ def two(params: dict[str, Any]) -> tuple[float, float]:
     return params["x"] ** 2, (params["x"] - 1) ** 2
 
 
+TWO: dict[str, Any] = {
+    "direction": ["minimize", "minimize"],
+    "search_space": {"x": (-2.0, 2.0)},
+    "n_trials": 15,
+}
+
+
 def test_several_objectives_are_left_to_tpe_and_that_is_said() -> None:
     llm = FunctionProvider(Responder(0))
-    result = run(two, llm, direction=["minimize", "minimize"], search_space={"x": (-2.0, 2.0)}, n_trials=15)
+    result = run(two, llm, **TWO)
     assert len(result.trials) == 15
-    assert len(result.study.best_trials) >= 1
+    assert {*sources(result)} == {"tpe"}
     assert not llm.requests
     assert any("Several objectives" in text and "TPE takes all trials" in text for text in notes(result))
+
+
+def test_no_key_is_asked_for_where_no_llm_takes_part() -> None:
+    assert {*sources(run(two, "openai:gpt-4o", **TWO))} == {"tpe"}
+
+
+class Counting(optuna.samplers.NSGAIISampler):
+    """Notes which trials it is asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.asked: list[int] = []
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+        self.asked.append(trial.number)
+        return super().sample_relative(study, trial, search_space)
+
+
+def test_a_sampler_that_takes_several_objectives_is_used_and_another_replaced() -> None:
+    assert {*sources(run(two, sampler="random", **TWO))} == {"random"}
+    mine = Counting(seed=1, population_size=5)
+    nsga = run(two, sampler=mine, **TWO)
+    assert mine.asked == [*range(15)]
+    assert not any("Several objectives" in text for text in notes(nsga))
+    pytest.importorskip("cmaes")
+    replaced = run(two, sampler="cmaes", **TWO)
+    assert {*sources(replaced)} == {"tpe"}
+    assert "Several objectives: sampler cmaes takes one only, so TPE takes all trials." in notes(replaced)
+
+
+def test_several_objectives_end_with_the_front_and_every_picture_of_it(tmp_path: Path) -> None:
+    result = run(two, enqueue=[{"x": 0.5}], **TWO)
+    front = [t.number for t in result.best_trials]
+    assert sources(result)[0] == "user"
+    assert result.trials[0].params == {"x": 0.5}
+    assert f"Several objectives: {len(front)} of 15 trials are on the Pareto front" in result.summary["text"]
+    assert f"trial {front[0]} (" in result.summary["text"]
+    assert [t["number"] for t in result.summary["front"]] == front
+    assert result.summary["best_number"] is None
+    for plot in ("history", "search_space", "importances", "parallel", "sources"):
+        assert getattr(result, f"plot_{plot}")().axes
+    page = result.report(tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "on the Pareto front" in page
+    assert f"returned {result.trials[3].values[0]:.5g}, {result.trials[3].values[1]:.5g}" in page
+    for single in ("best_params", "best_value", "code"):
+        with pytest.raises(InputError, match="no single best"):
+            getattr(result, single) if single != "code" else result.code()
 
 
 @pytest.mark.parametrize("kind", [LLMSampler, LLMTPESampler])
