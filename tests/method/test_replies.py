@@ -494,6 +494,7 @@ def test_mutated_replies_give_a_checked_proposal_or_an_error() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # minutes on a quiet machine, more on a shared one
 def test_ten_thousand_mutated_replies() -> None:
     used, refused = check_mutated(range(1000, 11_000))
     assert used >= 2000
