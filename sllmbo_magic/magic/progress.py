@@ -61,7 +61,7 @@ class Progress:
         going_on = f", {self.done} done already" if self.done else ""
         metric = f" by {self._metric}" if self._metric not in ("", run.get("estimator")) else ""
         llm = run.get("llm")
-        asked = f" with {llm}" if llm else ""
+        asked = f" with {llm}" if llm and str(run.get("sampler")).startswith("llm") else ""
         return [
             f"{self.name}: {trials} of {run.get('estimator')}{metric}, {run.get('sampler')}{asked}{going_on}"
         ]

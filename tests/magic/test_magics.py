@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -404,6 +405,24 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     assert {p["kind"] for p in params[1:]} == {"b", "c"}
     for wish in ("hint", "range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
         assert f"slow: {wish}" in out
+
+
+def test_a_background_run_waits_while_it_is_paused(shell: Shell) -> None:
+    counted = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 4 --seed 1\n{counted}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    shell.ok("%sllmbo pause")
+    shell.user_ns["gate"].set()
+    transcript = Path(".sllmbo/slow/transcript.jsonl")
+    paused = "the run waits before its next trial"
+    while paused not in transcript.read_text(encoding="utf-8"):
+        time.sleep(0.02)
+    assert len(shell.user_ns["calls"]) == 1, "the trial in flight is finished, no other begins"
+    shell.ok("%sllmbo resume")
+    assert "The run goes on" in shell.ok("%sllmbo wait")
+    assert n_finished(shell.user_ns["slow"]) == len(shell.user_ns["calls"]) == 4
 
 
 def test_a_wrong_wish_gets_one_line(shell: Shell) -> None:
