@@ -80,7 +80,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.fitted = self.waited = 0.0
-        self._fit, self._get = judging.fit, judging.JudgeAhead.get
+        self._fit, self._get = judging.JudgeAhead._fit, judging.JudgeAhead.get
 
     def fit(self, *args: Any) -> Any:
         start = time.perf_counter()
@@ -98,7 +98,7 @@ class Watched:
 
     def patches(self) -> ExitStack:
         stack = ExitStack()
-        stack.enter_context(patch.object(judging, "fit", self.fit))
+        stack.enter_context(patch.object(judging.JudgeAhead, "_fit", lambda *args: self.fit(*args)))
         stack.enter_context(patch.object(judging.JudgeAhead, "get", lambda *args: self.get(*args)))
         return stack
 

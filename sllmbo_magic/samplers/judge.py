@@ -13,6 +13,7 @@ import math
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ import numpy as np
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
 from sllmbo_magic.space import SearchSpace
+
+if TYPE_CHECKING:
+    from sklearn.gaussian_process.kernels import Kernel
 
 MIN_TRIALS = 6
 """Scored trials before the judge speaks; until then every valid candidate is welcome."""
@@ -29,6 +33,10 @@ DRAWS = 4
 """Draws of the base sampler that stand against the candidates."""
 LAG = 1
 """The surrogate leaves out the latest trial, so that it can be fitted while that trial runs."""
+EACH, EVERY = 50, 5
+"""The length scales are looked for at each trial until so many have a score, then at every fifth: that is
+nearly all of a fit's cost, and it grows with the trials, while the scales hardly move any more.
+"""
 
 
 def strictness(share: float) -> float:
@@ -57,7 +65,7 @@ class Judge:
         return [_expected_improvement(m, s, self._best) for m, s in zip(mean, std, strict=True)]
 
 
-def fit(history: History, space: SearchSpace) -> Judge | None:
+def fit(history: History, space: SearchSpace, shape: Kernel | None = None) -> Judge | None:
     """The judge for this history; None while it has too few scored trials to speak.
 
     A pruned trial counts with what it last reported, but as no better than the median: else the surrogate
@@ -65,30 +73,50 @@ def fit(history: History, space: SearchSpace) -> Judge | None:
 
     Scores are centred on their median and scaled by the spread of the better half; the worse half's tail is
     compressed, so that a few disasters do not flatten the region that matters.
+
+    Args:
+        shape: A kernel with length scales found before (:func:`shape_of`); None looks for them here.
     """
+    from sllmbo_magic.blas import BlasLimit
+
+    known = _known(history, space)
+    if known is None:
+        return None
+    with BlasLimit(1):  # threads only slow such small matrices down, tenfold on two busy cores
+        return _fitted(*known, shape or _shape(*known), space)
+
+
+def shape_of(history: History, space: SearchSpace) -> Kernel | None:
+    """A kernel with the length scales that fit this history; None as for :func:`fit`."""
+    from sllmbo_magic.blas import BlasLimit
+
+    known = _known(history, space)
+    if known is None:
+        return None
+    with BlasLimit(1):
+        return _shape(*known)
+
+
+def _known(history: History, space: SearchSpace) -> tuple[np.ndarray, np.ndarray] | None:
+    """Places in the unit cube, shape (n, n_parameters), and tamed scores, shape (n,), higher is better."""
     done = _chosen(history)
     if len(done) < MIN_TRIALS or not len(space):
         return None
-    from sllmbo_magic.blas import BlasLimit
-
     done = [*done, *_pruned(history)]
-    with BlasLimit(1):  # threads only slow such small matrices down, tenfold on two busy cores
-        return _fitted(done, history.direction, space)
+    units = np.array([space.to_unit(space.clip(o.params)) for o in done])
+    sign = 1.0 if history.direction == "maximize" else -1.0
+    return units, _tamed(sign * np.array([float(o.value or 0.0) for o in done]))
 
 
-def _fitted(done: list[Any], direction: str, space: SearchSpace) -> Judge:
+def _shape(units: np.ndarray, scores: np.ndarray) -> Kernel:
     from scipy.optimize import minimize
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel
     from sklearn.gaussian_process.kernels import Matern
     from sklearn.gaussian_process.kernels import WhiteKernel
 
-    units = np.array([space.to_unit(space.clip(o.params)) for o in done])
-    sign = 1.0 if direction == "maximize" else -1.0
-    scores = sign * np.array([float(o.value or 0.0) for o in done])
-    scores = _tamed(scores)
-    ard = len(done) >= 3 * len(space)
-    scale: Any = np.full(len(space), 0.5) if ard else 0.5
+    n, width = units.shape
+    scale: Any = np.full(width, 0.5) if n >= 3 * width else 0.5  # one for all while trials are few
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(scale, (0.05, 10.0), nu=2.5) + WhiteKernel(
         0.01, (1e-6, 0.5)
     )
@@ -107,23 +135,28 @@ def _fitted(done: list[Any], direction: str, space: SearchSpace) -> Judge:
         bounds=kernel.bounds,
         options={"maxiter": 30},
     )
-    model = GaussianProcessRegressor(
-        kernel.clone_with_theta(found.x), optimizer=None, alpha=1e-6, random_state=0
-    ).fit(units, scores)
-    at_seen = model.predict(units)
-    return Judge(model, space, float(at_seen.max()))
+    return kernel.clone_with_theta(found.x)
+
+
+def _fitted(units: np.ndarray, scores: np.ndarray, shape: Kernel, space: SearchSpace) -> Judge:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    model = GaussianProcessRegressor(shape, optimizer=None, alpha=1e-6, random_state=0).fit(units, scores)
+    return Judge(model, space, float(model.predict(units).max()))
 
 
 class JudgeAhead:
     """Fits judges in the background, one trial ahead, without making a result depend on timing.
 
-    The judge of trial ``n`` knows the trials before ``n - LAG`` whether it was fitted ahead or, after a
+    The judge of trial ``n`` knows the trials before ``n - LAG``, and in a long run its length scales are
+    those of the trials before the last multiple of ``EVERY``, whether it was fitted ahead or, after a
     resume, on demand.
     """
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._future: Future[Judge | None] | None = None
+        self._shape: tuple[tuple[Any, ...], Kernel | None] | None = None
 
     def prepare(self, number: int, space: SearchSpace, history: History) -> None:
         """Begin to fit the judge of trial ``number``, if it is not begun."""
@@ -136,7 +169,7 @@ class JudgeAhead:
 
         def work() -> None:
             try:
-                future.set_result(fit(known, space))
+                future.set_result(self._fit(number, space, known))
             except BaseException as error:  # noqa: BLE001 - raised by get
                 future.set_exception(error)
 
@@ -147,10 +180,19 @@ class JudgeAhead:
         known = history.before(number - LAG)
         if self._future is not None and self._key == _key(number, space, known):
             return self._future.result()
-        return fit(known, space)
+        return self._fit(number, space, known)
+
+    def _fit(self, number: int, space: SearchSpace, known: History) -> Judge | None:
+        earlier = known.before(number - LAG - (number - LAG) % EVERY)
+        if len(earlier.complete) < EACH:
+            return fit(known, space)
+        key, last = _key(0, space, earlier), self._shape
+        shape = last[1] if last is not None and last[0] == key else shape_of(earlier, space)
+        self._shape = key, shape
+        return fit(known, space, shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_key": None, "_future": None}
+        return {"_key": None, "_future": None, "_shape": None}
 
 
 def _key(number: int, space: SearchSpace, known: History) -> tuple[Any, ...]:
