@@ -283,7 +283,10 @@ class Run:
             )
         for params in enqueue:
             enqueue_params(self.study, outer, dict(params))
-        if warm_start is not None and not self.multi:
+        if warm_start is not None and self.multi:
+            text = "Several objectives have no single best to start from: --warm-start is not used."
+            self.emit(Note(text=text, level="warning"))
+        elif warm_start is not None:
             from sllmbo_magic.warm_start import queue_best
 
             self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))

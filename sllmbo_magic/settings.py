@@ -168,10 +168,10 @@ def base_sampler(settings: Settings) -> tuple[BaseSampler | MakeSampler, str]:
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=settings.seed), "random"
     if settings.sampler == "gp":
-        _need("torch", "gp", "pip install torch")
+        _need("torch", extra="gp")
         return optuna.samplers.GPSampler(seed=settings.seed), "gp"
     if settings.sampler == "cmaes":
-        _need("cmaes", "cmaes", "pip install cmaes")
+        _need("cmaes", extra="cmaes")
         return optuna.samplers.CmaEsSampler(seed=settings.seed, warn_independent_sampling=False), "cmaes"
     if settings.sampler == "hyperopt":
         return HyperoptSampler(seed=settings.seed).seeded, "hyperopt"
@@ -210,12 +210,14 @@ def _takes_several(settings: Settings, directions: Sequence[Direction]) -> bool:
     return True
 
 
-def _need(module: str, sampler: str, command: str) -> None:
+def _need(module: str, extra: str) -> None:
+    """An extra has the name of the sampler that it is for."""
     from importlib.util import find_spec
 
     if find_spec(module) is None:
         raise MissingExtraError(
-            f"sampler {sampler} needs {module}, which is not installed.", f"Install it with: {command}"
+            f"sampler {extra} needs {module}, which is not installed.",
+            f"Install it with: pip install 'sllmbo-magic[{extra}]'",
         )
 
 

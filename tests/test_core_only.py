@@ -32,6 +32,8 @@ ABSENT = (
     "polars",
     "psutil",
     "hyperopt",
+    "torch",
+    "cmaes",
 )
 
 HIDE = f"""
@@ -79,6 +81,9 @@ os.environ["OPENAI_API_KEY"] = os.environ["ANTHROPIC_API_KEY"] = "sk-none"
 for action, says in {{
     lambda: tune(LogisticRegression(), X, y, n_trials=2, llm="openai:gpt-4o"): "[openai]",
     lambda: tune(LogisticRegression(), X, y, n_trials=2, llm="anthropic:claude"): "[anthropic]",
+    lambda: tune(LogisticRegression(), X, y, n_trials=2, sampler="gp"): "[gp]",
+    lambda: tune(LogisticRegression(), X, y, n_trials=2, sampler="cmaes"): "[cmaes]",
+    lambda: tune(LogisticRegression(), X, y, n_trials=2, sampler="hyperopt"): "[hyperopt]",
     lambda: result.plot_history(): "[plots]",
     lambda: result.trials_dataframe(): "[plots]",
 }}.items():

@@ -41,7 +41,17 @@ def test_the_wheel_holds_the_package_and_its_front_end_and_nothing_else(wheel: z
 def test_the_metadata_promise_every_extra(wheel: zipfile.ZipFile) -> None:
     metadata = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
     extras = set(re.findall(r"^Provides-Extra: (\S+)$", wheel.read(metadata).decode(), re.M))
-    assert extras == {"notebook", "openai", "anthropic", "lightgbm", "hyperopt", "plots", "all"}
+    assert extras == {
+        "notebook",
+        "openai",
+        "anthropic",
+        "lightgbm",
+        "hyperopt",
+        "cmaes",
+        "gp",
+        "plots",
+        "all",
+    }
 
 
 def test_jupyterlab_takes_the_extension() -> None:

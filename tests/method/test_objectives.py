@@ -187,6 +187,8 @@ class Counting(optuna.samplers.NSGAIISampler):
 
 def test_a_sampler_that_takes_several_objectives_is_used_and_another_replaced() -> None:
     assert {*sources(run(two, sampler="random", **TWO))} == {"random"}
+    told = notes(run(two, warm_start="earlier", **TWO))
+    assert "Several objectives have no single best to start from: --warm-start is not used." in told
     mine = Counting(seed=1, population_size=5)
     nsga = run(two, sampler=mine, **TWO)
     assert mine.asked == [*range(15)]
