@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/run_demo.py
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab examples/quickstart.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) examples/quickstart.ipynb
 
 test: $(VENV)/.tools chromium
 	$(BIN)/python -m pytest
