@@ -53,7 +53,8 @@ def decide(
         return batches.take(int(np.argmax(worth)), space), []
     vetoed = [w for w, value in zip(batches.queue, worth, strict=True) if value < least]
     batches.queue = [w for w in batches.queue if w not in vetoed]
-    note = "the judge preferred it to the LLM's candidates" if vetoed else "no candidate of the LLM is left"
+    whose = "the rulebook" if batches.proposer.source == "rulebook" else "the LLM"
+    note = f"the judge preferred it to {whose}'s candidates" if vetoed else f"no candidate of {whose} is left"
     pick = rivals[best]
     reason = pick.more.get("reason")
     more = {**pick.more, "reason": f"{reason} ({note})" if reason else note}

@@ -13,6 +13,8 @@ from optuna.samplers import RandomSampler
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic import tune
+from sllmbo_magic.events import Note
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
 from sllmbo_magic.priors import inert
@@ -201,3 +203,18 @@ def test_a_run_finds_what_lies_beyond_the_first_range() -> None:
     study.optimize(lambda t: abs(np.log(t.suggest_float("x", 0.1, 100.0, log=True) / 40.0)), n_trials=50)
     assert 30.0 < study.best_params["x"] < 50.0, "two ranges further"
     assert [v.by for v in sampler.versions[1:]].count("rulebook") >= 2
+
+
+def test_a_run_of_the_rulebook_speaks_of_no_llm() -> None:
+    result = tune(
+        lambda params: (params["x"] - 0.3) ** 2 + params["y"],
+        search_space={"x": (0.0, 1.0), "y": (0.0, 1.0)},
+        direction="minimize",
+        n_trials=30,
+        seed=1,
+        folder="",
+    )
+    reasons = [str(t.user_attrs["sllmbo:provenance"].get("reason")) for t in result.trials]
+    assert any("the judge preferred it to the rulebook's candidates" in reason for reason in reasons)
+    said = [*reasons, result.summary["text"], *(e.text for e in result.events if isinstance(e, Note))]
+    assert not [text for text in said if "LLM" in text]
