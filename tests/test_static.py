@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.plain import tidy
 from sllmbo_magic.report.static import MIME
 from sllmbo_magic.report.static import mimebundle
@@ -293,6 +296,18 @@ def test_the_bundle_comes_back_exactly(static: dict[str, Any], bundle: dict[str,
         assert kept["params"] == tidy(given["params"])
         assert kept["value"] == tidy(given["value"])
         assert kept["splits"] == pytest.approx(given["splits"], rel=1e-5)
+
+
+def test_the_conversation_of_a_saved_run_keeps_its_order() -> None:
+    """The view sorts by seconds since 1970, which need twelve digits."""
+    view = RunView()
+    start = 1795520833.25
+    for i in range(3):
+        view.apply(TrialStarted(number=i, params={"x": 0.5}, source="tpe", time=start + i))
+        view.apply(Note(text=f"after {i}", time=start + i + 0.5))
+    saved = mimebundle(view.snapshot())[MIME]
+    times = [t["time"] for t in saved["trials"]] + [item["time"] for item in saved["chat"]]
+    assert times == [start, start + 1, start + 2, start + 0.5, start + 1.5, start + 2.5]
 
 
 def test_numbers_that_json_lacks_become_none() -> None:

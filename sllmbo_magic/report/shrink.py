@@ -40,6 +40,9 @@ def bounded(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
     Parameters and scores stay as the bundle has them.
     """
     out: dict[str, Any] = tidy(dict(bundle))
+    for mine, given in ((out, bundle), (out.get("space") or {}, bundle.get("space") or {})):
+        for name in ("chat", "trials", "versions"):
+            _keep_times(mine.get(name) or (), given.get(name) or ())
     chat, trials = out.get("chat") or [], [_rounded(t) for t in out.get("trials") or ()]
     out["trials"] = trials
     for limit in _TEXT_LIMITS:
@@ -67,6 +70,13 @@ def size(data: Any) -> int:
     """Bytes of the data in a notebook's file, which is JSON with a line for every value."""
     text = json.dumps(data, ensure_ascii=False, indent=1)
     return len(text.encode()) + _DEPTH * text.count("\n")
+
+
+def _keep_times(entries: Iterable[dict[str, Any]], given: Iterable[Mapping[str, Any]]) -> None:
+    """Seconds since 1970 order the conversation, and need more digits than other numbers."""
+    for entry, whole in zip(entries, given, strict=True):
+        if "time" in entry:
+            entry["time"] = number(whole["time"], 12)
 
 
 def _rounded(trial: dict[str, Any]) -> dict[str, Any]:
