@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 from typing import TypeAlias
+from typing import get_args
 
 SOURCE = "sllmbo:source"
 """Trial attribute, a plain string: one of :data:`SOURCES`."""
@@ -48,17 +49,4 @@ Source: TypeAlias = Literal[
     "user",
     "fallback",
 ]
-SOURCES: tuple[str, ...] = (
-    "default",
-    "llm-init",
-    "llm",
-    "tpe",
-    "random",
-    "gp",
-    "cmaes",
-    "hyperopt",
-    "base",
-    "rulebook",
-    "user",
-    "fallback",
-)
+SOURCES: tuple[str, ...] = get_args(Source)
