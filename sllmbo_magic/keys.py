@@ -50,3 +50,7 @@ Source: TypeAlias = Literal[
     "fallback",
 ]
 SOURCES: tuple[str, ...] = get_args(Source)
+LLM_SOURCES = ("llm-init", "llm", "rulebook")
+"""Proposed by the LLM, or by the rulebook in its place."""
+BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
+"""Proposed by the base sampler."""

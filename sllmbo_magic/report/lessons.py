@@ -12,8 +12,8 @@ from typing import Any
 from sllmbo_magic import keys
 from sllmbo_magic.history import History
 from sllmbo_magic.history import Observation
-from sllmbo_magic.report.reading import BASE_SOURCES
-from sllmbo_magic.report.reading import LLM_SOURCES
+from sllmbo_magic.keys import BASE_SOURCES
+from sllmbo_magic.keys import LLM_SOURCES
 from sllmbo_magic.report.reading import Run
 from sllmbo_magic.report.reading import Trial
 from sllmbo_magic.report.text import count

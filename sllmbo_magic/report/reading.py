@@ -13,11 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-LLM_SOURCES = ("llm-init", "llm", "rulebook")
-"""Sources whose proposals come from the LLM, or from the rulebook in its place."""
-BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
-"""Sources whose proposals come from the base sampler."""
-
 
 @dataclass(frozen=True)
 class Trial:

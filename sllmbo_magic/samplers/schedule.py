@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from sllmbo_magic.history import History
+from sllmbo_magic.keys import BASE_SOURCES
+from sllmbo_magic.keys import LLM_SOURCES
 
 SCHEDULES = ("adaptive", "bernoulli", "alternate", "warmstart")
-LLM_SOURCES = ("llm", "llm-init", "rulebook")
-BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
 
 
 class Schedule(Protocol):
