@@ -1,6 +1,6 @@
 """Tune hyper-parameters with a large language model and a Bayesian sampler together.
 
-``tune`` is the library, ``%load_ext sllmbo_magic`` the notebook; :class:`LLMTPESampler` and
+``tune`` and ``compare`` are the library, ``%load_ext sllmbo_magic`` the notebook; :class:`LLMTPESampler` and
 :class:`LLMSampler` are plain Optuna samplers, :class:`SLLMBOSearchCV` has scikit-learn's search interface.
 Names are imported when they are used: the extension loads in milliseconds.
 """
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 if TYPE_CHECKING:
-    from sllmbo_magic.result import TuneResult
+    from sllmbo_magic.comparison.compare import compare
     from sllmbo_magic.samplers import LLMSampler
     from sllmbo_magic.samplers import LLMTPESampler
-    from sllmbo_magic.search_cv import SLLMBOSearchCV
-    from sllmbo_magic.space import SearchSpace
-    from sllmbo_magic.task import Task
-    from sllmbo_magic.tuning import tune
+    from sllmbo_magic.sklearn_api.search_cv import SLLMBOSearchCV
+    from sllmbo_magic.space.search_space import SearchSpace
+    from sllmbo_magic.task.task import Task
+    from sllmbo_magic.tuning.result import TuneResult
+    from sllmbo_magic.tuning.tune import tune
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "LLMSampler",
@@ -29,17 +30,19 @@ __all__ = [
     "SearchSpace",
     "Task",
     "TuneResult",
+    "compare",
     "tune",
 ]
 
 _HOMES = {
     "LLMSampler": "sllmbo_magic.samplers",
     "LLMTPESampler": "sllmbo_magic.samplers",
-    "SLLMBOSearchCV": "sllmbo_magic.search_cv",
-    "SearchSpace": "sllmbo_magic.space",
-    "Task": "sllmbo_magic.task",
-    "TuneResult": "sllmbo_magic.result",
-    "tune": "sllmbo_magic.tuning",
+    "SLLMBOSearchCV": "sllmbo_magic.sklearn_api.search_cv",
+    "SearchSpace": "sllmbo_magic.space.search_space",
+    "Task": "sllmbo_magic.task.task",
+    "TuneResult": "sllmbo_magic.tuning.result",
+    "compare": "sllmbo_magic.comparison.compare",
+    "tune": "sllmbo_magic.tuning.tune",
 }
 
 

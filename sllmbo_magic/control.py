@@ -1,40 +1,30 @@
-"""The user's wishes for a running search: pause, stop, sampler, ratio, hint, range, lock, enqueue, extend.
+"""The user's commands to a run that goes on: pause, stop, sampler, ratio, hint, range, lock, enqueue, extend.
 
-A wish is set from any thread (a widget's callback, a line magic, another kernel through the run's folder) and
-only recorded; the thread that runs the trials takes it before the next trial. Nothing here touches a study.
+A command comes from any thread (a widget's callback, a line magic, another kernel through the run's folder)
+and is only recorded; the thread that runs the trials takes it before the next trial. Nothing here touches a
+study.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
 from sllmbo_magic.errors import InputError
 
-WISHES = (
-    "pause",
-    "resume",
-    "stop",
-    "sampler",
-    "ratio",
-    "hint",
-    "range",
-    "lock",
-    "unlock",
-    "enqueue",
-    "extend",
-)
 SAMPLER_MODES = ("llm", "llm-tpe", "tpe")
 _ids = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Wish:
-    """One wish: ``name`` is one of :data:`WISHES`, ``value`` what belongs to it (see :func:`check`)."""
+class Command:
+    """One command: ``name`` is one of :data:`COMMANDS`, ``value`` what belongs to it (see :func:`check`)."""
 
     name: str
     value: Any = None
@@ -43,10 +33,10 @@ class Wish:
 
 
 def check(name: str, value: Any) -> Any:
-    """The value of a wish in its normal form.
+    """The value of a command in its normal form.
 
     ========  =====================================================================
-    wish      value
+    command   value
     ========  =====================================================================
     pause, resume, stop   None
     sampler   ``"llm"``, ``"llm-tpe"`` or ``"tpe"`` (the base sampler alone)
@@ -55,86 +45,146 @@ def check(name: str, value: Any) -> Any:
     range     ``{"param": str, "low": float, "high": float}`` or ``{"param": str, "choices": [...]}``
     lock, unlock          a parameter's name
     enqueue   a configuration: dict of parameter names to values
+    dequeue   a configuration that was enqueued and has not begun
+    note      ``{"trial": int, "star": bool, "text": str}``: a mark and words (500 characters) on a trial;
+              without ``star`` or ``text`` that one stays as it is
     extend    a number of further trials, at least 1
     ========  =====================================================================
 
     Raises:
-        InputError: The wish or its value is not one of these.
+        InputError: The command or its value is not one of these.
     """
-    if name not in WISHES:
-        raise InputError(f"unknown wish {name!r}.", f"Allowed: {', '.join(WISHES)}.")
-    if name in ("pause", "resume", "stop"):
-        return None
-    if name == "sampler":
-        if value not in SAMPLER_MODES:
-            raise InputError(f"sampler {value!r} is not known.", f"Allowed: {', '.join(SAMPLER_MODES)}.")
-        return value
-    if name == "ratio":
-        ratio = _number(name, value)
-        if not 0.0 <= ratio <= 1.0:
-            raise InputError(f"ratio {ratio:g} is out of range.", "Allowed: 0 to 1.")
-        return ratio
-    if name == "hint":
-        text = str(value).strip()
-        if not text or len(text) > 500:
-            raise InputError("a hint needs 1 to 500 characters.", 'Example: hint "prefer shallow trees".')
-        return text
-    if name == "extend":
-        number = _number(name, value)
-        if number < 1 or number != int(number):
-            raise InputError(f"extend {value!r} is no number of trials.", "Allowed: 1 or more.")
-        return int(number)
-    if name in ("lock", "unlock"):
-        if not isinstance(value, str) or not value:
-            raise InputError(f"{name} needs the name of a parameter.")
-        return value
+    parse = _PARSERS.get(name)
+    if parse is None:
+        raise InputError(f"unknown command {name!r}.", f"Allowed: {', '.join(COMMANDS)}.")
+    return parse(name, value)
+
+
+def _no_value(name: str, value: Any) -> None:
+    return None
+
+
+def _sampler(name: str, value: Any) -> str:
+    if value not in SAMPLER_MODES:
+        raise InputError(f"sampler {value!r} is not known.", f"Allowed: {', '.join(SAMPLER_MODES)}.")
+    return str(value)
+
+
+def _ratio(name: str, value: Any) -> float:
+    ratio = _number(name, value)
+    if not 0.0 <= ratio <= 1.0:
+        raise InputError(f"ratio {ratio:g} is out of range.", "Allowed: 0 to 1.")
+    return ratio
+
+
+def _hint(name: str, value: Any) -> str:
+    text = str(value).strip()
+    if not text or len(text) > 500:
+        raise InputError("a hint needs 1 to 500 characters.", 'Example: hint "prefer shallow trees".')
+    return text
+
+
+def _extend(name: str, value: Any) -> int:
+    number = _number(name, value)
+    if number < 1 or number != int(number):
+        raise InputError(f"extend {value!r} is no number of trials.", "Allowed: 1 or more.")
+    return int(number)
+
+
+def _parameter(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{name} needs the name of a parameter.")
+    return value
+
+
+def _enqueue(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise InputError(f"{name} needs a dict of values.", "See %sllmbo help.")
-    if name == "range":
-        if not isinstance(value.get("param"), str):
-            raise InputError("range needs the name of a parameter.", "Example: range learning_rate 0.01 0.1.")
-        if "choices" in value:
-            if not isinstance(value["choices"], list) or not value["choices"]:
-                raise InputError(f"range of {value['param']!r} needs at least one choice.")
-            return {"param": value["param"], "choices": list(value["choices"])}
-        low, high = _number("low", value.get("low")), _number("high", value.get("high"))
-        if not low < high:
-            raise InputError(f"range of {value['param']!r}: {low:g} is not below {high:g}.")
-        return {"param": value["param"], "low": low, "high": high}
     return dict(value)
+
+
+def _note(name: str, value: Any) -> dict[str, Any]:
+    value = _enqueue(name, value)
+    trial = _number("trial", value.get("trial"))
+    if trial < 0 or trial != int(trial):
+        raise InputError(f"trial {value.get('trial')!r} is no number of a trial.", "They begin at 0.")
+    note: dict[str, Any] = {"trial": int(trial)}
+    if value.get("star") is not None:
+        note["star"] = bool(value["star"])
+    if value.get("text") is not None:
+        note["text"] = str(value["text"]).strip()
+    if len(note.get("text", "")) > 500:
+        raise InputError(f"a note of {len(note['text'])} characters is too long.", "Allowed: 500 characters.")
+    return note
+
+
+def _range(name: str, value: Any) -> dict[str, Any]:
+    value = _enqueue(name, value)
+    param = value.get("param")
+    if not isinstance(param, str):
+        raise InputError("range needs the name of a parameter.", "Example: range learning_rate 0.01 0.1.")
+    if "choices" in value:
+        if not isinstance(value["choices"], list) or not value["choices"]:
+            raise InputError(f"range of {param!r} needs at least one choice.")
+        return {"param": param, "choices": list(value["choices"])}
+    low, high = _number("low", value.get("low")), _number("high", value.get("high"))
+    if not low < high:
+        raise InputError(f"range of {param!r}: {low:g} is not below {high:g}.")
+    return {"param": param, "low": low, "high": high}
 
 
 def _number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = float("nan")
-    if number != number or number in (float("inf"), float("-inf")):
+        number = math.nan
+    if not math.isfinite(number):
         raise InputError(f"{name} {value!r} is not a number.")
     return number
 
 
-class Control:
-    """Thread-safe wishes for one run.
+_PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "pause": _no_value,
+    "resume": _no_value,
+    "stop": _no_value,
+    "sampler": _sampler,
+    "ratio": _ratio,
+    "hint": _hint,
+    "range": _range,
+    "lock": _parameter,
+    "unlock": _parameter,
+    "enqueue": _enqueue,
+    "dequeue": _enqueue,
+    "note": _note,
+    "extend": _extend,
+}
+COMMANDS = tuple(_PARSERS)
 
-    :meth:`wish` returns at once; :meth:`take` hands the waiting wishes to the run, oldest first. ``pause``
+
+class Control:
+    """Thread-safe commands to one run.
+
+    :meth:`wish` returns at once; :meth:`take` hands the pending commands to the run, oldest first. ``pause``
     and ``stop`` are also kept as flags, since they matter between two takes.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._waiting: list[Wish] = []
+        self._pending: list[Command] = []
+        self._refused: dict[str, str] = {}
         self._paused = False
         self._stop = threading.Event()
         self._abandon = threading.Event()
         self._interrupted = threading.Event()
 
-    def wish(self, name: str, value: Any = None, *, id: str | None = None) -> Wish:
-        """Record a wish. Raises InputError when it is malformed."""
+    def wish(self, name: str, value: Any = None, *, id: str | None = None) -> Command:
+        """Record a command. Raises InputError when it is malformed, or of no use in this run."""
         value = check(name, value)
-        wish = Wish(name, value) if id is None else Wish(name, value, id)
+        if name in self._refused:
+            raise InputError(self._refused[name])
+        command = Command(name, value) if id is None else Command(name, value, id)
         with self._lock:
-            self._waiting.append(wish)
+            self._pending.append(command)
             if name == "pause":
                 self._paused = True
             elif name in ("resume", "stop"):
@@ -142,13 +192,20 @@ class Control:
             if name == "stop":
                 self._stop.set()
             self._lock.notify_all()
-        return wish
+        return command
 
-    def take(self) -> list[Wish]:
-        """The wishes recorded since the last take, oldest first."""
+    def refuse(self, name: str, reason: str | None) -> None:
+        """Refuse a command of this name from now on, for a reason that its sender gets; None accepts it."""
+        if reason is None:
+            self._refused.pop(name, None)
+        else:
+            self._refused[name] = reason
+
+    def take(self) -> list[Command]:
+        """The commands recorded since the last take, oldest first."""
         with self._lock:
-            wishes, self._waiting = self._waiting, []
-        return wishes
+            commands, self._pending = self._pending, []
+        return commands
 
     @property
     def paused(self) -> bool:
@@ -184,7 +241,7 @@ class Control:
         self.wish("stop")
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a wish arrives, at most so many seconds."""
+        """Sleep until a command arrives, at most so many seconds."""
         with self._lock:
-            if not self._waiting:
+            if not self._pending:
                 self._lock.wait(seconds)

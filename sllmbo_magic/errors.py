@@ -62,6 +62,8 @@ class RunChangedError(StorageError):
 class ProviderError(SllmboError):
     """Trouble with an LLM; the base sampler takes the trial and the run goes on.
 
+    Message and hint are about the LLM alone; what a run does about it is :attr:`consequence`.
+
     Args:
         message: One sentence, free of keys and of data.
         hint: What to do next.
@@ -71,15 +73,28 @@ class ProviderError(SllmboError):
         retry_after: Seconds that the server asked to wait; None if it did not say.
         usage: What the failed request is known to have cost (``llm.base.Usage``); None if not known.
         exchange: The exchange's number in the transcript; None if it was not recorded.
+        status: The HTTP status; None where there was none.
+        server_message: All that the server said, for matching only: it may hold keys and data.
     """
+
+    consequence = "The base sampler takes this trial; the LLM is asked again later."
+    """What a run does next, one sentence."""
 
     retry_after: float | None = None
     usage: object | None = None
     exchange: int | None = None
+    status: int | None = None
+    server_message: str = ""
 
     def __init__(self, message: str, hint: str = "", *, category: str = "provider") -> None:
         super().__init__(message, hint)
         self.category = category
+
+    def in_a_run(self) -> str:
+        """The error as a run shows it: message, hint, and what happens next."""
+        if self.category == "cancelled" or "The base sampler" in str(self):  # as older recordings have it
+            return str(self)
+        return f"{self} {self.consequence}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint, self.category))
@@ -92,6 +107,8 @@ class TransientProviderError(ProviderError):
 class PermanentProviderError(ProviderError):
     """The same request cannot succeed again: bad key, no permission, unknown model."""
 
+    consequence = "The base sampler goes on without the LLM."
+
 
 class BudgetExceededError(PermanentProviderError):
     """A limit on requests, tokens or money would be exceeded by the next request."""
@@ -103,6 +120,8 @@ class ReplyError(ProviderError):
 
 class ReplayMismatchError(ReplyError):
     """A recorded transcript has no answer for this request; the message says what differs."""
+
+    consequence = "The base sampler goes on without the LLM."
 
 
 def _rebuild(cls: type[ProviderError], message: str, hint: str, category: str) -> ProviderError:

@@ -35,6 +35,8 @@ class RunStarted(Event):
     """
 
     run: dict[str, Any]
+    earlier: tuple[Event, ...] = ()
+    """What happened in the earlier processes of a resumed run, for the views; it is stored already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ class TrialStarted(Event):
     space_version: int = 0
     request: int | None = None
     """The exchange (its number in the transcript) that proposed it."""
+    deciding_seconds: float = 0.0
+    """How long the run waited for its configuration: sampler, surrogate and LLM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,14 @@ class FoldFinished(Event):
     fold: int
     n_folds: int
     score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckProgress(Event):
+    """The trials are done; default and best are scored again on fresh folds, ``done`` of ``total`` so far."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +106,17 @@ class TrialFinished(Event):
     came_true: bool | None = None
     """Whether the expected effect came true; None when nothing was expected."""
     error: str | None = None
-    """Our category of the failure, and the exception's class; never its message."""
+    """Our category of the failure, and the exception's class; all that an LLM may see of it."""
+    cause: str = ""
+    """Why it failed, in the user's terms, perhaps several lines; it may quote data."""
     space_version: int = 0
     request: int | None = None
     best_number: int | None = None
     best_value: float | None = None
     reported: float | None = None
     """What a pruned trial reported last; it has no value."""
+    values: list[float] | None = None
+    """Of a run with several objectives: one score for each; ``value`` is None then."""
     pruned_at: str = ""
     """Where it was pruned, in words: ``"12 % of its training"``."""
 
@@ -184,6 +200,7 @@ _TYPES: dict[str, type[Event]] = {
         SpaceChanged,
         TrialStarted,
         FoldFinished,
+        CheckProgress,
         TrialFinished,
         RequestSent,
         ReplyReceived,
@@ -197,7 +214,11 @@ _TYPES: dict[str, type[Event]] = {
 
 def to_json(event: Event) -> dict[str, Any]:
     """The event as plain data; ``type`` is its class name."""
-    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+    if isinstance(event, RunStarted):
+        event = dataclasses.replace(event, earlier=())
+    data = dataclasses.asdict(event)
+    data.pop("earlier", None)
+    return {"type": type(event).__name__, **data}
 
 
 def from_json(data: dict[str, Any]) -> Event:

@@ -1,8 +1,6 @@
 """Doubles and a test kit for everything that talks to an LLM. Only tests and users import this.
 
 * :class:`ScriptedProvider` gives prepared replies in order; :class:`FunctionProvider` computes them.
-* :class:`LoopbackServer` is a real HTTP server on this machine that speaks the protocols of OpenAI and
-  Anthropic, with scripted delays and faults, so that the real SDKs stay in the test.
 * :func:`block_network_requests` makes every other request an error, so that a test suite cannot spend money.
 * :func:`check_provider` checks a provider of one's own.
 """
@@ -16,22 +14,17 @@ from typing import Any
 
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplyError
+from sllmbo_magic.llm.base import BaseProvider
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.gate import block_requests as block_network_requests
-from sllmbo_magic.llm.loopback import Fault
-from sllmbo_magic.llm.loopback import LoopbackServer
-from sllmbo_magic.llm.loopback import Seen
+from sllmbo_magic.llm.network_guard import block_requests as block_network_requests
 
 __all__ = [
-    "Fault",
     "FunctionProvider",
-    "LoopbackServer",
     "Reply",
     "ScriptedProvider",
-    "Seen",
     "block_network_requests",
     "check_provider",
 ]
@@ -40,7 +33,7 @@ Reply = str | dict[str, Any] | list[Any] | Completion | BaseException
 """What a double gives: text, data (sent as JSON), a finished Completion, or an error to raise."""
 
 
-class FunctionProvider:
+class FunctionProvider(BaseProvider):
     """Answers with what a function makes of the request.
 
     Args:

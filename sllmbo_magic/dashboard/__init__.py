@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from typing import Any
 
-from sllmbo_magic import onlookers
+from sllmbo_magic.tuning import observers
 
 if TYPE_CHECKING:
     from sllmbo_magic.control import Control
@@ -29,13 +29,13 @@ def register(shell: Any) -> None:
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
     if manager is not None:
         manager.register_target(TARGET, _opened)
-        onlookers.add(_look_on)
+        observers.add(_observe)
 
 
 def unregister(shell: Any) -> None:
     """Undo :func:`register`."""
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
-    onlookers.remove(_look_on)
+    observers.remove(_observe)
     if manager is not None:
         manager.targets.pop(TARGET, None)
 
@@ -46,10 +46,10 @@ def _opened(comm: Any, message: Any) -> None:
     runs.opened(comm, message)
 
 
-def _look_on(control: Control) -> Sink | None:
+def _observe(control: Control) -> Sink | None:
     from sllmbo_magic.dashboard import runs
 
-    return runs.look_on(control)
+    return runs.observe(control)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
-"""One run as its live views see it: events go out to them as small deltas, wishes come in.
+"""One run as its live views see it: events go out to them as small deltas, commands come in.
 
 Views (the widget, a tab in Lab) are channels: callables that take a message. They may come and go at any
 time, and messages may arrive on any thread; one lock keeps the state and the order of messages. What a view
-says only ever sets a wish in :class:`~sllmbo_magic.control.Control`, or asks for a part of the state.
+says only ever puts a command into :class:`~sllmbo_magic.control.Control`, or asks for a part of the state.
 
 =================================================  ====================================================
 a view says                                        it gets
@@ -10,6 +10,8 @@ a view says                                        it gets
 ``{"wish": name, "value": ..., "id": "..."}``      ``{"ack": id, "ok": bool, "error": str}`` at once
 ``{"get": "snapshot"}``                            ``{"snapshot": bundle}``
 ``{"get": "item", "kind": "chat", "id": "r4"}``    ``{"item": entry, "kind": "chat"}``
+``{"get": "compare"}``                             ``{"curves": [...]}``: this run and others
+``{"get": "html"}``                                ``{"html": "..."}``: the report, as one page
 (nothing)                                          ``{"delta": {...}}`` for each event
 =================================================  ====================================================
 """
@@ -27,6 +29,7 @@ from sllmbo_magic import events as ev
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.html import render_report
 
 Channel: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -43,12 +46,16 @@ class LiveRun:
     """A run's state and the views that follow it.
 
     Args:
-        control: Where wishes go.
+        control: Takes the commands.
         clock: Seconds that never go back; for tests.
+
+    Attributes:
+        others: Gives the other runs of this kernel, to compare with.
     """
 
     def __init__(self, control: Control, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.control = control
+        self.others: Callable[[], list[LiveRun]] = list
         self._clock = clock
         self._lock = threading.RLock()
         self._view = RunView()
@@ -91,11 +98,19 @@ class LiveRun:
         if not isinstance(message, dict):
             return
         if "wish" in message:
-            self._wish(message, reply)
+            self._command(message, reply)
         elif message.get("get") == "snapshot":
             with self._lock:
                 self._flush()
                 reply({"snapshot": self._view.snapshot(**LIMITS)})
+        elif message.get("get") == "compare":
+            from sllmbo_magic.dashboard.curves import curves_beside  # it reads runs: not needed by every view
+
+            reply({"curves": curves_beside(self, self.others())})
+        elif message.get("get") == "html":
+            with self._lock:
+                bundle = self._view.snapshot()
+            reply({"html": render_report(bundle)})
         elif message.get("get") == "item":
             kind = str(message.get("kind"))
             with self._lock:
@@ -103,18 +118,18 @@ class LiveRun:
                 if item is not None:
                     reply({"item": item, "kind": kind})
 
-    def _wish(self, message: dict[str, Any], reply: Channel) -> None:
+    def _command(self, message: dict[str, Any], reply: Channel) -> None:
         name, value, id = message["wish"], message.get("value"), str(message.get("id"))
         try:
             if self._ended:
                 raise InputError("The run has ended.")
-            wish = self.control.wish(str(name), value, id=id)
+            command = self.control.wish(str(name), value, id=id)
         except InputError as error:
             reply({"ack": id, "ok": False, "error": str(error)})
             return
         reply({"ack": id, "ok": True, "error": ""})
         with self._lock:
-            delta = self._view.wished(wish.name, wish.value, wish.id, wish.time)
+            delta = self._view.command_sent(command.name, command.value, command.id, command.time)
             if delta is not None:
                 self._publish(delta)
 

@@ -1,7 +1,7 @@
 """The runs of this kernel, for JupyterLab's side panel: one comm target lists, steers and shows them.
 
 A run is listed from its first event on, whatever shows it in its cell: the widget, text, or nothing, when
-code called ``tune`` (:func:`look_on`).
+code called ``tune`` (:func:`observe`).
 
 The labextension opens a comm on ``dashboard.TARGET`` and gets ``{"runs": [row, ...]}``, then
 ``{"run": row}`` for each change. It may say, with ``"of": row id``, whatever a view may say (see
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _entries: list[Entry] = []
 _comms: dict[str, Channel] = {}
-_known: weakref.WeakSet[Control] = weakref.WeakSet()
+_viewed: weakref.WeakSet[Control] = weakref.WeakSet()
 
 
 class Entry:
@@ -84,27 +84,34 @@ class Entry:
                 _entries.append(self)
                 del _entries[:-KEPT]
         if _comms and isinstance(event, ev.RunStarted | ev.TrialFinished | ev.WishApplied | ev.RunFinished):
-            _tell({"run": self.row()})
+            _broadcast({"run": self.row()})
 
     def finish(self, picture: dict[str, Any]) -> None:
         """Keep the final output, and say that it is there."""
         self.final = picture
         if self._listed:
-            _tell({"run": self.row()})
+            _broadcast({"run": self.row()})
 
 
 def add(live: LiveRun, *, model_id: str | None = None, blocks: bool = False) -> Entry:
     """A run that is to be listed once it starts; it belongs to the cell that is being executed."""
-    _known.add(live.control)
+    _viewed.add(live.control)
+    live.others = lambda: [entry.live for entry in entries()]
     return Entry(live, model_id, _current_cell(), blocks=blocks)
 
 
-def look_on(control: Control) -> Callable[[ev.Event], None] | None:
+def observe(control: Control) -> Callable[[ev.Event], None] | None:
     """What takes the events of a run that code started; None if a view tells of it already."""
-    if control in _known:
+    if control in _viewed:
         return None
     blocks = threading.current_thread() is threading.main_thread()
     return add(LiveRun(control), blocks=blocks).sink
+
+
+def entries() -> list[Entry]:
+    """The runs of this kernel, oldest first, whatever shows them."""
+    with _lock:
+        return list(_entries)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -130,33 +137,33 @@ def opened(comm: Any, _message: Any) -> None:
         for live, channel in followed.values():
             live.leave(channel)
 
-    def hear(message: dict[str, Any]) -> None:
-        said = message["content"].get("data") or {}
-        entry = next((e for e in list(_entries) if e.id == said.get("of")), None)
+    def on_message(message: dict[str, Any]) -> None:
+        request = message["content"].get("data") or {}
+        entry = next((e for e in list(_entries) if e.id == request.get("of")), None)
         if entry is None:
             return
 
         def reply(answer: dict[str, Any]) -> None:
             send({**answer, "of": entry.id})
 
-        if said.get("get") == "final":
+        if request.get("get") == "final":
             if entry.final is not None:
                 reply({"final": entry.final})
-        elif said.get("get") == "deltas":
+        elif request.get("get") == "deltas":
             if entry.id not in followed:
                 followed[entry.id] = (entry.live, reply)
                 entry.live.follow(reply)
         else:
-            entry.live.receive(said, reply)
+            entry.live.receive(request, reply)
 
-    comm.on_msg(hear)
+    comm.on_msg(on_message)
     comm.on_close(closed)
     with _lock:
         _comms[comm.comm_id] = send
     send({"runs": rows()})
 
 
-def _tell(message: dict[str, Any]) -> None:
+def _broadcast(message: dict[str, Any]) -> None:
     with _lock:
         for id, send in list(_comms.items()):
             try:

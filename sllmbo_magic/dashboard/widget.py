@@ -24,7 +24,7 @@ class Dashboard(anywidget.AnyWidget):
     """See a run and steer it while it goes on.
 
     Args:
-        control: Where the wishes of the view go.
+        control: Takes the commands of the view.
         snapshot: A bundle to show until the first event comes.
     """
 
@@ -33,15 +33,15 @@ class Dashboard(anywidget.AnyWidget):
 
     def __init__(self, control: Control, *, snapshot: dict[str, Any] | None = None) -> None:
         self._live = LiveRun(control)
-        self._given = snapshot
+        self._initial_snapshot = snapshot
         super().__init__()
-        self._live.follow(self._say)
-        self.on_msg(self._hear)
+        self._live.follow(self._send_message)
+        self.on_msg(self._on_message)
         self._entry = runs.add(self._live, model_id=self.model_id)
 
     def sink(self, event: Event) -> None:
         """Take one event of the run, from any thread."""
-        self._given = None
+        self._initial_snapshot = None
         self._live.sink(event)
         self._entry.changed(event)
 
@@ -55,14 +55,14 @@ class Dashboard(anywidget.AnyWidget):
         """The widget's state; the snapshot in it is made now."""
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snapshot" in state:
-            state["snapshot"] = self._given or self._live.snapshot()
+            state["snapshot"] = self._initial_snapshot or self._live.snapshot()
         return state
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _send_message(self, message: dict[str, Any]) -> None:
         self.send(message)
 
-    def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
-        self._live.receive(message, self._say)
+    def _on_message(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        self._live.receive(message, self._send_message)
 
     def __repr__(self) -> str:
         head = self._live.head()

@@ -1,13 +1,21 @@
-"""What a provider is: one method that answers one request. Knows nothing of hyper-parameters."""
+"""What a provider is: one method that answers one request. Nothing here is about hyper-parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Literal
 from typing import Protocol
 from typing import runtime_checkable
+
+if TYPE_CHECKING:
+    from sllmbo_magic.llm.transcript import Transcript
+
+DEADLINE = 120.0
+"""Seconds for one request with all its retries, unless the user or the provider says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Request:
 @dataclass(frozen=True)
 class Usage:
     """What the provider says that a request cost. Tokens as reported; money only if the price is known.
+
+    All counts 0: the provider did not say, and a budget counts the most that the request can have cost.
 
     ``input_tokens`` counts all input, also what came from a cache; the other two counts are parts of it.
     """
@@ -89,9 +99,26 @@ class Completion:
     id: int | None = None
 
 
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a run works on, for comparing a recording with it.
+
+    Attributes:
+        fingerprint: Short hashes by name: data, estimator, metric, cv, ...
+        options: The options that shape the conversation, by name, as text.
+        names: Estimator, metric and direction as a run's first event names them.
+        task: The description of the task as an LLM reads it.
+    """
+
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
+
+
 @runtime_checkable
 class Provider(Protocol):
-    """Answers requests. Must be safe to call from a worker thread, one call at a time.
+    """What a provider must have at least. Must be safe to call from a worker thread, one call at a time.
 
     Attributes:
         id: ``"provider:model"`` as the user writes it, e.g. ``"openai:gpt-4o"``. Never holds a key.
@@ -100,7 +127,7 @@ class Provider(Protocol):
     id: str
 
     def complete(self, request: Request) -> Completion:
-        """Answer one request.
+        """Answer one request, in one attempt.
 
         Raises:
             TransientProviderError: Worth another try later.
@@ -108,3 +135,107 @@ class Provider(Protocol):
             ReplyError: An answer came but cannot be used.
         """
         ...
+
+
+class BaseProvider:
+    """A provider with all that a run may ask of one; the defaults fit a remote service that costs money.
+
+    Inherit from it, or pass any object that is a :class:`Provider`: what it lacks is taken from here
+    (:func:`complete_provider`).
+
+    Attributes:
+        id: As :class:`Provider`.
+        remote: Whether a network or another process is asked: retries, a deadline and a thread of its own.
+            False: ``complete`` is called once, in the caller's thread.
+        free: Whether nothing counts against the budget.
+        then: The provider that takes over when this one has no answer (``replay:PATH?then=...``).
+        deadline: Seconds for one request with all its retries; None: :data:`DEADLINE`.
+        mode: How structured output is asked for, for the doctor's report.
+        transcript: Where the exchanges are recorded; None: nowhere.
+        diverged: Why a replay went on with ``then``; None while it has not.
+        notice: A sentence that the user should read when a run begins; None for none.
+    """
+
+    id: str
+    remote: bool = True
+    free: bool = False
+    then: BaseProvider | None = None
+    deadline: float | None = None
+    transcript: Transcript | None = None
+    diverged: str | None = None
+    notice: str | None = None
+
+    @property
+    def mode(self) -> str:
+        """Plain text, unless a provider does better."""
+        return "text"
+
+    @property
+    def next_id(self) -> int | None:
+        """The number that the next request gets in the transcript; None without one."""
+        return None
+
+    @property
+    def spent(self) -> Usage:
+        """What the requests did cost so far."""
+        return Usage()
+
+    def complete(self, request: Request) -> Completion:
+        """As :meth:`Provider.complete`; every provider defines it."""
+        raise NotImplementedError
+
+    def prepare(self, request: Request) -> Request:
+        """The request as this provider sends it: the bound on the reply within its limits, and the like."""
+        return request
+
+    def check_budget(self, request: Request) -> None:
+        """Raise BudgetExceededError if a limit of the user forbids the request; nothing is sent."""
+
+    def begin_run(self, run: RunIdentity) -> None:
+        """Called once before a run begins.
+
+        Raises:
+            InputError: This provider cannot serve this run.
+        """
+
+    def models(self) -> list[str]:
+        """The names of the server's models; empty if it lists none. Raises as :meth:`complete`."""
+        return []
+
+    def warm_up(self) -> None:
+        """Do slow preparations (imports); called in the background while the first trial runs."""
+
+    def cancel(self) -> None:
+        """End the request that is under way, where that can be done from outside."""
+
+
+_OPTIONAL = ("remote", "free", "deadline", "prepare", "begin_run", "models", "warm_up", "cancel")
+
+
+class _Completed(BaseProvider):
+    """An object with ``id`` and ``complete`` only, and the defaults for all else."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.id = provider.id
+        for name in _OPTIONAL:  # the one place where a foreign object is asked what else it has
+            if hasattr(provider, name):
+                setattr(self, name, getattr(provider, name))
+        then = getattr(provider, "then", None)
+        self.then = None if then is None else complete_provider(then)
+
+    def __repr__(self) -> str:
+        return repr(self.provider)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "provider" or name.startswith("__"):  # not yet set while it is being copied
+            raise AttributeError(name)
+        return getattr(self.provider, name)
+
+    def complete(self, request: Request) -> Completion:
+        return self.provider.complete(request)
+
+
+def complete_provider(provider: Provider | BaseProvider) -> BaseProvider:
+    """The provider with defaults for whatever it does not define itself."""
+    return provider if isinstance(provider, BaseProvider) else _Completed(provider)

@@ -1,10 +1,10 @@
 """Hard limits on requests, tokens and money: a request that *could* exceed one is not sent.
 
 Before each attempt (retries included) the most that it can cost is reserved: its input as one token per byte,
-which no tokenizer exceeds, its output as the bound that the provider is given, its price as the dearest that
-applies. When the reply is there, the reservation becomes what the provider reports. An attempt whose cost
-nobody knows (a timeout after sending, a lost connection) keeps its whole reservation: it may have been
-billed.
+which no tokenizer exceeds, its output as the bound that is sent, its price as the dearest that applies. When
+the reply is there, the reservation becomes what the provider reports. An attempt whose cost is not known (a
+timeout after sending, a lost connection, a server that reports no usage) keeps all of its reservation: it may
+have been billed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PERHAPS_BILLED = frozenset({"timeout", "deadline", "cancelled", "connection-lost
 _PER_MESSAGE = 16
 _PER_REQUEST = 1000  # what providers add unseen: role marks, instructions for structured output
 _CHARS_PER_TOKEN = 4.0  # English and JSON; for forecasts only, never for limits
-_TYPICAL_OUTPUT = 700
+_TYPICAL_REPLY = 2800  # characters
 
 
 @dataclass
@@ -125,11 +125,20 @@ class Budget:
         """
         charge = bound(request, self.prices.of(provider_id))
         with self._lock:
-            self._refuse_above("requests", self._charged.requests, charge.requests, self.max_requests)
-            self._refuse_above("tokens", self._charged.tokens, charge.tokens, self.max_tokens)
-            self._refuse_above("cost", self._charged.money, charge.money, self.max_cost)
+            self._refuse(charge)
             self._charged.add(charge)
         return charge
+
+    def check(self, request: Request, provider_id: str) -> None:
+        """Raise BudgetExceededError if one attempt could exceed a limit; nothing is set aside."""
+        charge = bound(request, self.prices.of(provider_id))
+        with self._lock:
+            self._refuse(charge)
+
+    def _refuse(self, charge: Charge) -> None:
+        self._refuse_above("requests", self._charged.requests, charge.requests, self.max_requests)
+        self._refuse_above("tokens", self._charged.tokens, charge.tokens, self.max_tokens)
+        self._refuse_above("cost", self._charged.money, charge.money, self.max_cost)
 
     def settle(self, reserved: Charge, outcome: Completion | ProviderError, provider_id: str) -> Usage:
         """Replace a reservation by what the attempt did cost.
@@ -139,6 +148,8 @@ class Budget:
             reported.
         """
         reported = outcome.usage if isinstance(outcome.usage, Usage) else None
+        if isinstance(outcome, Completion) and reported == Usage():  # no usage was reported
+            return Usage()
         usage = Usage() if reported is None else reported
         price = self.prices.of(provider_id)
         if price is not None and usage.money is None:
@@ -167,6 +178,7 @@ class Budget:
         n_requests: int,
         prompt_chars: int,
         *,
+        reply_chars: int = _TYPICAL_REPLY,
         max_output_tokens: int = 4096,
     ) -> dict[str, Any]:
         """What a run is likely to cost, and what it can cost at most.
@@ -175,6 +187,7 @@ class Budget:
             provider_id: The model, e.g. ``"openai:gpt-4o"``.
             n_requests: Requests expected.
             prompt_chars: Characters of a typical request.
+            reply_chars: Characters of a typical answer.
             max_output_tokens: The bound on each reply.
 
         Returns:
@@ -183,7 +196,7 @@ class Budget:
         """
         price = self.prices.of(provider_id)
         tokens_in = round(n_requests * prompt_chars / _CHARS_PER_TOKEN)
-        tokens_out = n_requests * min(_TYPICAL_OUTPUT, max_output_tokens)
+        tokens_out = n_requests * min(round(reply_chars / _CHARS_PER_TOKEN), max_output_tokens)
         most_in = n_requests * (prompt_chars + _PER_REQUEST)
         most_out = n_requests * max_output_tokens
         forecast: dict[str, Any] = {
@@ -194,6 +207,9 @@ class Budget:
             "money_at_most": price and price.bound(most_in, most_out),
             "prices_date": self.prices.date if price else None,
         }
+        if provider_id.partition(":")[0] == "replay":
+            forecast["text"] = "The answers are those of a recorded run: no request is made."
+            return forecast
         text = f"About {n_requests} requests and {forecast['tokens']:,} tokens"
         if price is None:
             text += f"; the price of {provider_id} is not known."
@@ -214,6 +230,5 @@ class Budget:
         raise BudgetExceededError(
             f"--max-{name} {unit}{limit:g} is spent: {unit}{left:{digits}} left, the next request can take "
             f"{unit}{more:{digits}}.",
-            "The base sampler goes on without the LLM.",
             category="budget",
         )

@@ -43,15 +43,17 @@ SOURCES: dict[str, KeySource] = {
 }
 
 
-def find_key(provider: str, given: str | None = None) -> Secret | None:
-    """The key to use: the one given, else the one typed at a prompt, else the environment's; None if there is
-    none.
+def find_key(provider: str, typed: str | None = None) -> Secret | None:
+    """The key to use: ``typed``, else the one that :func:`prompt_for_key` took, else the environment's.
+
+    Returns:
+        The key; None if there is none.
 
     Raises:
         InputError: The key holds characters that cannot be in a key; the message does not show it.
     """
-    if given is not None:
-        return _checked(given, "the key")
+    if typed is not None:
+        return _checked(typed, "the key")
     if provider in _prompted:
         return _prompted[provider]
     for variable in SOURCES[provider].variables:
@@ -75,7 +77,8 @@ def missing_key(provider: str) -> InputError:
     variable = SOURCES[provider].variables[0]
     return InputError(
         f"no key for {provider}: the environment variable {variable} is not set.",
-        "Set it before starting Jupyter. Without a key: --llm rulebook (expert rules, no LLM) or "
+        f"Set it before starting Jupyter, or type it unseen with %sllmbo key {provider}. Without a key: "
+        "--llm rulebook (expert rules, no LLM) or "
         "--llm replay:PATH (a recorded run).",
     )
 

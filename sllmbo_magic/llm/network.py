@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import httpx2
 
-from sllmbo_magic.llm.gate import is_loopback
+from sllmbo_magic.llm.network_guard import is_loopback
 from sllmbo_magic.llm.redact import redact
 
 MAX_REPLY_BYTES = 10_000_000
@@ -62,7 +62,7 @@ def _redact_record(record: logging.LogRecord) -> bool:
 
 
 class _Client(httpx2.Client):
-    """Closes its connections when nobody needs it any more, as the SDKs' own clients do."""
+    """Closes its connections when it is garbage-collected, as the SDKs' own clients do."""
 
     def __del__(self) -> None:
         with suppress(AttributeError, RuntimeError, OSError):  # half made, or the interpreter is going down

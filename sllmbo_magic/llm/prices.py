@@ -1,6 +1,10 @@
 """What tokens cost: a dated data file, which a user can override. An unknown model has no price, never a
 guess.
 
+Not a library: genai-prices, from which the file was collected, prices what was used, while a limit that is
+never exceeded needs the most that a request *can* cost (:meth:`Price.bound`); it would also bring pydantic
+and 1.7 MB into every install, for a table of a few dozen models.
+
 The file ``prices.json`` beside this module holds US dollars per million tokens. A user's own file has the
 same shape (``{"prices": {"openai:my-model": {"input": 1.0, "output": 2.0}}}``) and is named by the
 environment variable ``SLLMBO_PRICES``; its entries win.
@@ -97,9 +101,9 @@ class Prices:
         """
         shipped = json.loads(resources.files("sllmbo_magic.llm").joinpath("prices.json").read_text("utf-8"))
         table = {name: Price.from_json(entry) for name, entry in shipped["prices"].items()}
-        own = path if path is not None else os.environ.get(VARIABLE)
-        if own:
-            table |= _own_table(Path(own))
+        user_path = path if path is not None else os.environ.get(VARIABLE)
+        if user_path:
+            table |= _user_table(Path(user_path))
         return cls(table, shipped["date"])
 
     def of(self, provider_id: str) -> Price | None:
@@ -112,7 +116,7 @@ class Prices:
         return None
 
 
-def _own_table(path: Path) -> dict[str, Price]:
+def _user_table(path: Path) -> dict[str, Price]:
     example = '{"prices": {"openai:my-model": {"input": 1.0, "output": 2.0}}}'
     hint = f"Expected (US dollars per million tokens): {example}."
     try:

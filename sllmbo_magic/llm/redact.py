@@ -99,7 +99,7 @@ def redact(text: str) -> str:
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """A stranger's text as one short redacted line: no control, escape or direction characters."""
+    """Untrusted text as one short redacted line: no control, escape or direction characters."""
     plain = "".join(
         " " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") else c for c in str(text)
     )

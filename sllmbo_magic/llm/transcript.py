@@ -9,21 +9,29 @@ are redacted on writing.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sllmbo_magic import __version__
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.base import RunIdentity
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.redact import redact
+
+BEGIN = "begin"
+"""Event of the record that says for what run the exchanges after it were recorded."""
 
 
 def schema_id(schema: dict[str, Any] | None) -> str | None:
@@ -39,15 +47,24 @@ class Transcript:
     Args:
         path: The JSONL file; its folder must exist. An existing file is continued: numbers go on from its
             last. None keeps the records in memory only.
+        report: Called with the error when a record cannot be written, and with None when those that waited
+            are written; None: the error is raised.
 
     Raises:
         StorageError: The file cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        report: Callable[[OSError | None], None] | None = None,
+    ) -> None:
+        self._report = report
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._memory: list[str] = []
+        self._unwritten: list[str] = []
         self._next = 0
         if self.path is not None:
             try:
@@ -107,6 +124,7 @@ class Transcript:
             "time": time.time(),
             "purpose": request.purpose,
             "trial_number": request.trial_number,
+            "version": __version__,
             "provider": provider,
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -123,6 +141,11 @@ class Transcript:
         self._write(record)
         return number
 
+    def begin(self, run: RunIdentity) -> None:
+        """Note the run whose exchanges follow, for a replay to compare itself with."""
+        about = {"fingerprint": dict(run.fingerprint), "options": dict(run.options)}
+        self.note({"event": BEGIN, **about})
+
     def note(self, record: dict[str, Any]) -> None:
         """Write any other JSON-able record as ``{"kind": "event", ...}``."""
         self._write({**record, "kind": "event"})
@@ -133,13 +156,21 @@ class Transcript:
             if self.path is None:
                 self._memory.append(line)
                 return
+            self._unwritten.append(line)
             try:  # opened for each line: an open file would stand in the way of renaming the run's folder
                 with self.path.open("ab") as file:
-                    file.write(line.encode() + b"\n")
+                    file.write("".join(f"{text}\n" for text in self._unwritten).encode())
                     file.flush()
                     os.fsync(file.fileno())
-            except OSError as error:
-                raise _unwritable(self.path, error) from None
+            except OSError as error:  # it waits for the next line; a torn line is skipped on reading
+                if self._report is None:
+                    raise _unwritable(self.path, error) from None
+                self._report(error)
+                return
+            waited = len(self._unwritten) > 1
+            self._unwritten.clear()
+        if waited and self._report is not None:
+            self._report(None)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All records written so far, oldest first."""
@@ -147,11 +178,24 @@ class Transcript:
             with self._lock:
                 lines = list(self._memory)
             return (json.loads(line) for line in lines)
-        return read(self.path)
+        with self._lock:
+            waiting = "\n".join(self._unwritten).encode()
+        stored = read(self.path) if self.path.exists() or self._report is None else iter(())
+        return itertools.chain(stored, parse(waiting))
 
     def exchanges(self) -> list[dict[str, Any]]:
         """The exchanges among the records, in the order of their numbers."""
         return sorted((r for r in self if r["kind"] == "exchange"), key=lambda r: int(r["id"]))
+
+    def n_requests(self) -> int:
+        """How many requests were made: exchanges, without those that the budget refused before sending."""
+        return sum(was_sent(record) for record in self.exchanges())
+
+
+def was_sent(exchange: Mapping[str, Any]) -> bool:
+    """Whether a recorded request was made; False where the budget refused it before anything was sent."""
+    refused = (exchange.get("error") or {}).get("category") == "budget"
+    return not refused or bool(exchange.get("charged"))
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:

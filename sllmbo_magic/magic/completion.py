@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sllmbo_magic.options import BY_NAME
+from sllmbo_magic.magic.command_table import BY_NAME
+from sllmbo_magic.magic.command_table import COMMANDS
 from sllmbo_magic.options import BY_SPELLING
-from sllmbo_magic.options import COMMANDS
 from sllmbo_magic.options import COMPARE_OPTIONS
 from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.options import Option

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic.magic.namespace import ResolvedTask
+from sllmbo_magic.magic.older_variables import named_in_errors
 from sllmbo_magic.magic.spec import RunSpec
 from sllmbo_magic.options import BY_ARGUMENT
 
-_NOT_PLANNED = ("executor", "storage", "resume", "warm_start", "enqueue")
-"""Arguments of ``tune`` that change nothing of a plan."""
+if TYPE_CHECKING:
+    from sllmbo_magic.tuning.plan import Plan
 
 
 def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
@@ -18,40 +20,37 @@ def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
     Raises:
         InputError: Whatever would be wrong with the run.
     """
-    from sllmbo_magic.plan import make_plan
-    from sllmbo_magic.settings import check_start
-    from sllmbo_magic.settings import own_configurations
+    from sllmbo_magic.tuning.forecast import forecast
+    from sllmbo_magic.tuning.tune import plan as plan_of
 
-    planned = {name: value for name, value in task.arguments.items() if name not in _NOT_PLANNED}
-    plan = make_plan(task.target, task.X, task.y, name=spec.name, **planned)
-    own = own_configurations(task.arguments.get("enqueue", ()))
-    if not task.arguments.get("resume"):
-        check_start(plan.settings.init, own, task.arguments.get("warm_start"))
-    settings = "\n".join(f"  {name} = {text}" for name, text in _settings(task.arguments).items())
+    with named_in_errors(task):
+        plan = plan_of(task.target, task.X, task.y, name=spec.name, **task.arguments)
     request = plan.first_request()
-    asked = f"The first request, as it would be sent after trial 0:\n{request}" if request else ""
     parts = [
         f"{spec.name}: a dry run; nothing is run and nothing is sent.",
-        settings,
+        "\n".join(f"  {name} = {text}" for name, text in _settings(plan, task.arguments).items()),
         "\n".join(plan.notes),
         _space(plan.space),
-        str(plan.forecast()["text"]),
-        asked,
+        str(forecast(plan)["text"]),
+        f"The first request, as it would be sent after trial 0:\n{request}" if request else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _settings(arguments: dict[str, Any]) -> dict[str, str]:
-    """Every option's value; those that were not given are marked as defaults."""
-    found = {}
+def _settings(plan: Plan, arguments: dict[str, Any]) -> dict[str, str]:
+    """Every option's value; those that were not given are marked as the default or the preset's."""
+    texts = {}
     for name, option in BY_ARGUMENT.items():
         if name in arguments:
             value = arguments[name]
             plain = isinstance(value, str | int | float | list) or value is None
-            found[name] = str(value) if plain else type(value).__name__
-        elif option.default is not None and name not in ("description", "preset"):
-            found[name] = f"{option.default} (default)"
-    return found
+            texts[name] = str(value) if plain else type(value).__name__
+            continue
+        value = getattr(plan.settings, name, option.default)
+        if value is not None and option.flag and name not in ("description", "preset", "seed"):
+            origin = "default" if value == option.default else f"preset {arguments.get('preset')}"
+            texts[name] = f"{value} ({origin})"
+    return texts
 
 
 def _space(space: Any) -> str:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from sllmbo_magic.options import COMMANDS
-from sllmbo_magic.options import NAMES
+from sllmbo_magic.magic.command_table import COMMANDS
+from sllmbo_magic.magic.command_table import NAMES
+from sllmbo_magic.magic.command_table import LineCommand
 from sllmbo_magic.options import OPTIONS
-from sllmbo_magic.options import SAME
-from sllmbo_magic.options import Command
+from sllmbo_magic.options import UNCHANGED
 from sllmbo_magic.options import Option
 
 
@@ -20,11 +20,11 @@ def default_text(option: Option) -> str:
 
 def paper_text(option: Option) -> str:
     """The value under ``--preset paper`` as help shows it."""
-    if option.paper is SAME:
+    if option.paper is UNCHANGED:
         return "same"
     words = {True: "on", False: "off"}
     text = words.get(option.paper, str(option.paper)) if isinstance(option.paper, bool) else str(option.paper)
-    if option.paper_llm is SAME:
+    if option.paper_llm is UNCHANGED:
         return text
     return f"{option.paper_llm} (LLM only), {text}"
 
@@ -40,14 +40,14 @@ def option_help(option: Option) -> str:
         facts.append(f"Default: {default_text(option)}.")
     if option.argument:
         facts.append(f"In Python: tune({option.argument}=...).")
-    if option.paper is not SAME:
+    if option.paper is not UNCHANGED:
         facts.append(f"Preset paper: {paper_text(option)}.")
     if facts:
         lines.append(f"    {' '.join(facts)}")
     return "\n".join(lines)
 
 
-def command_help(command: Command) -> str:
+def command_help(command: LineCommand) -> str:
     """Help on one line command, two or three lines."""
     head = f"%sllmbo {command.name} {command.arguments}".rstrip()
     lines = [head, f"    {command.help}"]
@@ -61,13 +61,13 @@ def help_text() -> str:
     names = "\n".join(f"    {name}: {text}" for name, text in NAMES)
     parts = [
         "%%sllmbo [NAME] [options]",
-        "    Tune the model of this cell. The cell is ordinary Python: it runs first, its text is never\n"
-        "    expanded. NAME becomes the result. An option's whole value may be {variable}.",
-        "Names that are looked up; those that this cell assigns win over older ones:",
+        "    Tune the model of this cell. The cell is ordinary Python and runs first. The result is\n"
+        "    bound to NAME. The value of an option may be {variable}: the Python variable of that name.",
+        "Variables that are used; those that this cell assigns win over older ones:",
         names,
         "Options:",
         *(option_help(option) for option in OPTIONS),
-        "Line commands (those that steer take --run NAME when several runs go on):",
+        "Line commands (when several runs are running, those that steer one take --run NAME):",
         *(command_help(command) for command in COMMANDS),
     ]
     return "\n\n".join(parts)
@@ -82,11 +82,13 @@ def docs_page() -> str:
     lines = [
         "# Options and line commands",
         "",
-        "Made from `sllmbo_magic/options.py` by `python -m sllmbo_magic.magic.help > docs/options.md`.",
+        "Made from the tables `sllmbo_magic/options/table.py` and `sllmbo_magic/magic/command_table.py` by",
+        "`python -m sllmbo_magic.magic.help > docs/options.md`.",
         "",
         "## `%%sllmbo [NAME] [options]`",
         "",
-        "An option's whole value may be `{variable}`. Times are seconds, or like `90s`, `10m`, `1h30m`.",
+        "The value of an option may be `{variable}`: the Python variable of that name. Times are seconds, or",
+        "like `90s`, `10m`, `1h30m`.",
         "",
         "| option | in `tune` | default | `--preset paper` | what |",
         "| --- | --- | --- | --- | --- |",
@@ -102,23 +104,24 @@ def docs_page() -> str:
         )
     lines += [
         "",
-        "## What is looked up after the cell has run",
+        "## Variables of the cell",
         "",
-        "Names that the cell itself assigns win over older ones; the status line says what was taken.",
+        "They are read after the cell has run. Those that the cell assigns win over older ones. The status",
+        "line says which ones were used.",
         "",
         "| name | meaning |",
         "| --- | --- |",
         *(f"| {cell(name)} | {cell(text)} |" for name, text in NAMES),
         "",
-        "## What shows a run",
+        "## Dashboard or text",
         "",
-        "JupyterLab, Notebook 7 and VS Code show the dashboard, anything else text; `--no-widget` asks for",
-        "text. Where the front end is not recognised, the environment variable `SLLMBO_WIDGET` decides:",
-        "`1` for the dashboard, `0` for text.",
+        "JupyterLab, Notebook 7 and VS Code show the dashboard. Other front ends show text, and so does",
+        "`--no-widget`. The environment variable `SLLMBO_WIDGET` overrides the choice: `1` for the",
+        "dashboard, `0` for text.",
         "",
         "## `%sllmbo COMMAND`",
         "",
-        "Commands that steer act on the run that goes on; `--run NAME` chooses among several.",
+        "Commands that steer a run act on the one that is running. With several, `--run NAME` chooses one.",
         "",
         "| command | what | example |",
         "| --- | --- | --- |",

@@ -2,7 +2,8 @@
 
 Words are separated by blanks. Quotes (single or double) keep blanks together. A backslash escapes a quote or
 a backslash inside double quotes and is itself everywhere else, so that Windows paths survive. A word that
-starts with ``{`` or ``[`` runs to the bracket that closes it, so that a dict needs no quotes.
+starts with ``{`` or ``[`` runs to the bracket that closes it, so that a dict needs no quotes. A word that
+starts with ``#`` begins a comment. A backslash at the end continues the line on the next one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.llm.redact import looks_like_key
+from sllmbo_magic.options.values import shorten
 
 _CLOSING = {"{": "}", "[": "]"}
 
@@ -24,8 +26,12 @@ class Word:
     quoted: bool = False
 
 
-def split(line: str) -> list[Word]:
+def split(line: str, *, comments: bool = True) -> list[Word]:
     """The words of a line.
+
+    Args:
+        line: The line.
+        comments: Whether a word that starts with ``#`` ends the line.
 
     Raises:
         InputError: A quote or bracket is not closed, or a key was typed.
@@ -36,6 +42,8 @@ def split(line: str) -> list[Word]:
     while i < len(line):
         if line[i].isspace():
             i += 1
+        elif line[i] == "#" and comments:
+            break
         elif line[i] in _CLOSING:
             end = _bracket(line, i)
             words.append(Word(line[i:end]))
@@ -100,9 +108,21 @@ def _bracket(line: str, start: int) -> int:
     raise InputError(f"the bracket in {shorten(line[start:])!r} is not closed.", f"Add {stack[-1]}.")
 
 
-def shorten(text: str, limit: int = 40) -> str:
-    """Text short enough to quote in a message."""
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+def join_continued(line: str, cell: str) -> tuple[str, str]:
+    """The whole line of a cell that continues it with ``\\`` at the end, and the rest of the cell.
+
+    The lines that were taken stay in the cell as blank ones, so that its line numbers are still right. A
+    backslash right after a word, as in a Windows path, continues only where an option follows.
+    """
+    rest = cell.split("\n")
+    taken = 0
+    while line.rstrip().endswith("\\") and taken < len(rest):
+        text, following = line.rstrip()[:-1], rest[taken].strip()
+        if text and not text[-1].isspace() and not following.startswith("-"):
+            break
+        line = f"{text} {following}"
+        taken += 1
+    return line, "\n".join([""] * taken + rest[taken:])
 
 
 _KEY_OPTION = re.compile(

@@ -13,12 +13,13 @@ from typing import Any
 
 from sllmbo_magic import __version__
 from sllmbo_magic.magic.progress import duration
-from sllmbo_magic.report.plain import plain
+from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.task.display_metric import display_metric
 
 if TYPE_CHECKING:
     from sllmbo_magic.llm.doctor import Check
     from sllmbo_magic.llm.registry import ProviderInfo
-    from sllmbo_magic.storage import RunInfo
+    from sllmbo_magic.storage.runs import RunInfo
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -41,8 +42,8 @@ def runs_table(runs: Sequence[RunInfo], now: float | None = None) -> str:
             info.name,
             info.status,
             f"{info.n_done}{'' if info.n_trials is None else f'/{info.n_trials}'}",
-            _number(info.best),
-            info.metric,
+            _number(display_metric(info.metric).shown(info.best)),
+            display_metric(info.metric).label if info.metric else "",
             f"{duration(now - info.updated)} ago",
         )
         for info in runs
@@ -55,17 +56,19 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
     rows = []
     for name, bundle in bundles.items():
         run, cost = bundle["run"], bundle["cost"]
+        metric = str(run.get("metric") or "")
+        display = display_metric(metric, str(run.get("direction")), bool(run.get("negated")))
         done = sum(trial["state"] in ("COMPLETE", "PRUNED", "FAIL") for trial in bundle["trials"])
         rows.append(
             (
                 name,
                 str(run.get("estimator") or ""),
-                f"{run.get('metric') or ''}",
+                f"{display.label}, {display.better}" if metric else "",
                 str(run.get("sampler") or ""),
                 str(run.get("llm") or ""),
                 str(done),
-                _number(run.get("default_value")),
-                _number(run.get("best_value")),
+                _number(display.shown(run.get("default_value"))),
+                _number(display.shown(run.get("best_value"))),
                 duration(run.get("seconds") or 0),
                 str(cost.get("requests") or 0),
             )
@@ -142,7 +145,7 @@ def exchanges_text(name: str, exchanges: Sequence[Mapping[str, Any]]) -> str:
             "\n".join(
                 [
                     f"{name}: {what}",
-                    *(f"--- {m['role']}\n{plain(m['content'], limit=10**9)}" for m in messages),
+                    *(f"--- {m['role']}\n{bounded_text(m['content'], limit=10**9)}" for m in messages),
                 ]
             )
         )

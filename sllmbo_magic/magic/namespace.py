@@ -14,14 +14,15 @@ from dataclasses import field
 from typing import Any
 
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.magic import values
-from sllmbo_magic.magic.lexer import shorten
+from sllmbo_magic.magic.line import Variable
 from sllmbo_magic.magic.spec import RunSpec
-from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options import OPTIONS
-from sllmbo_magic.options import preset_values
+from sllmbo_magic.options.values import check
+from sllmbo_magic.options.values import closest
+from sllmbo_magic.options.values import shorten
 
 _EXTRAS = ("cv", "groups", "scoring", "sample_weight", "fit_params", "search_space", "enqueue")
+_HELD_OUT = ("X_test", "y_test")
 _OBJECTIVE_EXTRAS = ("search_space", "enqueue")
 
 
@@ -35,6 +36,7 @@ class ResolvedTask:
         y: Target values, or None with an objective.
         arguments: Keyword arguments of ``tune``.
         taken: Which variables were taken, with types and shapes, in one line.
+        older: The arguments that come from variables of earlier cells, other than model and data.
     """
 
     target: Any
@@ -42,6 +44,7 @@ class ResolvedTask:
     y: Any = None
     arguments: dict[str, Any] = field(default_factory=dict)
     taken: str = ""
+    older: tuple[str, ...] = ()
 
 
 def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str] = ()) -> ResolvedTask:
@@ -88,11 +91,12 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
             if name == "search_space" and not names.is_fresh(name) and _suggests_for_itself(target):
                 continue  # an older cell's, for something else: this objective names its own parameters
             arguments[name] = names.take(name, repr(value) if isinstance(value, str | int) else _shape(value))
-    return ResolvedTask(target, X, y, arguments, names.line())
+    older = tuple(name for name in (*_HELD_OUT, *_EXTRAS) if name in names.taken and not names.is_fresh(name))
+    return ResolvedTask(target, X, y, arguments, names.line(), older)
 
 
 def _suggests_for_itself(target: Any) -> bool:
-    from sllmbo_magic.task import takes_trial
+    from sllmbo_magic.task.task import takes_trial
 
     return not hasattr(target, "fit") and callable(target) and takes_trial(target)
 
@@ -143,8 +147,8 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
     if "target" in spec.options:
         return (*_split_target(spec, names), {})
     split = names.has("X_train", "y_train")
-    whole = names.has("X", "y")
-    if whole and split:
+    has_whole = names.has("X", "y")
+    if has_whole and split:
         fresh_whole, fresh_split = names.is_fresh("X", "y"), names.is_fresh("X_train", "y_train")
         split = fresh_split if fresh_whole != fresh_split else names.has("X_test", "y_test")
     forgotten = names.is_fresh("data") and not names.is_fresh("X", "y", "X_train", "y_train")
@@ -161,7 +165,7 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
             for name in ("X_test", "y_test"):
                 held_out[name] = names.take(name, _shape(names.user_ns[name]))
         return X, y, held_out
-    if whole:
+    if has_whole:
         return (
             names.take("X", _shape(names.user_ns["X"])),
             names.take("y", _shape(names.user_ns["y"])),
@@ -172,7 +176,7 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
 
 def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
     target = spec.options["target"]
-    if isinstance(target, values.Variable):
+    if isinstance(target, Variable):
         target = _variable(names.user_ns, target.name, "--target")
     if not names.has("data"):
         raise InputError(
@@ -191,7 +195,7 @@ def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
     if target not in columns:
         by_text = {str(column): column for column in columns}
         if str(target) not in by_text:
-            hint = values.closest(str(target), by_text) + f"Columns{_columns_hint(data)}."
+            hint = closest(str(target), by_text) + f"Columns{_columns_hint(data)}."
             raise InputError(f"--target: data has no column {target!r}.", hint)
         target = by_text[str(target)]
     names.take("data", _shape(data))
@@ -219,31 +223,28 @@ def _columns_hint(data: Any) -> str:
 
 
 def _arguments(spec: RunSpec, names: _Names) -> dict[str, Any]:
-    """The options as keyword arguments of ``tune``; what was given explicitly wins over a preset."""
-    given: dict[str, Any] = {}
+    """The options as keyword arguments of ``tune``."""
+    arguments: dict[str, Any] = {}
     for option in OPTIONS:
         if option.argument is None or option.key not in spec.options:
             continue
         value = spec.options[option.key]
-        if isinstance(value, values.Variable):
-            found = _variable(names.user_ns, value.name, option.flag)
-            value = values.from_object(option, found, value.name)
-        given[option.argument] = value
-    if "preset" in given:
-        preset = preset_values(given.pop("preset"), given.get("sampler", BY_ARGUMENT["sampler"].default))
-        given = {**preset, **given}
-    words = [text for text in (given.get("description", ""), spec.docstring) if text]
+        if isinstance(value, Variable):
+            place = f"{option.flag} {{{value.name}}}"
+            value = check(option, _variable(names.user_ns, value.name, option.flag), place)
+        arguments[option.argument] = value
+    words = [text for text in (arguments.get("description", ""), spec.docstring) if text]
     if words:
-        given["description"] = "\n".join(words)
-    return given
+        arguments["description"] = "\n".join(words)
+    return arguments
 
 
 def _variable(user_ns: Mapping[str, Any], name: str, flag: str) -> Any:
     if name not in user_ns:
-        known = [n for n in user_ns if not n.startswith("_")]
+        names = [n for n in user_ns if not n.startswith("_")]
         raise InputError(
             f"{flag} {{{shorten(name)}}}: there is no variable {shorten(name)!r}.",
-            f"{values.closest(name, known)}Assign it in this cell or an earlier one.",
+            f"{closest(name, names)}Assign it in this cell or an earlier one.",
         )
     return user_ns[name]
 
@@ -266,25 +267,25 @@ def _no_data(names: _Names) -> InputError:
             missing.append(f"there is {present[0]!r} but no {absent!r}")
     if names.has("data"):
         missing.append("there is 'data', which needs --target COLUMN")
-    found = f" ({'; '.join(missing)})" if missing else ""
+    details = f" ({'; '.join(missing)})" if missing else ""
     return InputError(
-        f"no data: the notebook has neither X and y nor X_train and y_train{found}.",
+        f"no data: the notebook has neither X and y nor X_train and y_train{details}.",
         "Assign X and y in this cell, or data and --target COLUMN.",
     )
 
 
 def _like(user_ns: Mapping[str, Any], test: Callable[[Any], bool]) -> list[str]:
     """Public names of instances that pass a test, the newest first."""
-    found = []
+    names = []
     for name, value in reversed(list(user_ns.items())):
         if name.startswith("_") or isinstance(value, type) or callable(value):
             continue
         try:
             if test(value):
-                found.append(name)
+                names.append(name)
         except Exception:  # noqa: BLE001 - a foreign object's __getattr__ may raise anything; it is no candidate
             continue
-    return found
+    return names
 
 
 def _shape(value: Any) -> str:

@@ -7,6 +7,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 from sllmbo_magic import events as ev
+from sllmbo_magic.task.display_metric import display_metric
 
 _NOTES_KEPT = 3
 
@@ -38,8 +39,7 @@ class Progress:
         self._started = self._time = clock.time()
         self._fit_seconds: list[float] = []
         self._current: tuple[int, int, int] | None = None
-        self._metric = ""
-        self._minimize = False
+        self._display = display_metric("")
 
     # ---- in
 
@@ -55,11 +55,13 @@ class Progress:
         self.name = str(run.get("name") or self.name)
         self.n_trials = run.get("n_trials")
         self.done = int(run.get("n_done") or 0)
-        self._metric = str(run.get("metric") or "")
-        self._minimize = run.get("direction") == "minimize"
+        metric_name, direction = str(run.get("metric") or ""), str(run.get("direction") or "maximize")
+        self._display = display_metric(metric_name, direction, bool(run.get("negated")))
         trials = f"{self.n_trials} trials" if self.n_trials is not None else "trials until stopped"
         going_on = f", {self.done} done already" if self.done else ""
-        metric = f" by {self._metric}" if self._metric not in ("", run.get("estimator")) else ""
+        has_metric = metric_name not in ("", run.get("estimator"))
+        metric = f" by {self._display.label}" if has_metric else ""
+        metric += f" ({self._display.better})" if has_metric and not self._display.maximize else ""
         llm = run.get("llm")
         asked = f" with {llm}" if llm and str(run.get("sampler")).startswith("llm") else ""
         return [
@@ -130,7 +132,8 @@ class Progress:
     def _(self, event: ev.RunFinished) -> list[str]:
         self._time = event.time
         self.status = event.status
-        reason = f": {event.reason}" if event.reason else ""
+        why = event.reason.rstrip(".") if event.reason else ""
+        reason = f": {why}" if why and why != event.status else ""
         return [f"{self.name}: {event.status}{reason}."]
 
     def _note(self, text: str) -> list[str]:
@@ -147,10 +150,10 @@ class Progress:
         parts = [f"{self.name}: {self.done}{total} trials"]
         if self.best_value is not None:
             where = f"trial {self.best_number}{', ' + self.best_source if self.best_source else ''}"
-            parts.append(f"best {self.best_value:.5g} ({where})")
+            parts.append(f"best {self._display.shown(self.best_value):.5g} ({where})")
         if self.best_value is not None and self.default_value is not None:
-            gain = self.best_value - self.default_value
-            parts.append(f"gain over default {-gain if self._minimize else gain:+.3g}")
+            shown = self._display.shown(self.best_value) - self._display.shown(self.default_value)
+            parts.append(f"gain over default {shown if self._display.maximize else -shown:+.3g}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.requests:

@@ -15,31 +15,33 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic._utils.interrupts import on_interrupt
 from sllmbo_magic.control import Control
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Sink
 
 if TYPE_CHECKING:
-    from sllmbo_magic.result import TuneResult
+    from sllmbo_magic.tuning.result import TuneResult
 
 HEARTBEAT = 0.1
 """Seconds between two looks at the queue; an interrupt is felt within this time."""
 
 
-class Run:
-    """A run that goes on, or that has ended.
+class RunThread:
+    """A run in a thread of its own, from its start on.
 
     Args:
         name: Its name.
         work: Takes a control and a sink, and returns the result; called once, in the worker thread.
 
     Attributes:
-        control: Wishes for it.
+        control: Commands for it.
         result: The result, once it ended well; else None.
         error: What ended it, if something did.
     """
@@ -98,7 +100,7 @@ class Run:
             self._done.set()
 
 
-def watch(run: Run, show: Callable[[], None]) -> None:
+def watch(run: RunThread, show: Callable[[], None]) -> None:
     """Block until the run has ended, showing what happens; an interrupt stops the run, not the waiting."""
     with _interrupts() as count:
         seen = 0
@@ -108,7 +110,7 @@ def watch(run: Run, show: Callable[[], None]) -> None:
     show()
 
 
-async def watch_async(run: Run, show: Callable[[], None]) -> None:
+async def watch_async(run: RunThread, show: Callable[[], None]) -> None:
     """The same without blocking the event loop, so that a widget's controls answer meanwhile."""
     with _interrupts() as count:
         seen = 0
@@ -123,7 +125,7 @@ async def watch_async(run: Run, show: Callable[[], None]) -> None:
     show()
 
 
-def _pass_on(count: int, seen: int, run: Run) -> int:
+def _pass_on(count: int, seen: int, run: RunThread) -> int:
     for _ in range(count - seen):
         run.interrupt()
     if count > 2:  # the way out of a fit that heeds nothing: leave its thread alone
@@ -141,8 +143,7 @@ def _uncancel() -> None:
 def _interrupts() -> Iterator[Callable[[], int]]:
     """Count interrupts instead of raising KeyboardInterrupt; yields the count so far.
 
-    ipykernel cancels an awaited cell at the first interrupt only; the second one would be lost. Only the main
-    thread can do this; elsewhere the count stays 0.
+    ipykernel cancels an awaited cell at the first interrupt only; the second one would be lost.
     """
     count = 0
 
@@ -150,37 +151,16 @@ def _interrupts() -> Iterator[Callable[[], int]]:
         nonlocal count
         count += 1
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
+    with on_interrupt(handle):
         yield lambda: count
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> AbstractContextManager[None]:
     """Let an interrupt raise KeyboardInterrupt in the code inside, even in an awaited cell.
 
     There ipykernel only notes an interrupt for its event loop, which does not run while ordinary code does.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def interrupted(text: str) -> KeyboardInterrupt:
-    """An interrupt that a notebook shows as one line."""
-    error = KeyboardInterrupt(text)
-    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {text}"]  # type: ignore[attr-defined]
-    return error
+    return on_interrupt(signal.default_int_handler)
 
 
 def load_libraries() -> None:
@@ -190,7 +170,7 @@ def load_libraries() -> None:
     circle, Python then gives one of the two threads a half imported module.
     """
     for name in (
-        "sllmbo_magic.tuning",
+        "sllmbo_magic.tuning.tune",
         "sklearn.ensemble",
         "sklearn.gaussian_process",
         "sklearn.inspection",
@@ -202,12 +182,16 @@ def load_libraries() -> None:
 class BackgroundRun:
     """What NAME is while a ``--background`` run goes on; afterwards it answers as its ``TuneResult``."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunThread) -> None:
         self._run = run
+
+    def is_of(self, run: RunThread) -> bool:
+        """Whether it is the handle of this run."""
+        return self._run is run
 
     @property
     def control(self) -> Control:
-        """Wishes for it: ``control.wish("pause")``."""
+        """Commands for it: ``control.wish("pause")``."""
         return self._run.control
 
     @property

@@ -10,12 +10,24 @@ writes them down for people.
 
 from __future__ import annotations
 
-from sllmbo_magic.priors.accepted import accepts
+from sllmbo_magic.priors.accepted_values import accepts
 from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Family
-from sllmbo_magic.priors.parts import FAMILIES
+from sllmbo_magic.priors.families import FAMILIES
+from sllmbo_magic.priors.parameter_names import check_params
 from sllmbo_magic.priors.registry import Prior
 from sllmbo_magic.priors.registry import inert
 from sllmbo_magic.priors.registry import prior_for
+from sllmbo_magic.priors.registry import real_values
 
-__all__ = ["FAMILIES", "Facts", "Family", "Prior", "accepts", "inert", "prior_for"]
+__all__ = [
+    "FAMILIES",
+    "Facts",
+    "Family",
+    "Prior",
+    "accepts",
+    "check_params",
+    "inert",
+    "prior_for",
+    "real_values",
+]

@@ -19,14 +19,19 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
-from sllmbo_magic.space import Value
+from sllmbo_magic.space.search_space import Value
 
 if TYPE_CHECKING:
-    from sllmbo_magic.task import TaskDescription
+    from sllmbo_magic.task.task import TaskDescription
 
 Limits: TypeAlias = tuple[float | None, float | None]
 Inert: TypeAlias = Callable[[Mapping[str, Any]], dict[str, str]]
 """All of an estimator's parameters -> those without effect, and why."""
+
+LibraryDefaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Value]]
+"""An estimator's own parameters as they are set -> the library's values of those that ``get_params()`` leaves
+open.
+"""
 
 UNLIMITED: Limits = (None, None)
 
@@ -90,14 +95,18 @@ class Facts:
         rare = self.smallest_class < 0.4 / (self.n_classes or 2)
         return self.classification and rare and looks_at_labels
 
-    def at_least(self, name: str, value: int) -> int:
-        """What the user has set for a parameter, or this where that is less or nothing."""
+    def at_least(self, name: str, value: int, *, default: int | None = None) -> int:
+        """What the user has set for a parameter, or this where that is less or nothing.
+
+        Args:
+            default: The library's own value. Any other one is the user's choice and stays, also where it is
+                less; None: less is never a choice.
+        """
         current = self.current.get(name)
-        return (
-            current
-            if isinstance(current, int) and not isinstance(current, bool) and current > value
-            else value
-        )
+        if not isinstance(current, int) or isinstance(current, bool):
+            return value
+        chosen = default is not None and current != default
+        return current if chosen or current > value else value
 
     def rows_over(self, divisor: float, low: int, high: int) -> int:
         """n_rows / divisor, kept between two bounds: how a bound follows the data's size."""
@@ -114,6 +123,8 @@ class Range:
         when: The parameter is active only for these values of another one.
         start: Whether the parameter is searched by itself. The others are not in a prior's spaces: their
             limits hold when a proposer adds them.
+        off: The value up to which a penalty has no effect that could be measured, 0 included; None: it is no
+            penalty.
     """
 
     name: str
@@ -122,6 +133,7 @@ class Range:
     limits: Limits = UNLIMITED
     when: tuple[str, tuple[Value, ...]] | None = None
     start: bool = True
+    off: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,11 @@ def no_inert(params: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
+def no_defaults(current: Mapping[str, Any]) -> dict[str, Value]:
+    """For families whose ``get_params()`` gives the values that are really used."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Family:
     """Estimators that share a table.
@@ -165,6 +182,7 @@ class Family:
         table: Facts -> table.
         inert: Which of an estimator's parameters have no effect.
         aliases: Other names under which a user may have set a parameter; then that name is searched.
+        defaults: The values that the library documents where ``get_params()`` gives none.
     """
 
     name: str
@@ -173,6 +191,7 @@ class Family:
     table: Callable[[Facts], Table]
     inert: Inert = no_inert
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    defaults: LibraryDefaults = no_defaults
 
 
 def real(low: float, high: float, *, log: bool = False) -> FloatDistribution:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sllmbo_magic.priors import library_defaults
 from sllmbo_magic.priors import sources as src
 from sllmbo_magic.priors.base import Expert
 from sllmbo_magic.priors.base import Facts
@@ -50,10 +51,10 @@ def lightgbm(facts: Facts) -> Table:
         Range("min_child_samples", whole(2, facts.rows_over(20, 10, 200), log=True), src.FLAML, (1, 5000)),
         Range("subsample", real(0.4, 1.0), src.FRIEDMAN, (0.05, 1.0)),
         Range("colsample_bytree", real(0.2, 1.0), src.LIGHTGBM, (0.01, 1.0)),
-        Range("reg_lambda", real(1e-4, 100.0, log=True), f"after {src.FLAML}", (0.0, 1e4)),
-        Range("reg_alpha", real(1e-6, 10.0, log=True), f"after {src.GORISHNIY}", (0.0, 1e4)),
+        Range("reg_lambda", real(1e-4, 100.0, log=True), f"after {src.FLAML}", (0.0, 1e4), off=1e-4),
+        Range("reg_alpha", real(1e-6, 10.0, log=True), f"after {src.GORISHNIY}", (0.0, 1e4), off=1e-6),
         Range("max_depth", whole(3, 12), src.LIGHTGBM, (1, 64), start=False),
-        Range("min_split_gain", real(1e-6, 1.0, log=True), src.LIGHTGBM, (0.0, 1e3), start=False),
+        Range("min_split_gain", real(1e-6, 1.0, log=True), src.LIGHTGBM, (0.0, 1e3), start=False, off=1e-6),
         Range("max_bin", whole(31, 511, log=True), f"after {src.FLAML}", (7, 2047), start=False),
         Range("extra_trees", choice(False, True), src.LIGHTGBM, start=False),
     ]
@@ -141,6 +142,7 @@ def leaves_and_depth(params: Mapping[str, Any], leaves_name: str) -> dict[str, s
     return {}
 
 
+# LightGBM ignores the aliases of learning_rate and num_leaves: its constructor has the main names.
 LIGHTGBM_ALIASES: dict[str, tuple[str, ...]] = {
     "n_estimators": (
         "num_iterations",
@@ -150,14 +152,12 @@ LIGHTGBM_ALIASES: dict[str, tuple[str, ...]] = {
         "num_rounds",
         "num_trees",
     ),
-    "learning_rate": ("eta", "shrinkage_rate"),
-    "num_leaves": ("num_leaf", "max_leaves", "max_leaf_nodes"),
-    "min_child_samples": ("min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf"),
+    "min_child_samples": ("min_data_in_leaf", "min_data", "min_samples_leaf"),
     "subsample": ("bagging_fraction", "bagging", "sub_row"),
     "subsample_freq": ("bagging_freq",),
     "colsample_bytree": ("feature_fraction", "sub_feature"),
-    "reg_lambda": ("lambda_l2", "l2_regularization", "lambda"),
-    "reg_alpha": ("lambda_l1", "l1_regularization"),
+    "reg_lambda": ("lambda_l2", "lambda"),
+    "reg_alpha": ("lambda_l1",),
     "min_split_gain": ("min_gain_to_split",),
     "max_bin": ("max_bins",),
 }
@@ -184,8 +184,8 @@ def xgboost(facts: Facts) -> Table:
         Range("subsample", real(0.4, 1.0), f"after {src.GRINSZTAJN}", (0.05, 1.0)),
         Range("colsample_bytree", real(0.3, 1.0), f"after {src.GRINSZTAJN}", (0.01, 1.0)),
         Range("reg_lambda", real(1e-3, 100.0, log=True), f"after {src.PROBST}", (0.0, 1e4)),
-        Range("reg_alpha", real(1e-6, 10.0, log=True), f"after {src.GRINSZTAJN}", (0.0, 1e4)),
-        Range("gamma", real(1e-6, 5.0, log=True), f"after {src.GRINSZTAJN}", (0.0, 1e3)),
+        Range("reg_alpha", real(1e-6, 10.0, log=True), f"after {src.GRINSZTAJN}", (0.0, 1e4), off=1e-6),
+        Range("gamma", real(1e-6, 5.0, log=True), f"after {src.GRINSZTAJN}", (0.0, 1e3), off=1e-6),
         Range("colsample_bylevel", real(0.5, 1.0), src.GRINSZTAJN, (0.01, 1.0), start=False),
         Range("max_bin", whole(64, 512, log=True), src.XGBOOST, (8, 4096), start=False),
         Range("grow_policy", choice("depthwise", "lossguide"), src.XGBOOST, start=False),
@@ -242,8 +242,9 @@ def xgboost_forest(facts: Facts) -> Table:
     ranges = [
         r
         for r in xgboost(facts).ranges
-        if r.name not in ("learning_rate", "n_estimators", "colsample_bytree")
+        if r.name not in ("learning_rate", "n_estimators", "colsample_bytree", "reg_lambda")
     ]
+    ranges.append(Range("reg_lambda", real(1e-5, 100.0, log=True), f"after {src.PROBST}", (0.0, 1e4)))
     ranges.append(Range("colsample_bynode", real(0.1, 1.0), src.PROBST_FOREST, (0.01, 1.0)))
     columns = (
         "max_depth",
@@ -284,7 +285,6 @@ XGBOOST_ALIASES: dict[str, tuple[str, ...]] = {
     "reg_lambda": ("lambda",),
     "reg_alpha": ("alpha",),
     "gamma": ("min_split_loss",),
-    "n_estimators": ("num_boost_round",),
 }
 
 # --- CatBoost -------------------------------------------------------------------------------------------
@@ -368,6 +368,7 @@ FAMILIES = (
         lightgbm,
         lightgbm_inert,
         LIGHTGBM_ALIASES,
+        library_defaults.lightgbm,
     ),
     Family(
         "XGBoost random forest",
@@ -376,6 +377,7 @@ FAMILIES = (
         xgboost_forest,
         xgboost_inert,
         XGBOOST_ALIASES,
+        library_defaults.xgboost_forest,
     ),
     Family(
         "XGBoost",
@@ -384,6 +386,7 @@ FAMILIES = (
         xgboost,
         xgboost_inert,
         XGBOOST_ALIASES,
+        library_defaults.xgboost,
     ),
     Family(
         "CatBoost",
@@ -392,5 +395,6 @@ FAMILIES = (
         catboost,
         catboost_inert,
         CATBOOST_ALIASES,
+        library_defaults.catboost,
     ),
 )

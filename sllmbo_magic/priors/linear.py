@@ -14,7 +14,7 @@ from sllmbo_magic.priors.base import balance
 from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import experts
 from sllmbo_magic.priors.base import real
-from sllmbo_magic.space import Value
+from sllmbo_magic.space.search_space import Value
 
 _SAGA = ("solver", ("saga",))
 
@@ -39,7 +39,9 @@ def logistic(facts: Facts) -> Table:
     if mixed:
         rows.insert(2, ("sparse weights: for many columns of which few matter", (1.0, "saga", 0.9)))
         rows.append(("half and half, with a stronger penalty", (0.2, "saga", 0.5)))
-    fixed: dict[str, tuple[Value, str]] = {"max_iter": (facts.at_least("max_iter", 1000), src.GUIDE_LINEAR)}
+    fixed: dict[str, tuple[Value, str]] = {
+        "max_iter": (facts.at_least("max_iter", 1000, default=100), src.GUIDE_LINEAR)
+    }
     if standard and penalty == "l2":
         fixed["penalty"] = ("elasticnet", src.GUIDE_LINEAR)
     return Table(
@@ -90,7 +92,7 @@ def lasso(facts: Facts) -> Table:
             ("a stronger one: few columns stay", (0.1,)),
             ("nearly least squares", (1e-4,)),
         ),
-        fixed={"max_iter": (facts.at_least("max_iter", 10_000), src.GUIDE_LINEAR)},
+        fixed={"max_iter": (facts.at_least("max_iter", 10_000, default=1000), src.GUIDE_LINEAR)},
         note="alpha is in units of the target; more iterations than the default let small values converge.",
     )
 
@@ -108,7 +110,7 @@ def elastic_net(facts: Facts) -> Table:
             ("nearly ridge", (0.01, 0.1)),
             ("a stronger penalty, half and half", (0.1, 0.5)),
         ),
-        fixed={"max_iter": (facts.at_least("max_iter", 10_000), src.GUIDE_LINEAR)},
+        fixed={"max_iter": (facts.at_least("max_iter", 10_000, default=1000), src.GUIDE_LINEAR)},
         note="As for the lasso.",
     )
 

@@ -14,7 +14,7 @@ from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import experts
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
-from sllmbo_magic.space import Value
+from sllmbo_magic.space.search_space import Value
 
 _ADAM = ("solver", ("adam",))
 FEW_ROWS = 2000
@@ -41,7 +41,7 @@ def perceptron(facts: Facts) -> Table:
     )
     ranges = (
         *widths,
-        Range("alpha", real(1e-6, 1.0, log=True), src.GUIDE_MLP, (0.0, 1e4)),
+        Range("alpha", real(1e-6, 100.0, log=True), src.GUIDE_MLP, (0.0, 1e4)),
         Range("activation", choice("relu", "tanh"), src.AUTOSKLEARN),
         *((Range("solver", choice(*solvers), src.GUIDE_MLP),) if free else ()),
         *(() if solver == "lbfgs" else (rate,)),
@@ -61,7 +61,7 @@ def perceptron(facts: Facts) -> Table:
     return Table(
         ranges,
         experts(("hidden_layer_sizes", "alpha", "activation", "solver", "learning_rate_init"), *rows),
-        fixed={"max_iter": (facts.at_least("max_iter", 500), src.AUTOSKLEARN)},
+        fixed={"max_iter": (facts.at_least("max_iter", 500, default=200), src.AUTOSKLEARN)},
         note="The width is that of one hidden layer; where the user set several, they stay. Up to 2000"
         " rows the lbfgs solver is tried as well. The columns should be scaled.",
     )

@@ -16,17 +16,17 @@ from optuna.distributions import BaseDistribution
 from sllmbo_magic.priors.base import Facts
 from sllmbo_magic.priors.base import Limits
 from sllmbo_magic.priors.base import Table
-from sllmbo_magic.priors.parts import Part
-from sllmbo_magic.priors.parts import instance_of
-from sllmbo_magic.priors.parts import kind_of
-from sllmbo_magic.priors.parts import parts_of
-from sllmbo_magic.space import Condition
-from sllmbo_magic.space import SearchSpace
-from sllmbo_magic.space import Value
-from sllmbo_magic.space import outer_of
+from sllmbo_magic.priors.families import Part
+from sllmbo_magic.priors.families import instance_of
+from sllmbo_magic.priors.families import kind_of
+from sllmbo_magic.priors.families import parts_of
+from sllmbo_magic.space.outer_space import outer_of
+from sllmbo_magic.space.search_space import Condition
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.search_space import Value
 
 if TYPE_CHECKING:
-    from sllmbo_magic.task import TaskDescription
+    from sllmbo_magic.task.task import TaskDescription
 
 _MAX_CONFIGURATIONS = 6
 
@@ -43,6 +43,7 @@ class Prior:
         sources: Where each range, fixed value and limit comes from.
         limits: Hard limits (low, high), None where there is none; also of parameters that are not in the
             space but may be added.
+        off: Penalties with the value up to which they have no effect, 0 included.
     """
 
     family: str
@@ -51,6 +52,7 @@ class Prior:
     configurations: tuple[tuple[dict[str, Value], str], ...]
     sources: dict[str, str]
     limits: dict[str, Limits]
+    off: dict[str, float] = field(default_factory=dict)
     parts: tuple[Part, ...] = field(default=(), repr=False)
 
     def inert(self, params: Mapping[str, Any]) -> dict[str, str]:
@@ -95,6 +97,27 @@ def inert(estimator: Any, params: Mapping[str, Any]) -> dict[str, str]:
     if inspect.isclass(estimator):
         estimator = instance_of(estimator)
     return _inert(parts_of(estimator), params, params)
+
+
+def real_values(estimator: Any) -> dict[str, Any]:
+    """The values that the parameters of an estimator have before it is tuned, by their full names.
+
+    Where ``get_params()`` gives None or nothing and the library documents a value, it is that value (see
+    ``library_defaults.py``). None that means something ("no limit") stays None.
+
+    Args:
+        estimator: As for :func:`prior_for`.
+    """
+    if inspect.isclass(estimator):
+        estimator = instance_of(estimator)
+    values: dict[str, Any] = dict(estimator.get_params(deep=True))
+    for part in parts_of(estimator):
+        renamed = part.renamed
+        for name, value in part.family.defaults(part.current).items():
+            full = part.prefix + renamed.get(name, name)
+            if values.get(full) is None:
+                values[full] = value
+    return values
 
 
 def _inert(parts: Iterable[Part], values: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
@@ -204,6 +227,12 @@ def _joined(built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
         configurations=tuple(joined),
         sources=sources,
         limits=limits,
+        off={
+            part.prefix + row.name: row.off
+            for part, _, table in built
+            for row in table.ranges
+            if row.off is not None
+        },
         parts=tuple(part for part, *_ in built),
     )
 

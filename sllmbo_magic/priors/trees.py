@@ -159,7 +159,13 @@ def hist_boosting(facts: Facts) -> Table:
         Range(
             "min_samples_leaf", whole(1, facts.rows_over(10, 20, 200), log=True), src.AUTOSKLEARN, (1, 5000)
         ),
-        Range("l2_regularization", real(1e-6, 100.0, log=True), f"after {src.AUTOSKLEARN}", (0.0, 1e4)),
+        Range(
+            "l2_regularization",
+            real(1e-6, 100.0, log=True),
+            f"after {src.AUTOSKLEARN}",
+            (0.0, 1e4),
+            off=1e-6,
+        ),
         Range("max_features", real(0.2, 1.0), src.GUIDE_HIST, (0.01, 1.0)),
         Range("max_depth", whole(2, 12), src.GUIDE_HIST, (1, 64), start=False),
         Range("max_bins", whole(31, 255, log=True), src.GUIDE_HIST, (2, 255), start=False),

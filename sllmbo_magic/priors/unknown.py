@@ -27,7 +27,7 @@ from sllmbo_magic.priors.base import Table
 from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
-from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.space.search_space import SearchSpace
 
 _SPEED_OR_BOOKKEEPING = """
     random_state seed n_jobs nthread num_threads thread_count device verbose verbosity warm_start

@@ -11,11 +11,11 @@ from dataclasses import field
 from typing import Any
 from typing import Protocol
 
-from sllmbo_magic.history import Hint
-from sllmbo_magic.history import History
-from sllmbo_magic.proposers.beyond import Beyond
-from sllmbo_magic.space import SearchSpace
-from sllmbo_magic.task import TaskDescription
+from sllmbo_magic.history.hints import Hint
+from sllmbo_magic.history.history import History
+from sllmbo_magic.proposers.space_extension import ExtensionPolicy
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.task.task import TaskDescription
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Ask:
         seconds: Wall time of one evaluation of the default, None when unknown.
         defaults: The estimator's own values, for parameters that a first space leaves out.
         words: The user's description of the task, where there is no ``task`` that holds it.
-        beyond: What the answer may bring in from beyond ``outer``; None where nothing can.
+        extension: What the answer may bring in from outside ``outer``; None where nothing can.
     """
 
     space: SearchSpace
@@ -78,7 +78,7 @@ class Ask:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     words: str = ""
-    beyond: Beyond | None = None
+    extension: ExtensionPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class Proposal:
         outer: The grown outer space that ``space`` needs, or None where the present one holds it.
         space_reason: Why the space changes.
         refused: Changes of the search space that were asked for and not made, one sentence each.
+        feedback: What the next prompt says of this answer: one sentence for each configuration that was
+            rejected and each change that was refused or made otherwise.
         reasoning: The proposer's overall reasoning; untrusted text.
         request: The exchange's number in the transcript, None without an LLM.
         usage: Tokens and money as plain data.
@@ -103,6 +105,7 @@ class Proposal:
     outer: SearchSpace | None = None
     space_reason: str = ""
     refused: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
     reasoning: str = ""
     request: int | None = None
     usage: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 from typing import TypeAlias
 
-from sllmbo_magic import prompts
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplayMismatchError
 from sllmbo_magic.errors import ReplyError
@@ -22,33 +21,35 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import RequestSent
-from sllmbo_magic.history import Hint
-from sllmbo_magic.history import overruled
+from sllmbo_magic.history.hints import Hint
+from sllmbo_magic.history.hints import overruled
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.extract import extract_json
+from sllmbo_magic.llm.base import complete_provider
+from sllmbo_magic.llm.json_reply import extract_json
+from sllmbo_magic.llm.json_reply import final_text
+from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
-from sllmbo_magic.proposers.reading import read_initialize
-from sllmbo_magic.proposers.reading import read_propose
-from sllmbo_magic.proposers.spaces import Limits
-from sllmbo_magic.proposers.spaces import covering
-from sllmbo_magic.proposers.spaces import grown
-from sllmbo_magic.proposers.stories import MAX_COLUMNS
-from sllmbo_magic.proposers.stories import HistoryManager
-from sllmbo_magic.proposers.stories import Story
-from sllmbo_magic.proposers.stories import focus
-from sllmbo_magic.proposers.summaries import checked
-from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.proposers.history_manager import HistoryManager
+from sllmbo_magic.proposers.memory import MAX_COLUMNS
+from sllmbo_magic.proposers.memory import focus
+from sllmbo_magic.proposers.memory import state
+from sllmbo_magic.proposers.reply import read_initialize
+from sllmbo_magic.proposers.reply import read_propose
+from sllmbo_magic.proposers.schemas import initialize_schema
+from sllmbo_magic.proposers.schemas import propose_schema
+from sllmbo_magic.proposers.space_changes import Limits
+from sllmbo_magic.proposers.summary_check import checked
 
-__all__ = ["LLMProposer", "covering", "grown"]
+__all__ = ["LLMProposer"]
 
 _NO_ROOM = ("context-length", "too-large")
 """Categories of a request that was too long: a shorter one may pass, a repair cannot."""
-_FINAL = (*_NO_ROOM, "skipped")
+_FINAL = (*_NO_ROOM, "skipped", "truncated")
 """Categories of errors without a reply that asking once more would not mend."""
 
 Read: TypeAlias = Callable[[Any], tuple[Proposal, list[str]]]
@@ -96,7 +97,7 @@ class LLMProposer:
         permute_scores: int | None = None,
         emit: Callable[[Event], None] | None = None,
     ) -> None:
-        self.provider = provider
+        self.provider = complete_provider(provider)
         self.id = provider.id
         self.allowed = allowed
         self.limits = limits or {}
@@ -130,7 +131,7 @@ class LLMProposer:
 
         if not self._short_of_room:
             try:
-                return self._exchange(self._propose(ask, names, self._story(ask, names)), read)
+                return self._exchange(self._propose(ask, names), read)
             except ReplyError as error:
                 if error.category not in _NO_ROOM:
                     raise
@@ -140,26 +141,32 @@ class LLMProposer:
                 ask,
                 "warning",
             )
-        return self._exchange(self._propose(ask, names, self._story(ask, names, shorter=True)), read)
+        return self._exchange(self._propose(ask, names, shorter=True), read)
 
     def preview(self, ask: Ask) -> Request:
         """The request that :meth:`initialize` sends."""
         messages = prompts.initialize(ask, self.allowed)
-        return _request(messages, prompts.initialize_schema(), "initialize", ask, len(ask.outer))
+        return _request(messages, initialize_schema(), "initialize", ask, len(ask.outer))
 
-    def _propose(self, ask: Ask, names: list[str], story: Story) -> Request:
-        messages = prompts.propose(
-            ask, story.text, turns=story.turns, names=names, inert=self._inert_now(ask)
+    def preview_propose(self, ask: Ask) -> Request:
+        """The request that :meth:`propose` sends, by the default history policy."""
+        names = focus(ask.history, ask.space, ask.trial_number)
+        messages = prompts.propose(ask, state(ask, names).text, names=names)
+        schema = propose_schema(ask.space.subspace(names), may_add=prompts.may_add(ask))
+        return _request(messages, schema, "propose", ask, len(names))
+
+    def _propose(self, ask: Ask, names: list[str], *, shorter: bool = False) -> Request:
+        """The request for the next configurations; ``shorter`` for a model without room."""
+        manager = self._manager
+        history = (manager.shorter if shorter else manager.prompt)(
+            ask, names, lambda facts: self._summarize(facts, ask)
         )
-        asked = ask.space
-        if len(names) < len(asked):
-            kept = [c for c in asked.conditions if c.param in names]
-            asked = SearchSpace({n: asked[n] for n in names}, conditions=kept)
-        return _request(messages, prompts.propose_schema(asked), "propose", ask, len(names))
-
-    def _story(self, ask: Ask, names: list[str], *, shorter: bool = False) -> Story:
-        tell = self._manager.shorter if shorter else self._manager.story
-        return tell(ask.history, ask.space, names, lambda facts: self._summarize(facts, ask))
+        messages = prompts.propose(
+            ask, history.text, turns=history.turns, names=names, inert=self._inert_now(ask)
+        )
+        schema = propose_schema(ask.space.subspace(names), may_add=prompts.may_add(ask))
+        request = _request(messages, schema, "propose", ask, len(names))
+        return replace(request, volatile=(*request.volatile, *history.volatile))
 
     def _inert_now(self, ask: Ask) -> dict[str, str]:
         """Searched parameters without effect at the incumbent."""
@@ -185,7 +192,7 @@ class LLMProposer:
 
     def _restore(self) -> None:
         """Go on with the last summary of the transcript, when the run is a resumed one."""
-        transcript = getattr(self.provider, "transcript", None)
+        transcript = self.provider.transcript
         if self._restored or transcript is None or self._manager.policy != "summary":
             self._restored = True
             return
@@ -195,9 +202,8 @@ class LLMProposer:
             self._manager.written, self._manager.upto = told[-1]["reply"], told[-1]["trial_number"]
 
     def _summarize(self, facts: str, ask: Ask) -> str | None:
-        task = ask.task.text() if ask.task is not None else ask.words
         request = Request(
-            messages=prompts.summarize(facts, task),
+            messages=prompts.summarize(facts, ask),
             purpose="summarize",
             trial_number=ask.trial_number,
             max_output_tokens=800,
@@ -209,10 +215,11 @@ class LLMProposer:
             raise
         except ProviderError:
             return None  # an old summary is better than no proposal
-        wrong = checked(completion.text, ask.history, ask.space)[1]
+        summary = final_text(completion.text)
+        wrong = checked(summary, ask.history, ask.space)[1]
         said = "Taken out, because the scores say otherwise:\n" + "\n".join(wrong) if wrong else ""
         self._tell(number, request, completion, Proposal(reasoning=said))
-        return completion.text
+        return summary
 
     def _tell_overruled(self, ask: Ask) -> None:
         """Say once of each hint that the scores speak against it."""
@@ -259,7 +266,7 @@ class LLMProposer:
         number = -1
         try:
             completion, number = self._send(request)
-            proposal, problems = read(extract_json(completion.text))
+            proposal, problems = read(extract_json(completion.text, request.schema))
         except ReplayMismatchError:
             raise
         except ReplyError as error:
@@ -274,7 +281,9 @@ class LLMProposer:
         return _Answer(proposal, problems or ["it holds no configuration"], text, usage, number)
 
     def _send(self, request: Request) -> tuple[Completion, int]:
-        number = int(getattr(self.provider, "next_id", self._number))
+        self.provider.check_budget(request)
+        next_id = self.provider.next_id
+        number = self._number if next_id is None else next_id
         self._number = number + 1
         if self.emit is not None:
             self.emit(

@@ -2,16 +2,17 @@
 
 It starts from configurations that experts use for the estimator's family (``priors/``) and then moves around
 the incumbent the way a practitioner does: trade the learning rate for more trees, take one to three
-parameters a step up or down (none that has no effect), look once per batch where no trial has been, give a
-range more room where the best trials lie at its end. Every second trial a perturbation of the incumbent beat
-plain TPE at 10 and 25 trials in our pre-study (docs/method.md). It is what an LLM must beat, and it is never
-counted as one.
+parameters a step up or down (none that has no effect), look where no trial has been while that pays, give a
+range more room where the best trials lie at its end. A search without a start has a space-filling design
+(``space_filling.py``), and then draws among its best trials beside the steps. It is what an LLM must beat,
+and it is never counted as one. docs/evidence.md has what was measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,56 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
-from sllmbo_magic.history import History
-from sllmbo_magic.history import importances
-from sllmbo_magic.history import number
+from sllmbo_magic._utils.value_format import format_value as number
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.importances import importances
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
-from sllmbo_magic.proposers.stories import bounds_hit
-from sllmbo_magic.space import SearchSpace
+from sllmbo_magic.proposers.exploration import stalled
+from sllmbo_magic.proposers.exploration import worth_exploring
+from sllmbo_magic.proposers.memory import bounds_hit
+from sllmbo_magic.proposers.space_filling import N_STARTS
+from sllmbo_magic.proposers.space_filling import has_initial_design
+from sllmbo_magic.proposers.space_filling import initial_configuration
+from sllmbo_magic.proposers.space_filling import reason_of
+from sllmbo_magic.space.search_space import SearchSpace
 
 _RATES = ("learning_rate", "learning_rate_init", "eta")
 _ROUNDS = ("n_estimators", "max_iter", "iterations", "num_boost_round")
 _NUMERIC = FloatDistribution | IntDistribution
+_BEST_SHARE, _FEWEST_BEST = 0.25, 3
+"""The best trials that a new configuration is drawn among."""
+_DRAWS = 2
+"""Such configurations per answer."""
+_LEAST_SPREAD = 0.05
+"""Standard deviation of such a draw where the best trials agree, as a part of the scale."""
 _EVIDENCE = 8
 """So many scores before a range grows: the best three of fewer lie at an end by chance too often."""
 _WORTH = 0.05
 """The part of its scale by which a range must grow to be worth a new version."""
+
+
+class _Batch:
+    """The candidates of one answer: valid, different from each other and from all trials."""
+
+    def __init__(self, space: SearchSpace, ask: Ask) -> None:
+        self.space = space
+        self.candidates: list[Candidate] = []
+        self._n = ask.n_candidates
+        self._keys = set(ask.history.keys(space))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.candidates) >= self._n
+
+    def add(self, params: Mapping[str, Any], reason: str, expects: str) -> None:
+        """Add a configuration if there is room for it and it is a new one."""
+        params = self.space.clip(params)
+        key = self.space.key(params)
+        if key not in self._keys and not self.is_full:
+            self._keys.add(key)
+            self.candidates.append(Candidate(params, reason, expects))
 
 
 class RulebookProposer:
@@ -76,50 +111,93 @@ class RulebookProposer:
         )
 
     def propose(self, ask: Ask) -> Proposal:
-        """Steps around the incumbent, and one look elsewhere; before any score, spread-out starts.
+        """Steps from the incumbent and, where it is worth it, a look elsewhere.
 
-        A new version of the space comes with them where the best three trials lie at an end of a range that
-        the outer space, ``locked`` and ``frozen_space`` let grow.
+        A search without a configuration to start from has the initial design, and then draws among its best
+        trials: many small steps from the best of ten even points end in a poor corner. A new version of the
+        space comes where the best three trials lie at an end of a range that the outer space, ``locked`` and
+        ``frozen_space`` let grow.
         """
+        if len(ask.history.complete) < N_STARTS and self.has_design(ask.history):
+            return self._initial_design(ask)
         rng = np.random.default_rng([self.seed, ask.trial_number])
-        best = ask.history.incumbent
         space, beyond = _with_room(ask)
-        seen = {space.key(space.clip(o.params)) for o in ask.history.observations}
-        chosen: list[Candidate] = []
-
-        def add(params: dict[str, Any], reason: str, expects: str) -> None:
-            params = space.clip(params)
-            key = space.key(params)
-            if key not in seen and len(chosen) < ask.n_candidates:
-                seen.add(key)
-                chosen.append(Candidate(params, reason, expects))
-
-        if best is not None:
-            start = space.clip(best.params)
-            dead = {} if self.inert is None else self.inert({**space.fixed, **start})
-            weights = importances(ask.history, space)
-            scale = max(0.06, 0.22 * 0.97 ** len(ask.history))
-            if beyond:
-                further = ", ".join(f"{n} {number(start.get(n))} → {number(v)}" for n, v in beyond.items())
-                add({**start, **beyond}, f"Trial {best.number} beyond the old range: {further}.", "explore")
-            traded = _trade_rate(space, start, rng)
-            if traded is not None:
-                add(traded, f"Trial {best.number} with a smaller learning rate and more rounds.", "better")
-            for _ in range(4 * ask.n_candidates):
-                if len(chosen) >= max(1, ask.n_candidates - 1):
-                    break
-                params, moved = _step(space, start, weights, scale, {*dead}, rng)
-                add(params, f"Trial {best.number} with {moved}.", "similar")
+        batch = _Batch(space, ask)
+        explores = self._explores(ask, space)
+        if ask.history.incumbent is not None:
+            self._refine(batch, ask, beyond, explores, rng)
         for _ in range(4 * ask.n_candidates):
-            if len(chosen) >= ask.n_candidates:
+            if not explores or batch.is_full:
                 break
-            add(_far(space, ask.history, rng), "A region that no trial has covered.", "explore")
+            batch.add(_far(space, ask.history, rng), "A region that no trial has covered.", "explore")
         return Proposal(
-            candidates=tuple(chosen),
-            reasoning="Rules: refine the incumbent, explore once per batch.",
+            candidates=tuple(batch.candidates),
+            reasoning="Rules: refine the best, explore where it pays.",
             space=space if beyond else None,
             space_reason=_reason(beyond),
         )
+
+    def _refine(
+        self,
+        batch: _Batch,
+        ask: Ask,
+        beyond: Mapping[str, Any],
+        explores: bool,
+        rng: np.random.Generator,
+    ) -> None:
+        """Add what follows from the trials so far; with ``explores`` one place stays free."""
+        space, best = batch.space, ask.history.incumbent
+        assert best is not None
+        start = space.clip(best.params)
+        inert = {} if self.inert is None else self.inert({**space.fixed, **start})
+        if beyond:
+            further = ", ".join(f"{n} {number(start.get(n))} → {number(v)}" for n, v in beyond.items())
+            batch.add({**start, **beyond}, f"Trial {best.number} beyond the old range: {further}.", "explore")
+        traded = _trade_rate(space, start, rng)
+        if traded is not None:
+            batch.add(
+                traded, f"Trial {best.number} with {_differences(start, space.clip(traded))}.", "better"
+            )
+        weights = importances(ask.history, space)
+        scale = max(0.06, 0.22 * 0.97 ** len(ask.history))
+        draws = self.has_design(ask.history)
+        n_steps = 1 if draws else max(1, ask.n_candidates - explores - len(batch.candidates))
+        n_refined = len(batch.candidates) + n_steps
+        for _ in range(4 * ask.n_candidates):
+            if len(batch.candidates) >= n_refined:
+                break
+            params, moved = _step(space, start, weights, scale, {*inert}, rng)
+            batch.add(params, f"Trial {best.number} with {moved}.", "similar")
+        if draws:
+            for params in _among_the_best(space, ask.history, rng):
+                batch.add(params, "Drawn from where the best quarter of the trials lies.", "similar")
+
+    def _explores(self, ask: Ask, space: SearchSpace) -> bool:
+        """Whether one candidate looks away from the incumbent: not in the last batch, and after an initial
+        design only once the run stands still.
+        """
+        if ask.history.incumbent is None:
+            return True
+        if ask.n_trials is not None and ask.n_trials - ask.trial_number <= ask.n_candidates:
+            return False
+        due = stalled if self.has_design(ask.history) else worth_exploring
+        return due(ask.history, len(space))
+
+    def has_design(self, history: History) -> bool:
+        """Whether the search begins with the initial design: neither an expert, a default nor a user says
+        where to start.
+        """
+        return not self.configurations and has_initial_design(history)
+
+    def _initial_design(self, ask: Ask) -> Proposal:
+        """The design's point for this trial; of a small space, whose points repeat, the next new one."""
+        batch = _Batch(ask.space, replace(ask, n_candidates=1))
+        for index in range(ask.trial_number, ask.trial_number + 4 * N_STARTS):
+            params = initial_configuration(ask.space, self.seed, index)
+            batch.add(params, reason_of(index), "explore")
+            if batch.is_full:
+                break
+        return Proposal(candidates=tuple(batch.candidates), reasoning="Rules: first cover the space evenly.")
 
 
 def _with_room(ask: Ask) -> tuple[SearchSpace, dict[str, Any]]:
@@ -141,12 +219,11 @@ def _with_room(ask: Ask) -> tuple[SearchSpace, dict[str, Any]]:
         else:
             wanted = min(old.high * step if old.log else old.high + step, limit.high)
             grown = space.widen(name, high=_readable(wanted, limit))
-        one = SearchSpace({name: grown[name]})
-        edge = float(one.to_unit({name: old.low if end == "lower" else old.high})[0])
+        edge = grown.position(name, old.low if end == "lower" else old.high)
         middle = edge / 2 if end == "lower" else (1 + edge) / 2
         if 2 * abs(middle - edge) > _WORTH:
             space = grown
-            beyond.update(one.from_unit([middle]))
+            beyond[name] = grown.value_at(name, middle)
     return space, beyond
 
 
@@ -188,30 +265,48 @@ def _step(
     count = min(len(names), int(rng.integers(1, 4)))
     moved = rng.choice(len(names), size=count, replace=False, p=p / p.sum())
     values = space.complete(start)
-    for i in moved:
-        one = SearchSpace({names[int(i)]: space[names[int(i)]]})
-        if isinstance(space[names[int(i)]], CategoricalDistribution):
+    for name in (names[int(i)] for i in moved):
+        if isinstance(space[name], CategoricalDistribution):
             place = float(rng.uniform())
         else:
-            place = float(one.to_unit(values)[0]) + float(rng.normal(0.0, scale))
+            place = space.position(name, values[name]) + float(rng.normal(0.0, scale))
             place = abs(place) if place < 0 else 2 - place if place > 1 else place  # reflected at the bounds
-        values.update(one.from_unit([min(max(place, 0.0), 1.0)]))
+        values[name] = space.value_at(name, min(max(place, 0.0), 1.0))
     params = space.active(values)
-    texts = []
-    for i in sorted(int(i) for i in moved):
-        name = names[i]
-        before, after = start.get(name), params.get(name)
-        if before != after:
-            texts.append(f"{name} {number(before)} → {number(after)}")
-    return params, ", ".join(texts) or "no change"
+    return params, _differences(start, params)
+
+
+def _differences(start: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """What differs between two configurations, in words."""
+    texts = [
+        f"{name} {number(start.get(name))} → {number(value)}"
+        for name, value in params.items()
+        if start.get(name) != value
+    ]
+    return ", ".join(texts) or "no change"
+
+
+def _among_the_best(space: SearchSpace, history: History, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Configurations drawn from the normal distribution of the best quarter of the trials, as an evolution
+    strategy does (CMA-ES, without its memory); a choice is that of one of them.
+    """
+    ranked = history.points.ranked()
+    best = ranked[: max(_FEWEST_BEST, round(_BEST_SHARE * len(ranked)))]
+    if len(best) < _FEWEST_BEST:
+        return []
+    units = np.array([o.unit(space) for o in best])
+    draws = rng.normal(units.mean(axis=0), np.maximum(units.std(axis=0), _LEAST_SPREAD), (_DRAWS, len(space)))
+    for column, name in enumerate(space):
+        if isinstance(space[name], CategoricalDistribution):
+            draws[:, column] = units[rng.integers(len(best), size=_DRAWS), column]
+    return [space.from_unit(np.clip(draw, 0.0, 1.0)) for draw in draws]
 
 
 def _far(space: SearchSpace, history: History, rng: np.random.Generator) -> dict[str, Any]:
     """Of 32 random configurations the one farthest from all trials."""
-    samples = [space.sample(rng) for _ in range(32)]
-    if not len(history):
-        return samples[0]
-    seen = np.array([space.to_unit(space.clip(o.params)) for o in history.observations[-200:]])
-    units = np.array([space.to_unit(s) for s in samples])
-    nearest = np.sqrt(((units[:, None, :] - seen[None, :, :]) ** 2).sum(axis=2)).min(axis=1)
-    return samples[int(np.argmax(nearest))]
+    units = rng.random((32, len(space)))
+    if not len(history.points):
+        return space.from_unit(units[0])
+    others = np.array([o.unit(space) for o in history.points.observations[-200:]])
+    nearest = ((units[:, None, :] - others[None, :, :]) ** 2).sum(axis=2).min(axis=1)
+    return space.from_unit(units[int(np.argmax(nearest))])

@@ -4,8 +4,8 @@ A :class:`RunView` takes events one by one. :meth:`RunView.snapshot` gives the w
 live widget's start, the ``application/vnd.sllmbo.run+json`` output, the data of HTML report and figures.
 :meth:`RunView.delta` gives what one event changed: below 1 kB, in a time that does not grow with the run.
 
-Text from an LLM enters here, so it is cleaned here, once (``report.plain``). It stays untrusted: a view shows
-it as text or as sanitised markdown, never as markup.
+Text from an LLM enters here, so it is cleaned here, once (``report.limits``). It stays untrusted: a view
+shows it as text or as sanitised markdown, never as markup. The types of bundle and delta: ``report.wire``.
 
 A delta says, by key, what to merge into a bundle of the same ``seq - 1``::
 
@@ -23,10 +23,10 @@ from functools import singledispatchmethod
 from typing import Any
 
 from sllmbo_magic import events as ev
-from sllmbo_magic.report.delta import shorten
-from sllmbo_magic.report.plain import number
-from sllmbo_magic.report.plain import plain
-from sllmbo_magic.report.plain import tidy
+from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.report.limits import json_ready
+from sllmbo_magic.report.limits import limit_delta
+from sllmbo_magic.report.limits import rounded
 
 SCHEMA = 1
 MIME = "application/vnd.sllmbo.run+json"
@@ -50,9 +50,13 @@ class RunView:
             "money": None,
             "llm_seconds": 0.0,
             "fit_seconds": 0.0,
+            "deciding_seconds": 0.0,
         }
         self._notes = 0
         self._done = 0
+        self._unseen = 0
+        """Trials of earlier processes that the study holds and no event tells of."""
+        self._is_over = False
         self._origin: float | None = None  # a resumed run's clock goes on where it stood
 
     # ------------------------------------------------------------------ in
@@ -63,15 +67,24 @@ class RunView:
 
     def delta(self, event: ev.Event) -> dict[str, Any]:
         """Fold one event into the state and return what it changed; below 1 kB as JSON, in constant time."""
-        return self._finish(self._fold(event), event.time)
+        is_over = self._is_over and not isinstance(event, ev.RunStarted)
+        self._is_over = is_over or isinstance(event, ev.RunFinished)
+        # a note on a trial of a run that has ended does not make it longer
+        return self._finish(self._fold(event), 0.0 if is_over else event.time)
 
-    def wished(self, wish: str, value: Any, id: str, time: float) -> dict[str, Any] | None:
-        """Record a waiting wish and return the delta; None if ``WishApplied`` of that id came before."""
+    def command_sent(self, name: str, value: Any, id: str, time: float) -> dict[str, Any] | None:
+        """Record a pending command and return the delta; None if ``WishApplied`` of that id came before."""
         if f"w:{id}" in self._chat:
             return None
         return self._finish(
-            self._say(
-                f"w:{id}", "wish", None, time, wish=plain(wish, 40), value=tidy(value), state="pending"
+            self._add_chat(
+                f"w:{id}",
+                "wish",
+                None,
+                time,
+                wish=bounded_text(name, 40),
+                value=json_ready(value),
+                state="pending",
             ),
             time,
         )
@@ -80,7 +93,7 @@ class RunView:
         self.seq += 1
         if self._origin is not None:
             self._run["seconds"] = round(max(self._run["seconds"], time - self._origin), 3)
-        return shorten({"seq": self.seq, "seconds": self._run["seconds"], **patch})
+        return limit_delta({"seq": self.seq, "seconds": self._run["seconds"], **patch})
 
     @singledispatchmethod
     def _fold(self, event: ev.Event) -> dict[str, Any]:
@@ -88,50 +101,68 @@ class RunView:
 
     @_fold.register
     def _(self, event: ev.RunStarted) -> dict[str, Any]:
-        new = tidy({k: v for k, v in event.run.items() if k not in ("path", "n_done")})
+        if event.earlier and not self._trials:
+            for one in event.earlier:
+                self._finish(self._fold(one), one.time)
+        for trial in self._trials.values():
+            if trial.get("state") == "RUNNING":
+                trial.update(state="FAIL", error="cut off when its process ended")
+                trial.pop("folds", None)
+        self._unseen = max(0, int(event.run.get("n_done") or 0) - self._done)
+        new = json_ready({k: v for k, v in event.run.items() if k not in ("path", "n_done")})
         new.update(status="running", reason="", summary=None)
         new.setdefault("started_at", self._run.get("started_at", event.time))
         self._origin = event.time - self._run["seconds"]
-        return self._change_run(new)
+        patch = self._change_run(new)
+        return {**patch, "stale": True} if self._trials or self._unseen else patch
 
     @_fold.register
     def _(self, event: ev.SpaceChanged) -> dict[str, Any]:
         version = {
             "version": event.version,
             "trial": event.trial_number,
-            "params": tidy(event.params),
-            "reason": plain(event.reason, 2000),
+            "params": json_ready(event.params),
+            "reason": bounded_text(event.reason, 2000),
             "by": event.by,
             "time": round(event.time, 2),
         }
         self._versions = [v for v in self._versions if v["version"] != event.version] + [version]
         patch: dict[str, Any] = {"space": version}
         if event.outer is not None:
-            self._outer = tidy(event.outer)
+            self._outer = json_ready(event.outer)
             patch["outer"] = self._outer
         return patch
 
     @_fold.register
     def _(self, event: ev.TrialStarted) -> dict[str, Any]:
-        return self._change_trial(
+        patch = self._change_trial(
             event.number,
             state="RUNNING",
             time=round(event.time, 2),
-            params=tidy(event.params),
+            params=json_ready(event.params),
             source=event.source,
-            reason=plain(event.reason, 2000),
-            expected=plain(event.expected, 2000),
+            reason=bounded_text(event.reason, 2000),
+            expected=bounded_text(event.expected, 2000),
             space=event.space_version,
             request=event.request,
             folds=[],
         )
+        if event.deciding_seconds:
+            deciding = rounded(self._cost["deciding_seconds"] + event.deciding_seconds)
+            self._cost["deciding_seconds"] = deciding
+            patch["cost"] = {"deciding_seconds": deciding}
+        return patch
 
     @_fold.register
     def _(self, event: ev.FoldFinished) -> dict[str, Any]:
-        known = self._trials.get(event.number, {}).get("folds") or ()
-        folds = [*known, *[None] * (event.n_folds - len(known))]
-        folds[event.fold] = number(event.score, 6)
+        scored = self._trials.get(event.number, {}).get("folds") or ()
+        folds = [*scored, *[None] * (event.n_folds - len(scored))]
+        folds[event.fold] = rounded(event.score, 6)
         return self._change_trial(event.number, folds=folds)
+
+    @_fold.register
+    def _(self, event: ev.CheckProgress) -> dict[str, Any]:
+        return self._change_run({"status": "checking", "checked": [event.done, event.total]})
 
     @_fold.register
     def _(self, event: ev.TrialFinished) -> dict[str, Any]:
@@ -139,134 +170,141 @@ class RunView:
         patch = self._change_trial(
             event.number,
             state=event.state,
-            value=number(event.value),
-            std=number(event.std, 5),
-            splits=[number(score, 6) for score in event.split_scores],
-            params=tidy(event.params),
+            value=rounded(event.value),
+            std=rounded(event.std, 5),
+            splits=[rounded(score, 6) for score in event.split_scores],
+            params=json_ready(event.params),
             source=event.source,
-            reason=plain(event.reason, 2000),
-            expected=plain(event.expected, 2000),
+            reason=bounded_text(event.reason, 2000),
+            expected=bounded_text(event.expected, 2000),
             came_true=event.came_true,
-            seconds=number(event.seconds, 5),
-            error=None if event.error is None else plain(event.error, 200),
+            seconds=rounded(event.seconds, 5),
+            error=None if event.error is None else bounded_text(event.error, 200),
+            **({"cause": bounded_text(event.cause, 2000)} if event.cause else {}),
+            **({"values": [rounded(v) for v in event.values]} if event.values else {}),
             **_pruned(event),
             space=event.space_version,
             request=event.request,
         )
         self._trials[event.number].pop("folds", None)  # a view drops them with a state that is final
-        self._cost["fit_seconds"] = number(self._cost["fit_seconds"] + event.seconds)
+        self._cost["fit_seconds"] = rounded(self._cost["fit_seconds"] + event.seconds)
         patch["cost"] = {"fit_seconds": self._cost["fit_seconds"]}
         if event.best_number is not None:
-            best = {"best_number": event.best_number, "best_value": number(event.best_value)}
+            best = {"best_number": event.best_number, "best_value": rounded(event.best_value)}
             patch.update(self._change_run(best))
         if event.source == "default" and event.state == "COMPLETE":
-            patch.update(_merged(patch, self._change_run({"default_value": number(event.value)})))
+            patch.update(_merged(patch, self._change_run({"default_value": rounded(event.value)})))
         return patch
 
     @_fold.register
     def _(self, event: ev.RequestSent) -> dict[str, Any]:
         self._cost["requests"] += 1
-        patch = self._say(
+        patch = self._add_chat(
             f"p{event.request}",
             "prompt",
             event.trial_number,
             event.time,
             request=event.request,
             purpose=event.purpose,
-            provider=plain(event.provider, 200),
-            text=plain(event.text),
+            provider=bounded_text(event.provider, 200),
+            text=bounded_text(event.text),
         )
         patch["cost"] = {"requests": self._cost["requests"]}
         return patch
 
     @_fold.register
     def _(self, event: ev.ReplyReceived) -> dict[str, Any]:
-        usage = tidy(event.usage)
+        usage = json_ready(event.usage)
         cost = self._cost
         cost["input_tokens"] += int(usage.get("input_tokens") or 0)
         cost["output_tokens"] += int(usage.get("output_tokens") or 0)
         if usage.get("money") is not None:
-            cost["money"] = number((cost["money"] or 0.0) + float(usage["money"]))
-        cost["llm_seconds"] = number(cost["llm_seconds"] + event.seconds)
-        patch = self._say(
+            cost["money"] = rounded((cost["money"] or 0.0) + float(usage["money"]))
+        cost["llm_seconds"] = rounded(cost["llm_seconds"] + event.seconds)
+        patch = self._add_chat(
             f"r{event.request}",
             "reply",
             event.trial_number,
             event.time,
             request=event.request,
             purpose=event.purpose,
-            provider=plain(event.provider, 200),
-            text=plain(event.text),
-            reasoning=plain(event.reasoning),
-            candidates=tidy(event.candidates),
+            provider=bounded_text(event.provider, 200),
+            text=bounded_text(event.text),
+            reasoning=bounded_text(event.reasoning),
+            candidates=json_ready(event.candidates),
             usage=usage,
-            seconds=number(event.seconds, 5),
+            seconds=rounded(event.seconds, 5),
         )
-        patch["cost"] = {k: v for k, v in cost.items() if k not in ("requests", "fit_seconds")}
+        patch["cost"] = {
+            k: v for k, v in cost.items() if k not in ("requests", "fit_seconds", "deciding_seconds")
+        }
         return patch
 
     @_fold.register
     def _(self, event: ev.Fallback) -> dict[str, Any]:
-        return self._say(
+        return self._add_chat(
             self._note_id(),
             "fallback",
             event.trial_number,
             event.time,
-            category=plain(event.category, 100),
-            text=plain(event.message, 2000),
+            category=bounded_text(event.category, 100),
+            text=bounded_text(event.message, 2000),
             permanent=event.permanent,
         )
 
     @_fold.register
     def _(self, event: ev.Note) -> dict[str, Any]:
-        return self._say(
+        return self._add_chat(
             self._note_id(),
             "note",
             event.trial_number,
             event.time,
-            text=plain(event.text, 2000),
+            text=bounded_text(event.text, 2000),
             level=event.level,
         )
 
     @_fold.register
     def _(self, event: ev.WishApplied) -> dict[str, Any]:
         id = f"w:{event.id}" if event.id is not None else self._note_id()
-        patch = self._say(
+        patch = self._add_chat(
             id,
             "wish",
             event.trial_number,
             event.time,
-            wish=plain(event.wish, 40),
-            value=tidy(event.value),
+            wish=bounded_text(event.wish, 40),
+            value=json_ready(event.value),
             state="applied",
         )
-        patch.update(self._change_run(self._felt(event.wish, event.value)))
+        patch.update(self._change_run(self._run_fields_after(event.wish, event.value)))
+        if event.wish == "note" and event.value.get("trial") in self._trials:
+            star, note = bool(event.value.get("star")), bounded_text(event.value.get("text") or "", 500)
+            patch.update(self._change_trial(event.value["trial"], star=star, note=note))
         return patch
 
     @_fold.register
     def _(self, event: ev.RunFinished) -> dict[str, Any]:
-        summary = tidy(event.summary)
+        summary = json_ready(event.summary)
         self._importances = dict(summary.pop("importances", None) or {})
-        new = {"status": event.status, "reason": plain(event.reason, 2000), "summary": summary}
+        new = {"status": event.status, "reason": bounded_text(event.reason, 2000), "summary": summary}
         new.update({k: summary[k] for k in ("default_value", "best_value", "best_number") if k in summary})
         patch = self._change_run(new)
         if self._importances:
             patch["importances"] = self._importances
         return patch
 
-    def _felt(self, wish: str, value: Any) -> dict[str, Any]:
-        """What a wish that took effect changes in the run's own fields."""
+    def _run_fields_after(self, wish: str, value: Any) -> dict[str, Any]:
+        """What a command that took effect changes in the run's own fields."""
         if wish in ("pause", "resume"):
             return {"status": "paused" if wish == "pause" else "running"}
         if wish == "sampler":
-            return {"sampler": plain(value, 100)}
+            return {"sampler": bounded_text(value, 100)}
         if wish == "ratio":
-            return {"llm_ratio": number(value)}
+            return {"llm_ratio": rounded(value)}
         if wish == "extend" and isinstance(self._run.get("n_trials"), int):
             return {"n_trials": self._run["n_trials"] + int(value)}
         if wish in ("lock", "unlock"):
             others = [name for name in self._run["locked"] if name != value]
-            return {"locked": [*others, plain(value, 200)] if wish == "lock" else others}
+            return {"locked": [*others, bounded_text(value, 200)] if wish == "lock" else others}
         return {}
 
     def _change_run(self, new: dict[str, Any]) -> dict[str, Any]:
@@ -280,12 +318,12 @@ class RunView:
         trial.update(changed)
         return {"trial": {"n": n, **changed}}
 
-    def _say(self, id: str, kind: str, trial: int | None, time: float, **more: Any) -> dict[str, Any]:
-        known = self._chat.get(id)
+    def _add_chat(self, id: str, kind: str, trial: int | None, time: float, **more: Any) -> dict[str, Any]:
+        before = self._chat.get(id)
         item = {"id": id, "kind": kind, "trial": trial, "time": round(time, 2), **more}
-        if known is not None:
-            item["time"] = known["time"]
-            known.update(item)
+        if before is not None:
+            item["time"] = before["time"]
+            before.update(item)
         else:
             self._chat[id] = item
         return {"chat": item}
@@ -299,7 +337,12 @@ class RunView:
     def head(self) -> dict[str, Any]:
         """A few fields for a list of runs: name, status, done, n_trials, scores, direction, metric."""
         names = ("name", "status", "n_trials", "best_value", "default_value", "direction", "metric")
-        return {**{name: self._run.get(name) for name in names}, "done": self._done}
+        negated = bool(self._run.get("negated"))
+        return {
+            **{name: self._run.get(name) for name in names},
+            "negated": negated,
+            "done": self._done + self._unseen,
+        }
 
     def item(self, kind: str, id: Any) -> dict[str, Any] | None:
         """One whole entry: ``item("chat", "r4")``, ``item("trial", 17)``, ``item("space", 3)``; else None."""
@@ -347,7 +390,7 @@ class RunView:
             "importances": dict(self._importances),
             "cost": dict(self._cost),
             "omitted": {
-                "trials": len(trials) - len(kept_trials),
+                "trials": len(trials) - len(kept_trials) + self._unseen,
                 "chat": len(chat) - len(kept_chat),
                 "versions": len(self._versions) - len(versions),
             },
@@ -375,4 +418,4 @@ def _pruned(event: ev.TrialFinished) -> dict[str, str]:
     if not event.pruned_at:
         return {}
     value = "" if event.reported is None else f" at {event.reported:.5g}"
-    return {"pruned": plain(f"after {event.pruned_at}{value}", 100)}
+    return {"pruned": bounded_text(f"after {event.pruned_at}{value}", 100)}

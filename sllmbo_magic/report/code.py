@@ -12,10 +12,14 @@ import keyword
 from collections.abc import Mapping
 from typing import Any
 
-from sllmbo_magic.report import spelling
-from sllmbo_magic.report.spelling import Tree
+import numpy as np
+
+from sllmbo_magic.report import python_repr
+from sllmbo_magic.report.python_repr import Tree
 
 _WIDTH = 88
+_HOLD_STEPS = ("steps", "transformer_list", "estimators", "transformers")
+"""Arguments of estimators whose named parts ``set_params`` can replace."""
 
 
 def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, Any] | None = None) -> str:
@@ -33,25 +37,55 @@ def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, 
         estimator cannot be written down, and says so in a comment.
     """
     known = parts_of(estimator) if estimator is not None else dict(parts or {})
-    values = {name: spelling.literal(value) for name, value in best_params.items()}
+    values, imports, remarks = _spelled(best_params)
     if not known:
-        return _assign(
-            "best_params",
-            spelling.group("{", [(f"{spelling.quoted(k)}: ", v) for k, v in values.items()], "}"),
-        )
-    own = {name: value for name, value in values.items() if "__" not in name}
+        pairs = [(f"{python_repr.quoted(k)}: ", v) for k, v in values.items()]
+        head = "\n".join([*imports, "", ""]) if imports else ""
+        return head + remarks + _assign("best_params", python_repr.group("{", pairs, "}"))
+    accepts: list[str] = known.get("accepts") or []
+    by_step = any(name in accepts for name in _HOLD_STEPS)
+    own = {
+        name: value
+        for name, value in values.items()
+        if "__" not in name and not (by_step and name not in accepts)
+    }
     problem = known.get("problem") or _unknown(known, own)
     if problem:
-        call = spelling.group("clone(model).set_params(", _keywords(values), ")")
+        call = python_repr.group("clone(model).set_params(", _keywords(values), ")")
         comment = f"# model is the estimator that was tuned: {problem}."
-        return f"from sklearn.base import clone\n\n{comment}\n{_assign('best_model', call)}"
+        lines = "\n".join(sorted({"from sklearn.base import clone", *imports}))
+        return f"{lines}\n\n{remarks}{comment}\n{_assign('best_model', call)}"
     arguments = {name: value for name, value in known["arguments"] if name not in own} | own
-    made = spelling.group(f"{known['name']}(", _keywords(arguments), ")")
-    source = "\n".join(known["imports"]) + "\n\n" + _assign("best_model", made)
-    nested = {name: value for name, value in values.items() if "__" in name}
+    made = python_repr.group(f"{known['name']}(", _keywords(arguments), ")")
+    lines = "\n".join(sorted({*known["imports"], *imports}))
+    source = f"{lines}\n\n{remarks}" + _assign("best_model", made)
+    nested = {name: value for name, value in values.items() if name not in own}
     if nested:
-        source += _layout(spelling.group("best_model.set_params(", _keywords(nested), ")"), 0, 0) + "\n"
+        source += _layout(python_repr.group("best_model.set_params(", _keywords(nested), ")"), 0, 0) + "\n"
     return source
+
+
+def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str]:
+    """The values of a configuration as expressions, the imports that they need, and a comment line for each
+    that cannot be written down: a variable of the user's stands for it.
+    """
+    values: dict[str, Tree] = {}
+    imports: set[str] = set()
+    remarks = ""
+    for name, value in params.items():
+        if value is None or isinstance(value, bool | int | float | str | np.generic):
+            values[name] = python_repr.literal(value)
+            continue
+        try:
+            written = python_repr.expression(value, name)
+        except python_repr.NoSpellingError as reason:
+            variable = f"{name.rpartition('__')[2]}_choice"
+            values[name] = variable if variable.isidentifier() else "your_choice"
+            remarks += f"# {values[name]} is the object of your search space: {reason}.\n"
+        else:
+            values[name] = written.tree
+            imports.update(written.imports)
+    return values, sorted(imports), remarks
 
 
 def parts_of(estimator: Any) -> dict[str, Any]:
@@ -62,8 +96,8 @@ def parts_of(estimator: Any) -> dict[str, Any]:
     only ``problem``, which says why it cannot be written down.
     """
     try:
-        return spelling.constructor(estimator)
-    except spelling.NoSpellingError as reason:
+        return python_repr.constructor(estimator)
+    except python_repr.NoSpellingError as reason:
         return {"problem": str(reason)}
 
 
@@ -77,11 +111,11 @@ def _keywords(arguments: Mapping[str, Tree]) -> list[tuple[str, Tree]]:
     """Arguments by keyword; names that Python does not allow there go in as ``**{...}``."""
     plain = [(f"{k}=", v) for k, v in arguments.items() if k.isidentifier() and not keyword.iskeyword(k)]
     odd = [
-        (f"{spelling.quoted(k)}: ", v)
+        (f"{python_repr.quoted(k)}: ", v)
         for k, v in arguments.items()
         if not k.isidentifier() or keyword.iskeyword(k)
     ]
-    return [*plain, ("**", spelling.group("{", odd, "}"))] if odd else plain
+    return [*plain, ("**", python_repr.group("{", odd, "}"))] if odd else plain
 
 
 def _assign(name: str, tree: Tree) -> str:
@@ -92,7 +126,7 @@ def _layout(tree: Tree, indent: int, before: int) -> str:
     """The expression when ``before`` characters stand before it: on one line, else one part a line."""
     if isinstance(tree, str):
         return tree
-    flat = spelling.flat(tree)
+    flat = python_repr.flat(tree)
     if before + len(flat) <= _WIDTH or not tree["parts"]:
         return flat
     pad = " " * (indent + 4)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sllmbo_magic.report import markup
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import Version
-from sllmbo_magic.report.reading import finite
-from sllmbo_magic.report.shrink import WHERE
+from sllmbo_magic.report.limits import WHERE
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import Version
+from sllmbo_magic.report.run_data import finite
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import cut
 from sllmbo_magic.report.text import one_line
@@ -29,7 +29,7 @@ _SPEAKERS = {
 }
 
 
-def conversation(run: Run, limit: int, most: int) -> str:
+def conversation(run: RunData, limit: int, most: int) -> str:
     """The conversation, folded: each text with at most ``limit`` characters, at most ``most`` entries."""
     entries = _entries(run)
     if not entries:
@@ -42,7 +42,7 @@ def conversation(run: Run, limit: int, most: int) -> str:
     return markup.folded(f"Conversation: {requests}, {count(len(entries), 'entry', 'entries')}", inner)
 
 
-def _entries(run: Run) -> list[Mapping[str, Any]]:
+def _entries(run: RunData) -> list[Mapping[str, Any]]:
     """The chat in its order, with each change of the search space before the first entry of a later trial."""
     entries = list(run.chat)
     if any(entry.get("kind") == "space" for entry in entries):

@@ -15,11 +15,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
-from sllmbo_magic.files import write_whole
 from sllmbo_magic.report.bundle import SCHEMA
-from sllmbo_magic.report.plain import tidy
+from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.summary import plain_text
 
 _PAGE = """<!doctype html>
@@ -101,7 +101,7 @@ def render_report(bundle: dict[str, Any]) -> str:
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),
         style=_STYLE,
         fallback=_fallback(bundle),
-        data=script_json(tidy(bundle, digits=17)),
+        data=script_json(json_ready(bundle, digits=17)),
         script=script,
     )
 

@@ -63,7 +63,8 @@ def table(
     whole = f"<thead>{line(columns, 600, 'col')}</thead><tbody>{body}</tbody>"
     inner = f'<table style="border-collapse:collapse;font-size:13px">{whole}</table>'
     after = block(escaped(note), MUTED) if note else ""
-    return block(block(escaped(caption), BOLD) + inner + after, "overflow-x:auto;margin:0 0 10px 0")
+    head = block(escaped(caption), BOLD) if caption else ""
+    return block(head + inner + after, "overflow-x:auto;margin:0 0 10px 0")
 
 
 def folded(title: str, inner: str) -> str:

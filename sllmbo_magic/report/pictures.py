@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sllmbo_magic.report import figures
-from sllmbo_magic.report.reading import read
+from sllmbo_magic.report.run_data import read
 
 _SCALES = (2.0, 1.5, 1.25, 1.0)
 """Pixels per CSS pixel, from crisp to small."""

@@ -14,17 +14,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from sllmbo_magic.errors import MissingExtraError
+from sllmbo_magic.report import card
+from sllmbo_magic.report import limits
 from sllmbo_magic.report import markup
-from sllmbo_magic.report import shrink
 from sllmbo_magic.report.conversation import LIMITS
 from sllmbo_magic.report.conversation import conversation
 from sllmbo_magic.report.pictures import pictures
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import Trial
-from sllmbo_magic.report.reading import read
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import Trial
+from sllmbo_magic.report.run_data import read
+from sllmbo_magic.report.summary import failures
 from sllmbo_magic.report.summary import plain_text
 from sllmbo_magic.report.summary import summary_text
+from sllmbo_magic.report.summary import verdict
 from sllmbo_magic.report.text import count
+from sllmbo_magic.report.text import cut
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import duration
 from sllmbo_magic.report.text import one_line
@@ -67,24 +71,23 @@ def mimebundle(bundle: Mapping[str, Any], *, theme: str = "light") -> dict[str, 
                 pieces.append(markup.picture(picture.png, picture.alt, picture.width, theme))
     except MissingExtraError as error:
         pieces.append(markup.block(markup.escaped(f"No pictures: {error}"), markup.MUTED))
-    tables = _best_table(run) + _top_table(run)
+    tables = _best_table(run) + _top_table(run) + _failure_table(run)
     texts = (conversation(run, limit, most) for limit, most in LIMITS)
-    pieces += [tables, shrink.first_that_fits(texts, room * 12 // 100 - len(tables))]
+    pieces += [tables, limits.first_that_fits(texts, room * 12 // 100 - len(tables))]
     out["text/html"] = markup.block("".join(pieces), "font-size:13px;line-height:1.45;max-width:1000px")
-    out[MIME] = shrink.bounded(bundle, room - shrink.size(out))
+    out[MIME] = limits.limit_bundle(bundle, room - limits.notebook_bytes(out))
     return out
 
 
-def _head(run: Run, bundle: Mapping[str, Any]) -> str:
-    name, estimator = (
-        one_line(run.info.get(key) or word) for key, word in (("name", "run"), ("estimator", "objective"))
+def _head(run: RunData, bundle: Mapping[str, Any]) -> str:
+    sentence = markup.block(markup.escaped(verdict(bundle)), "margin:4px 0 8px 0;font-size:14px")
+    rest = markup.folded("More about this run", markup.escaped(summary_text(bundle))) + card.warnings_table(
+        run
     )
-    metric = f'<span style="font-weight:400;{markup.MUTED}"> {markup.escaped(one_line(run.metric))}</span>'
-    title = markup.block(markup.escaped(f"{name} – {estimator}") + metric, f"font-size:16px;{markup.BOLD}")
-    return title + markup.block(markup.escaped(summary_text(bundle)), "margin:4px 0 10px 0")
+    return card.title(run) + sentence + card.scores_table(run) + markup.block(rest, "margin:0 0 10px 0")
 
 
-def _best_table(run: Run) -> str:
+def _best_table(run: RunData) -> str:
     """The best configuration beside the default one, the score first."""
     if run.best is None:
         return ""
@@ -96,12 +99,12 @@ def _best_table(run: Run) -> str:
         cells = (value(params[name]) if name in params else "–" for params in (default, best))
         rows.append([one_line(name, 60), *cells])
     left = len(names) - _MOST_PARAMETERS
-    note = f"{count(left, 'more parameter')} {shrink.WHERE}." if left > 0 else ""
+    note = f"{count(left, 'more parameter')} {limits.WHERE}." if left > 0 else ""
     columns = ["parameter", "default", f"best (trial {run.best.n})"]
     return markup.table("Best configuration", columns, rows, note=note)
 
 
-def _top_table(run: Run) -> str:
+def _top_table(run: RunData) -> str:
     if not run.ranked:
         return ""
     digits = decimals(run.default_value, run.best_value)
@@ -113,6 +116,20 @@ def _top_table(run: Run) -> str:
     columns = ["trial", one_line(run.metric, 28), "source", "time", "parameters", "reason"]
     caption = f"Best {count(len(rows), 'trial')} of {run.n_trials:,}"
     return markup.table(caption, columns, rows, wide=2)
+
+
+def _failure_table(run: RunData) -> str:
+    """Why trials failed, with counts; "" when none did."""
+    rows = []
+    for row in failures(run)[:TOP]:
+        params = row.get("params") or {}
+        pairs = ", ".join(f"{one_line(name, 40)}={value(given, 24)}" for name, given in params.items())
+        cause = cut(row.get("cause") or "", 1000, limits.WHERE)
+        rows.append([str(row.get("count")), cause, str(row.get("trial")), pairs])
+    left = len(failures(run)) - TOP
+    note = f"{count(left, 'more cause')} {limits.WHERE}." if left > 0 else ""
+    columns = ["trials", "cause", "first trial", "its parameters"]
+    return markup.table("Failed trials", columns, rows, wide=2, note=note) if rows else ""
 
 
 def _params(trial: Trial, most: int = 12) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sllmbo_magic.report.lessons import lessons
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import finite
-from sllmbo_magic.report.reading import read
+from sllmbo_magic.report.findings import findings
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import finite
+from sllmbo_magic.report.run_data import read
 from sllmbo_magic.report.text import clean
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
@@ -27,6 +27,8 @@ _STATUS = {
     "failed": "Failed",
 }
 
+_CAUSES = 3
+"""Causes of failures that are named."""
 _FRONT = 5
 """Trials of a Pareto front that are named."""
 
@@ -37,10 +39,15 @@ def summary_text(bundle: Mapping[str, Any]) -> str:
     parts = [
         _status(run),
         _scores(run),
+        _selected(run),
         _verified(run),
         _trials(run),
-        *lessons(run),
+        _times(run),
+        _saved(run),
+        _failures(run),
+        *findings(run),
         _inert(run),
+        _warnings(run),
         *_hints(run),
         _fallbacks(run),
         _cost(run),
@@ -48,28 +55,83 @@ def summary_text(bundle: Mapping[str, Any]) -> str:
     return clean(" ".join(part for part in parts if part))
 
 
+def verdict(bundle: Mapping[str, Any]) -> str:
+    """One sentence: what the search gained, and whether to believe it.
+
+    A gain counts as tested only where default and best were scored again on folds that the search did not
+    use.
+    """
+    run = read(bundle)
+    if run.direction is None or run.best_value is None:
+        why = _failures(run) if run.best is None and run.direction is not None else ""
+        return clean(f"{_scores(run)} {why}".rstrip())
+    metric = one_line(run.metric, 60)
+    digits = decimals(run.default_value, run.best_value)
+    best = score(run.best_value, digits)
+    number = run.best.n if run.best is not None else run.info.get("best_number")
+    source = f", {one_line(run.best.source)}" if run.best is not None else ""
+    if run.default_value is None:
+        return clean(f"Best {metric} {best} (trial {number}{source}).")
+    default = score(run.default_value, digits)
+    if not run.better(run.best_value, run.default_value):
+        return clean(f"No configuration was better than the default ({metric} {default}).")
+    moved = "rose" if run.maximize else "fell"
+    return clean(f"{metric} {moved} from {default} to {best} (trial {number}{source}); {_evidence(run)}.")
+
+
+def _evidence(run: RunData) -> str:
+    """Whether the gain holds on folds that the search did not use, as the end of a sentence."""
+    check = _summary(run).get("verification")
+    gain = finite(check.get("gain")) if isinstance(check, Mapping) else None
+    if not isinstance(check, Mapping) or gain is None or check.get("fresh") is False:
+        return "this gain was not checked on other folds"
+    noise = finite(check.get("noise"))
+    folds = f"{check['n_folds']} fresh folds" if check.get("n_folds") else "fresh folds"
+    size = f"{abs(gain):.3g}" + ("" if noise is None else f" ± {noise:.2g}")
+    words = {
+        "real": f"on {folds} the gain is {size}, more than its noise",
+        "worse": f"on {folds} it is {size} worse than the default",
+    }
+    return words.get(str(check.get("verdict")), f"on {folds} the gain is {size}, within its noise")
+
+
+def result_text(bundle: Mapping[str, Any]) -> str:
+    """The run in three lines: what was tuned, the verdict, the best parameters."""
+    run = read(bundle)
+    status = str(run.info.get("status") or "finished")
+    model = one_line(run.info.get("model") or run.info.get("estimator") or "objective")
+    metric = one_line(run.metric, 60) + (f", {run.display.better}" if run.direction else "")
+    name = one_line(run.info.get("name") or "run")
+    head = f"{name}: {model}, {metric}; {count(run.n_trials, 'trial')}, {status}"
+    return "\n".join([head, verdict(bundle), _best_parameters(run)]).rstrip()
+
+
+def _best_parameters(run: RunData) -> str:
+    if run.best is None:
+        return ""
+    if run.best.source == "default":
+        return "Best parameters: those before tuning."
+    pairs = ", ".join(f"{one_line(name)}={value(given)}" for name, given in run.best.params.items())
+    return f"Best parameters: {pairs}" if pairs else ""
+
+
 def plain_text(bundle: Mapping[str, Any]) -> str:
     """The paragraph, and the best parameters on a line of their own: a terminal's picture of the run."""
     run = read(bundle)
     head = f"{one_line(run.info.get('name') or 'run')}: {one_line(run.info.get('estimator') or 'objective')}"
     lines = [f"{head}, {one_line(run.metric)}", summary_text(bundle)]
-    if run.best is not None and run.best.source == "default":
-        lines.append("Best parameters: those before tuning.")
-    elif run.best is not None and run.best.params:
-        pairs = ", ".join(f"{one_line(name)}={value(given)}" for name, given in run.best.params.items())
-        lines.append(f"Best parameters: {pairs}")
-    return "\n".join(lines)
+    return "\n".join([*lines, best] if (best := _best_parameters(run)) else lines)
 
 
-def _status(run: Run) -> str:
+def _status(run: RunData) -> str:
     status = str(run.info.get("status") or "finished")
     if status not in _STATUS:
         return ""
     reason = one_line(run.info.get("reason") or "", 200).rstrip(".")
-    return f"{_STATUS[status]}: {reason}." if reason else f"{_STATUS[status]}."
+    return f"{_STATUS[status]}: {reason}." if reason not in ("", status) else f"{_STATUS[status]}."
 
 
-def _scores(run: Run) -> str:
+def _scores(run: RunData) -> str:
     if run.direction is None:
         return _front(run)
     if run.best_value is None:
@@ -87,7 +149,7 @@ def _scores(run: Run) -> str:
     return f"B{best[1:]}, default {default}: a gain of {gain}."
 
 
-def _front(run: Run) -> str:
+def _front(run: RunData) -> str:
     """The trials that no other beats in every objective."""
     front = _summary(run).get("front") or ()
     if not front:
@@ -99,28 +161,69 @@ def _front(run: Run) -> str:
     )
 
 
-def _verified(run: Run) -> str:
+def _verified(run: RunData) -> str:
     """Whether the gain was real, in the words of ``evaluator.verification``."""
     found = _summary(run).get("verification")
     text = one_line((found.get("text") if isinstance(found, Mapping) else None) or "", 800)
     return text if not text or text.endswith((".", "…")) else f"{text}."
 
 
-def _summary(run: Run) -> Mapping[str, Any]:
+def _selected(run: RunData) -> str:
+    """Which trial is kept after a recheck, and why, in the words of the run's end."""
+    selection = _summary(run).get("selection")
+    return one_line((selection.get("text") if isinstance(selection, Mapping) else None) or "", 800)
+
+
+def _summary(run: RunData) -> Mapping[str, Any]:
     summary = run.info.get("summary")
     return summary if isinstance(summary, Mapping) else {}
 
 
-def _trials(run: Run) -> str:
+def _trials(run: RunData) -> str:
     lost = [
-        f"{len(trials)} {word}" for trials, word in ((run.failed, "failed"), (run.pruned, "pruned")) if trials
+        f"{len(trials)} {word}"
+        for trials, word in ((run.failed, "failed"), (run.pruned, "pruned"), (run.cut_off, "cut off"))
+        if trials
     ]
     seconds = finite(run.info.get("seconds"))
     took = f" in {duration(seconds)}" if seconds else ""
     return f"{count(run.n_trials, 'trial')}{took}{' (' + ', '.join(lost) + ')' if lost else ''}."
 
 
-def _inert(run: Run) -> str:
+def _times(run: RunData) -> str:
+    """The time spent on deciding beside that of the evaluations."""
+    deciding, fits = (finite(run.cost.get(name)) for name in ("deciding_seconds", "fit_seconds"))
+    if deciding is None or deciding < 0.05 or fits is None:
+        return ""  # it would be shown as none
+    return f"Choosing configurations took {duration(deciding)}, evaluating them {duration(fits)}."
+
+
+def _saved(run: RunData) -> str:
+    """The fits that pruning after some of the folds saved."""
+    saved, planned = (finite(_summary(run).get(name)) for name in ("fits_saved", "fits_planned"))
+    return f"Pruning after some folds saved {saved:.0f} of {planned:.0f} fits." if saved and planned else ""
+
+
+def failures(run: RunData) -> list[Mapping[str, Any]]:
+    """The causes of failed trials, the most frequent first (see ``wire.Failure``)."""
+    found = _summary(run).get("failures")
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
+
+
+def _failures(run: RunData) -> str:
+    causes = failures(run)
+    if not causes:
+        return ""
+    shown = [
+        f"{row.get('count')} × {one_line(row.get('cause') or '', 300).rstrip('.')} (first: trial"
+        f" {row.get('trial')})"
+        for row in causes[:_CAUSES]
+    ]
+    more = f"; {count(len(causes) - _CAUSES, 'more cause')}" if len(causes) > _CAUSES else ""
+    return f"Failed: {'; '.join(shown)}{more}."
+
+
+def _inert(run: RunData) -> str:
     inert = _summary(run).get("inert")
     if not isinstance(inert, Mapping) or not inert:
         return ""
@@ -128,20 +231,44 @@ def _inert(run: Run) -> str:
     return f"Without effect in the best configuration: {said}."
 
 
-def _hints(run: Run) -> list[str]:
+def library_warnings(run: RunData) -> list[Mapping[str, Any]]:
+    """What libraries warned of, the most frequent first (see ``wire.LibraryWarning``)."""
+    rows = _summary(run).get("warnings")
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def warnings_count(run: RunData) -> str:
+    """``"57 warnings of libraries, 2 texts"``; "" without any."""
+    rows = library_warnings(run)
+    total = sum(int(finite(row.get("count")) or 0) for row in rows)
+    texts = f", {count(len(rows), 'text')}" if len(rows) > 1 else ""
+    return f"{count(total, 'warning')} of libraries{texts}" if rows else ""
+
+
+def _warnings(run: RunData) -> str:
+    text = warnings_count(run)
+    return f"{text[0].upper()}{text[1:]}: result.warnings lists them." if text else ""
+
+
+def _hints(run: RunData) -> list[str]:
     """What became of the user's hints, in the words of the notes."""
     notes = (one_line(item.get("text") or "", 400) for item in run.chat if item.get("kind") == "note")
     return [text for text in notes if text.startswith("The hint ")]
 
 
-def _fallbacks(run: Run) -> str:
-    n = sum(item.get("kind") == "fallback" for item in run.chat)
+def _fallbacks(run: RunData) -> str:
+    categories = [item.get("category") for item in run.chat if item.get("kind") == "fallback"]
+    limited = categories.count("budget")  # a limit of the user's, no fault of the LLM
+    n = len(categories) - limited
     times = {1: "once", 2: "twice"}.get(n, f"{n} times")
     who = one_line(run.info.get("llm") or "The LLM", 60)
-    return f"{who} could not serve {times}; the base sampler took over." if n else ""
+    sentences = [f"{who} could not serve {times}; the base sampler took over."] if n else []
+    if limited:
+        sentences.append(f"{who} was asked no more, because a limit was reached.")
+    return " ".join(sentences)
 
 
-def _cost(run: Run) -> str:
+def _cost(run: RunData) -> str:
     requests = int(finite(run.cost.get("requests")) or 0)
     if not requests:
         return ""

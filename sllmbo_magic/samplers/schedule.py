@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from sllmbo_magic.history import History
-from sllmbo_magic.keys import BASE_SOURCES
-from sllmbo_magic.keys import LLM_SOURCES
+from sllmbo_magic.attrs import BASE_SOURCES
+from sllmbo_magic.attrs import LLM_SOURCES
+from sllmbo_magic.history.history import History
 
 SCHEDULES = ("adaptive", "bernoulli", "alternate", "warmstart")
 
@@ -57,8 +57,11 @@ class Alternate:
     ratio: float = 0.5
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
-        due = math.floor((trial_number + 1) * self.ratio) > math.floor(trial_number * self.ratio)
-        return "llm" if due else "base"
+        return "llm" if self._turns(trial_number + 1) > self._turns(trial_number) else "base"
+
+    def _turns(self, n_trials: int) -> int:
+        """The LLM's trials among the first ``n_trials``."""
+        return math.floor(n_trials * self.ratio + 1e-9)  # 100 * 0.29 is 28.999999999999996
 
     def may_choose_llm(self, trial_number: int) -> bool:
         return self.ratio > 0.0
@@ -113,8 +116,8 @@ class Adaptive:
         noise = history.noise
         level: float | None = None
         for o in history.observations:
-            if o.state == "RUNNING":
-                continue
+            if o.state == "RUNNING" or o.cut_off:
+                continue  # no outcome yet: a trial that was cut off runs again
             credit = 0.0
             if o.value is not None and o.state == "COMPLETE":
                 if level is None:

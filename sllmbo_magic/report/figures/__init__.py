@@ -18,8 +18,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic._utils.library_logs import quiet_while_used
 from sllmbo_magic.errors import missing_extra
-from sllmbo_magic.report.reading import read
+from sllmbo_magic.report.comparison_units import shown
+from sllmbo_magic.report.run_data import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 
+@quiet_while_used("matplotlib")
 def plot_history(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
     """Each trial's score with its fold spread, shaped and coloured by source; the best so far; the default's
     line.
@@ -49,6 +52,7 @@ def plot_history(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | 
     return _pane(bundle, history, 9.0, 4.2, theme, ax)
 
 
+@quiet_while_used("matplotlib")
 def plot_search_space(bundle: Mapping[str, Any], *, theme: str = "light", limit: int | None = None) -> Figure:
     """One panel per parameter on its own scale: the range as a band through the versions, each trial a point.
 
@@ -67,14 +71,26 @@ def plot_search_space(bundle: Mapping[str, Any], *, theme: str = "light", limit:
     return figure
 
 
-def plot_importances(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
-    """The share of each parameter in the score's variation, as the run computed it."""
+@quiet_while_used("matplotlib")
+def plot_importances(
+    bundle: Mapping[str, Any],
+    *,
+    theme: str = "light",
+    ax: Axes | None = None,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """The share of each parameter in the score's variation, as the run computed it.
+
+    ``intervals`` (see ``TuneResult.importance_intervals``) become lines on the bars.
+    """
     _need_matplotlib()
     from sllmbo_magic.report.figures import importances
 
-    return _pane(bundle, importances, 6.4, importances.height(read(bundle)), theme, ax)
+    height = importances.height(read(bundle))
+    return _pane(bundle, importances, 6.4, height, theme, ax, intervals=intervals)
 
 
+@quiet_while_used("matplotlib")
 def plot_parallel(
     bundle: Mapping[str, Any],
     *,
@@ -93,6 +109,7 @@ def plot_parallel(
     return _pane(bundle, parallel, 9.0, 4.4, theme, ax, limit=limit, best=best)
 
 
+@quiet_while_used("matplotlib")
 def plot_sources(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | None = None) -> Figure:
     """A strip of scores per source with its median and best, trials, and how often it improved on the
     best."""
@@ -102,6 +119,7 @@ def plot_sources(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | 
     return _pane(bundle, sources, 9.0, sources.height(read(bundle)), theme, ax)
 
 
+@quiet_while_used("matplotlib")
 def plot_overview(bundle: Mapping[str, Any], *, theme: str = "light") -> Figure:
     """Scores, sources and importance in one picture."""
     _need_matplotlib()
@@ -117,6 +135,7 @@ def plot_overview(bundle: Mapping[str, Any], *, theme: str = "light") -> Figure:
     return figure
 
 
+@quiet_while_used("matplotlib")
 def plot_comparison(data: Mapping[str, Any], *, theme: str = "light") -> Figure:
     """Several ways to search side by side: regret over trials with its spread, and each seed's final best.
 
@@ -129,6 +148,7 @@ def plot_comparison(data: Mapping[str, Any], *, theme: str = "light") -> Figure:
     from sllmbo_magic.report.figures import style
 
     colors = style.theme_of(theme)
+    data = shown(data)
     figure = canvas.RunFigure(10.0, 4.4, colors)
     figure.alt = comparison.describe(data)
     comparison.build(figure, data, colors)

@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from PIL import Image
 
+from sllmbo_magic._utils.library_logs import quiet_while_used
 from sllmbo_magic.report.figures.style import MARKS
 from sllmbo_magic.report.figures.style import Theme
 from sllmbo_magic.report.figures.style import mix
@@ -56,6 +57,8 @@ class RunFigure(Figure):
         return data, {"image/png": {"width": width, "height": height}}
 
 
+@quiet_while_used("PIL")
+@quiet_while_used("matplotlib")
 def png(figure: Figure, *, scale: float = 2.0, palette: Sequence[Any] = (), more: int = 0) -> bytes:
     """The figure as PNG bytes.
 

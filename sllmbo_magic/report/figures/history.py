@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection
 from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
 from sllmbo_magic.report.figures.style import Theme
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import Trial
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import Trial
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import one_line
@@ -21,7 +21,7 @@ from sllmbo_magic.report.text import score
 _AXES = "axes fraction"
 
 
-def draw(ax: Axes, run: Run, theme: Theme) -> None:
+def draw(ax: Axes, run: RunData, theme: Theme) -> None:
     """Draw the pane into the axes."""
     pieces.prepare(ax, theme, heading="Scores", note=_note(run))
     if not run.trials:
@@ -52,7 +52,7 @@ def draw(ax: Axes, run: Run, theme: Theme) -> None:
     pieces.legend_below(ax, theme, handles)
 
 
-def describe(run: Run) -> str:
+def describe(run: RunData) -> str:
     """The pane in one sentence, for readers who do not see it."""
     if run.best is None:
         return f"Scores: {count(run.n_trials, 'trial')}, none with a single score."
@@ -64,14 +64,14 @@ def describe(run: Run) -> str:
     )
 
 
-def _note(run: Run) -> str:
+def _note(run: RunData) -> str:
     if any(t.std is not None for t in run.scored):
         folds = run.info.get("n_folds")
         return f"bars: ±1 standard deviation over {folds} folds" if folds else "bars: ±1 standard deviation"
     return "bars: range over folds" if any(t.spread for t in run.scored) else ""
 
 
-def _spreads(ax: Axes, run: Run, theme: Theme) -> None:
+def _spreads(ax: Axes, run: RunData, theme: Theme) -> None:
     bars = [(t, t.spread) for t in run.scored if t.spread is not None]
     width, alpha = (1.3, 0.38) if len(bars) <= 60 else (0.9, 0.3) if len(bars) <= 250 else (0.5, 0.2)
     lines = LineCollection(
@@ -84,14 +84,14 @@ def _spreads(ax: Axes, run: Run, theme: Theme) -> None:
     ax.add_collection(lines, autolim=False)
 
 
-def _best_so_far(ax: Axes, run: Run, theme: Theme) -> None:
+def _best_so_far(ax: Axes, run: RunData, theme: Theme) -> None:
     steps = run.incumbents
     x = [float(t.n) for t in steps] + [float(run.trials[-1].n)]
     y = [t.value or 0.0 for t in steps] + [steps[-1].value or 0.0]
     pieces.rule(ax, x, y, color=theme.text, width=1.5, zorder=2.5, drawstyle="steps-post")
 
 
-def _points(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
+def _points(ax: Axes, run: RunData, theme: Theme, low: float, high: float) -> None:
     area = pieces.marker_area(len(run.trials))
     for source in run.sources:
         mark = theme.mark(source.source)
@@ -132,7 +132,7 @@ def _beyond(ax: Axes, trials: Sequence[Trial], theme: Theme, *, above: bool) -> 
     pieces.words(ax, text, (0.995, 0.93 if above else 0.07), color=theme.muted, at=_AXES, ha="right")
 
 
-def _labels(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
+def _labels(ax: Axes, run: RunData, theme: Theme, low: float, high: float) -> None:
     """Draw the default's line, and name both lines where they end, at the right."""
     digits = decimals(run.default_value, run.best_value)
     marks: list[tuple[float, str, Any, str]] = []
@@ -155,7 +155,7 @@ def _labels(ax: Axes, run: Run, theme: Theme, low: float, high: float) -> None:
         )
 
 
-def _lost(ax: Axes, run: Run, theme: Theme) -> list[Any]:
+def _lost(ax: Axes, run: RunData, theme: Theme) -> list[Any]:
     """Trials without a score, on a strip along the lower edge: a cross failed, a bar was pruned."""
     handles: list[Any] = []
     for trials, marker, word in ((run.failed, "x", "failed"), (run.pruned, "|", "pruned")):

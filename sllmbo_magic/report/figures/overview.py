@@ -9,10 +9,10 @@ from sllmbo_magic.report.figures import importances
 from sllmbo_magic.report.figures import sources
 from sllmbo_magic.report.figures.canvas import RunFigure
 from sllmbo_magic.report.figures.style import Theme
-from sllmbo_magic.report.reading import Run
+from sllmbo_magic.report.run_data import RunData
 
 
-def build(run: Run, theme: Theme) -> RunFigure:
+def build(run: RunData, theme: Theme) -> RunFigure:
     """The figure: scores on top, sources and importance below.
 
     Each row is laid out by itself, so that a long label in one takes no room in the other.

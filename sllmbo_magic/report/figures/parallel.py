@@ -12,8 +12,8 @@ from sllmbo_magic.report.figures import scales
 from sllmbo_magic.report.figures import style
 from sllmbo_magic.report.figures.scales import Scale
 from sllmbo_magic.report.figures.style import Theme
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import Trial
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import Trial
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import one_line
 
@@ -26,7 +26,7 @@ _LONGEST_METRIC = 34
 """Characters of the metric's name: as many as the longest of scikit-learn's has."""
 
 
-def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | None = None) -> None:
+def draw(ax: Axes, run: RunData, theme: Theme, *, limit: int = MOST, best: int | None = None) -> None:
     """Draw the pane into the axes: at most ``limit`` parameters, and only the ``best`` trials (None: all)."""
     pieces.prepare(ax, theme, grid="")
     names = run.parameters[:limit]
@@ -70,7 +70,7 @@ def draw(ax: Axes, run: Run, theme: Theme, *, limit: int = MOST, best: int | Non
     pieces.words(ax, "; ".join(notes), (1, 1), color=theme.muted, offset=(0, above), ha="right", **place)
 
 
-def describe(run: Run) -> str:
+def describe(run: RunData) -> str:
     """The pane in one sentence, for readers who do not see it."""
     if run.best is None:
         return "Parallel coordinates: no trial has a score."
@@ -90,7 +90,7 @@ def _path(
 
 
 def _lines(
-    ax: Axes, run: Run, theme: Theme, trials: tuple[Trial, ...], paths: list[list[tuple[float, float]]]
+    ax: Axes, run: RunData, theme: Theme, trials: tuple[Trial, ...], paths: list[list[tuple[float, float]]]
 ) -> None:
     """The lines, the best on top. Crowds are pale, not transparent: the picture stays readable, and small."""
     n = len(trials)

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from sllmbo_magic.report.figures import pieces
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import Trial
-from sllmbo_magic.report.reading import finite
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import Trial
+from sllmbo_magic.report.run_data import finite
 from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import value as shown
 
@@ -82,7 +82,7 @@ def _power(tick: float) -> str:
     return minus(f"{float(mantissa):g}e{int(exponent)}")
 
 
-def trial_axis(ax: Axes, run: Run, n: int = 8) -> None:
+def trial_axis(ax: Axes, run: RunData, n: int = 8) -> None:
     """The x axis from the first trial to the last."""
     numbers = [t.n for t in run.trials]
     low, high = min(numbers, default=0), max(numbers, default=1)
@@ -92,7 +92,7 @@ def trial_axis(ax: Axes, run: Run, n: int = 8) -> None:
     pieces.ticks(ax, "x", ticks, [f"{int(t)}" for t in ticks])
 
 
-def score_range(run: Run) -> tuple[float, float]:
+def score_range(run: RunData) -> tuple[float, float]:
     """The scores worth a place on the axis: all, unless a few very bad ones would flatten the rest.
 
     Kept are the best nine tenths and the default, with room for fold spreads; what is left out is drawn at
@@ -175,7 +175,7 @@ class Scale:
         pieces.ticks(ax, "y", places, labels)
 
 
-def scale_of(name: str, run: Run) -> Scale:
+def scale_of(name: str, run: RunData) -> Scale:
     """The axis that holds all ranges a parameter had and all values it took."""
     declared = [v.params[name] for v in run.versions if name in v.params]
     values = [t.params[name] for t in run.trials if name in t.params]
@@ -210,7 +210,7 @@ def _same(a: Any, b: Any) -> bool:
     return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
 
 
-def metric_label(run: Run) -> str:
+def metric_label(run: RunData) -> str:
     """The metric and which way is better; on two lines when it is long."""
     arrow = "higher is better ↑" if run.maximize else "lower is better ↓"
     metric = one_line(run.metric, 28)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from sllmbo_magic.report.figures import pieces
 from sllmbo_magic.report.figures import scales
 from sllmbo_magic.report.figures.style import Theme
-from sllmbo_magic.report.reading import Run
-from sllmbo_magic.report.reading import SourceCount
+from sllmbo_magic.report.run_data import RunData
+from sllmbo_magic.report.run_data import SourceCount
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import one_line
@@ -21,12 +21,12 @@ _MEDIAN = 5
 """Scores from which on a source has a median that means something."""
 
 
-def height(run: Run) -> float:
+def height(run: RunData) -> float:
     """Inches that the strips need."""
     return 1.35 + 0.4 * max(len(run.sources), 2)
 
 
-def draw(ax: Axes, run: Run, theme: Theme, *, columns: bool = True) -> None:
+def draw(ax: Axes, run: RunData, theme: Theme, *, columns: bool = True) -> None:
     """Draw the pane into the axes; ``columns`` adds trials, improvements and best as text at the right."""
     pieces.prepare(ax, theme, heading="Scores by source", note=_key(run) if columns else "", grid="x")
     if not run.sources:
@@ -49,7 +49,7 @@ def draw(ax: Axes, run: Run, theme: Theme, *, columns: bool = True) -> None:
         _columns(ax, run, theme)
 
 
-def describe(run: Run) -> str:
+def describe(run: RunData) -> str:
     """The pane in one sentence, for readers who do not see it."""
     digits = decimals(run.default_value, run.best_value)
     parts = []
@@ -60,7 +60,7 @@ def describe(run: Run) -> str:
     return "Scores by source. " + "; ".join(parts) + "." if parts else "Scores by source: no trial yet."
 
 
-def _key(run: Run) -> str:
+def _key(run: RunData) -> str:
     """What the lines and rings mean, as far as they are drawn."""
     parts = []
     if any(len(source.scored) >= _MEDIAN for source in run.sources):
@@ -72,7 +72,9 @@ def _key(run: Run) -> str:
     return ", ".join(parts)
 
 
-def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low: float, high: float) -> None:
+def _strip(
+    ax: Axes, run: RunData, theme: Theme, lane: int, source: SourceCount, low: float, high: float
+) -> None:
     mark = theme.mark(source.source)
     placed = [t for t in source.scored if not scales.outside(t, low, high)]
     n = len(placed)
@@ -107,7 +109,7 @@ def _strip(ax: Axes, run: Run, theme: Theme, lane: int, source: SourceCount, low
             pieces.ring(ax, place, area=95, color=theme.text, width=1.0)
 
 
-def _columns(ax: Axes, run: Run, theme: Theme) -> None:
+def _columns(ax: Axes, run: RunData, theme: Theme) -> None:
     """Three columns of text at fixed distances from the axes' right edge."""
     digits = decimals(run.default_value, run.best_value)
     places = (46, 112, 172)

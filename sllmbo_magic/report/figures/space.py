@@ -21,14 +21,14 @@ from sllmbo_magic.report.figures import scales
 from sllmbo_magic.report.figures.canvas import RunFigure
 from sllmbo_magic.report.figures.scales import Scale
 from sllmbo_magic.report.figures.style import Theme
-from sllmbo_magic.report.reading import Run
+from sllmbo_magic.report.run_data import RunData
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import one_line
 
 _RANK = Normalize(0, 1)
 
 
-def build(run: Run, theme: Theme, *, limit: int | None = None) -> RunFigure:
+def build(run: RunData, theme: Theme, *, limit: int | None = None) -> RunFigure:
     """The figure with a panel per parameter, the most important first; at most ``limit`` of them."""
     names = run.parameters[:limit]
     if not names:
@@ -59,7 +59,7 @@ def build(run: Run, theme: Theme, *, limit: int | None = None) -> RunFigure:
     return figure
 
 
-def describe(run: Run) -> str:
+def describe(run: RunData) -> str:
     """The pane in one sentence, for readers who do not see it."""
     return (
         f"Search space: {count(len(run.parameters), 'parameter')} in {count(len(run.versions), 'version')}, "
@@ -67,7 +67,7 @@ def describe(run: Run) -> str:
     )
 
 
-def panel(ax: Axes, run: Run, theme: Theme, name: str, label: str, *, bottom: bool = True) -> None:
+def panel(ax: Axes, run: RunData, theme: Theme, name: str, label: str, *, bottom: bool = True) -> None:
     """One parameter: its range as a band, its values as points. ``bottom``: the x axis has a label."""
     pieces.prepare(ax, theme, grid="")
     pieces.title(ax, theme, label, size=pieces.SIZE, pad=4.0)
@@ -81,7 +81,7 @@ def panel(ax: Axes, run: Run, theme: Theme, name: str, label: str, *, bottom: bo
     _points(ax, run, scale, name, theme)
 
 
-def _reigns(run: Run, name: str) -> list[tuple[float, float, Mapping[str, Any]]]:
+def _reigns(run: RunData, name: str) -> list[tuple[float, float, Mapping[str, Any]]]:
     """The parameter's declarations, each from half a trial before its first trial to where the next
     starts."""
     if not run.versions:  # an objective that suggests for itself
@@ -119,7 +119,7 @@ def _band(ax: Axes, scale: Scale, params: Mapping[str, Any], start: float, end: 
         pieces.rule(ax, x, [place, place], color=color, width=1.4, linestyle=(0, (1, 1.5)), zorder=1)
 
 
-def _trail(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
+def _trail(ax: Axes, run: RunData, scale: Scale, name: str, theme: Theme) -> None:
     """The value of the best trial so far; a gap where the best one does not use the parameter."""
     steps = [(t.n, scale.place(t.params[name]) if name in t.params else None) for t in run.incumbents]
     if any(place is not None for _, place in steps):
@@ -129,7 +129,7 @@ def _trail(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
         pieces.rule(ax, x, y, color=theme.text, width=0.9, alpha=0.55, zorder=2, drawstyle="steps-post")
 
 
-def _points(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
+def _points(ax: Axes, run: RunData, scale: Scale, name: str, theme: Theme) -> None:
     area = 0.62 * pieces.marker_area(len(run.trials))
     places = {t.n: scale.place(t.params[name]) for t in run.trials if name in t.params}
     lost = [(t.n, places[t.n]) for t in (*run.failed, *run.pruned) if places.get(t.n) is not None]
@@ -170,7 +170,7 @@ def _points(ax: Axes, run: Run, scale: Scale, name: str, theme: Theme) -> None:
         pieces.ring(ax, (run.best.n, places[run.best.n]), area=max(area * 3.6, 52), color=theme.accent)
 
 
-def _legend(figure: RunFigure, run: Run, theme: Theme) -> None:
+def _legend(figure: RunFigure, run: RunData, theme: Theme) -> None:
     handles: list[Any] = [Patch(facecolor=theme.band, alpha=0.25, label="range in force", linewidth=0)]
     if run.best is not None:
         ring = {"marker": "o", "markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": theme.accent}

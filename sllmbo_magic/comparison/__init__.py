@@ -1,0 +1,1 @@
+"""Comparisons of samplers and of variants of the method over seeds."""

@@ -1,0 +1,99 @@
+"""Why an evaluation failed, in words for the user.
+
+A cause may quote the user's data, as the exception does. It is shown and stored on the user's machine; an LLM
+gets the category of a failure alone (see ``history.observe``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sllmbo_magic.llm.redact import redact
+from sllmbo_magic.task.data import is_missing
+from sllmbo_magic.task.data import take
+
+MAX_LENGTH = 4000
+"""Characters of a cause that are kept."""
+
+
+def error_text(error: BaseException) -> str:
+    """Class and whole message of an exception, keys redacted, at most :data:`MAX_LENGTH` characters."""
+    message = redact(str(error).strip())
+    if len(message) > MAX_LENGTH:
+        message = f"{message[:MAX_LENGTH].rstrip()} [… {len(message) - MAX_LENGTH:,} more characters]"
+    name = type(error).__name__
+    return f"{name}: {message}" if message else name
+
+
+def fit_error_text(error: BaseException, kind: str, y: Any, train: Any, fold: int) -> str:
+    """The exception of a fit, and what is special about the training rows of its fold, if anything."""
+    text = error_text(error)
+    if kind == "classification" and _n_classes(_rows(y, train)) == 1:
+        text += f" (the training rows of fold {fold + 1} hold one class)"
+    return text
+
+
+def score_text(
+    metric: str,
+    kind: str,
+    y: Any,
+    test: Any,
+    fold: int,
+    *,
+    score: float | None = None,
+    error: BaseException | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """``roc_auc is nan on fold 4: its test rows hold one class``.
+
+    Args:
+        metric: The metric's name.
+        kind: ``"classification"``, ``"regression"`` or ``"other"``.
+        y: The target, n values or n x outputs; None when there is none.
+        test: Row numbers of the fold's test rows.
+        fold: Number of the fold from 0; the text counts from 1.
+        score: The score, if the metric gave one that is not finite.
+        error: What the metric raised, if it did.
+        warnings: Messages of the metric's warnings, which often say what is undefined.
+    """
+    what = "failed" if score is None else f"is {score:g}"
+    head = f"{metric} {what} on fold {fold + 1}"
+    reason = _reason(kind, y, test)
+    if not reason and warnings:
+        reason = redact(" ".join(warnings[0].split()))
+    said = "" if error is None else error_text(error)
+    if reason and said:
+        return f"{head}: {reason} ({said})"
+    return f"{head}: {reason or said}" if reason or said else head
+
+
+def _reason(kind: str, y: Any, test: Any) -> str:
+    """What the target of the test rows says; "" when that is nothing special."""
+    rows = _rows(y, test)
+    if rows is None:
+        return ""
+    missing = is_missing(rows)
+    if missing:
+        return f"the target of its test rows has {missing} missing {'value' if missing == 1 else 'values'}"
+    if kind == "classification" and rows.ndim == 1:
+        n_test, n_all = _n_classes(rows), _n_classes(np.asarray(y))
+        if n_test == 1:
+            return "its test rows hold one class"
+        if n_test < n_all:
+            return f"its test rows hold {n_test} of the {n_all} classes"
+    if len(rows) == 1:
+        return "it has one test row"
+    return ""
+
+
+def _rows(y: Any, rows: Any) -> np.ndarray[Any, Any] | None:
+    return None if y is None else np.asarray(take(y, rows))
+
+
+def _n_classes(labels: np.ndarray[Any, Any] | None) -> int:
+    if labels is None or labels.ndim != 1:
+        return 0
+    return len(np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels))

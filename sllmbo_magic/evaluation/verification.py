@@ -1,0 +1,285 @@
+"""Was the gain real? Default and best once more, on folds and test data that the search did not see.
+
+The best of many noisy scores looks better than it is, and in about one search of ten the winner is worse on
+new data than where the search began (over-tuning, arXiv 2506.19540). Both configurations are therefore scored
+in pairs on fresh folds: that takes out the luck with the folds, though not with the rows, for which only test
+data can tell. Folds share training rows, which makes the usual standard error too small; the variance is that
+of the corrected resampled t-test (Nadeau and Bengio, "Inference for the Generalization Error", 2003):
+(1/J + n_test/n_train) s², for J splits.
+
+A few folds often tell enough. The folds are scored in parts of five or more, and after each part a sequential
+test (``sequential_test.py``) may end the check: where the gain is significant at the stricter level of that
+look, or where it is so small that more folds would hardly make it significant. All looks together have the
+level of one test. A gain that ends a check early tends to be shown a little too large, as with any such rule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Literal
+
+import numpy as np
+
+from sllmbo_magic.evaluation.base import is_finite
+from sllmbo_magic.evaluation.base import never
+from sllmbo_magic.evaluation.bootstrap import bootstrap_interval
+from sllmbo_magic.evaluation.bootstrap import test_scores
+from sllmbo_magic.evaluation.fold_fit import refit
+from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
+from sllmbo_magic.evaluation.paired_scores import paired_scores
+from sllmbo_magic.evaluation.sequential_test import SequentialTest
+from sllmbo_magic.evaluation.sequential_test import in_parts
+from sllmbo_magic.evaluation.warnings import CountWarnings
+from sllmbo_magic.evaluation.warnings import Quiet
+from sllmbo_magic.task.data import n_rows
+from sllmbo_magic.task.display_metric import display_metric
+from sllmbo_magic.task.display_metric import is_negated
+from sllmbo_magic.task.task import Task
+
+Verdict = Literal["real", "within noise", "worse", "unknown"]
+
+MIN_PART = 5
+"""Fresh folds that are scored, at least, before and between the looks that may end the check."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What default and best score on fresh folds and on test data.
+
+    Scores are scikit-learn's, as they are; ``gain`` and ``overtuning`` are positive when best is better.
+    ``noise`` is the standard deviation of the mean paired difference. ``fresh`` says whether the ``n_folds``
+    splits that were scored were other ones than the search's. ``test_interval`` is a 95 % interval of the
+    gain on the test data. ``overtuning`` is the gain that the search saw minus the gain on test data, or else
+    on fresh folds. ``relative_overtuning`` is the share of the gain on the test data that the search gave
+    away by going on: 0 when best is the best there of all that were best in their time, 1 when it is as good
+    as the default, more when it is worse (arXiv 2506.19540). None stands for what could not be had. ``text``
+    is one sentence.
+    """
+
+    verdict: Verdict
+    text: str
+    default_mean: float | None = None
+    best_mean: float | None = None
+    gain: float | None = None
+    noise: float | None = None
+    n_folds: int = 0
+    fresh: bool = True
+    test_default: float | None = None
+    test_best: float | None = None
+    test_interval: tuple[float, float] | None = None
+    overtuning: float | None = None
+    relative_overtuning: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        data = dataclasses.asdict(self)
+        data["test_interval"] = None if self.test_interval is None else list(self.test_interval)
+        return data
+
+
+def verify(
+    task: Task,
+    default_params: Mapping[str, Any],
+    best_params: Mapping[str, Any],
+    seed: int,
+    n_jobs: int | None = None,
+    should_stop: Callable[[], bool] = never,
+    *,
+    default_value: float | None = None,
+    best_value: float | None = None,
+    incumbents: Sequence[Mapping[str, Any]] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Compare the best configuration with the default on data that chose neither.
+
+    Args:
+        task: A task with an estimator.
+        default_params: Parameters of the default, usually empty.
+        best_params: Parameters of the best configuration.
+        seed: Seed of the fresh folds and of the bootstrap.
+        n_jobs: Cores to use, as ``CrossValidator`` has it.
+        should_stop: Asked between folds; what was done in full until then counts.
+        default_value: The default's value in the search, for the estimate of over-tuning.
+        best_value: The best value in the search.
+        incumbents: Parameters of the configurations that were the best in their time, for the relative
+            over-tuning; fitted on all of X and y when there is test data.
+        on_progress: Called with the number of fits that are scored and the number of all, from 0 on.
+
+    Returns:
+        The verification. Where ``cv`` cannot be reshuffled, the search's own folds are scored again, and the
+        text says so: that shows the noise of the gain, but not how much of it was luck.
+    """
+    if task.estimator is None:
+        return Verification("unknown", "An objective of one's own has no folds to check the gain on.")
+    if dict(default_params) == dict(best_params):
+        return Verification(
+            "within noise", "No configuration beat the default, so there is no gain to check."
+        )
+    sign = 1.0 if task.direction == "maximize" else -1.0
+    fresh = fresh_tasks(task, seed)
+    tasks = _parts(fresh) or [task]
+    check = SequentialTest(sum(one.n_folds for one in tasks))
+
+    def is_enough(scores: np.ndarray[Any, Any]) -> bool:
+        differences = sign * (scores[1] - scores[0])
+        n = len(differences)
+        return n >= MIN_PART and check.look(differences.mean(), corrected_noise(differences, tasks), n)
+
+    pairs = paired_scores(
+        tasks, (default_params, best_params), n_jobs, should_stop, on_progress, is_enough=is_enough
+    )
+    test = _on_test_data(task, default_params, best_params, incumbents, seed, should_stop)
+    verification = _on_folds(pairs, tasks, sign, check, fresh=bool(fresh))
+    outside = test.gain if test.gain is not None else (verification.gain if fresh else None)
+    seen = None if default_value is None or best_value is None else sign * (best_value - default_value)
+    return dataclasses.replace(
+        verification,
+        text=verification.text + test.text + ".",
+        test_default=test.default,
+        test_best=test.best,
+        test_interval=test.interval,
+        overtuning=None if seen is None or outside is None else seen - outside,
+        relative_overtuning=test.relative_overtuning,
+    )
+
+
+def _parts(tasks: Sequence[Task]) -> list[Task]:
+    """The same folds in parts, after each of which the check may end."""
+    return [
+        dataclasses.replace(task, splits=part, n_folds=len(part))
+        for task in tasks
+        for part in in_parts(task.splits, MIN_PART)
+    ]
+
+
+def _on_folds(
+    pairs: np.ndarray[Any, Any] | None,
+    tasks: list[Task],
+    sign: float,
+    check: SequentialTest,
+    *,
+    fresh: bool,
+) -> Verification:
+    """What the paired scores say; the sentence has no full stop yet."""
+    if pairs is None:
+        text = "The gain could not be checked on folds, since a fit failed there or the run was stopped"
+        return Verification("unknown", text, fresh=fresh)
+    differences = sign * (pairs[1] - pairs[0])
+    gain, noise = float(differences.mean()), corrected_noise(differences, tasks)
+    default, best = float(pairs[0].mean()), float(pairs[1].mean())
+    display = display_metric(tasks[0].scorer_name, tasks[0].direction, is_negated(tasks[0].scoring))
+    verdict = check.end(gain, noise, len(differences))
+    said = {
+        "real": "more than the noise, so the gain is real",
+        "within noise": "within the noise, so it may be luck",
+        "worse": "so the default is better",
+    }[verdict]
+    folds = f"{len(differences)} fresh folds" if fresh else f"the search's own {len(differences)} folds"
+    if check.finding is not None:
+        folds = f"{len(differences)} of {check.n_planned} fresh folds, which were enough,"
+    text = (
+        f"On {folds} the best configuration scores {display.label} {display.shown(best):.4g} and the default "
+        f"{display.shown(default):.4g}, a {_gain(gain)} ± {noise:.2g} (standard error), {said}"
+    )
+    if not fresh:
+        text += " (this cv has no other folds, so the gain may look too good)"
+    return Verification(verdict, text, default, best, gain, noise, len(differences), fresh)
+
+
+def _gain(value: float) -> str:
+    return f"{'gain' if value >= 0 else 'loss'} of {abs(value):.2g}"
+
+
+def corrected_noise(differences: np.ndarray[Any, Any], tasks: list[Task]) -> float:
+    """Standard deviation of the mean paired difference over splits (Nadeau and Bengio 2003).
+
+    Args:
+        differences: One paired difference per split, at least 2.
+        tasks: Tasks whose splits they come from.
+    """
+    ratios = [len(test) / len(train) for task in tasks for train, test in task.splits]
+    n = len(differences)
+    return float(np.sqrt((1.0 / n + np.mean(ratios)) * np.var(differences, ddof=1)))
+
+
+@dataclass(frozen=True)
+class _Test:
+    default: float | None = None
+    best: float | None = None
+    gain: float | None = None
+    interval: tuple[float, float] | None = None
+    relative_overtuning: float | None = None
+    text: str = ""
+
+
+def _on_test_data(
+    task: Task,
+    default_params: Mapping[str, Any],
+    best_params: Mapping[str, Any],
+    incumbents: Sequence[Mapping[str, Any]],
+    seed: int,
+    should_stop: Callable[[], bool],
+) -> _Test:
+    """Both configurations, fitted on all of X and y, on the test data."""
+    if task.X_test is None or should_stop():
+        return _Test()
+    everything = np.arange(n_rows(task.X_test))
+    with Quiet(), CountWarnings():
+        try:
+            default = test_scores(task, refit(task, default_params))
+            best = test_scores(task, refit(task, best_params))
+            values = default(everything), best(everything)
+        except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
+            return _Test(text=f"; the test data could not be scored ({type(error).__name__})")
+        if not all(is_finite(value) for value in values):
+            return _Test(text="; the test data have no finite score")
+        interval = bootstrap_interval(task, default, best, seed, should_stop)
+    sign = 1.0 if task.direction == "maximize" else -1.0
+    gain = sign * (values[1] - values[0])
+    if interval is not None and sign < 0:
+        interval = -interval[1], -interval[0]
+    between = (
+        "" if interval is None else f" (95 % interval of the gain {interval[0]:.2g} to {interval[1]:.2g})"
+    )
+    share = _relative_overtuning(task, [sign * value for value in values], incumbents, should_stop)
+    lost = "" if share is None else f"; relative over-tuning {share:.2f}"
+    text = f"; on the test data there is a {_gain(gain)}{between}{lost}"
+    return _Test(*values, gain, interval, share, text)
+
+
+def _relative_overtuning(
+    task: Task,
+    values: Sequence[float],
+    incumbents: Sequence[Mapping[str, Any]],
+    should_stop: Callable[[], bool],
+) -> float | None:
+    """The share of the best gain on the test data that the winner lacks; None where none is better than the
+    default.
+
+    Args:
+        task: A task with test data.
+        values: Scores of default and winner on the test data; larger is better.
+        incumbents: Parameters of the others.
+        should_stop: Asked between fits.
+    """
+    sign = 1.0 if task.direction == "maximize" else -1.0
+    everything = np.arange(n_rows(task.X_test))
+    default, winner = values
+    best = max(values)
+    if not incumbents:
+        return None
+    with Quiet(), CountWarnings():
+        for params in incumbents:
+            if should_stop():
+                return None
+            try:
+                value = test_scores(task, refit(task, params))(everything)
+            except Exception:  # noqa: BLE001 - whatever the estimator raises: it has no score there
+                continue
+            best = max(best, sign * value) if is_finite(value) else best
+    return (best - winner) / (best - default) if best > default else None

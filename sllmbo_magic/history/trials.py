@@ -1,0 +1,89 @@
+"""What is read off a trial of Optuna: its observation, its real values, and whether it counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sllmbo_magic import attrs
+from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.space.search_space import SearchSpace
+
+
+def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
+    """The observation of one Optuna ``FrozenTrial``. With a space, parameters are limited to its names."""
+    user_attrs = trial.user_attrs
+    evaluation = user_attrs.get(attrs.EVALUATION) or {}
+    provenance = user_attrs.get(attrs.PROVENANCE) or {}
+    exchange = user_attrs.get(attrs.EXCHANGE) or {}
+    scores = evaluation.get("split_scores") or ()
+    value = trial.values[0] if scored(trial) else None
+    reported, pruned_at = last_report(trial)
+    params, outside = real_configuration(trial)
+    if space is not None:
+        params = {name: params[name] for name in (*space, *space.fixed) if name in params}
+    return Observation(
+        number=trial.number,
+        params=params,
+        state=trial.state.name,
+        value=None if value is None or not math.isfinite(value) else float(value),
+        reported=reported,
+        pruned_at=pruned_at,
+        splits=tuple(float(v) for v in scores),
+        source=user_attrs.get(attrs.SOURCE, "base"),
+        error=evaluation.get("error") if trial.state.name == "FAIL" else None,
+        space_version=int(provenance.get("space_version", 0)),
+        request=provenance.get("request"),
+        asked_at=provenance.get("asked_at"),
+        reason=provenance.get("reason", ""),
+        expects=provenance.get("expects", ""),
+        came_true=evaluation.get("came_true"),
+        vetoed=tuple(c["params"] for c in provenance.get("vetoed") or ()),
+        seconds=evaluation.get("seconds"),
+        training_score=evaluation.get("training_score"),
+        warnings=evaluation.get("warnings") or {},
+        feedback=tuple(exchange.get("feedback") or ()),
+        sent_request=bool(exchange.get("sent_request")),
+        outside=outside,
+    )
+
+
+def real_configuration(trial: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The values that an Optuna ``FrozenTrial`` really had, and which of them its search space cannot
+    express.
+    """
+    recorded = trial.user_attrs.get(attrs.CONFIGURATION)
+    provenance = trial.user_attrs.get(attrs.PROVENANCE) or {}
+    if recorded is None and provenance.get("library_defaults"):
+        # Of an older version, which recorded the nearest values of the space instead.
+        return dict(trial.params), tuple(trial.params)
+    recorded = recorded or {}
+    return {**recorded.get("values", {}), **trial.params}, tuple(recorded.get("outside", ()))
+
+
+def last_report(trial: Any) -> tuple[float | None, str]:
+    """The last value that a pruned trial reported, and where that was, in words."""
+    if trial.state.name != "PRUNED" or trial.last_step is None:
+        return None, ""
+    evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
+    value = trial.intermediate_values[trial.last_step]
+    where = str(evaluation.get("pruned_at") or f"step {trial.last_step}")
+    return float(value) if math.isfinite(value) else None, where
+
+
+def counts(trial: Any) -> bool:
+    """Whether a trial counts for the total: it has an outcome, and was not cut off by the user or a crash."""
+    if trial.state.name in ("COMPLETE", "PRUNED"):
+        return True
+    evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
+    return bool(trial.state.name == "FAIL" and evaluation.get("error", attrs.STOPPED) != attrs.STOPPED)
+
+
+def is_withdrawn(trial: Any) -> bool:
+    """Whether a trial was queued by a run that ended before it began: it never had parameters."""
+    return bool((trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN))
+
+
+def scored(trial: Any) -> bool:
+    """Whether a trial has a score: a pruned one has only what it reported on its way."""
+    return bool(trial.state.name == "COMPLETE" and trial.values)

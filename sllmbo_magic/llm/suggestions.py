@@ -1,0 +1,119 @@
+"""The line to write instead of an ``--llm`` that names no provider: vendors and models that people mean."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+_ADDRESSES = {
+    "azure": "https://RESOURCE.openai.azure.com/openai/v1",
+    "cerebras": "https://api.cerebras.ai/v1",
+    "cohere": "https://api.cohere.ai/compatibility/v1",
+    "deepseek": "https://api.deepseek.com",
+    "groq": "https://api.groq.com/openai/v1",
+    "litellm": "http://localhost:4000/v1",
+    "llamacpp": "http://localhost:8080/v1",
+    "lmstudio": "http://localhost:1234/v1",
+    "localai": "http://localhost:8080/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "nvidia": "https://integrate.api.nvidia.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "qwen": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    "sglang": "http://localhost:30000/v1",
+    "together": "https://api.together.xyz/v1",
+    "vllm": "http://localhost:8000/v1",
+    "xai": "https://api.x.ai/v1",
+}
+"""Servers with OpenAI's protocol that are no provider here: each is ``openai-compatible`` at this address."""
+
+_OTHER_NAMES = {
+    "azure-openai": "azure", "azureopenai": "azure", "azure_openai": "azure",
+    "dashscope": "qwen", "grok": "xai", "hosted_vllm": "vllm", "llama-cpp": "llamacpp",
+    "llama_cpp": "llamacpp", "llama.cpp": "llamacpp", "llama-server": "llamacpp", "llamafile": "llamacpp",
+    "lm-studio": "lmstudio", "lm_studio": "lmstudio", "mistralai": "mistral", "nim": "nvidia",
+    "together_ai": "together", "togetherai": "together", "x-ai": "xai",
+}  # fmt: skip
+_PROVIDERS = {
+    "chatgpt": "openai", "gpt": "openai", "claude": "anthropic", "google": "gemini", "vertex": "gemini",
+    "vertex_ai": "gemini", "google-genai": "gemini", "compatible": "openai-compatible",
+    "openai_compatible": "openai-compatible", "cmd": "command", "shell": "command", "record": "replay",
+}  # fmt: skip
+"""Other words for a provider of ours."""
+
+_LITELLM = (
+    "azure", "cerebras", "deepseek", "groq", "hosted_vllm", "lm_studio", "mistral", "openrouter",
+    "perplexity", "together_ai", "vertex_ai", "xai",
+)  # fmt: skip
+"""Vendors that LiteLLM writes before a slash; other words there are those of model repositories."""
+
+_MODELS: tuple[tuple[str, str], ...] = (
+    (r"(gpt-?\d|chatgpt|o\d(-|$)|codex|text-davinci)", "openai"),
+    (r"(claude|sonnet|opus|haiku)", "anthropic"),
+    (r"gemini", "gemini"),
+    (
+        r"(llama|qwen|qwq|mistral|mixtral|phi|gemma|deepseek|gpt-oss|codellama|granite|smollm|yi|command-r)",
+        "ollama",
+    ),
+)
+"""What a model's name begins with, and who serves it."""
+_NO_LLM_WORDS = ("none", "null", "no", "off", "false", "nothing", "tpe", "optuna")
+"""What people write who want no LLM."""
+_APPLICATIONS = ("copilot", "github-copilot", "cursor", "windsurf")
+"""Applications that have no address for other programs."""
+
+
+def line_for(spec: str, providers: Sequence[str]) -> str:
+    """What to write instead of an ``--llm`` value whose provider is not known.
+
+    Args:
+        spec: The value, without blanks around it.
+        providers: The names that are allowed.
+
+    Returns:
+        One or two sentences with a line that can be typed; "" if nothing is close.
+    """
+    if re.match(r"https?://", spec):
+        return f"Write: --llm openai-compatible:MODEL --base-url {spec}"
+    name, _, model = spec.partition(":")
+    first, *rest_of_name = re.split(r"[\s=]+", name, maxsplit=1)
+    if rest_of_name and first.lower() in (*providers, *_PROVIDERS, *_ADDRESSES, *_OTHER_NAMES):
+        name, model = first, f"{rest_of_name[0]}:{model}".strip(":")  # "openai gpt-4o", "openai=gpt-4o"
+    if "/" in name and not model:  # as LiteLLM writes it
+        vendor, _, rest = name.partition("/")
+        if vendor in (*providers, *_LITELLM):
+            name, model = vendor, rest
+        else:
+            return f"Write: --llm openai-compatible:{spec} --base-url http://localhost:8000/v1"
+    word = name.lower()
+    if word in providers:
+        return f"Write: --llm {word}:{model or 'MODEL'}"
+    if word in _PROVIDERS:
+        return f"Write: --llm {_PROVIDERS[word]}:{model or 'MODEL'}"
+    if word in _NO_LLM_WORDS and not model:
+        return "Without an LLM, write: --llm rulebook (expert rules), or --sampler tpe (TPE alone)."
+    if word in _APPLICATIONS:
+        return (
+            f"{word} has no address for other programs. If its command line prints its answer, write: "
+            '--llm "command:PROGRAM ARGS"; else --llm manual, and paste the prompts there.'
+        )
+    vendor = _OTHER_NAMES.get(word, word)
+    if vendor in _ADDRESSES:
+        url = _ADDRESSES[vendor]
+        key = "" if "localhost" in url else " with your key in OPENAI_COMPATIBLE_API_KEY"
+        placeholder = "DEPLOYMENT" if vendor == "azure" else "MODEL"
+        return f"Write{key}: --llm openai-compatible:{model or placeholder} --base-url {url}"
+    if word.startswith("grok-"):
+        return f"{spec} is a model. {line_for(f'xai:{spec}', providers)}"
+    for pattern, provider in _MODELS:
+        if re.match(pattern, word):
+            return f"{spec} is a model. Write: --llm {provider}:{spec}"
+    close = difflib.get_close_matches(word, providers, 1, 0.5)
+    if close:
+        needs_model = close[0] not in ("rulebook", "manual")
+        line = f"{close[0]}:{model or 'MODEL'}" if needs_model else close[0]
+        return f"Did you mean {close[0]!r}? Write: --llm {line}"
+    if model:
+        return f"For a server with OpenAI's protocol, write: --llm openai-compatible:{model} --base-url URL"
+    return ""

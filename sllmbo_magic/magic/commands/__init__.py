@@ -1,0 +1,106 @@
+"""The line commands of ``%sllmbo``: one small function each, found by name.
+
+A command that steers goes to a run of this kernel, or into the folder of a run of another one.
+Values are read by ``ast.literal_eval`` and ``json``, never evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.magic import lexer
+from sllmbo_magic.magic.command_table import BY_NAME
+from sllmbo_magic.magic.command_table import COMMANDS
+from sllmbo_magic.magic.commands import comparing
+from sllmbo_magic.magic.commands import providers
+from sllmbo_magic.magic.commands import steering
+from sllmbo_magic.magic.commands import stored_runs
+from sllmbo_magic.magic.commands.arguments import Arguments
+from sllmbo_magic.magic.help import command_help
+from sllmbo_magic.magic.help import help_text
+from sllmbo_magic.magic.help import option_help
+from sllmbo_magic.magic.line import find_option
+from sllmbo_magic.magic.session import Session
+from sllmbo_magic.options import COMPARE_OPTIONS
+from sllmbo_magic.options.values import closest
+from sllmbo_magic.options.values import shorten
+
+
+def run(session: Session, line: str) -> None:
+    """Carry out one line.
+
+    Raises:
+        InputError: The command, its arguments or the run do not exist.
+    """
+    arguments = parse(line)
+    if arguments.wants_help:
+        _show_help(session, Arguments("help", [arguments.command]))
+    else:
+        _COMMANDS[arguments.command](session, arguments)
+
+
+async def wait_async(session: Session, line: str) -> None:
+    """Carry out ``wait`` without blocking the event loop."""
+    arguments = parse(line)
+    if arguments.wants_help:
+        _show_help(session, Arguments("help", [arguments.command]))
+    else:
+        await steering.wait_async(session, arguments)
+
+
+def parse(line: str) -> Arguments:
+    """The command, its arguments, and the run that ``--run`` chose."""
+    is_hint = line.split(maxsplit=1)[:1] == ["hint"]  # words for the LLM may hold a #
+    words = [w for w in lexer.split(line, comments=not is_hint) if w.text != "--debug" or w.quoted]
+    asks_help = [w for w in words if w.text in ("--help", "-h") and not w.quoted]
+    words = [w for w in words if w not in asks_help]
+    if not words:
+        return Arguments("help", [])
+    name = find_command(words[0].text)
+    texts = [word.text for word in words[1:]]
+    run_name = None
+    if "--run" in texts:
+        at = texts.index("--run")
+        if at + 1 == len(texts):
+            raise InputError("--run needs the name of a run.", Arguments(name, []).usage)
+        run_name = texts[at + 1]
+        del texts[at : at + 2]
+    return Arguments(name, texts, run_name, bool(asks_help))
+
+
+def find_command(word: str) -> str:
+    """The line command that a word means.
+
+    Raises:
+        InputError: There is none; with the closest match.
+    """
+    if word in BY_NAME:
+        return word
+    raise InputError(
+        f"unknown command {shorten(word)!r} of %sllmbo.",
+        f"{closest(word, BY_NAME)}Allowed: {', '.join(BY_NAME)}.",
+    )
+
+
+def _show_help(session: Session, arguments: Arguments) -> None:
+    if not arguments.words:
+        print(help_text())
+        return
+    topic = arguments.one("one command or option, or nothing")
+    if topic in BY_NAME:
+        print(command_help(BY_NAME[topic]))
+        for option in COMPARE_OPTIONS if topic == "compare" else ():
+            print(option_help(option))
+    else:
+        print(option_help(find_option(topic if topic.startswith("-") else f"--{topic}")))
+
+
+_COMMANDS: dict[str, Callable[[Session, Arguments], None]] = {
+    **steering.COMMANDS,
+    **stored_runs.COMMANDS,
+    "compare": comparing.compare,
+    **providers.COMMANDS,
+    "help": _show_help,
+}
+assert set(_COMMANDS) == {command.name for command in COMMANDS}

@@ -1,0 +1,216 @@
+"""What may come into a search space from outside the outer one, in a run that can go on in a new study.
+
+An LLM may bring in a category that the estimator says it takes, and a parameter of the estimator that is open
+to it; never a wider range of numbers, for the outer one already is as wide as makes sense, and nothing
+outside a search space that the user wrote. The user may have anything that the estimator's parameters can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution
+
+from sllmbo_magic._utils.value_format import format_value as show
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.changes import Add
+from sllmbo_magic.space.changes import Drop
+from sllmbo_magic.space.changes import Narrow
+from sllmbo_magic.space.changes import SpaceChange
+from sllmbo_magic.space.outer_space import outer_of
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.serialization import MAX_CHOICES
+
+_LOG_FROM = 100
+"""A new range whose high is so many times its low is searched on a log scale, unless the answer says."""
+
+
+def _unknown(name: str, value: Any) -> bool | None:
+    return None
+
+
+@dataclass(frozen=True)
+class ExtensionPolicy:
+    """What a run may take into its space from outside the outer one.
+
+    Attributes:
+        names: Parameters that an LLM may add.
+        by_llm: Whether an LLM may bring in anything at all.
+        defaults: The estimator's own plain values, by name.
+        limits: Hard limits of single parameters.
+        accepts: (name, value) -> whether the estimator declares that it takes the value; None when it
+            declares nothing.
+        check: Raises InputError for a name that is no parameter of the estimator; None: there is no
+            estimator, so no new name.
+    """
+
+    names: tuple[str, ...] = ()
+    by_llm: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    accepts: Callable[[str, Any], bool | None] = _unknown
+    check: Callable[[list[str]], None] | None = None
+
+
+def extended(outer: SearchSpace, change: SpaceChange, policy: ExtensionPolicy) -> SearchSpace:
+    """The outer space with what one of an LLM's changes asks for outside it and may have.
+
+    Raises:
+        InputError: It asks for something that it may not have.
+    """
+    name = change.name
+    present = _distribution(outer, name)
+    if present is None:
+        if not isinstance(change, Add) or name not in policy.names or name in outer.fixed:
+            raise InputError("it is no open parameter")
+        space = new_parameter(change, policy)
+        refused = [v for v in _values(space, name) if policy.accepts(name, v) is False]
+        if refused:
+            raise InputError(f"the estimator does not take {show(refused[0])}")
+        wide = outer_of(space, None, policy.limits)
+        fits = all(policy.accepts(name, v) is not False for v in _values(wide, name))
+        return outer.restore(name, (wide if fits and _is_readable(wide) else space)[name])
+    if isinstance(change, Drop | Narrow) or not isinstance(present, CategoricalDistribution):
+        return outer
+    return with_choices(outer, name, [c for c in change.choices or () if policy.accepts(name, c)])
+
+
+def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPolicy) -> SearchSpace:
+    """The outer space extended so that it holds a range that the user asks for.
+
+    Args:
+        command: ``param``, and ``choices`` or ``low`` and ``high``.
+
+    Raises:
+        InputError: The parameter is unknown, the range is of another kind or leaves the hard limits.
+    """
+    name = command["param"]
+    present = _distribution(outer, name)
+    if present is None and policy.check is None:
+        raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+    if present is None:
+        assert policy.check is not None
+        policy.check([name])
+        choices = command.get("choices")
+        add = Add(
+            name,
+            low=command.get("low"),
+            high=command.get("high"),
+            choices=None if choices is None else tuple(choices),
+        )
+        new = _distribution(new_parameter(add, policy), name)
+        assert new is not None
+        if not isinstance(new, CategoricalDistribution):
+            _check_limits(name, command, None, policy)
+        return outer.restore(name, new)
+    if isinstance(present, CategoricalDistribution):
+        return with_choices(outer, name, command["choices"]) if "choices" in command else outer
+    if "choices" in command:
+        return outer
+    _check_limits(name, command, present, policy)
+    low, high = min(command["low"], present.low), max(command["high"], present.high)
+    return outer.replace(name, dist.hull(present, dist.numeric(present, low, high)))
+
+
+def _check_limits(
+    name: str, command: Mapping[str, Any], present: dist.Numeric | None, policy: ExtensionPolicy
+) -> None:
+    """Raises InputError where a range of numbers leaves what the estimator takes."""
+    floor, ceiling = policy.limits.get(name, (None, None))
+    for end in (command["low"], command["high"]):
+        if present is not None and present.low <= end <= present.high:
+            continue
+        out = (floor is not None and end < floor) or (ceiling is not None and end > ceiling)
+        kinds = [end, int(end)] if end == int(end) else [end]  # a whole bound, whatever the kind of the range
+        if out or all(policy.accepts(name, value) is False for value in kinds):
+            now = "" if present is None else f"Now at the widest: {dist.allowed(present)}."
+            raise InputError(f"{name}: {end:g} is nothing that the estimator takes.", now)
+
+
+def new_parameter(change: Add, policy: ExtensionPolicy) -> SearchSpace:
+    """A space of one parameter from what an addition says; what it leaves open follows from the range and
+    the estimator's default.
+
+    Raises:
+        InputError: It gives no usable range.
+    """
+    entry: dict[str, Any] = {"name": change.name}
+    if change.choices is not None:
+        entry |= {"type": "categorical", "choices": list(change.choices)}
+    else:
+        low, high = change.low, change.high
+        is_whole = all(isinstance(end, int | float) and end % 1 == 0 for end in (low, high))
+        is_float = isinstance(policy.defaults.get(change.name), float) or not is_whole
+        kind = change.kind if change.kind in ("float", "int") else "float" if is_float else "int"
+        is_wide = low is not None and high is not None and 0 < _LOG_FROM * low <= high
+        log = is_wide if change.log is None else change.log
+        entry |= {"type": kind, "low": low, "high": high, "log": log}
+    return SearchSpace.from_json({"params": [entry]})
+
+
+def with_choices(outer: SearchSpace, name: str, choices: Iterable[Any]) -> SearchSpace:
+    """The outer space with further choices of a categorical parameter."""
+    present = outer[name]
+    assert isinstance(present, CategoricalDistribution)
+    new = [c for c in choices if outer.check(name, c)[1]]
+    if not new:
+        return outer
+    entry = {"name": name, "type": "categorical", "choices": new}
+    checked = SearchSpace.from_json({"params": [entry]})[name]
+    assert isinstance(checked, CategoricalDistribution)
+    if len(present.choices) + len(checked.choices) > MAX_CHOICES:
+        raise InputError(f"{name} would have more than {MAX_CHOICES} choices.")
+    return outer.replace(name, dist.choices_of(present.choices, checked.choices))
+
+
+def joined(one: SearchSpace, other: SearchSpace) -> SearchSpace:
+    """The outer space that holds what both hold, in the order of ``one``."""
+    distributions = one.distributions
+    for name in other:
+        mine, theirs = _distribution(one, name), _distribution(other, name)
+        assert theirs is not None
+        distributions[name] = theirs if mine is None else dist.hull(mine, theirs)
+    fixed = {n: v for n, v in {**other.fixed, **one.fixed}.items() if n not in distributions}
+    return SearchSpace(distributions, conditions=(*one.conditions, *other.conditions), fixed=fixed)
+
+
+def gained(before: SearchSpace, after: SearchSpace) -> str:
+    """What an outer space has that an earlier one had not, in words."""
+    parts = []
+    for name in after:
+        old, new = _distribution(before, name), _distribution(after, name)
+        assert new is not None
+        if old is None:
+            parts.append(f"{name} is new: {dist.allowed(new)}")
+        elif isinstance(new, CategoricalDistribution):
+            choices = [c for c in new.choices if dist.check(old, c, repair=False)[1]]
+            parts += [f"{name} gains {', '.join(map(show, choices))}"] if choices else []
+        elif new != old:
+            parts.append(f"{name} may be {dist.allowed(new)}")
+    return "; ".join(parts)
+
+
+def _is_readable(space: SearchSpace) -> bool:
+    """Whether a later process can read the space back: no number is too large."""
+    try:
+        return SearchSpace.from_json(space.to_json()) == space
+    except InputError:
+        return False
+
+
+def _distribution(space: SearchSpace, name: str) -> dist.Distribution | None:
+    return dist.normal(space[name]) if name in space else None
+
+
+def _values(space: SearchSpace, name: str) -> list[Any]:
+    """The choices of a parameter, or the ends of its range."""
+    distribution = _distribution(space, name)
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    return [] if distribution is None else [distribution.low, distribution.high]

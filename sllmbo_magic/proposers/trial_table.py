@@ -1,0 +1,114 @@
+"""Trials as a prompt shows them: one header line, then one line of comma-separated values per trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.space.search_space import SearchSpace
+
+NOTHING = "-"
+"""Stands where a trial has no value: an inactive parameter, no folds, no training score."""
+_MAX_FURTHER = 6
+"""Columns at most for parameters that are not searched any more."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which parameters a table shows.
+
+    Attributes:
+        names: The searched parameters that the prompt is about.
+        space: The current search space.
+        defaults: The estimator's own values; a trial without a value for a parameter that has no condition
+            had these.
+    """
+
+    names: Sequence[str]
+    space: SearchSpace
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, trial: Observation, name: str) -> Any:
+        """What a trial had of a parameter; :data:`NOTHING` for none."""
+        if name in trial.params:
+            return trial.params[name]
+        if name in self.defaults and all(c.param != name for c in self.space.conditions):
+            return self.defaults[name]
+        return NOTHING
+
+    def further(self, trials: Iterable[Observation]) -> list[str]:
+        """Parameters that are not searched now, but in which these trials differ, also from what is held."""
+        held = self.space.fixed
+        values: dict[str, list[Any]] = {}
+        trials = list(trials)
+        for trial in trials:
+            if trial.source == "default":  # it has all parameters of the estimator
+                continue
+            for name in trial.params:
+                if name not in self.space:
+                    values.setdefault(name, [])
+        for name, column in values.items():
+            column += [self.value(trial, name) for trial in trials]
+            if name in held:
+                column.append(held[name])
+        return [name for name, column in values.items() if any(v != column[0] for v in column)][:_MAX_FURTHER]
+
+
+def trial_table(groups: Mapping[str, Sequence[Observation]], columns: Columns) -> str:
+    """Groups of trials as one table; a title above each group.
+
+    The first columns are the number, who proposed the trial, its score, and, where any trial has them, the
+    standard error over the folds and the training score. "" where there is no trial.
+    """
+    trials = [trial for group in groups.values() for trial in group]
+    if not trials:
+        return ""
+    names = [*columns.names, *columns.further(trials)]
+    with_error = any(trial.spread for trial in trials)
+    with_training = any(trial.training_score is not None for trial in trials)
+    header = [
+        "#",
+        "by",
+        "score",
+        *(["se"] if with_error else []),
+        *(["train"] if with_training else []),
+        *names,
+    ]
+    lines = [",".join(header)]
+    for title, group in groups.items():
+        lines += [title] * bool(group and title)
+        for trial in group:
+            cells = [f"#{trial.number}", trial.source, score_text(trial)]
+            cells += [f"{trial.spread:.2g}" if trial.spread else NOTHING] * with_error
+            cells += [NOTHING if trial.training_score is None else cell(trial.training_score)] * with_training
+            cells += [cell(columns.value(trial, name)) for name in names]
+            lines.append(",".join(cells))
+    return "\n".join(lines)
+
+
+def score_text(trial: Observation) -> str:
+    """The score with five digits; of a trial without one its state and why."""
+    if trial.state == "COMPLETE" and trial.value is not None:
+        return f"{trial.value:.5g}"
+    if trial.state == "FAIL":
+        return f"FAILED ({trial.error or 'fit-failed'})"
+    if trial.state == "PRUNED" and trial.reported is not None:
+        return f"PRUNED after {trial.pruned_at} at {trial.reported:.5g}"
+    return trial.state
+
+
+def cell(value: Any) -> str:
+    """A value with five digits; text that could be mistaken for several cells in quotes."""
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    text = str(value)
+    text = text if len(text) <= 40 else text[:37] + "..."
+    return json.dumps(text) if isinstance(value, str) and any(c in text for c in ',"\n') else text

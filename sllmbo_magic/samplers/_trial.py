@@ -1,0 +1,108 @@
+"""One trial of a sampler: the study's history as it sees it, the suggestion, and the provenance it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import cast
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+from sllmbo_magic._utils.value_format import format_value as show
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.history.trials import observe
+
+_SHOWN_PARAMETERS = 8
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """One trial that needs its parameters, and what may decide them."""
+
+    study: Study
+    trial: FrozenTrial
+    rng: np.random.Generator
+    history: History
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The parameters of a trial, their one source, and what else its provenance holds."""
+
+    params: dict[str, Any]
+    source: str
+    provenance: dict[str, Any]
+
+
+def write_provenance(context: TrialContext, suggestion: Suggestion, version: int) -> None:
+    """Write source and provenance of a trial to the study.
+
+    Args:
+        version: Number of the search space's version.
+    """
+    more = {k: v for k, v in suggestion.provenance.items() if v not in ("", None)}
+    storage, trial_id = context.study._storage, context.trial._trial_id
+    storage.set_trial_user_attr(trial_id, attrs.SOURCE, suggestion.source)
+    storage.set_trial_user_attr(
+        trial_id, attrs.PROVENANCE, {"source": suggestion.source, "space_version": version, **more}
+    )
+
+
+def write_exchange(context: TrialContext, feedback: list[str], *, sent_request: bool) -> None:
+    """Add to a trial what became of parts of an LLM's answer there, and whether a request went out."""
+    before = context.trial.user_attrs.get(attrs.EXCHANGE) or {}
+    lines = [*before.get("feedback", ()), *feedback]
+    if lines or sent_request:
+        storage, trial_id = context.study._storage, context.trial._trial_id
+        exchange = {"feedback": lines, "sent_request": sent_request}
+        storage.set_trial_user_attr(trial_id, attrs.EXCHANGE, exchange)
+
+
+def short_text(params: Mapping[str, Any]) -> str:
+    """A configuration in words; of a large one the first few parameters."""
+    pairs = [f"{name}={show(value)}" for name, value in params.items()]
+    rest = len(pairs) - _SHOWN_PARAMETERS
+    return ", ".join(pairs[:_SHOWN_PARAMETERS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+class ObservationCache:
+    """The observations of one study by trial number; each finished trial is read once."""
+
+    def __init__(self) -> None:
+        self._observations: dict[int, Observation] = {}
+
+    def history(self, study: Study, metric: str) -> History:
+        """The study as the method sees it, running trials included once they have parameters."""
+        for trial in study.get_trials(deepcopy=False):
+            cached = self._observations.get(trial.number)
+            if cached is None or cached.state == "RUNNING":
+                if trial.state == TrialState.WAITING or (
+                    trial.state == TrialState.RUNNING and not trial.params
+                ):
+                    continue
+                self._observations[trial.number] = observe(trial)
+        return History(
+            tuple(self._observations[n] for n in sorted(self._observations)),
+            study.direction.name.lower(),
+            metric,
+        )
+
+
+def unwrap_bracket(study: Study) -> Study:
+    """The whole study behind a bracket of Hyperband's; any other study as it is.
+
+    Optuna shows a sampler only those trials that are in the bracket of the new one. Ours use all of them: the
+    history that an LLM is told, each source's credit and the surrogate are about the run, and with 50
+    trials in three brackets TPE would hardly leave its start-up phase. TPE ranks pruned trials by how far
+    they came and then by their value, so trials of several brackets can be compared.
+    """
+    try:
+        return cast("Study", object.__getattribute__(study, "_study"))
+    except AttributeError:
+        return study

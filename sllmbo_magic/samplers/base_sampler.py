@@ -1,0 +1,130 @@
+"""The base sampler's side: whole configurations from TPE, or any Optuna sampler, in the current search
+space.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from sllmbo_magic._utils.study_stop import is_stopped
+from sllmbo_magic.history.trials import real_configuration
+from sllmbo_magic.samplers.shadow_study import ShadowStudy
+from sllmbo_magic.samplers.shadow_study import base_params
+from sllmbo_magic.space.search_space import SearchSpace
+
+MakeSampler = Callable[[int], BaseSampler]
+"""A seed in, a sampler out."""
+
+
+def tpe(seed: int) -> TPESampler:
+    """Optuna's TPE as it is by default."""
+    return TPESampler(seed=seed)
+
+
+def univariate_tpe(seed: int) -> TPESampler:
+    """The paper's TPE, which was Optuna's default of its time: one model per parameter."""
+    return TPESampler(seed=seed, multivariate=False, constant_liar=False)
+
+
+class BaseSamplerAdapter:
+    """The wrapped sampler, and the shadow study that it works on when the search space is declared.
+
+    Args:
+        sampler: Any Optuna sampler, or a function that gives one for a seed: it is asked for each trial, with
+            a seed of the trial's own, so that a resumed run goes on as an uninterrupted one would have.
+        seed: Of the run.
+    """
+
+    def __init__(self, sampler: BaseSampler | MakeSampler, seed: int) -> None:
+        self.sampler = sampler
+        self.seed = seed
+        self._plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
+        self._shadow: ShadowStudy | None = None
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Passed on where the search space is not declared; else the shadow study's trial gets it."""
+        self._plain.before_trial(study, trial)
+
+    def sample_undeclared(
+        self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """All parameters of an undeclared space."""
+        trial = study._storage.get_trial(trial._trial_id)  # with what the sampler noted in it before
+        return base_params(self._plain, study, trial, space)
+
+    def independent(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
+        """One parameter outside the relative search space."""
+        return self._plain.sample_independent(study, trial, name, distribution)
+
+    def sample(
+        self,
+        study: Study,
+        number: int,
+        outer: SearchSpace,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        *,
+        per_parameter: bool = False,
+    ) -> dict[str, Any]:
+        """A configuration in a version of a declared space.
+
+        Args:
+            per_parameter: Of TPE, the draw of the one that models each parameter by itself: it searches more
+                broadly than the one that models them together.
+        """
+        single = per_parameter and self.sampler is tpe
+        base = self._of(number, univariate_tpe) if single else self._of(number)
+        if self._shadow is None or self._shadow.outer != outer:
+            self._shadow = ShadowStudy(outer, study.direction)
+        self._shadow.sync(study.get_trials(deepcopy=False), base)
+        params = self._shadow.sample(number, space, base, rng)
+        return {**space.active({k: v for k, v in params.items() if k in space}), **space.fixed}
+
+    def forget(self, number: int) -> None:
+        """The trial takes a configuration of another source."""
+        if self._shadow is not None:
+            self._shadow.forget(number)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Passed on to the wrapped sampler, with a declared space for its trial in the shadow study.
+
+        Some samplers end a study here (``GridSampler``, ``BruteForceSampler``), which ends this one.
+        """
+        if real_configuration(trial)[1]:
+            return  # no point of the space: a sampler that counts what is left would end the study here
+        if self._shadow is None:
+            self._plain.after_trial(study, trial, state, values)
+            return
+        if not isinstance(self.sampler, BaseSampler):  # made anew for each trial: it has no memory
+            return
+        ended = copy.copy(trial)
+        ended.state, ended.values = state, None if values is None else list(values)
+        self._shadow.sync([ended], self.sampler)
+        if is_stopped(self._shadow.study):
+            study.stop()
+
+    def reseed(self, seed: int) -> None:
+        """As Optuna asks before it runs trials in threads."""
+        self.seed = seed
+        self._plain.reseed_rng()
+
+    def _of(self, number: int, make: MakeSampler | None = None) -> BaseSampler:
+        """The sampler of a trial, or the one that ``make`` gives for its seed."""
+        if make is None:
+            if isinstance(self.sampler, BaseSampler):
+                return self.sampler
+            make = self.sampler
+        return make(int(np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]))

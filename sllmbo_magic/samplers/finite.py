@@ -1,0 +1,78 @@
+"""Finite search spaces: no configuration is tried twice, and a space that is used up is known to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sllmbo_magic import attrs
+from sllmbo_magic.history.history import History
+from sllmbo_magic.space.enumeration import configurations
+from sllmbo_magic.space.enumeration import identity
+from sllmbo_magic.space.enumeration import size_of
+from sllmbo_magic.space.search_space import SearchSpace
+
+__all__ = ["is_used_up", "size_of", "untried", "used_up_text"]
+
+
+def used_up_text(size: int) -> str:
+    """Why a search of a finite space ended, one clause.
+
+    Args:
+        size: Number of configurations that the space has.
+    """
+    if size == 1:
+        return "the only configuration of the search space has been tried"
+    return f"all {size} configurations of the search space have been tried"
+
+
+def tried(space: SearchSpace, history: History) -> set[object]:
+    """The configurations of a space that trials had, failed and running ones too, but not those cut off."""
+    return {
+        identity(space, o.params) for o in history.observations if o.is_in(space) and o.error != attrs.STOPPED
+    }
+
+
+def is_used_up(space: SearchSpace, history: History) -> bool:
+    """Whether every configuration of a finite space had a trial."""
+    size = size_of(space)
+    if size is None or len(history) < size:
+        return False
+    own = (o for o in history.observations if o.source != "default")
+    if any(name not in space and name not in space.fixed for o in own for name in o.params):
+        return False  # an objective that suggests more than the space has
+    return len(tried(space, history)) >= size
+
+
+def untried(
+    space: SearchSpace,
+    outer: SearchSpace,
+    params: Mapping[str, Any],
+    history: History,
+    rng: np.random.Generator,
+) -> dict[str, Any] | None:
+    """The configuration nearest to one that a trial had already, of those that no trial had.
+
+    Args:
+        space: The current version of the search space.
+        outer: The outer space, searched where the version is used up.
+
+    Returns:
+        None where ``params`` is new, the space is endless, or nothing is left.
+    """
+    for within in (space, outer):
+        if size_of(within) is None:
+            return None
+        done = tried(within, history)
+        searched = within.active(params)
+        if within is space and identity(within, searched) not in done:
+            return None
+        left = [one for one in configurations(within) if identity(within, one) not in done]
+        if left:
+            points = np.array([within.to_unit(one) for one in left])
+            distances = ((points - within.to_unit(within.clip(searched))) ** 2).sum(axis=1)
+            nearest = np.flatnonzero(distances <= distances.min() + 1e-12)
+            return {**left[int(rng.choice(nearest))], **within.fixed}
+    return None

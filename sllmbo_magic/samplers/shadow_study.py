@@ -1,0 +1,228 @@
+"""A second, in-memory study that the base sampler works on, so that a changing search space costs no old
+trial.
+
+Optuna 5 drops a parameter whose range changed from its joint model for the rest of the study and raises on a
+changed categorical. So the stored study records every value under one fixed outer space; the shadow holds the
+same trials under that outer space, completed where a parameter was inactive, dropped or not yet known; and
+the base sampler is asked for values inside the current version. A trial outside a narrowed range keeps its
+place in the model, and counts again in full when the range widens.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from sllmbo_magic._utils.study_stop import stop_allowed
+from sllmbo_magic.history.trials import real_configuration
+from sllmbo_magic.space.search_space import SearchSpace
+
+_CATEGORY_TRIES = 4
+
+
+class _NoSampler(BaseSampler):
+    """The shadow's own sampler: it is only ever asked for trials without parameters."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        raise RuntimeError("the shadow study samples nothing by itself")
+
+
+class ShadowStudy:
+    """The in-memory study and which of its trials stands for which real one.
+
+    Args:
+        outer: The fixed space of the stored study.
+        direction: Of the stored study.
+    """
+
+    def __init__(self, outer: SearchSpace, direction: StudyDirection) -> None:
+        self.outer = outer
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.study = optuna.create_study(direction=direction, sampler=_NoSampler())
+        self._open: dict[int, int] = {}
+        self._done: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def sync(self, trials: Sequence[FrozenTrial], base: BaseSampler) -> None:
+        """Take over what the real study has learnt: new trials, and the ends of those that ran.
+
+        Args:
+            trials: Of the real study, without copies.
+            base: Hears of each end that it has seen begin (``after_trial``).
+        """
+        for trial in trials:
+            if trial.number in self._done or trial.state == TrialState.WAITING:
+                continue
+            finished = trial.state.is_finished()
+            params, outside = real_configuration(trial)
+            if outside:  # no point of the space
+                self.forget(trial.number)
+                self._done.add(trial.number)
+            elif trial.number in self._open:
+                if finished:
+                    self._end(trial, params, base)
+            elif finished:
+                self._add(trial, params)
+            elif trial.params:
+                self._begin(trial.number, params)
+
+    def sample(
+        self,
+        number: int,
+        space: SearchSpace,
+        base: BaseSampler,
+        rng: np.random.Generator,
+    ) -> dict[str, Any]:
+        """A configuration of the base sampler in the current version of the space, for real trial
+        ``number``.
+        """
+        shadow_id = self._begin(number, {})
+        base.before_trial(self.study, self.study._storage.get_trial(shadow_id))
+        frozen = self.study._storage.get_trial(shadow_id)  # with what the sampler noted in it
+        ask: dict[str, BaseDistribution] = {}
+        for name in sorted(space):
+            # A narrowed categorical would make old trials unreadable to the sampler; the outer one is asked,
+            # see below.
+            ask[name] = self.outer[name] if isinstance(space[name], CategoricalDistribution) else space[name]
+        params = {**self._draw(frozen, space, base, rng, ask), **space.fixed}
+        self._record(shadow_id, params)
+        return params
+
+    def _draw(
+        self,
+        frozen: FrozenTrial,
+        space: SearchSpace,
+        base: BaseSampler,
+        rng: np.random.Generator,
+        ask: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """One draw; a category outside the current version is drawn again, at last at random."""
+        params: dict[str, Any] = {}
+        strays: list[str] = []
+        for _ in range(_CATEGORY_TRIES):
+            params = base_params(base, self.study, frozen, ask)
+            strays = [n for n, v in params.items() if not _inside(space[n], v)]
+            if not strays:
+                return params
+        for name in strays:
+            choices = getattr(space[name], "choices", ())
+            params[name] = choices[int(rng.integers(len(choices)))] if choices else params[name]
+        return params
+
+    def forget(self, number: int) -> None:
+        """The real trial was given other parameters than :meth:`sample` offered, or none."""
+        shadow_id = self._open.pop(number, None)
+        if shadow_id is not None:
+            self.study._storage.set_trial_state_values(shadow_id, TrialState.FAIL)
+
+    def _begin(self, number: int, params: dict[str, Any]) -> int:
+        if number not in self._open:
+            self._open[number] = self.study.ask()._trial_id
+        if params:
+            self._record(self._open[number], params)
+        return self._open[number]
+
+    def _record(self, shadow_id: int, params: dict[str, Any]) -> None:
+        storage = self.study._storage
+        for name, value in sorted(self._complete(params).items()):  # in the order in which they are drawn
+            distribution = self.outer[name]
+            storage.set_trial_param(shadow_id, name, distribution.to_internal_repr(value), distribution)
+
+    def _end(self, trial: FrozenTrial, params: dict[str, Any], base: BaseSampler) -> None:
+        shadow_id = self._open.pop(trial.number)
+        storage = self.study._storage
+        frozen = storage.get_trial(shadow_id)
+        if params and not frozen.params:
+            self._record(shadow_id, params)
+            frozen = storage.get_trial(shadow_id)
+        values = trial.values if trial.state == TrialState.COMPLETE else None
+        for step, value in trial.intermediate_values.items():
+            storage.set_trial_intermediate_value(shadow_id, step, value)
+        with stop_allowed(self.study):
+            base.after_trial(self.study, frozen, trial.state, values)
+        storage.set_trial_state_values(shadow_id, trial.state, values)
+        self._done.add(trial.number)
+
+    def _add(self, trial: FrozenTrial, params: dict[str, Any]) -> None:
+        """A trial that ran before this process, or elsewhere."""
+        self._done.add(trial.number)
+        scored = trial.state == TrialState.COMPLETE and trial.values
+        if not scored and trial.state != TrialState.PRUNED:
+            return
+        params = self._complete(params)
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=trial.state,
+                value=trial.values[0] if scored else None,
+                params=params,
+                distributions={name: self.outer[name] for name in params},
+                intermediate_values=dict(trial.intermediate_values),
+            )
+        )
+
+    def _complete(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Every outer parameter has a value: the trial's, else the middle of its range."""
+        known = self.outer.clip({k: v for k, v in params.items() if k in self.outer})
+        return {k: v for k, v in self.outer.complete(known).items() if k in self.outer}
+
+
+def base_params(
+    base: BaseSampler, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
+) -> dict[str, Any]:
+    """All parameters of a space from a base sampler: jointly, and one by one where it has no joint answer.
+
+    A sampler in its start-up phase, or one that is not multivariate, answers ``sample_relative`` with less
+    than asked.
+    """
+    single = {n: d for n, d in space.items() if d.single()}
+    several = {n: d for n, d in space.items() if not d.single()}
+    joint = (
+        {} if getattr(base, "_multivariate", None) is False else base.sample_relative(study, trial, several)
+    )
+    params = {n: joint[n] for n in several if n in joint}
+    for name, distribution in {**several, **single}.items():
+        if name in params:
+            continue
+        if distribution.single():
+            params[name] = distribution.to_external_repr(
+                0.0 if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
+            )
+        else:
+            # some samplers (BruteForceSampler) look at the values that the trial has so far
+            so_far = copy.copy(trial)
+            so_far.distributions = {n: space[n] for n in params}
+            so_far.params = dict(params)
+            params[name] = base.sample_independent(study, so_far, name, distribution)
+    return params
+
+
+def _inside(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value of the outer space lies in the current version's range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return distribution._contains(distribution.to_internal_repr(value))

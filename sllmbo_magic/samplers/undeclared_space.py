@@ -1,0 +1,49 @@
+"""The search space of a study that nobody declared: what its trials have in common."""
+
+from __future__ import annotations
+
+from optuna.distributions import BaseDistribution
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from sllmbo_magic.space.search_space import SearchSpace
+
+
+class UndeclaredSpace:
+    """Optuna's intersection of the trials with an outcome.
+
+    While all trials fail it is the intersection of those, which Optuna leaves out: else each configuration
+    would be drawn without a look at those that failed.
+    """
+
+    is_used_up = False
+    """Whether the user was told that all configurations have been tried."""
+
+    def __init__(self) -> None:
+        self._intersection = IntersectionSearchSpace(include_pruned=True)
+
+    def searched(self, study: Study) -> dict[str, BaseDistribution]:
+        """The parameters with more than one value; none before the first trial has ended."""
+        return {name: d for name, d in self.shared(study).items() if not d.single()}
+
+    def all_of(self, study: Study) -> SearchSpace | None:
+        """The space of :meth:`shared`; None while there is none."""
+        shared = self.shared(study)
+        return SearchSpace(shared) if shared else None
+
+    def shared(self, study: Study) -> dict[str, BaseDistribution]:
+        """The parameters that all trials have under one distribution, those with one value too."""
+        return self._intersection.calculate(study) or _of_failed(study)
+
+
+def _of_failed(study: Study) -> dict[str, BaseDistribution]:
+    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        return {}
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    first, *rest = [trial.distributions for trial in failed if trial.distributions] or [{}]
+    return {
+        name: distribution
+        for name, distribution in first.items()
+        if all(other.get(name) == distribution for other in rest)
+    }

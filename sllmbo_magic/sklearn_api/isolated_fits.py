@@ -1,0 +1,82 @@
+"""The fits of a scikit-learn search in joblib's worker processes, whatever may happen to these."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import wait
+from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from contextlib import nullcontext
+from contextlib import suppress
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation.base import Evaluation
+from sllmbo_magic.evaluation.base import timeout_text
+from sllmbo_magic.evaluation.threads import cores
+from sllmbo_magic.tuning.isolation import died
+
+
+def in_processes(n_jobs: int | None, *, isolate: bool) -> AbstractContextManager[Any]:
+    """The surroundings in which ``BaseSearchCV.fit`` makes its workers.
+
+    Raises:
+        InputError: One fit at a time is asked for, which joblib never runs in another process.
+    """
+    if not isolate:
+        return nullcontext()
+    if n_jobs == 1:
+        raise InputError(
+            "isolate needs processes, and with n_jobs=1 joblib starts none.",
+            "Leave n_jobs out, or give 2 or more.",
+        )
+    from joblib import parallel_config
+
+    manager: AbstractContextManager[Any] = parallel_config("loky", n_jobs=max(2, cores()))
+    return manager
+
+
+@contextmanager
+def ended_after(seconds: float | None, estimator: Any) -> Iterator[Callable[[], bool]]:
+    """End joblib's workers, whatever they do, when the time is over.
+
+    Gives a function that says whether that happened. New workers first import what the estimator needs; that
+    does not count.
+    """
+    over = threading.Event()
+
+    def end() -> None:
+        from joblib.externals.loky import reusable_executor
+
+        over.set()
+        pool = reusable_executor._executor
+        if pool is not None:
+            pool.shutdown(wait=False, kill_workers=True)
+
+    timer = threading.Timer(seconds or 0.0, end)
+    timer.daemon = True
+    if seconds is not None:
+        _warm_up(estimator)
+        timer.start()
+    try:
+        yield over.is_set
+    finally:
+        timer.cancel()
+
+
+def _warm_up(estimator: Any) -> None:
+    from joblib.externals.loky import reusable_executor
+
+    pool = reusable_executor._executor
+    if pool is not None:
+        with suppress(Exception):  # whatever it is, the fits have it too
+            wait([pool.submit(type, estimator) for _ in range(pool._max_workers)])
+
+
+def failure(error: Exception, seconds: float, timeout: float | None, *, over: bool) -> Evaluation:
+    """The outcome of a candidate whose workers ended."""
+    if over:
+        return Evaluation(None, seconds=seconds, error="timeout", cause=timeout_text(timeout))
+    return died(error, seconds, out_of_memory=False)

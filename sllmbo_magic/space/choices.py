@@ -1,0 +1,140 @@
+"""Choices that are no plain values: tuples, dicts, estimators, functions.
+
+Optuna stores a choice as text, number, boolean or None. So an object that stands among the choices is stored
+as its label, which is the same in every process, reads well, and leads back to the object when the estimator
+is given its parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import TypeAlias
+
+from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.distributions import plain
+
+Objects: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Parameter -> label -> the object that the label stands for."""
+
+_LONGEST = 100
+
+
+def labelled(name: str, choices: Sequence[Any]) -> tuple[list[Value], dict[str, Any]]:
+    """Choices as a categorical distribution can hold them, and what their labels stand for.
+
+    Args:
+        name: The parameter; the keys of a ``class_weight`` are target values, which no label shows.
+        choices: Plain values stay as they are.
+    """
+    values: list[Value] = []
+    objects: dict[str, Any] = {}
+    for choice in choices:
+        value, is_plain = plain(choice)
+        if is_plain:
+            values.append(value)
+            continue
+        if any(_same(choice, other) for other in objects.values()):
+            values.append(next(label for label, other in objects.items() if _same(choice, other)))
+            continue  # twice the same: refused where all choices are checked
+        label = base = label_of(name, choice)
+        number = 2
+        while label in objects or any(isinstance(other, str) and other == label for other in choices):
+            label, number = f"{base} #{number}", number + 1
+        objects[label] = choice
+        values.append(label)
+    return values, objects
+
+
+def decoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
+    """A configuration with the objects that its labels stand for."""
+    return {
+        name: objects[name].get(value, value) if name in objects and isinstance(value, str) else value
+        for name, value in params.items()
+    }
+
+
+def encoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
+    """A configuration with the labels of its objects; an object that is no choice stays as it is."""
+    return {name: _encoded(value, objects.get(name, {})) for name, value in params.items()}
+
+
+def _encoded(value: Any, objects: Mapping[str, Any]) -> Any:
+    return next((label for label, other in objects.items() if _same(value, other)), value)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two choices mean the same; lists and tuples of the same values do."""
+    if a is b:
+        return True
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if type(a) is not type(b):
+        return False
+    if hasattr(a, "get_params") and not inspect.isclass(a):
+        params, other = a.get_params(deep=False), b.get_params(deep=False)
+        return params.keys() == other.keys() and all(_same(params[name], other[name]) for name in params)
+    try:
+        return bool(a == b)
+    except (TypeError, ValueError):
+        return False
+
+
+# --- labels ---------------------------------------------------------------------------------------------
+
+
+def label_of(name: str, value: Any) -> str:
+    """A short text for an object, without an address in memory or a user's text in it."""
+    if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping):
+        ordered = sorted(value, key=lambda key: (type(key).__name__, key))
+        text = "{" + ", ".join(f"c{i}: {_text(value[key])}" for i, key in enumerate(ordered)) + "}"
+    else:
+        text = _text(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool | int | str):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else str(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_text(key)}: {_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, set | frozenset):
+        return "{" + ", ".join(sorted(map(_text, value))) + "}"
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return _text(value.item())
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    if callable(getattr(value, "get_params", None)):
+        return _estimator(value)
+    return type(value).__name__
+
+
+def _estimator(value: Any) -> str:
+    """An estimator with those numbers, booleans and tuples of them that differ from its defaults."""
+    try:
+        signature = inspect.signature(type(value)).parameters
+        params = value.get_params(deep=False)
+    except (TypeError, ValueError):
+        return type(value).__name__
+    arguments = [
+        f"{name}={_text(params[name])}"
+        for name, parameter in signature.items()
+        if name in params and holds_numbers(params[name]) and params[name] != parameter.default
+    ]
+    return f"{type(value).__name__}({', '.join(arguments)})"
+
+
+def holds_numbers(value: Any) -> bool:
+    """Whether a value is made of numbers, booleans and None only, so that it can carry no text."""
+    if isinstance(value, tuple | list):
+        return all(map(holds_numbers, value))
+    return value is None or isinstance(value, bool | int | float)

@@ -1,0 +1,426 @@
+"""Search spaces as data: what ``SearchSpace.to_json`` writes, and the checked way back from anything at all.
+
+The data may come from an LLM, a file or a browser, so every part of it is suspect: sizes are bounded before
+anything is looked at, nothing is evaluated, and all problems go into one message of bounded length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.space import notations
+from sllmbo_magic.space.choices import label_of
+from sllmbo_magic.space.choices import labelled
+from sllmbo_magic.space.configurations import Condition
+from sllmbo_magic.space.distributions import MAX_INT
+from sllmbo_magic.space.distributions import MAX_NUMBER
+from sllmbo_magic.space.distributions import Distribution
+from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.distributions import allowed
+from sllmbo_magic.space.distributions import check
+from sllmbo_magic.space.distributions import normal
+from sllmbo_magic.space.distributions import plain
+from sllmbo_magic.space.distributions import same
+from sllmbo_magic.space.distributions import show
+
+MAX_PARAMS = 500
+MAX_NAME = 200
+MAX_CHOICES = 200
+MAX_TEXT = 500
+"""Longest text that can be a choice."""
+MAX_PROBLEMS = 8
+"""How many problems one message spells out."""
+
+Parts = tuple[dict[str, BaseDistribution], list[Condition], dict[str, Value]]
+
+
+class Problems:
+    """Collects what is wrong; :meth:`raise_if_any` makes one message of it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add(self, name: str, text: str) -> None:
+        self.texts.append(f"{name}: {text}" if name else text)
+
+    def raise_if_any(self, where: str) -> None:
+        """Raises InputError with the first :data:`MAX_PROBLEMS` problems."""
+        if not self.texts:
+            return
+        shown = "; ".join(text[:200] for text in self.texts[:MAX_PROBLEMS])
+        more = len(self.texts) - MAX_PROBLEMS
+        n = len(self.texts)
+        raise InputError(
+            f"{where}: {n} problem{'s' if n > 1 else ''}: {shown}{f'; and {more} more' if more > 0 else ''}.",
+            "A parameter needs a name, a type (float, int or categorical), and low below high or choices.",
+        )
+
+
+# --- to data --------------------------------------------------------------------------------------------
+
+
+def param_to_json(name: str, distribution: Distribution, conditions: Iterable[Condition]) -> dict[str, Any]:
+    """One parameter as plain data; only the keys that apply."""
+    if isinstance(distribution, CategoricalDistribution):
+        data: dict[str, Any] = {"name": name, "type": "categorical", "choices": list(distribution.choices)}
+    else:
+        data = {
+            "name": name,
+            "type": "int" if isinstance(distribution, IntDistribution) else "float",
+            "low": distribution.low,
+            "high": distribution.high,
+        }
+        if distribution.log:
+            data["log"] = True
+        if distribution.step is not None and not (
+            isinstance(distribution, IntDistribution) and distribution.step == 1
+        ):
+            data["step"] = distribution.step
+    whens = [{"param": c.parent, "in": list(c.values)} for c in conditions if c.param == name]
+    if whens:
+        data["when"] = whens[0] if len(whens) == 1 else whens
+    return data
+
+
+def fixed_to_json(name: str, value: Value, conditions: Iterable[Condition]) -> dict[str, Any]:
+    """A fixed parameter as plain data: no range, only its value."""
+    kind = "categorical"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        kind = "int" if isinstance(value, int) else "float"
+    data: dict[str, Any] = {"name": name, "type": kind, "fixed": value}
+    whens = [{"param": c.parent, "in": list(c.values)} for c in conditions if c.param == name]
+    if whens:
+        data["when"] = whens[0] if len(whens) == 1 else whens
+    return data
+
+
+_JSON_TYPES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+
+
+def param_schema(
+    distribution: Distribution, conditions: Sequence[Condition], *, bounds: bool, ranges: bool = True
+) -> dict[str, Any]:
+    """JSON Schema of one parameter's value; null is allowed where a condition may switch it off."""
+    words = allowed(distribution) if ranges else ""
+    if conditions:
+        when = " and ".join(
+            f"{c.parent} is {' or '.join(show(value) for value in c.values)}" for c in conditions
+        )
+        words = f"{words}{'; ' if words else ''}only when {when}, else null"
+    description = {"description": words} if words else {}
+    if isinstance(distribution, CategoricalDistribution):
+        choices = list(distribution.choices)
+        if conditions and None not in choices:
+            choices.append(None)
+        types = list(dict.fromkeys(_JSON_TYPES[type(choice)] for choice in choices))
+        return {"type": types[0] if len(types) == 1 else types, "enum": choices, **description}
+    number: dict[str, Any] = {"type": "integer" if isinstance(distribution, IntDistribution) else "number"}
+    if bounds:
+        number |= {"minimum": distribution.low, "maximum": distribution.high}
+    if conditions:
+        return {"anyOf": [number, {"type": "null"}], **description}
+    return {**number, **description}
+
+
+# --- from data ------------------------------------------------------------------------------------------
+
+
+def parts_from_json(data: object) -> Parts:
+    """Anything -> distributions, conditions, fixed values; every problem in one InputError."""
+    problems = Problems()
+    entries = data.get("params") if isinstance(data, Mapping) else data
+    if not isinstance(entries, list | tuple):
+        problems.add("", f'needs {{"params": [...]}}, not {show(data)}')
+        entries = []
+    if len(entries) > MAX_PARAMS:
+        problems.add("", f"{len(entries)} parameters; allowed: at most {MAX_PARAMS}")
+        entries = []
+    parts: Parts = ({}, [], {})
+    for position, entry in enumerate(entries):
+        _read_entry(entry, position, parts, problems)
+    distributions, conditions, fixed = parts
+    for condition in conditions:
+        if condition.parent not in distributions and condition.parent not in fixed:
+            problems.add(show(condition.param), f"depends on {show(condition.parent)}, which is no parameter")
+    problems.raise_if_any("search space")
+    return parts
+
+
+def _read_entry(entry: object, position: int, parts: Parts, problems: Problems) -> None:
+    distributions, conditions, fixed = parts
+    if not isinstance(entry, Mapping):
+        problems.add(f"params[{position}]", f"is {show(entry)}, not an object")
+        return
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        problems.add(f"params[{position}]", f"the name is {show(name)}")
+        return
+    label = show(name)
+    if name in distributions or name in fixed:
+        problems.add(label, "occurs twice")
+        return
+    has_range = any(entry.get(key) is not None for key in ("low", "high", "choices"))
+    if "fixed" in entry and (entry["fixed"] is not None or not has_range):
+        value, ok = _choice(entry["fixed"])
+        if ok:
+            fixed[name] = value
+        else:
+            problems.add(label, f"cannot be fixed at {show(entry['fixed'])}")
+    else:
+        distribution = distribution_from_json(entry, label, problems)
+        if distribution is not None:
+            distributions[name] = distribution
+    if entry.get("when") is not None:
+        conditions += _conditions(name, entry["when"], label, problems)
+
+
+def distribution_from_json(entry: Mapping[Any, Any], label: str, problems: Problems) -> Distribution | None:
+    """The distribution of one typed entry; None, with the problems recorded, when it is not one."""
+    kind = entry.get("type")
+    if kind is None:
+        kind = "categorical" if entry.get("choices") is not None else "float"
+    if kind == "categorical":
+        return _categorical(entry.get("choices"), label, problems)
+    if kind not in ("float", "int"):
+        problems.add(label, f"the type is {show(kind)}; allowed: float, int, categorical")
+        return None
+    before = len(problems.texts)
+    low, high = (_bound(entry.get(key), key, kind, label, problems) for key in ("low", "high"))
+    step = None if entry.get("step") is None else _bound(entry["step"], "step", kind, label, problems)
+    log = entry.get("log")
+    if log is not None and not isinstance(log, bool):
+        problems.add(label, f"log is {show(log)}; allowed: true, false")
+    if len(problems.texts) > before or low is None or high is None:
+        return None
+    return _numeric(kind, low, high, bool(log), step, label, problems)
+
+
+def _numeric(
+    kind: str, low: float, high: float, log: bool, step: float | None, label: str, problems: Problems
+) -> Distribution | None:
+    before = len(problems.texts)
+    if low > high:
+        problems.add(label, f"low {show(low)} is not below high {show(high)}")
+    if log and low <= 0:
+        problems.add(label, f"log scale needs low above 0, not {show(low)}")
+    if step is not None:
+        if step <= 0:
+            problems.add(label, f"step {show(step)} is not above 0")
+        elif log and step != 1:
+            problems.add(label, "log scale and step exclude each other")
+        elif low <= high and (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)) != 0:
+            problems.add(label, f"step {show(step)} does not divide {show(low)} to {show(high)}")
+    if len(problems.texts) > before:
+        return None
+    if kind == "int":
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+    return FloatDistribution(low, high, log=log, step=None if log else step)
+
+
+def _bound(value: object, key: str, kind: str, label: str, problems: Problems) -> float | None:
+    number, ok = plain(value)
+    if isinstance(value, int) and not isinstance(value, bool) and MAX_INT < abs(value) <= MAX_NUMBER:
+        example = f'(1.0, {float(value):g}, "log")' if value > 0 else f"({float(value):g}, 0.0)"
+        problems.add(
+            label, f"{key} is larger than 2**53, which Optuna keeps as a float; for floats write {example}"
+        )
+        return None
+    if not ok or isinstance(number, bool | str) or number is None or abs(number) > MAX_NUMBER:
+        problems.add(label, f"{key} is {show(value)}, not a finite number")
+        return None
+    if kind == "int":
+        if number != int(number) or abs(number) > MAX_INT:
+            problems.add(label, f"{key} is {show(value)}, not a whole number")
+            return None
+        return int(number)
+    return float(number)
+
+
+def _choice(value: object) -> tuple[Value, bool]:
+    number, ok = plain(value)
+    if isinstance(number, str) and len(number) > MAX_TEXT:
+        return None, False
+    return number, ok
+
+
+def _categorical(choices_data: object, label: str, problems: Problems) -> Distribution | None:
+    if not isinstance(choices_data, Sequence) or isinstance(choices_data, str | bytes) or not choices_data:
+        problems.add(label, "needs a list with at least one choice")
+        return None
+    if len(choices_data) > MAX_CHOICES:
+        problems.add(label, f"{len(choices_data)} choices; allowed: at most {MAX_CHOICES}")
+        return None
+    choices: list[Value] = []
+    for value in choices_data:
+        choice, ok = _choice(value)
+        if not ok:
+            problems.add(label, f"{show(value)} cannot be a choice")
+            return None
+        if any(same(choice, other) for other in choices):
+            problems.add(label, f"the choice {show(choice)} occurs twice")
+            return None
+        choices.append(choice)
+    return CategoricalDistribution(choices)
+
+
+def _conditions(name: str, when: object, label: str, problems: Problems) -> list[Condition]:
+    conditions = []
+    for item in when if isinstance(when, list | tuple) else [when]:
+        parent = item.get("param") if isinstance(item, Mapping) else None
+        parent_values = item.get("in") if isinstance(item, Mapping) else None
+        if (
+            not isinstance(parent, str)
+            or not isinstance(parent_values, list | tuple)
+            or len(parent_values) > MAX_CHOICES
+        ):
+            problems.add(label, 'when needs {"param": name, "in": [values]}')
+            continue
+        values = [_choice(value) for value in parent_values]
+        if not values or not all(ok for _, ok in values):
+            problems.add(label, "when needs at least one plain value")
+            continue
+        conditions.append(Condition(name, parent, tuple(value for value, _ in values)))
+    return conditions
+
+
+# --- from a user's dict ---------------------------------------------------------------------------------
+
+
+def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
+    """A user's dict (see ``SearchSpace.from_user``) -> distributions, conditions, fixed values; and the
+    objects among its choices by parameter and label.
+    """
+    if isinstance(space, Mapping) and isinstance(space.get("params"), list):
+        return parts_from_json(space), {}
+    problems = Problems()
+    parts: Parts = ({}, [], {})
+    objects: dict[str, dict[str, Any]] = {}
+    if not isinstance(space, Mapping):
+        problems.add("", f"needs a dict of parameters, not {show(space)}")
+        space = {}
+    for name, raw in space.items():
+        if not isinstance(name, str) or not name:
+            problems.add("", f"the name {show(name)} is not text")
+            continue
+        try:
+            read, labels = _without_objects(name, notations.read(raw))
+        except notations.NotationError as error:
+            problems.add(show(name), str(error))
+            continue
+        if labels:
+            objects[name] = labels
+        if isinstance(read, BaseDistribution):
+            distribution = normal(read)
+            if distribution is None:
+                problems.add(show(name), f"{show(read)} is no Optuna distribution of a known kind")
+            else:
+                parts[0][name] = distribution
+        else:
+            _read_entry(_as_entry(name, read), 0, parts, problems)
+    _check_conditions(parts, objects, problems)
+    problems.raise_if_any("search_space")
+    return parts, objects
+
+
+_ENTRY_KEYS = ("type", "low", "high", "log", "step", "choices", "fixed", "when", "if", "range")
+
+
+def _without_objects(name: str, raw: object) -> tuple[object, dict[str, Any]]:
+    """What a user wrote for one parameter with labels in the place of objects, and what these stand for."""
+    if isinstance(raw, CategoricalDistribution):
+        raw = list(raw.choices)
+    if isinstance(raw, list):
+        return labelled(name, raw)
+    if isinstance(raw, Mapping):
+        if not any(key in raw for key in _ENTRY_KEYS):
+            raise notations.NotationError(
+                f"a dict describes a range; as a choice write a list of one choice: [{label_of('', raw)}]"
+            )
+        if isinstance(raw.get("choices"), list | tuple):
+            choices, labels = labelled(name, raw["choices"])
+            return {**raw, "choices": choices}, labels
+        return raw, {}
+    if isinstance(raw, tuple | BaseDistribution):
+        return raw, {}
+    (value,), labels = labelled(name, [raw])  # one value, which is fixed
+    return value, labels
+
+
+def _check_conditions(parts: Parts, objects: Mapping[str, Any], problems: Problems) -> None:
+    """Note each condition that can never hold: its parent is missing, or never has such a value."""
+    distributions, conditions, fixed = parts
+    for condition in conditions:
+        name, parent = show(condition.param), show(condition.parent)
+        if condition.parent not in distributions:
+            if condition.parent not in fixed:
+                problems.add(name, f"depends on {parent}, which is no parameter")
+            continue
+        distribution = normal(distributions[condition.parent])
+        if distribution is None or condition.parent in objects:
+            continue
+        wrong = [v for v in condition.values if check(distribution, v, repair=False)[1]]
+        if wrong:
+            problems.add(
+                name, f"depends on {parent} being {show(wrong[0])}; it can be {allowed(distribution)}"
+            )
+
+
+def _when(entry: Mapping[Any, Any]) -> dict[str, Any]:
+    """``if={"kernel": "poly"}`` (a value, or a list of them) as the typed form's ``when``."""
+    conditions = entry.get("if")
+    if conditions is None:
+        return {}
+    if not isinstance(conditions, Mapping) or not conditions:
+        return {"when": conditions}  # refused with the form that is needed
+    return {
+        "when": [
+            {"param": parent, "in": list(values) if isinstance(values, list | tuple | set) else [values]}
+            for parent, values in conditions.items()
+        ]
+    }
+
+
+def _with_range(name: str, entry: Mapping[Any, Any]) -> dict[Any, Any]:
+    """``range`` in one of the short forms as the typed form's keys."""
+    rest = {key: value for key, value in entry.items() if key not in ("if", "range")}
+    if "range" not in entry:
+        return rest
+    short = _as_entry(name, entry["range"])
+    return {**short, **rest} if isinstance(short, Mapping) else rest
+
+
+def _with_kind(entry: dict[Any, Any]) -> dict[Any, Any]:
+    """With whole numbers where both bounds are whole and nothing else is said, as in a tuple."""
+    bounds = [plain(entry.get(end))[0] for end in ("low", "high")]
+    if entry.get("type") is None and all(isinstance(b, int) and not isinstance(b, bool) for b in bounds):
+        return {**entry, "type": "int"}
+    return entry
+
+
+def _as_entry(name: str, value: object) -> object:
+    """What a user wrote for one parameter, as typed data."""
+    if isinstance(value, Mapping):
+        return {**_with_kind(_with_range(name, value)), "name": name, **_when(value)}
+    if isinstance(value, list):
+        return {"name": name, "type": "categorical", "choices": value}
+    if isinstance(value, tuple):
+        is_int = all(isinstance(plain(bound)[0], int) for bound in value[:2])
+        kind = "int" if is_int else "float"
+        return {"name": name, "type": kind, "low": value[0], "high": value[1], "log": len(value) == 3}
+    return {"name": name, "fixed": value}

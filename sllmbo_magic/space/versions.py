@@ -1,0 +1,193 @@
+"""The versions of a declared search space, inside one fixed outer space."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.study import Study
+
+from sllmbo_magic import attrs
+from sllmbo_magic.events import SpaceChanged
+from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.configurations import Condition
+from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.outer_space import outer_of
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.space_version import SpaceVersion
+
+
+class Versions:
+    """How the search space evolved.
+
+    Attributes:
+        outer: The fixed space of the stored study; None until one is declared. It grows only with a new,
+            linked study.
+        all: Every version, the current one last.
+        defaults: The estimator's own values; what a version leaves out keeps them.
+    """
+
+    def __init__(self) -> None:
+        self.outer: SearchSpace | None = None
+        self.all: list[SpaceVersion] = []
+        self.defaults: Mapping[str, Any] = {}
+        self._wide: tuple[list[SpaceVersion], SearchSpace | None] | None = None
+        self._emitted_outer: SearchSpace | None = None
+        """The outer space as the events told it last."""
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """The current version."""
+        return self.all[-1].space if self.all else None
+
+    @property
+    def number(self) -> int:
+        """Of the current version; 0 before any."""
+        return self.all[-1].version if self.all else 0
+
+    @property
+    def wide(self) -> SearchSpace | None:
+        """All that was in any version, but for what the user set since: the space that no proposer's error
+        can confine.
+        """
+        if self._wide is None or self._wide[0] != self.all:
+            self._wide = ([*self.all], self._make_wide())
+        return self._wide[1]
+
+    def _make_wide(self) -> SearchSpace | None:
+        if not self.all:
+            return None
+        wide = self.all[0].space
+        for before, after in pairwise(self.all):
+            wide = _widened(wide, before.space, after.space, by_user=after.by == "user")
+        return self.space if wide == self.space else wide
+
+    def declare(
+        self, space: SearchSpace, outer: SearchSpace, trial_number: int, reason: str, by: str
+    ) -> SpaceChanged:
+        """Begin anew with version 0."""
+        self.outer, self.all = outer, []
+        return self.add(space.within(outer), trial_number, reason, by)
+
+    def restore(self, versions: Sequence[SpaceVersion], outer: SearchSpace) -> None:
+        """Go on with the versions of an earlier process."""
+        self.outer = self._emitted_outer = outer
+        self.all = list(versions)
+
+    def add(self, space: SearchSpace, trial_number: int, reason: str, by: str) -> SpaceChanged:
+        """A new version from ``trial_number`` on, as the event that says so."""
+        assert self.outer is not None
+        space = covering(space, self.space or space, self.outer, self.defaults)
+        version = SpaceVersion(len(self.all), trial_number, space, reason, by)
+        self.all.append(version)
+        grown = version.version == 0 or self._emitted_outer != self.outer
+        self._emitted_outer = self.outer
+        return self._event(version, self.outer if grown else None)
+
+    def events(self) -> list[SpaceChanged]:
+        """All versions once more, each with the outer space of now."""
+        return [self._event(version, self.outer) for version in self.all]
+
+    @staticmethod
+    def _event(version: SpaceVersion, outer: SearchSpace | None) -> SpaceChanged:
+        return SpaceChanged(
+            version=version.version,
+            trial_number=version.trial_number,
+            params=version.space.to_json()["params"],
+            reason=version.reason,
+            by=version.by,
+            outer=None if outer is None else outer.to_json()["params"],
+        )
+
+    def store(self, study: Study) -> None:
+        """Write the versions to the study, so that a later process goes on with them."""
+        if self.outer is not None:
+            study.set_user_attr(attrs.OUTER_SPACE, self.outer.to_json())
+            study.set_user_attr(attrs.SPACE_VERSIONS, [v.to_json() for v in self.all])
+
+
+def _widened(wide: SearchSpace, before: SearchSpace, after: SearchSpace, *, by_user: bool) -> SearchSpace:
+    """The wide space with what one version added to the version before it; what the user changed is taken
+    as it is.
+    """
+    for name in (*after, *after.fixed):
+        changed_by_user = by_user and (
+            before.get(name) != after.get(name) or before.fixed.get(name) != after.fixed.get(name)
+        )
+        new, old = dist.normal(after[name]) if name in after else None, wide.get(name)
+        if new is None:
+            if changed_by_user or name not in wide:
+                wide = _held(wide, name, after.fixed[name])
+        elif old is None or changed_by_user:
+            wide = wide.restore(name, new)
+        else:
+            present = dist.normal(old)
+            assert present is not None
+            wide = wide.restore(name, dist.hull(present, new))
+    return wide
+
+
+def _held(space: SearchSpace, name: str, value: Value) -> SearchSpace:
+    distributions = {n: d for n, d in space.distributions.items() if n != name}
+    return SearchSpace(
+        distributions,
+        conditions=_among(space, {*distributions, *space.fixed, name}),
+        fixed={**space.fixed, name: value},
+    )
+
+
+def _among(space: SearchSpace, names: Collection[str]) -> list[Condition]:
+    return [c for c in space.conditions if c.param in names and c.parent in names]
+
+
+def grown(
+    outer: SearchSpace, space: SearchSpace, limits: Mapping[str, tuple[float | None, float | None]]
+) -> SearchSpace:
+    """The outer space with the parameters that ``space`` adds to it, each with room around its range.
+
+    What the outer space already has stays exactly as it is: stored trials are recorded under it.
+    """
+    added = space.subspace(name for name in space if name not in outer and name not in outer.fixed)
+    if not len(added):
+        return outer
+    wide = outer_of(added, None, limits)
+    return SearchSpace(
+        {**outer.distributions, **wide.distributions}, conditions=outer.conditions, fixed=outer.fixed
+    )
+
+
+def is_zero_of_log(value: Any, distribution: BaseDistribution) -> bool:
+    """Whether a value is the 0 that a logarithmic scale lacks: a penalty that is off, as at its low end."""
+    is_zero = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+    return is_zero and bool(getattr(distribution, "log", False))
+
+
+def covering(
+    space: SearchSpace, before: SearchSpace, outer: SearchSpace, defaults: Mapping[str, Any]
+) -> SearchSpace:
+    """A version of the space in which every outer parameter has a value, as the stored study records them.
+
+    What ``space`` leaves out is held at the estimator's default, 0 on a logarithmic scale at the low end;
+    where the default has no place in the range ("sqrt", None, -1), the parameter stays as it was before.
+    """
+    distributions, fixed = {**space.distributions}, {**space.fixed}
+    for name in outer:
+        if name in distributions or name in fixed:
+            continue
+        default = defaults.get(name)
+        value, problem = outer.check(name, default, repair=False)
+        if not problem:
+            fixed[name] = value
+        elif is_zero_of_log(default, outer[name]):
+            fixed[name] = outer.clip_value(name, default)
+        elif name in before.fixed:
+            fixed[name] = before.fixed[name]
+        else:
+            distributions[name] = before[name] if name in before else outer[name]
+    fixed = {**{n: v for n, v in before.fixed.items() if n not in distributions}, **fixed}
+    conditions = [c for c in before.conditions if c.param in distributions and c.parent in distributions]
+    return SearchSpace(distributions, conditions=conditions, fixed=fixed)

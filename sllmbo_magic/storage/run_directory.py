@@ -1,0 +1,413 @@
+"""The folder of one run, ``.sllmbo/NAME/``: what survives the kernel, and who may write there.
+
+::
+
+    .sllmbo/
+    ├── .gitignore            "*": runs are not committed by accident
+    ├── NAME/
+    │   ├── run.json          options, fingerprint, status, summary; always replaced as a whole
+    │   ├── study.log         Optuna journal: every trial, on disk when it is told
+    │   ├── transcript.jsonl  every exchange with an LLM
+    │   ├── wishes.jsonl      commands from other kernels
+    │   ├── owner.lock        locked by the process that runs it, for as long as it does
+    │   └── owner.json        names that process, for messages
+    └── NAME.1/               an earlier run of this name
+
+Reading needs no lock. Writing is for the owner; an owner that died is noticed at once. Nothing but folders of
+runs (:func:`is_run`) is ever moved, deleted or written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from typing import Any
+
+from filelock import FileLock
+
+from sllmbo_magic import control
+from sllmbo_magic.control import Command
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunLockedError
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.storage.locks import Owner
+from sllmbo_magic.storage.locks import RunLock
+from sllmbo_magic.storage.locks import cut_torn_tail
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_logger = logging.getLogger(__name__)
+
+ROOT = Path(".sllmbo")
+"""Where runs are kept by default, relative to the working directory."""
+
+SCHEMA = 1
+"""Version of run.json; a reader refuses a newer one."""
+
+
+class RunFolder:
+    """One run's folder. :meth:`open` makes or takes it; the constructor only looks at an existing one.
+
+    ``run.json`` (see :meth:`write_meta`) holds: name, created and updated (seconds since the epoch), status
+    (``new``, ``running``, ``finished``, ``stopped``, ``interrupted``, ``failed``), version (of this package),
+    options (the arguments of ``tune``, with ``n_trials``), metric, direction, fingerprint, summary (as in
+    ``events.RunFinished``) and schema.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()  # the notebook may change its folder during a run
+        self.write_problem = ""
+        """Why the folder cannot be written now; "" when it can be."""
+        self.was_rewritten = False
+        """Whether entries of the journal had to wait in memory and were written later."""
+        self.resumed = False
+        """Whether :meth:`open` found a run to go on with."""
+        self._lock = RunLock(self.path / "owner.lock", self.owner_path)
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.path.name
+
+    @property
+    def study_path(self) -> Path:
+        """The Optuna journal."""
+        return self.path / "study.log"
+
+    @property
+    def transcript_path(self) -> Path:
+        """The exchanges with an LLM."""
+        return self.path / "transcript.jsonl"
+
+    @property
+    def run_path(self) -> Path:
+        """What is known of the run as a whole."""
+        return self.path / "run.json"
+
+    @property
+    def owner_path(self) -> Path:
+        """The note that names the process that runs it."""
+        return self.path / "owner.json"
+
+    @property
+    def wishes_path(self) -> Path:
+        """Commands from other kernels."""
+        return self.path / "wishes.jsonl"
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        *,
+        root: str | Path | None = None,
+        resume: bool = False,
+        meta: Mapping[str, Any] | None = None,
+    ) -> RunFolder:
+        """Take the folder of a run and become its owner.
+
+        Args:
+            name: Name of the run: letters, digits, ``_``, ``-`` and ``.``.
+            root: Folder of all runs; default ``.sllmbo`` in the working directory.
+            resume: Go on with an existing run, if there is one. Otherwise an existing one is kept as
+                ``NAME.1``, ``NAME.2``, ... (the highest number is the latest) and a new one begins.
+            meta: First content of a *new* run's run.json; not used on going on.
+
+        Raises:
+            InputError: The name cannot be that of a folder, or something else has it.
+            RunLockedError: A living process runs it.
+            StorageError: The folder cannot be made.
+        """
+        check_name(name)
+        root = prepare_root(root)
+        folder = cls(root / name)
+        with root_guard(root):
+            exists = os.path.lexists(folder.path)
+            if exists:
+                check_is_run(folder.path)
+                folder.check_free()
+                if not resume:
+                    _archive(folder.path)
+            folder.resumed = exists and resume
+            folder.path.mkdir(exist_ok=True)
+            folder._take()
+        try:
+            if not folder.resumed:
+                start = {"name": name, "created": time.time(), "status": "new", **(meta or {})}
+                folder.write_meta(start)
+        except BaseException:
+            folder.release()
+            raise
+        return folder
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    # ---- ownership
+
+    def acquire(self) -> None:
+        """Become the owner (again). Does nothing when this object already is.
+
+        Raises:
+            RunLockedError: A living process runs it.
+        """
+        if self._lock.held:
+            return
+        with root_guard(self.path.parent):
+            self._take()
+
+    def release(self) -> None:
+        """Stop being the owner. Does nothing when this object is not."""
+        self._lock.release()
+
+    def owner(self) -> Owner | None:
+        """The living process that runs it; None when the run is free."""
+        return self._lock.owner()
+
+    def check_free(self) -> None:
+        """Raise RunLockedError when a living process runs it."""
+        owner = self.owner()
+        if owner is not None:
+            raise self._locked_by(owner)
+
+    def _locked_by(self, owner: Owner) -> RunLockedError:
+        if owner.pid == os.getpid() and owner.local:
+            who = "this process"
+        else:
+            who = f"process {owner.pid}" if owner.pid else "another process"
+            who += "" if owner.local else f" on {owner.host}"
+        since = time.strftime(" since %Y-%m-%d %H:%M:%S", time.localtime(owner.since)) if owner.since else ""
+        return RunLockedError(
+            f"run {self.name!r} is in use by {who}{since}.",
+            "Wait for it, stop it with %sllmbo stop, or choose another name.",
+        )
+
+    def _take(self) -> None:
+        if not self._lock.acquire():
+            raise self._locked_by(Owner.read(self.owner_path))
+        # what a dead owner left: torn last lines, commands that nobody took, drafts of run.json
+        for path in (self.study_path, self.transcript_path):
+            cut_torn_tail(path)
+        for path in (self.wishes_path, *self.path.glob("run.json.*")):
+            path.unlink(missing_ok=True)
+
+    # ---- run.json
+
+    def read_meta(self) -> dict[str, Any]:
+        """What run.json holds; an empty dict when the run died before it was written.
+
+        Raises:
+            StorageError: It cannot be read, or a newer version of this package wrote it.
+        """
+        try:
+            meta = json.loads(self.run_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"{self.run_path} cannot be read ({type(error).__name__}).", "Restore it or delete the run."
+            ) from error
+        if not isinstance(meta, dict) or not isinstance(meta.get("schema"), int):
+            raise StorageError(
+                f"{self.run_path} is not a run of sllmbo_magic.", "Delete it or choose another name."
+            )
+        if meta["schema"] > SCHEMA:
+            raise StorageError(
+                f"{self.run_path} was written by sllmbo-magic {meta.get('version', 'of a later version')}.",
+                "Update with: pip install -U sllmbo-magic",
+            )
+        return meta
+
+    def write_meta(self, changes: Mapping[str, Any]) -> None:
+        """Replace these keys of run.json and keep the others; a reader sees the old file or the new one.
+
+        numpy scalars become numbers; NaN and infinities become null, so that any program can read the file.
+        """
+        meta = {**self.read_meta(), **changes, "schema": SCHEMA, "updated": time.time()}
+        text = json.dumps(_plain(meta), ensure_ascii=False, indent=1, allow_nan=False)
+        draft = self.run_path.with_name(f"run.json.{uuid.uuid4().hex}")
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.run_path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync_folder(self.path)
+
+    # ---- the study
+
+    def storage(self) -> BaseStorage:
+        """The run's trials as an Optuna storage. Reading takes no lock; each write takes a short one."""
+        from optuna.storages import JournalStorage
+
+        from sllmbo_magic.storage.buffered_journal import BufferedJournal
+
+        return JournalStorage(BufferedJournal(self.study_path, self.note_write_problem))
+
+    def note_write_problem(self, error: OSError | None) -> None:
+        """Keep in words why the folder cannot be written; None: it can be again."""
+        self.write_problem = "" if error is None else error.strerror or type(error).__name__
+        self.was_rewritten = self.was_rewritten or error is None
+
+    # ---- wishes
+
+    def append_wish(self, name: str, value: Any = None) -> Command:
+        """Leave a wish for the owner, from any process.
+
+        Raises:
+            InputError: The wish is malformed; nothing is written.
+        """
+        wish = Command(name, control.check(name, value), id=uuid.uuid4().hex)
+        line = json.dumps({"name": wish.name, "value": _plain(wish.value), "id": wish.id, "time": wish.time})
+        # the line end in front closes a line that a killed writer left torn
+        with self.wishes_path.open("ab") as file:
+            file.write(b"\n" + line.encode() + b"\n")
+        return wish
+
+    def read_wishes(self, offset: int = 0) -> tuple[list[Command], int]:
+        """The wishes written since an offset (bytes; 0 at first) and the offset to ask from next.
+
+        A line that is not complete yet is left for the next call; one that is no wish is logged and skipped.
+        """
+        try:
+            with self.wishes_path.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except FileNotFoundError:
+            return [], 0
+        complete = data[: data.rfind(b"\n") + 1]
+        wishes = []
+        for line in complete.splitlines():
+            if not line.strip():
+                continue
+            try:
+                given = json.loads(line)
+                name = str(given["name"])
+                wishes.append(
+                    Command(name, control.check(name, given["value"]), str(given["id"]), float(given["time"]))
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                _logger.warning("%s: a line that is no wish was skipped: %s", self.wishes_path, error)
+        return wishes, offset + len(complete)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run, which this package may change.
+
+    It is a real folder (a link may lead anywhere) that is empty, as an owner leaves it that dies early, or
+    holds a run.json of ours, or, where that is missing or torn, a journal or the note of an owner.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()}
+    if "run.json" in names:
+        try:
+            meta = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            return isinstance(meta, dict) and isinstance(meta.get("schema"), int)
+        except (OSError, ValueError):
+            pass
+    return not names or bool(names & {"study.log", "owner.json", "owner.lock"})
+
+
+def check_is_run(path: Path) -> None:
+    """Raises InputError when something that is no run has the path."""
+    if is_run(path):
+        return
+    what = "a link" if path.is_symlink() else "another folder" if path.is_dir() else "a file"
+    raise InputError(f"{path} is {what}, not the folder of a run; it is left alone.", "Choose another name.")
+
+
+def check_name(name: str) -> str:
+    """The name of a run, if it can be that of a folder on every system.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if not re.fullmatch(r"\w(?:[\w.-]{0,98}\w)?", name):
+        raise InputError(
+            f"{name!r} cannot be the name of a run.",
+            "Allowed: letters, digits and _, with . and - inside; at most 100 characters.",
+        )
+    return name
+
+
+def prepare_root(root: str | Path | None) -> Path:
+    """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits."""
+    path = ROOT if root is None else Path(root)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not any(path.iterdir()):  # in a folder of the user's it would hide their files from git
+            (path / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"the folder {path} for runs cannot be made ({error.strerror or type(error).__name__}).",
+            "Start in a folder that you can write to, or give another one.",
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def root_guard(root: Path) -> Iterator[None]:
+    """Held while folders are made, taken, renamed or deleted; never longer than that, never nested."""
+    with FileLock(root / ".lock").acquire(poll_interval=0.005):
+        yield
+
+
+def archives(path: Path) -> list[tuple[int, Path]]:
+    """The earlier runs of a name, oldest first, each with its number."""
+    numbered = []
+    for other in path.parent.glob(f"{path.name}.*"):
+        number = other.name[len(path.name) + 1 :]
+        if number.isdecimal() and number.isascii():
+            numbered.append((int(number), other))
+    return sorted(numbered)
+
+
+def _archive(path: Path) -> None:
+    earlier = archives(path)
+    number = earlier[-1][0] + 1 if earlier else 1
+    path.rename(path.with_name(f"{path.name}.{number}"))
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":
+        return  # Windows cannot open a folder
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _plain(value: Any) -> Any:
+    """The value as what JSON knows."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return str(value)

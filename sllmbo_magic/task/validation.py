@@ -1,0 +1,271 @@
+"""The caller's estimator and data, checked before anything is fitted: each problem is one clear line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.task.data import is_missing
+from sllmbo_magic.task.data import library_of
+from sllmbo_magic.task.data import n_rows
+from sllmbo_magic.task.data import shape_of
+from sllmbo_magic.task.metrics import Metric
+
+
+def check_estimator(estimator: Any) -> Any:
+    """The estimator as an instance; a class is instantiated with its defaults.
+
+    Raises:
+        InputError: Not an estimator in scikit-learn's sense, or one that cannot be cloned.
+    """
+    from sklearn.base import clone
+
+    if inspect.isclass(estimator):
+        try:
+            estimator = estimator()
+        except TypeError as error:
+            name = estimator.__name__
+            raise InputError(
+                f"{name} cannot be made without arguments ({error}).", f"Give an instance: {name}(...)."
+            ) from error
+    missing = [m for m in ("fit", "get_params", "set_params") if not callable(getattr(estimator, m, None))]
+    if missing:
+        raise InputError(
+            f"model is a {type(estimator).__name__}, which is no estimator: it has no {missing[0]}().",
+            "Give a scikit-learn-compatible estimator or Pipeline, or write an objective.",
+        )
+    try:
+        clone(estimator)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{type(estimator).__name__} cannot be cloned ({type(error).__name__}: {error})",
+            "Its __init__ must only store its arguments, as scikit-learn asks.",
+        ) from error
+    return estimator
+
+
+def kind_of(estimator: Any) -> str:
+    """``"classification"``, ``"regression"`` or ``"other"``."""
+    from sklearn.base import is_classifier
+    from sklearn.base import is_regressor
+
+    try:
+        if is_classifier(estimator):
+            return "classification"
+        if is_regressor(estimator):
+            return "regression"
+    except (AttributeError, TypeError):  # an estimator without scikit-learn's tags
+        declared = getattr(estimator, "_estimator_type", "")
+        return {"classifier": "classification", "regressor": "regression"}.get(declared, "other")
+    return "other"
+
+
+def check_data(X: Any, name: str, estimator: Any) -> Any:
+    """The data, sparse ones in a format with rows.
+
+    Raises:
+        InputError: None, empty, or one numeric dimension.
+    """
+    if X is None:
+        raise InputError(f"{name} is missing.", f"Define {name}, one row per sample.")
+    if library_of(X) == "scipy":
+        X = X.tocsr()
+    try:
+        rows = n_rows(X)
+    except TypeError:
+        raise InputError(
+            f"{name} is a {type(X).__name__} and has no rows.",
+            "Allowed: numpy, pandas, polars, scipy sparse, lists.",
+        ) from None
+    if rows == 0 or shape_of(X)[1] == 0:
+        raise InputError(f"{name} is empty.", "At least two rows and one column are needed.")
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "biufc":
+        raise InputError(f"{name} has one dimension.", f"Use {name}.reshape(-1, 1) for a single column.")
+    if library_of(X) == "polars" and _needs_numpy(estimator):
+        return X.to_numpy()
+    return X
+
+
+def _needs_numpy(estimator: Any) -> bool:
+    """Whether this estimator cannot read polars: XGBoost needs pyarrow for it, LightGBM version 4.7."""
+    root = next((r for c in type(estimator).__mro__ if (r := c.__module__.split(".")[0]) in _BOOSTING), "")
+    if root == "lightgbm":
+        version = importlib.metadata.version("lightgbm").split(".")
+        return tuple(int(part) for part in version[:2]) < (4, 7)
+    return root == "xgboost" and importlib.util.find_spec("pyarrow") is None
+
+
+def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
+    """The target; polars and lists as numpy arrays, a single column as one dimension.
+
+    Raises:
+        InputError: None, other length than the data, missing or infinite values, a kind that does not fit.
+    """
+    from sklearn.utils.multiclass import type_of_target
+
+    if y is None:
+        raise InputError(f"{name} is missing.", f"Define {name}, one target per row of the data.")
+    if isinstance(y, str):
+        raise InputError(f"{name} is a text, not a target.", 'Give the column itself, e.g. data["price"].')
+    if library_of(y) == "polars":
+        y = y.to_numpy()
+    elif library_of(y) == "list":
+        try:
+            y = np.asarray(y)
+        except ValueError:
+            raise InputError(f"{name} has rows of different length.", "Give one target per row.") from None
+    elif library_of(y) == "scipy":
+        y = y.toarray()
+    shape = np.shape(y)
+    if not shape:
+        raise InputError(
+            f"{name} is a {type(y).__name__}, not a target.", "Give one value per row of the data."
+        )
+    if len(shape) == 2 and shape[1] == 1:
+        y = y.iloc[:, 0] if hasattr(y, "iloc") else y.ravel()
+    if shape[0] != rows:
+        raise InputError(f"X has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
+    gaps = is_missing(y)
+    if gaps:
+        noun = "value" if gaps == 1 else "values"
+        raise InputError(f"{name} has {gaps} missing {noun}.", "Drop those rows of X and y, or fill them.")
+    values = np.asarray(y)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")
+    model = type(estimator).__name__
+    if kind == "regression" and values.dtype.kind in "OUS" and not _numeric(values):
+        raise InputError(f"{name} holds text, but {model} is a regressor.", "Use a classifier.")
+    if kind == "classification":
+        if type_of_target(values).startswith("continuous"):
+            raise InputError(
+                f"{name} holds continuous numbers, but {model} is a classifier.",
+                "Use a regressor, or bin the target.",
+            )
+        if (
+            values.ndim == 1
+            and len(np.unique(values.astype(str) if values.dtype.kind == "O" else values)) < 2
+        ):
+            raise InputError(f"{name} has a single class.", "A classifier needs at least two.")
+    return y
+
+
+def _numeric(values: np.ndarray[Any, Any]) -> bool:
+    try:
+        values.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_length(values: Any, name: str, rows: int) -> None:
+    """Raises InputError when there is not one value per row."""
+    if values is None:
+        return
+    try:
+        length = n_rows(values)
+    except TypeError:
+        raise InputError(f"{name} is a {type(values).__name__}.", "Give one value per row of X.") from None
+    if length != rows:
+        raise InputError(f"X has {rows} rows, but {name} has {length}.", "Both need the same length.")
+
+
+def with_weight_requests(estimator: Any, sample_weight: Any) -> Any:
+    """The estimator; under scikit-learn's metadata routing a Pipeline whose last step asks for the weights.
+
+    Steps that have decided for themselves (``set_fit_request``) keep what they decided. The user's estimator
+    is not changed.
+    """
+    if sample_weight is None or not getattr(estimator, "steps", None) or not _is_routed():
+        return estimator
+    from sklearn.base import clone
+
+    estimator = clone(estimator)
+    last = estimator.steps[-1][1]
+    for _, step in estimator.steps:
+        if not hasattr(step, "set_fit_request") or not hasattr(step, "get_metadata_routing"):
+            continue
+        requests = step.get_metadata_routing().fit.requests
+        if requests.get("sample_weight", True) is None:
+            step.set_fit_request(sample_weight=step is last)
+    return estimator
+
+
+def _is_routed() -> bool:
+    from sklearn import get_config
+
+    return bool(get_config().get("enable_metadata_routing"))
+
+
+def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What ``fit`` gets besides X and y; a Pipeline's weights go to its last step.
+
+    Raises:
+        InputError: fit_params is no dict, weights are given twice or not accepted by the estimator.
+    """
+    if fit_params is not None and not isinstance(fit_params, Mapping):
+        raise InputError(
+            f"fit_params is a {type(fit_params).__name__}.", 'Give a dict: {"sample_weight": w}.'
+        )
+    params = dict(fit_params or {})
+    if sample_weight is None:
+        return params
+    steps = getattr(estimator, "steps", None)
+    last = steps[-1][1] if steps else estimator
+    key = f"{steps[-1][0]}__sample_weight" if steps and not _is_routed() else "sample_weight"
+    if key in params:
+        raise InputError("sample_weight is given twice, also in fit_params.", "Give it once.")
+    accepted = inspect.signature(last.fit).parameters
+    if "sample_weight" not in accepted and not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        raise InputError(f"{type(last).__name__}.fit takes no sample_weight.", "Leave sample_weight out.")
+    return {**params, key: sample_weight}
+
+
+_BOOSTING = ("lightgbm", "xgboost")
+_TWO_CLASSES = ("f1", "precision", "recall", "jaccard")
+_CLASSES_ONLY = (
+    *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "matthews_corrcoef"),
+    *("f1", "precision", "recall", "jaccard", "roc_auc", "neg_log_loss", "neg_brier_score"),
+)
+_PROBABILITIES = ("neg_log_loss", "neg_brier_score", "roc_auc_ov", "d2_log_loss", "d2_brier")
+
+
+def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
+    """Check that the metric can score this estimator on this target.
+
+    Raises:
+        InputError: The estimator has no ``score`` of its own, lacks what the metric asks for, or the metric
+            is for another kind of target.
+    """
+    name, model = metric.name, type(estimator).__name__
+    if metric.scoring is None and not callable(getattr(estimator, "score", None)):
+        raise InputError(f"{model} has no score of its own.", "Give scoring, a metric's name or a scorer.")
+    if not isinstance(metric.scoring, str):
+        return
+    if kind == "regression" and name.startswith(_CLASSES_ONLY):
+        raise InputError(
+            f"metric {name!r} is for classes, but {model} is a regressor.",
+            "Use neg_mean_absolute_error, neg_root_mean_squared_error, r2, or a classifier.",
+        )
+    if name.startswith(_PROBABILITIES) and not hasattr(estimator, "predict_proba"):
+        raise InputError(
+            f"metric {name!r} needs predict_proba, which {model} lacks here.",
+            "Use another metric (f1_weighted, accuracy, ...) or an estimator with probabilities.",
+        )
+    if kind == "classification" and np.ndim(y) == 1:
+        labels = set(np.asarray(y).tolist())
+        if name in _TWO_CLASSES and (len(labels) > 2 or 1 not in labels):
+            why = f"y has {len(labels)} classes" if len(labels) > 2 else "no label of y is 1"
+            raise InputError(
+                f"metric {name!r} scores the class 1 of two, but {why}.", f"Use '{name}_weighted'."
+            )
+        if name == "roc_auc" and len(labels) > 2:
+            raise InputError(
+                f"metric 'roc_auc' is for two classes, but y has {len(labels)}.",
+                "Use 'roc_auc_ovr_weighted'.",
+            )

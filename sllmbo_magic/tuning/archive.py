@@ -1,0 +1,253 @@
+"""A run as one file and as its folder: study, events, transcript, report, the code of the winner.
+
+A file holds no data, no estimator and no key. Its study is an Optuna journal, which any Optuna can read:
+``JournalStorage(JournalFileBackend("study.log"))`` once it is unpacked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from sllmbo_magic._utils.atomic_write import write_whole
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import from_json
+from sllmbo_magic.events import to_json
+from sllmbo_magic.storage.runs import quiet_optuna
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.storages.journal import BaseJournalBackend
+    from optuna.study import Study
+
+_EVENTS, _STUDY, _CODE = "events.jsonl", "study.log", "code.json"
+_OLD_STUDY = "study.json"
+"""The study in files of version 0.1."""
+_TRANSCRIPT, _REPORT = "transcript.jsonl", "report.html"
+
+
+def write(
+    path: str | Path,
+    study: Study,
+    events: Iterable[Event],
+    bundle: dict[str, Any],
+    *,
+    code_parts: Mapping[str, Any],
+    folder: Path | None,
+) -> Path:
+    """Write a run into one zip file, whole or not at all; its path gets ``.zip`` if it has no suffix.
+
+    Args:
+        bundle: Schema 1, for the report; a package without its front end writes none.
+        code_parts: What ``report.code`` needs.
+        folder: The run's folder; its exchanges go along, so that the file can be replayed.
+
+    Raises:
+        InputError: The path is a folder.
+        StorageError: The file cannot be written.
+    """
+    from sllmbo_magic.llm import transcript
+    from sllmbo_magic.report.html import render_report
+
+    parts = {
+        _EVENTS: "".join(json.dumps(to_json(e), default=str) + "\n" for e in events),
+        _STUDY: _journal_of(study),
+        _CODE: json.dumps(code_parts, default=str),
+    }
+    transcript_path = None if folder is None else folder / _TRANSCRIPT
+    if transcript_path is not None and transcript_path.exists():
+        exchanges = (
+            r
+            for r in transcript.read(transcript_path)
+            if r.get("kind") == "exchange" or r.get("event") == transcript.BEGIN
+        )
+        parts[_TRANSCRIPT] = "".join(json.dumps(r) + "\n" for r in exchanges)
+    with contextlib.suppress(StorageError):  # a checkout whose front end is not built; the rest is complete
+        parts[_REPORT] = render_report(bundle)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in parts.items():
+            file.writestr(name, text)
+    path = Path(path).expanduser()
+    named = path.suffix or path.is_dir()
+    return write_whole(path if named else path.with_suffix(".zip"), buffer.getvalue())
+
+
+def read(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
+    """The study, the events and the parts of the code in a file of :func:`write`, or in a run's folder.
+
+    Raises:
+        StorageError: There is no such run, or it cannot be read.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    try:
+        with zipfile.ZipFile(path) as file:
+            lines = file.read(_EVENTS).splitlines()
+            events = [from_json(json.loads(line)) for line in lines if line.strip()]
+            code_parts = json.loads(file.read(_CODE))
+            if _OLD_STUDY in file.namelist():
+                return _read_old_study(file.read(_OLD_STUDY).decode()), events, code_parts
+            return _study_in(file.read(_STUDY).decode()), events, code_parts
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} is not a saved run ({type(error).__name__}).",
+            "Give a file of result.save(), or a folder.",
+        ) from None
+
+
+def _read_folder(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
+    import optuna
+
+    from sllmbo_magic.storage.run_directory import RunFolder
+    from sllmbo_magic.storage.study_migration import current
+
+    folder = RunFolder(path)
+    meta = folder.read_meta()
+    if not folder.study_path.exists():
+        raise StorageError(f"{path} holds no stored study.", "It may be kept in another storage (--storage).")
+    study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
+    return current(study), stored_events(folder.transcript_path), meta.get("code") or {}
+
+
+def folder_of(path: Path, events: Iterable[Event]) -> Path | None:
+    """Where the folder of a run is now: it moves when its name is used again and when it is renamed.
+
+    Args:
+        path: Where it was.
+        events: The run's events; their start tells it from another run of the same name.
+    """
+    start = next((e.time for e in events if isinstance(e, RunStarted)), None)
+    others = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    places = (place for place in (path, *others) if (place / _TRANSCRIPT).is_file())
+    return next((place for place in places if _start(place / _TRANSCRIPT) == start), None)
+
+
+def _start(transcript: Path) -> float | None:
+    """When the run of a transcript began; it is among the first of its lines."""
+    with transcript.open("rb") as file:
+        for line in itertools.islice(file, 20):
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if record.get("type") == "RunStarted":
+                    return float(record["time"])
+    return None
+
+
+def stored_events(transcript: Path) -> list[Event]:
+    """The events of a stored run; texts of requests and replies come from its exchanges."""
+    from sllmbo_magic.llm.transcript import read
+
+    if not transcript.exists():
+        return []
+    texts: dict[int, tuple[str, str]] = {}
+    records = list(read(transcript))
+    for record in records:
+        if record.get("kind") == "exchange":
+            messages = record.get("messages") or []
+            texts[int(record["id"])] = (
+                messages[-1]["content"] if messages else "",
+                record.get("reply") or "",
+            )
+    events: list[Event] = []
+    for record in records:
+        if record.get("kind") != "event":
+            continue
+        data = dict(record)
+        if data.get("type") in ("RequestSent", "ReplyReceived"):
+            prompt, reply = texts.get(int(data.get("request", -1)), ("", ""))
+            data["text"] = prompt if data["type"] == "RequestSent" else reply
+        try:
+            events.append(from_json(data))
+        except (ValueError, TypeError):
+            continue  # written by a newer version; the others still tell the story
+    return events
+
+
+def detached(study: Study) -> Study:
+    """The same study in memory: it stays readable when its file is moved, as a run's is when its name is used
+    again.
+    """
+    from optuna.storages import InMemoryStorage
+
+    return _copy(study, InMemoryStorage())
+
+
+def _copy(study: Study, storage: BaseStorage) -> Study:
+    """The study in another storage: its trials with all that is known of them, queued ones too."""
+    import optuna
+
+    with quiet_optuna():
+        optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=storage)
+        return optuna.load_study(study_name=study.study_name, storage=storage)
+
+
+def _journal_of(study: Study) -> str:
+    """The study as the lines of a journal file."""
+    from optuna.storages import JournalStorage
+
+    journal = _memory_journal([])
+    _copy(study, JournalStorage(journal))
+    return "".join(json.dumps(log) + "\n" for log in journal.read_logs(0))
+
+
+def _study_in(lines: str) -> Study:
+    """The study in the lines of a journal file, in memory."""
+    import optuna
+    from optuna.storages import JournalStorage
+
+    storage = JournalStorage(_memory_journal([json.loads(line) for line in lines.splitlines()]))
+    return detached(optuna.load_study(study_name=None, storage=storage))
+
+
+def _memory_journal(logs: list[dict[str, Any]]) -> BaseJournalBackend:
+    """Optuna's journal on a list; the file backend would wait for the disk after every trial."""
+    from optuna.storages.journal import BaseJournalBackend
+
+    class MemoryJournal(BaseJournalBackend):
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            return iter(logs[log_number_from:])
+
+        def append_logs(self, more: list[dict[str, Any]]) -> None:
+            logs.extend(more)
+
+    return MemoryJournal()
+
+
+def _read_old_study(text: str) -> Study:
+    """The study in a file of version 0.1."""
+    from datetime import datetime
+
+    import optuna
+    from optuna.distributions import json_to_distribution
+    from optuna.trial import TrialState
+
+    data = json.loads(text)
+    with quiet_optuna():
+        study = optuna.create_study(study_name=data["name"], directions=data["directions"])
+    for name, value in data["user_attrs"].items():
+        study.set_user_attr(name, value)
+    for t in data["trials"]:
+        trial = optuna.trial.create_trial(
+            state=TrialState[t["state"]],
+            values=t["values"],
+            params=t["params"],
+            distributions={n: json_to_distribution(d) for n, d in t["distributions"].items()},
+            user_attrs=t["user_attrs"],
+            intermediate_values={int(k): v for k, v in t.get("intermediate_values", {}).items()},
+        )
+        trial.datetime_start = datetime.fromisoformat(t["start"]) if t["start"] else None
+        trial.datetime_complete = datetime.fromisoformat(t["complete"]) if t["complete"] else None
+        study.add_trial(trial)
+    return study

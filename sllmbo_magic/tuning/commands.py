@@ -1,0 +1,248 @@
+"""The user's commands, applied between two trials: sampler, share, hints, ranges, queued configurations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+from sllmbo_magic.control import Command
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import WishApplied
+from sllmbo_magic.history.hints import Hint
+from sllmbo_magic.proposers.space_extension import ExtensionPolicy
+from sllmbo_magic.proposers.space_extension import for_user
+from sllmbo_magic.proposers.space_extension import gained
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.pending_extension import PendingExtension
+from sllmbo_magic.samplers.space_state import SpaceState
+from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.choices import encoded
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.tuning.marks import mark
+
+ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+NO_HINTS = "The rulebook reads no hints: change a range instead, or give an LLM by --llm."
+_POLL_SECONDS = 0.3
+"""Commands from other processes are looked for at most that often."""
+
+
+class Commands:
+    """Takes commands from the control and applies them.
+
+    Args:
+        study: The study of the run.
+        sampler: Ours; None when the study has several objectives.
+        space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
+        control: Where commands wait.
+        emit: Takes the events.
+        poll: Brings commands from outside this process into ``control``.
+
+    Attributes:
+        study: The study of the run at this moment.
+        extend: Adds trials to the run's total.
+        grow: Takes the run to a new study with a grown outer space; None: this run works in a study that it
+            may not leave.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: Study,
+        sampler: LLMTPESampler | None,
+        space: Callable[[], SearchSpace | None],
+        control: Control,
+        emit: Callable[[Event], None],
+        poll: Callable[[], None] | None,
+    ) -> None:
+        self.study = study
+        self._sampler = sampler
+        self._space = space
+        self._control = control
+        self._emit = emit
+        self._poll = poll
+        self.extend: Callable[[int], None] | None = None
+        self.grow: Callable[[PendingExtension], Study] | None = None
+        self._polled = 0.0
+        self._paused = False
+        no_llm = sampler is not None and sampler.queue.proposer.source != "llm"
+        control.refuse("hint", NO_HINTS if no_llm else None)
+
+    def poll(self) -> None:
+        """Bring in commands from other processes, if it is time."""
+        if self._poll is not None and time.monotonic() - self._polled >= _POLL_SECONDS:
+            self._polled = time.monotonic()
+            self._poll()
+
+    def note_pause(self, paused: bool) -> None:
+        """Emit a note that the run pauses or continues, where that changed."""
+        if paused != self._paused:
+            self._paused = paused
+            text = "Paused; the run waits before its next trial." if paused else "The run continues."
+            self._emit(Note(text=text, trial_number=self._next_number()))
+
+    def apply_waiting(self) -> None:
+        """Apply all commands that wait; an invalid one is reported as a warning and skipped."""
+        self.poll()
+        for command in self._control.take():
+            number = self._next_number()
+            try:
+                value = self._apply(command)
+            except InputError as error:
+                self._emit(Note(text=str(error), level="warning", trial_number=number))
+            else:
+                self._emit(WishApplied(wish=command.name, value=value, trial_number=number, id=command.id))
+
+    def _next_number(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=ASKED))
+
+    def _apply(self, command: Command) -> Any:
+        """Do what the command says; returns its value, of a note with all that the trial has now."""
+        if command.name == "note":
+            return mark(self.study, n_trials=self._next_number(), **command.value)
+        if command.name == "extend":
+            assert self.extend is not None
+            self.extend(command.value)
+        elif command.name not in ("pause", "resume", "stop"):
+            self._apply_to_sampler(command)
+        return command.value
+
+    def _apply_to_sampler(self, command: Command) -> None:
+        sampler = self._sampler
+        if sampler is None:
+            raise InputError(f"{command.name} has no effect on a run with several objectives.")
+        if command.name == "sampler":
+            sampler.mode = command.value
+        elif command.name == "ratio":
+            sampler.schedule.ratio = command.value
+        elif command.name == "hint":
+            self._hint(sampler, command.value)
+        elif command.name == "enqueue":
+            enqueue(self.study, self._space(), command.value)
+        elif command.name == "dequeue":
+            dequeue(self.study, self._space(), command.value)
+        else:
+            self._apply_to_space(sampler, command)
+
+    def _hint(self, sampler: LLMTPESampler, text: str) -> None:
+        if sampler.queue.proposer.source != "llm":
+            raise InputError(NO_HINTS)
+        sampler.add_hint(Hint(text, self._next_number()))
+
+    def _apply_to_space(self, sampler: LLMTPESampler, command: Command) -> None:
+        state = sampler.space_state
+        space, outer = state.space, state.outer
+        if space is None or outer is None:
+            raise InputError(
+                f"{command.name} needs a declared search space.", "This objective suggests for itself."
+            )
+        name = command.value["param"] if command.name == "range" else command.value
+        if command.name == "range":
+            self._range(state, space, outer, command.value)
+            state.user_ranges.add(name)
+        elif name not in outer:
+            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+        elif command.name == "lock":
+            state.locked.add(name)
+        else:
+            state.locked.discard(name)
+            state.user_ranges.discard(name)
+
+    def _range(
+        self, state: SpaceState, space: SearchSpace, outer: SearchSpace, value: dict[str, Any]
+    ) -> None:
+        """A version with the user's range; beyond the outer space the run goes on in a new study."""
+        name, reason = value["param"], f"set by the user: {value['param']}"
+        wider = for_user(outer, value, state.extension_policy or ExtensionPolicy())
+        new = space.restore(name, wider[name])
+        new = (
+            new.narrow(name, choices=value["choices"])
+            if "choices" in value
+            else new.narrow(name, low=value["low"], high=value["high"])
+        )
+        now = dist.normal(new[name])
+        if now is not None:
+            self._note_difference(name, value, now)
+        if wider == outer:
+            state.change(new.within(outer), self._next_number(), reason, "user")
+            state.store(self.study)
+            return
+        if self.grow is None:
+            raise InputError(
+                f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps.",
+                "Allowed in a run without study=.",
+            )
+        self.grow(PendingExtension(wider, new.within(wider), reason, "user"))
+        if state.extension_policy is not None:
+            accepts = state.extension_policy.accepts
+            refused = [c for c in value.get("choices", ()) if accepts(name, c) is False]
+            for choice in refused:
+                text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
+                self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
+
+    def _note_difference(self, name: str, value: dict[str, Any], now: dist.Distribution) -> None:
+        """Emit a note where the parameter cannot have exactly the ends that the user asked for."""
+        if isinstance(now, CategoricalDistribution):
+            return
+        requested = value["low"], value["high"]
+        if requested != (now.low, now.high):
+            text = f"{name}: {requested[0]:g} to {requested[1]:g} was set as {dist.allowed(now)}."
+            self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
+
+
+def enqueue(
+    study: Study, outer: SearchSpace | None, configuration: dict[str, Any], *, reason: str = ""
+) -> None:
+    """Queue a configuration of the user; parameters it leaves out are the sampler's.
+
+    Raises:
+        InputError: A parameter is unknown or its value cannot be used.
+    """
+    params = _inside(outer, configuration)
+    user_attrs = {
+        attrs.SOURCE: "user",
+        attrs.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"},
+    }
+    study.enqueue_trial(params, user_attrs=user_attrs)
+
+
+def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, Any]) -> None:
+    """Take back a configuration that :func:`enqueue` queued; it stays in the study as a trial that never ran.
+
+    Raises:
+        InputError: No such configuration waits.
+    """
+    params = _inside(outer, configuration)
+    for trial in reversed(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
+        if trial.user_attrs.get(attrs.SOURCE) == "user" and trial.system_attrs.get("fixed_params") == params:
+            storage = study._storage
+            storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, {"error": attrs.STOPPED})
+            storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            return
+    raise InputError("that configuration does not wait: it runs, or has run.")
+
+
+def _inside(outer: SearchSpace | None, configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of the user as the study stores it.
+
+    Raises:
+        InputError: A parameter is unknown or its value cannot be used.
+    """
+    if outer is None:
+        return dict(configuration)
+    params = {}
+    for name, value in encoded(configuration, outer.objects).items():
+        if name not in outer:
+            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+        params[name], problem = outer.check(name, value)
+        if problem:
+            raise InputError(f"{name}: {problem}.", "The configuration was not queued.")
+    return params

@@ -1,0 +1,142 @@
+"""Trials on the workers of a Dask cluster.
+
+The evaluator, which holds the data, travels to each worker once, as a worker plugin: a worker that joins
+later gets it too. A trial carries only its parameters. The conversation with the LLM, the study and its
+storage stay in this process. A trial whose worker dies runs again on another one (Dask's own retries).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures import Executor
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import MissingExtraError
+
+CONNECT_SECONDS = 10
+RETRIES = 3
+"""How often a trial whose worker died runs again elsewhere."""
+
+
+class DaskExecutor(Executor):
+    """``concurrent.futures.Executor`` over a Dask cluster.
+
+    Args:
+        address: ``HOST:PORT`` of the scheduler, or an address with a protocol (``tls://...``).
+
+    Raises:
+        MissingExtraError: ``distributed`` is not installed.
+        InputError: No scheduler answers there, or it has no worker.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise MissingExtraError(
+                "dask is not installed.", 'Install it with: pip install "sllmbo-magic[dask]"'
+            ) from None
+        url = address if "://" in address else f"tcp://{address}"
+        try:
+            self._client = Client(url, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {url} ({type(error).__name__}).",
+                "Start one with: dask scheduler; and workers with: dask worker HOST:8786",
+            ) from None
+        self.n_slots = sum(self._client.nthreads().values())
+        if not self.n_slots:
+            self._client.close()
+            raise InputError(
+                f"the Dask cluster at {url} has no worker.", f"Start one with: dask worker {url}"
+            )
+        self._executor = self._client.get_executor(retries=RETRIES)
+        self._plugins: dict[int, tuple[Any, str]] = {}
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn`` on a worker. Of a bound method only the name and the arguments travel with each call;
+        its object is sent to each worker once.
+
+        Raises:
+            InputError: The object cannot be sent, or a worker lacks a package that it needs.
+        """
+        if isinstance(fn, partial):
+            return self.submit(fn.func, *fn.args, *args, **{**fn.keywords, **kwargs})
+        owner = getattr(fn, "__self__", None)
+        if owner is None:
+            future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
+        else:
+            future = self._executor.submit(_call, self._sent(owner), fn.__name__, args, kwargs)
+        return future
+
+    def problem(self) -> str:
+        """Why no trial can run just now, in one sentence; empty when trials can run."""
+        if self._client.status != "running":
+            return "the connection to the Dask scheduler is lost."
+        try:
+            has_worker = bool(self._client.nthreads())
+        except (OSError, TimeoutError):
+            return "the connection to the Dask scheduler is lost."
+        return "" if has_worker else "the Dask cluster has no worker."
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Drop what was sent to the workers and close the connection; the cluster goes on."""
+        if self._client.status == "closed":
+            return
+        if cancel_futures or not wait:
+            self._executor.shutdown(wait=False)
+        elif self._client.status == "running":
+            self._executor.shutdown(wait=True)
+        if self._client.status == "running":
+            for _, name in self._plugins.values():
+                self._client.unregister_worker_plugin(name)
+        self._plugins.clear()
+        self._client.close()
+
+    def _sent(self, owner: Any) -> str:
+        if id(owner) not in self._plugins:
+            name = f"sllmbo-{uuid.uuid4().hex}"
+            try:
+                self._client.register_plugin(_plugin(owner), name=name)
+            except Exception as error:
+                # Dask wraps what a worker raises: the missing module is in the text only
+                if missing := re.search(
+                    r"No module named '([\w.]+)'|No module named \\'([\w.]+)\\'", str(error)
+                ):
+                    raise InputError(
+                        f"a Dask worker has no package {(missing[1] or missing[2])!r}.",
+                        "Install on every worker what the notebook uses, sllmbo-magic too.",
+                    ) from None
+                raise InputError(
+                    f"the task cannot be sent to the Dask workers: {type(error).__name__}: {error}",
+                    "Objects that travel must be picklable: define functions and classes in a module.",
+                ) from error
+            self._plugins[id(owner)] = (owner, name)
+        return self._plugins[id(owner)][1]
+
+
+def _plugin(owner: Any) -> Any:
+    """A worker plugin that keeps an object; the class is made here because ``distributed`` is optional."""
+    from distributed import WorkerPlugin
+
+    class Carrier(WorkerPlugin):  # type: ignore[misc,unused-ignore]
+        def __init__(self) -> None:
+            self.owner = owner
+
+    return Carrier()
+
+
+def _call(name: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs on the worker."""
+    from distributed import get_worker
+
+    plugin = get_worker().plugins.get(name)
+    if plugin is None:  # the run that sent it has ended
+        raise CancelledError
+    return getattr(plugin.owner, method)(*args, **kwargs)

@@ -1,0 +1,97 @@
+"""The trial of the library's default configuration: evaluated as it is, and recorded as what it is.
+
+Its real values are kept in a trial attribute. Among the trial's parameters stand only those that the search
+space holds exactly; a value that it cannot express ("sqrt", None, a number outside the range) is not replaced
+by another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.space.expression import express
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.task.data import columns_to_prepare
+from sllmbo_magic.task.task import Task
+
+_REASON = "the library's default configuration"
+
+
+def queue_default(
+    study: Study,
+    outer: SearchSpace,
+    values: Mapping[str, Any],
+    *,
+    off: Mapping[str, float] | None = None,
+    may_differ: Collection[str] = (),
+) -> None:
+    """Queue the default configuration.
+
+    Args:
+        outer: The outer space of the stored study.
+        values: The values that the estimator really has, as plain data.
+        off: See :func:`~sllmbo_magic.space.expression.express`.
+        may_differ: Fixed parameters of the space that the prior sets for the search; they make no other
+            configuration of the default.
+    """
+    expression = express(values, outer, off=off, may_differ=may_differ)
+    provenance = {"source": "default", "reason": _REASON, "library_defaults": True, "space_version": 0}
+    study.enqueue_trial(
+        expression.params,
+        user_attrs={
+            attrs.SOURCE: "default",
+            attrs.PROVENANCE: provenance,
+            attrs.CONFIGURATION: {"values": dict(values), "outside": list(expression.outside)},
+        },
+    )
+
+
+def is_default(user_attrs: Mapping[str, Any]) -> bool:
+    """Whether a trial with these attributes is that of the library's default configuration."""
+    return bool((user_attrs.get(attrs.PROVENANCE) or {}).get("library_defaults"))
+
+
+def suggest(trial: Trial, outer: SearchSpace, stored: FrozenTrial) -> dict[str, Any]:
+    """The configuration of a trial that was asked for, recorded among its parameters.
+
+    Of the default configuration only what was queued is recorded: nothing fills in the rest.
+
+    Args:
+        stored: The trial as the storage has it.
+    """
+    values = (stored.user_attrs.get(attrs.CONFIGURATION) or {}).get("values")
+    if values is None or not is_default(stored.user_attrs):
+        return outer.suggest(trial)
+    queued = stored.system_attrs.get("fixed_params") or {}
+    SearchSpace({name: outer[name] for name in outer if name in queued}).suggest(trial)
+    active = outer.with_fixed({name: values.get(name) for name in outer})
+    return {name: values[name] for name in active if name in values}
+
+
+def check_default(task: Task, trial: FrozenTrial) -> None:
+    """An estimator whose defaults cannot be fitted ends the run with the reason.
+
+    Raises:
+        InputError: The trial is that of the defaults, and it failed for another reason than time or memory.
+    """
+    if trial.user_attrs.get(attrs.SOURCE) != "default" or trial.state != TrialState.FAIL:
+        return
+    evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
+    category = evaluation.get("error")
+    if category in (None, attrs.STOPPED, "timeout", "out-of-memory"):
+        return
+    cause = evaluation.get("cause") or evaluation.get("error_class") or category
+    raise InputError(
+        f"{type(task.estimator).__name__} cannot be fitted with its default parameters ({category}):"
+        f" {cause}" + ("" if cause.rstrip().endswith((".", "!", "?")) else "."),
+        columns_to_prepare(task.X) or "Mend the estimator or the data; nothing was searched.",
+    ) from None

@@ -1,0 +1,208 @@
+"""Evaluations of trials: one at a time in this thread, or several at once on an executor.
+
+Both take the same limits: a trial ends after its time limit, and with the run, at its next fold. On an
+executor whose workers are other processes these limits travel with the trial.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from concurrent.futures import CancelledError
+from concurrent.futures import Executor
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+from typing import Any
+
+from sllmbo_magic import attrs
+from sllmbo_magic.control import Control
+from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation.causes import error_text
+from sllmbo_magic.tuning.devices import DEVICE
+from sllmbo_magic.tuning.devices import free_device
+from sllmbo_magic.tuning.stop_signal import StopSignal
+from sllmbo_magic.tuning.trials import RunningTrial
+
+_POLL_SECONDS = 0.2
+_PROBLEM_SECONDS = 2.0
+"""How often an executor is asked whether it can run trials."""
+
+
+class ExecutorError(Exception):
+    """The executor takes no more trials; those in flight were cut off. The message says why."""
+
+
+class Evaluations:
+    """Runs trials and gives back their outcomes, oldest first.
+
+    Args:
+        evaluator: Scores configurations.
+        control: Says whether folds in flight are still waited for.
+        should_stop: Whether trials should end at their next fold; asked from any thread.
+        poll: Called in this thread while it waits, and between folds.
+        on_fold: Called with trial number, fold, number of folds and score; with an executor, of no trial.
+        executor: Takes the trials; None: this thread.
+        parallel: Trials at once with an executor.
+        trial_timeout: Seconds per trial; None: no limit.
+        timeout: Seconds until the run ends; None: no limit.
+        reporting: Whether trials report to a pruner.
+        devices: One of them for each trial in flight; none: trials have no device.
+        on_problem: Called with a sentence when an executor (one with a method ``problem``) can run no trial
+            just now, once until it can again.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        control: Control,
+        should_stop: Callable[[], bool],
+        poll: Callable[[], None],
+        on_fold: Callable[[int, int, int, float], None],
+        *,
+        executor: Executor | None = None,
+        parallel: int = 1,
+        trial_timeout: float | None = None,
+        timeout: float | None = None,
+        reporting: bool = False,
+        devices: Sequence[str] = (),
+        on_problem: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._evaluator = evaluator
+        self._control = control
+        self._should_stop = should_stop
+        self._poll = poll
+        self._on_fold = on_fold
+        self._executor = executor
+        self._parallel = parallel if executor is not None else 1
+        self._trial_timeout = trial_timeout
+        self._reporting = reporting
+        self._devices = devices
+        self._on_problem = on_problem
+        self._problem = ""
+        self._next_problem = 0.0
+        self._signal = StopSignal(should_stop, timeout)
+        self._in_flight: deque[tuple[RunningTrial, Future[Evaluation]]] = deque()
+
+    def __len__(self) -> int:
+        """Trials in flight, those with an outcome that nobody took yet included."""
+        return len(self._in_flight)
+
+    @property
+    def full(self) -> bool:
+        """Whether an outcome has to be taken before another trial can start."""
+        return len(self._in_flight) >= self._parallel
+
+    def start(self, trial: RunningTrial) -> None:
+        """Evaluate a trial; without an executor its outcome is there when this returns.
+
+        Raises:
+            ExecutorError: The executor does not take it; it counts as in flight.
+        """
+        if self._devices:
+            used = [running.trial.user_attrs.get(DEVICE) for running, _ in self._in_flight]
+            trial.trial.set_user_attr(DEVICE, free_device(self._devices, used))
+        future: Future[Evaluation] = Future()
+        self._in_flight.append((trial, future))
+        if self._executor is None:
+            future.set_result(self._evaluate(trial))
+            return
+        options: dict[str, Any] = {"should_stop": self._signal, "timeout": self._trial_timeout}
+        if self._needs_trial(trial):
+            options["trial"] = trial.trial
+        try:
+            future = self._executor.submit(self._evaluator.evaluate, trial.set_params, **options)
+        except RuntimeError as error:  # broken, or shut down by its owner
+            raise ExecutorError(error_text(error)) from error
+        self._in_flight[-1] = (trial, future)
+
+    def next(self) -> tuple[RunningTrial, Evaluation]:
+        """Wait for the oldest trial in flight.
+
+        Raises:
+            ExecutorError: Its executor broke; the trial still counts as in flight.
+        """
+        trial, future = self._in_flight[0]
+        while not future.done():
+            self._poll()
+            if self._should_stop():
+                self._signal.set()
+            if self._control.abandoning or (self._has_problem() and self._should_stop()):
+                break
+            wait([future], timeout=_POLL_SECONDS)
+        evaluation = self._outcome(future)
+        self._in_flight.popleft()
+        return trial, evaluation
+
+    def _has_problem(self) -> bool:
+        """Whether the executor can run no trial just now, as it said when it was asked last."""
+        ask = getattr(self._executor, "problem", None)
+        if ask is not None and time.monotonic() >= self._next_problem:
+            self._next_problem = time.monotonic() + _PROBLEM_SECONDS
+            before, self._problem = self._problem, ask()
+            if self._problem and not before:
+                self._on_problem(self._problem)
+        return bool(self._problem)
+
+    def abandon(self) -> list[RunningTrial]:
+        """Leave the trials in flight to themselves; returns them, oldest first."""
+        self._signal.set()
+        trials = [trial for trial, _ in self._in_flight]
+        for _, future in self._in_flight:
+            future.cancel()
+        self._in_flight.clear()
+        return trials
+
+    def close(self) -> None:
+        """Nothing is in flight any more, and nothing will be."""
+        self._signal.close()
+
+    def _evaluate(self, trial: RunningTrial) -> Evaluation:
+        def on_fold(fold: int, n_folds: int, score: float) -> None:
+            self._on_fold(trial.number, fold, n_folds, score)
+
+        def should_stop() -> bool:
+            self._poll()
+            return self._should_stop()
+
+        return self._evaluator.evaluate(
+            trial.set_params,
+            trial=trial.trial,
+            should_stop=should_stop,
+            should_abandon=lambda: self._control.abandoning,
+            on_fold=on_fold,
+            timeout=self._trial_timeout,
+        )
+
+    def _needs_trial(self, trial: RunningTrial) -> bool:
+        """Whether the evaluator gets the trial object, which not every storage can send to a process."""
+        return trial.suggests_itself or self._reporting or isinstance(self._executor, ThreadPoolExecutor)
+
+    @staticmethod
+    def _outcome(future: Future[Evaluation]) -> Evaluation:
+        if not future.done():
+            future.cancel()
+            return cut_off()
+        try:
+            return future.result()
+        except CancelledError:
+            return cut_off()
+        except BrokenExecutor as error:
+            raise ExecutorError(error_text(error)) from error
+        except Exception as error:  # noqa: BLE001 - the trial could not be sent, or the evaluator has a bug
+            return Evaluation(
+                None,
+                error="executor-failed",
+                error_class=type(error).__name__,
+                cause=error_text(error),
+                exception=error,
+            )
+
+
+def cut_off() -> Evaluation:
+    """The outcome of a trial that the user or an error of the run ended: it does not count."""
+    return Evaluation(None, error=attrs.STOPPED, stopped=True)

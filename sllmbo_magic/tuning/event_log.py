@@ -1,0 +1,168 @@
+"""What a run writes down as it goes: its events, its transcript and run.json."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict
+from dataclasses import replace
+from typing import Any
+
+from sllmbo_magic.events import CheckProgress
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import ReplyReceived
+from sllmbo_magic.events import RequestSent
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import Sink
+from sllmbo_magic.events import to_json
+from sllmbo_magic.llm.transcript import Transcript
+from sllmbo_magic.report.code import parts_of
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.task.description import model_text
+from sllmbo_magic.task.display_metric import is_negated
+from sllmbo_magic.tuning.archive import stored_events
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.task_text import described
+
+_log = logging.getLogger(__name__)
+
+
+class Record:
+    """The memory of a run, and who is told.
+
+    Args:
+        plan: What is run.
+        folder: Where it is kept; None keeps it in memory.
+        sinks: Take the events.
+        resumed: Whether to go on with the events that the folder holds.
+    """
+
+    def __init__(self, plan: Plan, folder: RunFolder | None, sinks: tuple[Sink, ...], resumed: bool) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.sinks = sinks
+        self.transcript = Transcript(
+            None if folder is None else folder.transcript_path, report=self._note_problem
+        )
+        self.events: list[Event] = []
+        if resumed and folder is not None:
+            self.events = stored_events(folder.transcript_path)
+        self._lock = threading.Lock()
+        self._has_said_problem = False
+        self._start: dict[str, Any] = {}
+
+    def emit(self, event: Event) -> None:
+        """Keep, store and show an event; never two at once, and a sink that raises is dropped."""
+        with self._lock:
+            earlier = tuple(self.events) if isinstance(event, RunStarted) else ()
+            if not isinstance(event, FoldFinished | CheckProgress):
+                self._keep(event)
+            self._show(replace(event, earlier=earlier) if isinstance(event, RunStarted) else event)
+            note = self._about_writing()
+            if note is not None:
+                self._keep(note)
+                self._show(note)
+
+    def _keep(self, event: Event) -> None:
+        self.events.append(event)
+        self.transcript.note(_stored(event))
+
+    def _show(self, event: Event) -> None:
+        for sink in self.sinks:
+            try:
+                sink(event)
+            except Exception:  # noqa: BLE001 - a view must never end a run
+                _log.exception("a view of the run failed; it is not shown any more")
+                self.sinks = tuple(s for s in self.sinks if s is not sink)
+
+    def _note_problem(self, error: OSError | None) -> None:
+        if self.folder is not None:
+            self.folder.note_write_problem(error)
+
+    def _about_writing(self) -> Note | None:
+        """What to say when the run's folder cannot be written any more, or can be again."""
+        folder = self.folder
+        if folder is None:
+            return None
+        if folder.write_problem and not self._has_said_problem:
+            self._has_said_problem = True
+            text = f"{folder.path} cannot be written ({folder.write_problem})"
+            return Note(text=f"{text}: trials wait in memory until it can be.", level="warning")
+        if folder.was_rewritten and not folder.write_problem:
+            folder.was_rewritten = self._has_said_problem = False
+            text = f"{folder.path} was deleted or could not be written; all trials are stored there again."
+            return Note(text=text, level="warning")
+        return None
+
+    def about(self, taken: str, n_done: int) -> dict[str, Any]:
+        """The run in a few fields, for ``RunStarted``."""
+        s, task = self.plan.settings, self.plan.task
+        return {
+            "name": task.name,
+            "estimator": self.plan.description.estimator if task.estimator is not None else task.scorer_name,
+            "model": task.scorer_name if task.estimator is None else model_text(task.estimator),
+            "metric": task.scorer_name,
+            "negated": is_negated(task.scoring),
+            "direction": ", ".join(task.directions or [task.direction]),
+            "n_trials": s.n_trials,
+            "n_done": n_done,
+            "sampler": s.sampler_name,
+            "llm": s.llm_id,
+            "llm_ratio": s.llm_ratio,
+            "schedule": s.schedule,
+            "seed": s.seed,
+            "n_folds": task.n_folds,
+            "n_rows": self.plan.description.n_rows,
+            "n_columns": self.plan.description.n_columns,
+            "description": task.description,
+            "path": None if self.folder is None else self.folder.path.name,
+            "taken": taken,
+        }
+
+    def write_start(self, study_name: str) -> None:
+        """Write to run.json what is known before the first trial."""
+        if self.folder is None:
+            return
+        s, task = self.plan.settings, self.plan.task
+        options = {
+            k: v if isinstance(v, str | int | float | bool) or v is None else str(type(v).__name__)
+            for k, v in asdict(s).items()
+            if k not in ("sampler", "llm")
+        }
+        self._start = {
+            "name": self.folder.name,
+            "options": options | {"sampler": s.sampler_name, "llm": s.llm_id, "pruner": s.pruner_name},
+            "seed": s.seed,
+            "study_name": study_name,
+            "metric": task.scorer_name,
+            "direction": ", ".join(task.directions or [task.direction]),
+            "fingerprint": self.plan.fingerprint(),
+            "described": described(task),
+            "code": self.code_parts(),
+        }
+        self.folder.write_meta({**self._start, "status": "running"})
+
+    def write_end(self, status: str, summary: dict[str, Any]) -> None:
+        """Write to run.json how the run ended."""
+        if self.folder is None:
+            return
+        try:
+            self.folder.write_meta({**self._start, "status": status, "summary": summary})
+        except OSError as error:
+            self._note_problem(error)
+
+    def code_parts(self) -> dict[str, Any]:
+        """What ``TuneResult.code`` needs to know of the estimator."""
+        estimator = self.plan.task.estimator
+        return {} if estimator is None else parts_of(estimator)
+
+
+def _stored(event: Event) -> dict[str, Any]:
+    """An event as the transcript keeps it; texts of requests and replies stand in the exchanges already."""
+    data = to_json(event)
+    if isinstance(event, RequestSent | ReplyReceived):
+        data.pop("text")
+        data.setdefault("text", "")
+    return data

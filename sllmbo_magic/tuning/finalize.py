@@ -1,0 +1,252 @@
+"""The end of a run: its summary, whether the gain was real, and its result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import attrs
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.evaluation.causes import error_text
+from sllmbo_magic.evaluation.paired_scores import paired_scores
+from sllmbo_magic.evaluation.recheck import Scores
+from sllmbo_magic.evaluation.warnings import CountWarnings
+from sllmbo_magic.events import CheckProgress
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunFinished
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.trials import counts
+from sllmbo_magic.history.trials import scored
+from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.recorder import RecordingProvider
+from sllmbo_magic.priors import inert
+from sllmbo_magic.report.summary import summary_text
+from sllmbo_magic.report.summary import verdict
+from sllmbo_magic.space.choices import decoded
+from sllmbo_magic.task.task import Task
+from sllmbo_magic.tuning.archive import detached
+from sllmbo_magic.tuning.event_log import Record
+from sllmbo_magic.tuning.failures import failure_table
+from sllmbo_magic.tuning.loop import Outcome
+from sllmbo_magic.tuning.result import TuneResult
+from sllmbo_magic.tuning.result import winning_params
+from sllmbo_magic.tuning.selection import best_distinct
+from sllmbo_magic.tuning.selection import best_of_search
+from sllmbo_magic.tuning.selection import kept
+from sllmbo_magic.tuning.selection import recheck
+from sllmbo_magic.tuning.warning_table import warning_table
+
+
+class Closing:
+    """Ends a run.
+
+    Args:
+        record: Takes the last events.
+        control: Says whether the user waits for nothing more.
+        own_journal: Whether the study lies in the run's own folder.
+        started: When the run began, seconds since the epoch.
+        library_warnings: Counts what libraries warned of between the fits.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        control: Control,
+        own_journal: bool,
+        started: float,
+        library_warnings: CountWarnings,
+    ) -> None:
+        self.record = record
+        self.plan = record.plan
+        self.task = record.plan.task
+        self.control = control
+        self.own_journal = own_journal
+        self.started = started
+        self.library_warnings = library_warnings
+
+    def finish(
+        self,
+        study: Study,
+        provider: RecordingProvider | None,
+        outcome: Outcome,
+        verify: bool,
+        own_scores: Scores | None = None,
+    ) -> TuneResult:
+        """Select the winner, sum up, score again on fresh folds if wanted, and say and write that it ended.
+
+        Args:
+            study: The run's study.
+            provider: The run's LLM, if it has one.
+            outcome: How the trials ended.
+            verify: Whether to score default and winner again.
+            own_scores: Scores configurations on folds instead of the task's cross-validation.
+        """
+        winner, selection = self._select(study, outcome, own_scores)
+        summary = self._summary(study, provider, outcome, winner)
+        if selection is not None:
+            summary["selection"] = selection
+        if verify and outcome.status in ("finished", "stopped") and self._worth_verifying(summary):
+            assert winner is not None
+            summary["verification"] = self._verify(study, winner)
+        if provider is not None and provider.diverged:
+            text = f"The replay left its recording: {provider.diverged}"
+            self.record.emit(Note(text=text, level="warning"))
+        summary["seconds"] = round(time.time() - self.started, 2)
+        result = TuneResult(
+            detached(study) if self.own_journal else study,
+            self.record.events,
+            task=self.task,
+            path=None if self.record.folder is None else self.record.folder.path,
+            code_parts=self.record.code_parts(),
+            n_jobs=self.plan.settings.n_jobs,
+            objects=self.plan.objects,
+        )
+        summary["importances"] = result.importances()
+        summary["warnings"] = warning_table(study.get_trials(deepcopy=False), self.library_warnings.texts)
+        for name, why in summary["inert"].items():
+            self.record.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
+        end = RunFinished(status=outcome.status, reason=outcome.reason, summary=summary)
+        result.events = [*self.record.events, end]
+        cost = result.bundle()["cost"]
+        summary |= {name: cost[name] for name in ("deciding_seconds", "fit_seconds")}
+        summary["verdict"] = verdict(result.bundle())
+        summary["text"] = summary_text(result.bundle())  # the saved picture's words, from the same data
+        self.record.emit(end)
+        result.events = list(self.record.events)
+        self.record.write_end(outcome.status, summary)
+        return result
+
+    def fail(self, error: BaseException) -> None:
+        """The run ends by an error: say so in its events and its file, whatever else is broken."""
+        reason = str(error) if isinstance(error, SllmboError) else error_text(error)
+        summary = {"status": "failed", "reason": reason, "seconds": round(time.time() - self.started, 2)}
+        with contextlib.suppress(SllmboError, OSError):
+            self.record.emit(RunFinished(status="failed", reason=reason, summary=summary))
+            self.record.write_end("failed", summary)
+
+    def _select(
+        self, study: Study, outcome: Outcome, own_scores: Scores | None
+    ) -> tuple[FrozenTrial | None, dict[str, Any] | None]:
+        """The winner, and with ``select="recheck"`` how it was selected (see ``wire.Selection``)."""
+        best = best_of_search(study)
+        if best is None or self.plan.settings.select != "recheck":
+            return best, None
+        top = best_distinct(study)
+        if len(top) < 2:
+            return kept(top, "no other configuration has a score")
+        if outcome.status not in ("finished", "stopped"):
+            return kept(top, "the run was interrupted")
+        text = f"Scoring the best {len(top)} configurations again on fresh folds: which one is kept?"
+        self.record.emit(Note(text=text))
+        scores = own_scores or self._scores
+        return recheck(self.task, top, self.plan.objects, self.plan.settings.seed, scores)
+
+    def _scores(self, tasks: Sequence[Task], configurations: Sequence[Mapping[str, Any]]) -> Any:
+        return paired_scores(
+            tasks,
+            configurations,
+            self.plan.settings.n_jobs,
+            should_stop=lambda: self.control.abandoning,
+            on_progress=lambda done, total: self.record.emit(CheckProgress(done=done, total=total)),
+        )
+
+    def _worth_verifying(self, summary: dict[str, Any]) -> bool:
+        return (
+            self.task.estimator is not None
+            and summary.get("default_value") is not None
+            and bool(summary.get("best_params"))
+        )
+
+    def _verify(self, study: Study, winner: FrozenTrial) -> dict[str, Any]:
+        from sllmbo_magic.evaluation.verification import verify
+
+        self.record.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
+        found = verify(
+            self.task,
+            {},
+            decoded(winning_params(winner), self.plan.objects),
+            seed=self.plan.settings.seed,
+            n_jobs=self.plan.settings.n_jobs,
+            should_stop=lambda: self.control.abandoning,
+            default_value=_default_value(study),
+            best_value=winner.values[0],
+            incumbents=self._incumbents(study, winner),
+            on_progress=lambda done, total: self.record.emit(CheckProgress(done=done, total=total)),
+        )
+        return asdict(found)
+
+    def _incumbents(self, study: Study, winner: FrozenTrial) -> list[dict[str, Any]]:
+        """The configurations that were the best in their time, without default and winner."""
+        sign = 1.0 if self.task.direction == "maximize" else -1.0
+        best, incumbents = float("-inf"), []
+        for trial in study.get_trials(deepcopy=False):
+            if scored(trial) and sign * trial.values[0] > best:
+                best = sign * trial.values[0]
+                if winning_params(trial) and trial.number != winner.number:
+                    incumbents.append(decoded(winning_params(trial), self.plan.objects))
+        return incumbents
+
+    def _summary(
+        self, study: Study, provider: RecordingProvider | None, outcome: Outcome, best: FrozenTrial | None
+    ) -> dict[str, Any]:
+        trials = study.get_trials(deepcopy=False)
+        done = [t for t in trials if counts(t)]
+        complete = [t for t in done if scored(t)]
+        default = next((t for t in complete if t.user_attrs.get(attrs.SOURCE) == "default"), None)
+        spent = Usage() if provider is None else provider.spent
+        summary: dict[str, Any] = {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "n_trials": len(done),
+            "n_failed": sum(t.state.name == "FAIL" for t in done),
+            "failures": failure_table(done),
+            "n_pruned": sum(t.state.name == "PRUNED" for t in done),
+            **self._fits_saved(done),
+            "default_value": None if default is None else default.values[0],
+            "best_value": None if best is None else best.values[0],
+            "best_number": None if best is None else best.number,
+            "best_params": None if best is None else winning_params(best),
+            "best_source": None if best is None else best.user_attrs.get(attrs.SOURCE),
+            "inert": self._inert(best),
+            "gain": None,
+            "verification": None,
+            "direction": ", ".join(self.task.directions or [self.task.direction]),
+            "metric": self.task.scorer_name,
+            "cost": asdict(spent) | {"requests": self.record.transcript.n_requests()},
+        }
+        if len(study.directions) > 1:
+            front = study.best_trials if complete else []
+            summary["front"] = [{"number": t.number, "values": t.values} for t in front]
+        if best is not None and default is not None:
+            history = History((), self.task.direction)
+            summary["gain"] = history.gain(best.values[0], default.values[0])
+        return summary
+
+    def _fits_saved(self, trials: Sequence[FrozenTrial]) -> dict[str, int]:
+        """What pruning after some of the folds saved; nothing where trials are not pruned there."""
+        pruning = self.plan.pruning
+        if pruning is None or pruning.reporting not in ("folds", "scores"):
+            return {}
+        evaluations = [t.user_attrs.get(attrs.EVALUATION) or {} for t in trials if t.state.name != "FAIL"]
+        saved = sum(evaluation.get("skipped_folds", 0) for evaluation in evaluations)
+        return {"fits_saved": saved, "fits_planned": len(evaluations) * self.task.n_folds}
+
+    def _inert(self, best: FrozenTrial | None) -> dict[str, str]:
+        """Parameters of the winner that have no effect there, and why."""
+        if best is None or self.task.estimator is None:
+            return {}
+        return inert(self.task.estimator, winning_params(best))
+
+
+def _default_value(study: Study) -> float | None:
+    trials = study.get_trials(deepcopy=False)
+    found = [t.values[0] for t in trials if t.user_attrs.get(attrs.SOURCE) == "default" and scored(t)]
+    return found[0] if found else None

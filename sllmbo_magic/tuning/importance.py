@@ -1,0 +1,134 @@
+"""How much each parameter matters for the score, by two measures, and how sure that is.
+
+PED-ANOVA (Watanabe et al., IJCAI 2023) compares where good trials lie with where all lie. The surrogate's
+measure is the total Sobol index of the mean of the Gaussian process that rates the LLM's configurations: the
+share of its variation over the search space that goes with a parameter, alone or with others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import attrs
+from sllmbo_magic.evaluation.warnings import CountWarnings
+from sllmbo_magic.evaluation.warnings import Quiet
+from sllmbo_magic.evaluation.warnings import counting_libraries
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.trials import observe
+from sllmbo_magic.samplers import surrogate
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.runs import quiet_optuna
+
+KINDS = ("ped-anova", "surrogate")
+LEAST_TRIALS = 8
+LEVEL = 0.9
+"""Part of the resamples whose shares lie in an interval."""
+_POINTS = 256
+
+Shares = dict[str, float]
+
+
+def ped_anova(trials: Sequence[FrozenTrial], direction: str) -> Shares:
+    """Shares by PED-ANOVA, largest first; {} where no parameter is in all trials or all scores are equal."""
+    try:
+        with quiet_optuna(), Quiet(), counting_libraries():  # on small runs it always warns
+            complete = optuna.create_study(direction=optuna.study.StudyDirection[direction.upper()])
+            complete.add_trials(_with_all_parameters(trials))
+            weights = optuna.importance.get_param_importances(
+                complete, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+            )
+    except (ValueError, RuntimeError):
+        return {}
+    return _shares({name: weight for name, weight in weights.items() if _varies(name, trials)})
+
+
+def of_surrogate(history: History, space: SearchSpace, kernel: Any = None) -> Shares:
+    """Shares by the surrogate, largest first; {} while it has too few trials.
+
+    Args:
+        kernel: Of an earlier fit; None searches one.
+    """
+    model = surrogate.fit(history, space, kernel)
+    if model is None or not len(space):
+        return {}
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, _POINTS, len(space)))
+    mean = model.predict_mean(a)
+    weights = {}
+    for i, name in enumerate(space):
+        mixed = a.copy()
+        mixed[:, i] = b[:, i]
+        weights[name] = float(((mean - model.predict_mean(mixed)) ** 2).mean() / 2)  # Jansen's estimator
+    return _shares(weights)
+
+
+def resampled(
+    kind: str,
+    trials: Sequence[FrozenTrial],
+    direction: str,
+    space: SearchSpace,
+    resamples: int,
+    estimate: Mapping[str, float],
+) -> dict[str, tuple[float, float]]:
+    """The intervals of one kind of shares; see :func:`intervals` and ``TuneResult.importance_intervals``."""
+    observations = [observe(t) for t in trials]
+    kernel = None
+    if kind == "surrogate":
+        kernel = surrogate.search_kernel(History(tuple(observations), direction), space)
+
+    def shares_of(rows: np.ndarray) -> Shares:
+        if kind == "ped-anova":
+            with CountWarnings():  # those of all trials are counted already
+                return ped_anova([trials[i] for i in rows], direction)
+        drawn = tuple(replace(observations[row], number=i) for i, row in enumerate(rows))
+        return of_surrogate(History(drawn, direction), space, kernel)
+
+    return intervals(len(trials), resamples, shares_of, estimate)
+
+
+def intervals(
+    n: int, resamples: int, shares_of: Callable[[np.ndarray], Shares], estimate: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """For each parameter the interval of its share over resamples of the trials, drawn with replacement.
+
+    Args:
+        n: Number of trials.
+        shares_of: Rows of trials -> shares; {} leaves that resample out.
+        estimate: Shares of all trials, which lie inside their intervals.
+    """
+    rng = np.random.default_rng(0)
+    found = [one for one in (shares_of(rng.integers(0, n, n)) for _ in range(resamples)) if one]
+    result = {}
+    for name, share in estimate.items():
+        values = [one.get(name, 0.0) for one in found] or [share]
+        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        result[name] = min(float(low), share), max(float(high), share)
+    return result
+
+
+def _shares(weights: Mapping[str, float]) -> Shares:
+    total = sum(weights.values())
+    if not weights or not all(math.isfinite(w) for w in weights.values()) or total <= 0:
+        return {}
+    return {name: float(w / total) for name, w in sorted(weights.items(), key=lambda item: -item[1])}
+
+
+def _with_all_parameters(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Without those that had a parameter which stands among the parameters of others only."""
+    names = {name for trial in trials for name in trial.params}
+    real = [(trial.user_attrs.get(attrs.CONFIGURATION) or {}).get("values", {}) for trial in trials]
+    return [t for t, values in zip(trials, real, strict=True) if not (names & set(values)) - set(t.params)]
+
+
+def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether a parameter had more than one value."""
+    return len({repr(trial.params.get(name)) for trial in trials}) > 1

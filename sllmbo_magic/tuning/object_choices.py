@@ -1,0 +1,116 @@
+"""Objects among the choices of a run: given to the estimator, kept with the study, written in the code.
+
+The study, the events and the prompts have the labels (see ``space/choices.py``). Tuples, lists and dicts of
+plain values are stored with the study, so that a loaded run has them again; of an estimator the Python
+expression is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.study import Study
+
+from sllmbo_magic import attrs
+from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.report.python_repr import Expression
+from sllmbo_magic.report.python_repr import NoSpellingError
+from sllmbo_magic.report.python_repr import expression
+from sllmbo_magic.space.choices import Objects
+from sllmbo_magic.space.choices import decoded
+
+
+class ObjectEvaluator:
+    """An evaluator whose configurations may hold labels: the wrapped one is given the objects.
+
+    Args:
+        evaluator: Scores configurations.
+        objects: Parameter -> label -> object.
+    """
+
+    def __init__(self, evaluator: Evaluator, objects: Objects) -> None:
+        self._evaluator = evaluator
+        self._objects = objects
+
+    def evaluate(self, params: Mapping[str, Any], **options: Any) -> Evaluation:
+        """See :class:`~sllmbo_magic.evaluation.base.Evaluator`."""
+        return self._evaluator.evaluate(decoded(params, self._objects), **options)
+
+    def close(self) -> None:
+        """Free threads."""
+        self._evaluator.close()
+
+
+def store(study: Study, objects: Objects) -> None:
+    """Write what the labels stand for to the study, as far as that is plain data or a Python expression."""
+    if objects:
+        study.set_user_attr(
+            attrs.CHOICES,
+            {
+                name: {label: _to_json(name, value) for label, value in labels.items()}
+                for name, labels in objects.items()
+            },
+        )
+
+
+def stored(study: Study) -> dict[str, dict[str, Any]]:
+    """What :func:`store` wrote; an object of which only the expression is known is an
+    :class:`~sllmbo_magic.report.python_repr.Expression`.
+    """
+    stored = study.user_attrs.get(attrs.CHOICES) or {}
+    return {
+        name: {label: _from_json(label, data) for label, data in labels.items()}
+        for name, labels in stored.items()
+    }
+
+
+def _to_json(name: str, value: Any) -> dict[str, Any]:
+    if _is_data(value):
+        return {"value": _tagged(value)}
+    try:
+        written = expression(value, name)
+    except NoSpellingError:
+        return {}
+    return {"expression": written.tree, "imports": list(written.imports)}
+
+
+def _from_json(label: str, data: Mapping[str, Any]) -> Any:
+    if "value" in data:
+        return _untagged(data["value"])
+    if "expression" in data:
+        return Expression(data["expression"], tuple(data.get("imports", ())), label)
+    return label
+
+
+def _is_data(value: Any) -> bool:
+    if type(value) in (tuple, list):
+        return all(map(_is_data, value))
+    if type(value) is dict:
+        return all(_is_data(key) and _is_data(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _tagged(value: Any) -> Any:
+    """JSON of a value, in which tuples, keys that are no text, and NaN survive."""
+    if isinstance(value, tuple | list):
+        return {type(value).__name__: [_tagged(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": [[_tagged(key), _tagged(item)] for key, item in value.items()]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    return value
+
+
+def _untagged(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    ((kind, content),) = data.items()
+    if kind == "dict":
+        return {_untagged(key): _untagged(item) for key, item in content}
+    if kind == "float":
+        return float(content)
+    items = [_untagged(item) for item in content]
+    return tuple(items) if kind == "tuple" else items

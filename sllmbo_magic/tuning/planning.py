@@ -1,0 +1,101 @@
+"""From the arguments of ``tune`` to a checked plan, before anything runs.
+
+Whatever is wrong with the input is found here, in one line, before a fit or a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.task.task import Task
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.plan_space import with_space
+from sllmbo_magic.tuning.plan_space import without_rounds
+from sllmbo_magic.tuning.pruning import pruning_of
+from sllmbo_magic.tuning.settings import for_several
+from sllmbo_magic.tuning.settings import make_settings
+
+
+def make_plan(
+    target: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    name: str = "run",
+    search_space: Any = None,
+    preset: str | None = None,
+    scoring: Any = None,
+    direction: Any = None,
+    cv: Any = 5,
+    description: str = "",
+    groups: Any = None,
+    sample_weight: Any = None,
+    fit_params: Mapping[str, Any] | None = None,
+    X_test: Any = None,
+    y_test: Any = None,
+    **settings: Any,
+) -> Plan:
+    """Check everything and make the plan.
+
+    Args:
+        target: Estimator, estimator class, objective, or a ready :class:`~sllmbo_magic.task.task.Task`.
+
+    Raises:
+        InputError: Anything is wrong with the input, in one line.
+    """
+    run_settings = make_settings(preset, settings)
+    if isinstance(target, Task):
+        task = target
+    elif target is None:
+        raise InputError("there is nothing to tune.", "Give an estimator with X and y, or an objective.")
+    elif hasattr(target, "fit") or isinstance(target, type):
+        task = Task.from_estimator(
+            target,
+            X,
+            y,
+            scoring=scoring,
+            direction=direction,
+            cv=cv,
+            groups=groups,
+            sample_weight=sample_weight,
+            fit_params=fit_params,
+            X_test=X_test,
+            y_test=y_test,
+            description=description,
+            name=name,
+        )
+    else:
+        task = Task.from_objective(
+            target, direction=direction, search_space=search_space, description=description, name=name
+        )
+    task_description = task.describe(
+        share_columns=run_settings.share_columns, anonymize=run_settings.anonymize
+    )
+    notes = task.notes
+    if task.directions is not None:
+        run_settings, note = for_several(run_settings, task.directions)
+        notes = (*notes, note) if note else notes
+        if run_settings.select == "recheck":
+            text = "Several objectives have no single winner: select recheck is not used."
+            run_settings, notes = replace(run_settings, select="best"), (*notes, text)
+    elif run_settings.select == "recheck" and task.estimator is None:
+        raise InputError(
+            "select recheck scores the best configurations again on fresh folds, and an objective has none.",
+            "Leave it out, or give an estimator with X and y.",
+        )
+    plan = Plan(task=task, settings=run_settings, description=task_description, notes=notes)
+    plan = with_space(plan, search_space)
+    if run_settings.early_stopping_rounds is not None:
+        plan = without_rounds(plan, run_settings.early_stopping_rounds)
+    pruning = pruning_of(task, run_settings.pruner)
+    if pruning is None:
+        return plan
+    return replace(
+        plan,
+        pruning=pruning,
+        notes=(*plan.notes, pruning.note),
+        description=plan.description.with_evaluation(pruning.told),
+    )

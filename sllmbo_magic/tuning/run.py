@@ -1,0 +1,436 @@
+"""One call of ``tune``: the objects of a run, and the order in which they are made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import attrs
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation.warnings import LibraryWarnings
+from sllmbo_magic.evaluation.warnings import Quiet
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import Sink
+from sllmbo_magic.history.trials import counts
+from sllmbo_magic.proposers.space_extension import gained
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.pending_extension import PendingExtension
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.backends import open_storage
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import check_fingerprint
+from sllmbo_magic.storage.runs import quiet_optuna
+from sllmbo_magic.storage.runs import requeue_stale
+from sllmbo_magic.storage.storage_problems import storage_problem
+from sllmbo_magic.storage.storage_problems import study_in_memory
+from sllmbo_magic.storage.study_migration import link
+from sllmbo_magic.storage.study_migration import migrate_trials
+from sllmbo_magic.tuning import object_choices
+from sllmbo_magic.tuning.commands import Commands
+from sllmbo_magic.tuning.commands import enqueue as enqueue_params
+from sllmbo_magic.tuning.default_trial import check_default
+from sllmbo_magic.tuning.default_trial import queue_default
+from sllmbo_magic.tuning.event_log import Record
+from sllmbo_magic.tuning.finalize import Closing
+from sllmbo_magic.tuning.forecast import forecast
+from sllmbo_magic.tuning.initial_design import initialize
+from sllmbo_magic.tuning.initial_design import queue_first
+from sllmbo_magic.tuning.initial_design import queue_random
+from sllmbo_magic.tuning.initial_design import was_initialized
+from sllmbo_magic.tuning.loop import Limits
+from sllmbo_magic.tuning.loop import Outcome
+from sllmbo_magic.tuning.loop import Tuner
+from sllmbo_magic.tuning.loop import Workers
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.result import TuneResult
+from sllmbo_magic.tuning.resume import earlier_commands
+from sllmbo_magic.tuning.run_evaluator import check_settings_for
+from sllmbo_magic.tuning.run_evaluator import run_evaluator
+from sllmbo_magic.tuning.run_space import space_state
+from sllmbo_magic.tuning.runtime import check_sendable
+from sllmbo_magic.tuning.runtime import executor_of
+from sllmbo_magic.tuning.runtime import interrupts
+from sllmbo_magic.tuning.runtime import warm_up
+from sllmbo_magic.tuning.settings import base_sampler
+from sllmbo_magic.tuning.stopping import make_rule
+from sllmbo_magic.tuning.studies import check_has_study
+from sllmbo_magic.tuning.studies import open_study
+from sllmbo_magic.tuning.studies import queue_withdrawn
+from sllmbo_magic.tuning.studies import remember_task
+from sllmbo_magic.tuning.studies import withdraw_queued
+from sllmbo_magic.tuning.task_text import described
+from sllmbo_magic.tuning.trials import Trials
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from sllmbo_magic.llm.base import BaseProvider
+    from sllmbo_magic.llm.recorder import RecordingProvider
+
+
+class Run:
+    """A run from its first event to its last.
+
+    Args:
+        plan: What to run.
+        folder: Where it is kept; None keeps it in memory.
+        control: The user's commands.
+        sinks: Take the events.
+        storage: As ``tune`` has it.
+        study: A study of the caller to work in.
+        resume: Whether to go on with what the folder holds.
+        seeded: Whether the user gave the seed; else a resumed run keeps its own.
+        chose_select: Whether the user gave ``select``, likewise.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder | None,
+        control: Control,
+        sinks: tuple[Sink, ...],
+        storage: str | BaseStorage | None,
+        study: Study | None,
+        resume: bool,
+        seeded: bool,
+        chose_select: bool = True,
+    ) -> None:
+        self.plan = plan
+        self.task = plan.task
+        self.settings = plan.settings
+        self.folder = folder
+        self.control = control
+        started = time.time()
+        self.shared = study is not None or storage is not None
+        in_folder = resume and folder is not None and folder.resumed
+        options = self._check_resume(seeded, chose_select) if in_folder else {}
+        self._own_study = study is None
+        if study is None:
+            self.study, self.resumed = self._open_study(storage, resume, in_folder)
+        else:
+            self.study, self.resumed = study, in_folder
+        remember_task(self.study, self.plan.fingerprint())
+        self.record = Record(self.plan, folder, sinks, self.resumed)
+        self.emit = self.record.emit
+        self.earlier = earlier_commands(self.record.events)
+        self.earlier.forget_changed(options, self.settings.sampler_name, self.settings.llm_ratio)
+        own_journal = study is None and storage is None and folder is not None
+        self.library_warnings = LibraryWarnings()
+        self.closing = Closing(self.record, control, own_journal, started, self.library_warnings)
+        self._commands_offset = 0
+        self._study_name, self._directions = self.study.study_name, self.study.directions
+        self._study_attrs: dict[str, Any] = {}
+        """The study's attributes as they were before the loop."""
+        self.multi = len(self._directions) > 1
+        self.sampler: LLMTPESampler | None = None
+        self.source = "base"
+        self.tuner: Tuner | None = None
+        self.provider: RecordingProvider | None = None
+
+    def _check_resume(self, seeded: bool, chose_select: bool) -> dict[str, Any]:
+        """The options of the earlier process. Raises RunChangedError when its trials would not compare."""
+        assert self.folder is not None
+        meta = self.folder.read_meta()
+        check_fingerprint(
+            meta.get("fingerprint") or {},
+            self.plan.fingerprint(),
+            stored_text=meta.get("described") or {},
+            current_text=described(self.task),
+            has_objective=self.task.objective is not None,
+        )
+        if not seeded and isinstance(meta.get("seed"), int):
+            self.settings = replace(self.settings, seed=meta["seed"])
+            self.plan = replace(self.plan, settings=self.settings)
+        options = dict(meta.get("options") or {})
+        if not chose_select and options.get("select") == "recheck" and not self.task.directions:
+            self.settings = replace(self.settings, select="recheck")
+            self.plan = replace(self.plan, settings=self.settings)
+        return options
+
+    def _open_study(
+        self, storage: str | BaseStorage | None, resume: bool, in_folder: bool
+    ) -> tuple[Study, bool]:
+        """The run's study, and whether it is resumed.
+
+        Args:
+            in_folder: Whether the run's folder holds an earlier process of it.
+        """
+        opened = open_storage(storage, self.folder)
+        name = self.task.name
+        if in_folder and self.folder is not None:  # a run may have been renamed; its study is not
+            stored = self.folder.read_meta().get("study_name")
+            if stored and storage is not None:
+                check_has_study(opened, stored, self.folder.name)
+            name = stored or name
+        directions = self.task.directions or [self.task.direction]
+        study, resumed = open_study(opened, name, directions, self.plan.fingerprint(), resume=resume)
+        return study, resumed or in_folder
+
+    # The run
+
+    def execute(
+        self,
+        *,
+        enqueue: Sequence[Mapping[str, Any]],
+        warm_start: Any,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+        executor: Executor | str | None,
+        evaluator: Evaluator | None,
+        verify: bool,
+        taken: str,
+        provider: BaseProvider | None,
+    ) -> TuneResult:
+        """Run to the end and return the result."""
+        paired_scores = getattr(evaluator, "paired_scores", None)
+        if evaluator is not None:
+            check_settings_for(evaluator, self.settings)
+        pool, parallel, owns_pool = executor_of(executor, self.settings.devices)
+        parts = (self.task.objective, self.task.estimator, self.task.scoring)
+        choices = [choice for labels in self.plan.objects.values() for choice in labels.values()]
+        check_sendable(pool, *(parts if evaluator is None else (evaluator,)), *choices)
+        self.provider = self.plan.recorded(provider, self.record.transcript)
+        proposer = self.plan.proposer(self.provider, emit=self.emit)
+        self.record.write_start(self.study.study_name)
+        if self.plan.objects:
+            object_choices.store(self.study, self.plan.objects)
+        evaluator = run_evaluator(self.plan, evaluator, trials_at_once=None if pool is None else parallel)
+        before = self.study.sampler, self.study.pruner
+        if self.plan.pruning is not None:
+            self.study.pruner = self.plan.pruning.pruner
+        elif self.settings.pruner is not None:
+            self.study.pruner = optuna.pruners.NopPruner()
+        if self.settings.uses_llm or self.settings.judge:
+            threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
+        is_storage_gone = False
+        with quiet_optuna(), Quiet(), self.library_warnings:
+            try:
+                self._prepare(proposer, taken)
+                self._queue_first(enqueue, warm_start)
+                self._study_attrs = dict(self.study.user_attrs)
+                outcome = self._loop(evaluator, pool, parallel, callbacks)
+                return self.closing.finish(self.study, self.provider, outcome, verify, paired_scores)
+            except BaseException as error:
+                problem = storage_problem(error)
+                is_storage_gone = problem is not None
+                if problem is not None and self.tuner is not None and self.tuner.trials.ended:
+                    return self._finish_in_memory(problem)
+                self.closing.fail(problem or error)
+                if problem is not None:
+                    raise problem from error
+                raise
+            finally:
+                self.study.sampler, self.study.pruner = before
+                if self.shared and not is_storage_gone:
+                    withdraw_queued(self.study)
+                evaluator.close()
+                if owns_pool and pool is not None:
+                    pool.shutdown(cancel_futures=True)
+
+    def _finish_in_memory(self, problem: StorageError) -> TuneResult:
+        """The result so far of a run whose storage has failed: that of a study in memory."""
+        assert self.tuner is not None
+        trials = self.tuner.trials.ended
+        text = f"{problem.message} The result so far is in memory: result.save(PATH) keeps it. {problem.hint}"
+        self.emit(Note(text=text[0].upper() + text[1:], level="warning"))
+        study = study_in_memory(self._study_name, self._directions, trials, self._study_attrs)
+        if self.sampler is not None and self.sampler.space_state.outer is not None:
+            self.sampler.space_state.store(study)
+        self.tuner.trials.go_on_in_memory(study)
+        outcome = Outcome("failed", problem.message.removesuffix("."))
+        return self.closing.finish(study, self.provider, outcome, verify=False)
+
+    def _prepare(self, proposer: Any, taken: str) -> None:
+        s, plan = self.settings, self.plan
+        trials = self.study.get_trials(deepcopy=False)
+        description = self.record.about(taken, sum(counts(t) for t in trials))
+        if self.earlier.mode is not None and not self.multi:
+            description["sampler"] = self.earlier.mode
+        if self.earlier.ratio is not None:
+            description["llm_ratio"] = self.earlier.ratio
+        self.emit(RunStarted(run=description))
+        for note in plan.notes:
+            self.emit(Note(text=note))
+        if s.uses_llm:
+            self.emit(Note(text=str(forecast(plan)["text"])))
+        if self.provider is not None and self.provider.notice is not None:
+            self.emit(Note(text=self.provider.notice, level="warning"))
+        base, source = base_sampler(s)
+        if self.multi:
+            self.source = source
+            self.study.sampler = base if isinstance(base, BaseSampler) else base(s.seed + len(trials))
+            return
+        state = space_state(
+            plan,
+            self.study,
+            self.record.events,
+            self.earlier,
+            resumed=self.resumed,
+            may_migrate=self._own_study,
+            emit=self.emit,
+        )
+        mode = "tpe" if s.baseline else s.sampler
+        ratio = self.earlier.ratio
+        sampler = LLMTPESampler(
+            proposer=proposer,
+            search_space=state,
+            description=plan.description,
+            candidates=s.candidates,
+            schedule=s.schedule,
+            llm_ratio=s.llm_ratio if ratio is None else ratio,
+            judge=s.judge,
+            base_sampler=base,
+            base_source=source,
+            rulebook=plan.rulebook(),
+            mode=self.earlier.mode or mode,
+            hints=self.earlier.hints,
+            n_trials=s.n_trials,
+            seed=s.seed,
+            cancelled=lambda: self.control.stopping,
+            emit=self.emit,
+        )
+        self.sampler = sampler
+        self.study.sampler = sampler
+        if self.resumed:
+            requeue_stale(self.study)
+            queue_first(self.study)
+            queue_withdrawn(self.study)
+
+    def _go_on(self, study: Study, growth: PendingExtension, trial_number: int) -> Study:
+        """The new study in which the run goes on with a grown outer space."""
+        sampler = self.sampler
+        assert sampler is not None
+        assert sampler.space_state.outer is not None
+        before, defaults = sampler.space_state.outer, self.plan.beyond().defaults
+        added = {
+            n: v for n, v in {**defaults, **before.fixed}.items() if n in growth.outer and n not in before
+        }
+        new = migrate_trials(study, growth.outer, added, self.plan.off)
+        self.study = new
+        sampler.continue_in(new, growth, trial_number, lambda: link(study, new))
+        text = (
+            f"{gained(before, growth.outer)}. That is beyond the outer space of study {study.study_name}, so"
+            f" the run goes on in study {new.study_name}, with all trials."
+        )
+        self.emit(Note(text=text, trial_number=trial_number))
+        return new
+
+    def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
+        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
+        run.
+        """
+        if self.resumed and self.study.get_trials(deepcopy=False):
+            return
+        outer = None if self.sampler is None else self.sampler.space_state.outer
+        if self.task.estimator is not None and outer is not None:
+            queue_default(
+                self.study, outer, self.plan.defaults, off=self.plan.off, may_differ=self.plan.set_by_prior
+            )
+        for params in enqueue:
+            enqueue_params(self.study, outer, dict(params))
+        if warm_start is not None and self.multi:
+            text = "Several objectives have no single best to start from: --warm-start is not used."
+            self.emit(Note(text=text, level="warning"))
+        elif warm_start is not None:
+            from sllmbo_magic.tuning.warm_start import queue_best
+
+            self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
+        if self.settings.init == "random" and self.sampler is not None and not self.settings.baseline:
+            queue_random(self.study, self.sampler, self.settings.candidates)
+
+    def _loop(
+        self,
+        evaluator: Evaluator,
+        pool: Executor | None,
+        parallel: int,
+        callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
+    ) -> Outcome:
+        s = self.settings
+        wants_init = (
+            self.sampler is not None
+            and self.plan.space is not None
+            and not s.baseline
+            and s.init == "llm"
+            and not (self.resumed and was_initialized(self.study))
+        )
+        trials = Trials(
+            self.study, self.sampler, self.source, self._outer, self.emit, (*callbacks, self._check_default)
+        )
+        commands = Commands(
+            study=self.study,
+            sampler=self.sampler,
+            space=self._outer,
+            control=self.control,
+            emit=self.emit,
+            poll=self._poll if self.folder is not None else None,
+        )
+        self.tuner = Tuner(
+            trials,
+            Workers(
+                evaluator, pool, parallel, reporting=self.plan.pruning is not None, devices=s.devices or ()
+            ),
+            Limits(s.n_trials, make_rule(s.patience), s.timeout, s.trial_timeout),
+            self.control,
+            commands,
+            self.emit,
+            initialize=self._initialize if wants_init else None,
+            extend_study=self._go_on if self._own_study else None,
+        )
+        with interrupts(self.control):
+            try:
+                return self.tuner.run()
+            finally:
+                self._cut_requests()
+
+    def _cut_requests(self) -> None:
+        """Cancel the request in flight: its reply would not be used."""
+        if self.provider is not None:
+            self.provider.cancel()
+
+    def _outer(self) -> SearchSpace | None:
+        if self.sampler is not None:
+            return self.sampler.space_state.outer
+        return self.plan.outer
+
+    def _initialize(self) -> None:
+        assert self.sampler is not None
+        history = self.sampler.history(self.study)
+        first = self.study.get_trials(deepcopy=False)[0]
+        seconds = (first.user_attrs.get(attrs.EVALUATION) or {}).get("seconds")
+        initialize(
+            self.study,
+            self.sampler,
+            self.plan.first_ask(history, seconds),
+            fallback=self.plan.rulebook(),
+            limits=self.plan.limits,
+            emit=self.emit,
+            grow=self.tuner.grow if self._own_study and self.tuner is not None else None,
+        )
+
+    def _check_default(self, study: Study, trial: FrozenTrial) -> None:
+        if not self.plan.has_user_space:  # the data may need the values of the user's own space
+            check_default(self.task, trial)
+
+    def _poll(self) -> None:
+        assert self.folder is not None
+        commands, self._commands_offset = self.folder.read_wishes(self._commands_offset)
+        for command in commands:
+            try:
+                self.control.wish(command.name, command.value, id=command.id)
+            except InputError as error:
+                self.emit(Note(text=str(error), level="warning"))

@@ -1,0 +1,51 @@
+"""The evaluator of a run: the task's or the user's, with object choices and in child processes as asked."""
+
+from __future__ import annotations
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation import evaluator_for
+from sllmbo_magic.evaluation.threads import cores
+from sllmbo_magic.tuning.isolation import IsolatedEvaluator
+from sllmbo_magic.tuning.object_choices import ObjectEvaluator
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.settings import Settings
+
+
+def check_settings_for(evaluator: Evaluator, settings: Settings) -> None:
+    """The settings can be used with an evaluator of the user.
+
+    Raises:
+        InputError: One of them needs an evaluator of ours.
+    """
+    if settings.early_stopping_rounds is not None:
+        raise InputError("early_stopping_rounds has no effect on an evaluator of yours.", "Leave it out.")
+    if settings.select == "recheck" and getattr(evaluator, "paired_scores", None) is None:
+        raise InputError(
+            "select recheck needs folds of its own, which an evaluator of yours does not have.",
+            "Leave it out.",
+        )
+
+
+def run_evaluator(plan: Plan, evaluator: Evaluator | None, *, trials_at_once: int | None) -> Evaluator:
+    """The evaluator of a run.
+
+    Args:
+        evaluator: That of the user; None makes the task's.
+        trials_at_once: How many trials an executor runs at the same time; None without an executor.
+    """
+    s = plan.settings
+    n_jobs = s.n_jobs
+    if trials_at_once is not None:
+        n_jobs = max(1, cores() // trials_at_once) if s.devices else 1
+    evaluator = evaluator or evaluator_for(
+        plan.task,
+        n_jobs,
+        reporting=None if plan.pruning is None else plan.pruning.reporting,
+        early_stopping=s.early_stopping_rounds,
+        # true training scores beside permuted scores would spoil the control experiment
+        training_score=s.uses_llm and not s.permute_scores,
+    )
+    if plan.objects:
+        evaluator = ObjectEvaluator(evaluator, plan.objects)
+    return IsolatedEvaluator(evaluator) if s.isolate else evaluator

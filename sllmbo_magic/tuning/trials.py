@@ -1,0 +1,369 @@
+"""The trials of a run in its study: asked for, told, and shown by an event at each end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from time import perf_counter
+from typing import Any
+
+import optuna
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+from sllmbo_magic._utils.study_stop import forget_stop
+from sllmbo_magic._utils.study_stop import is_stopped
+from sllmbo_magic._utils.study_stop import stop_allowed
+from sllmbo_magic._utils.value_format import format_value
+from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.trials import counts
+from sllmbo_magic.history.trials import last_report
+from sllmbo_magic.history.trials import observe
+from sllmbo_magic.history.trials import scored
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.finite import is_used_up
+from sllmbo_magic.samplers.finite import size_of
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.storage_problems import storage_problem
+from sllmbo_magic.tuning.default_trial import is_default
+from sllmbo_magic.tuning.default_trial import suggest
+from sllmbo_magic.tuning.failures import FailureLog
+
+Callback = Callable[[Study, FrozenTrial], None]
+"""Optuna's: called with the study and each trial that ended."""
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that has its parameters.
+
+    Attributes:
+        params: The parameters that its study records.
+        set_params: The parameters to evaluate: none for the library's default configuration.
+        source: Who proposed it, one of ``attrs.SOURCES``.
+        provenance: What ``attrs.PROVENANCE`` holds of it.
+        suggests_itself: Whether the objective asks the trial for its parameters.
+        is_default: Whether it is the library's default configuration.
+    """
+
+    trial: Trial
+    params: Mapping[str, Any]
+    set_params: Mapping[str, Any]
+    source: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    suggests_itself: bool = False
+    is_default: bool = False
+
+    @property
+    def number(self) -> int:
+        """The trial's number, from 0."""
+        return self.trial.number
+
+
+class Trials:
+    """Asks a study for trials and tells it how they ended.
+
+    Args:
+        study: The run's study; another one takes its place when the outer space grows.
+        sampler: Ours; None when the study has several objectives.
+        source: What trials of a sampler that is not ours are labelled with.
+        space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
+        emit: Takes the events.
+        callbacks: Called with each trial that ended.
+
+    Attributes:
+        n_done: Trials that count for the total, those of earlier processes included.
+        failures: The failures of this process.
+        ended: The trials that have ended, earlier ones too. They are kept here as well, since a storage may
+            fail in mid-run.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        sampler: LLMTPESampler | None,
+        source: str,
+        space: Callable[[], SearchSpace | None],
+        emit: Callable[[Event], None],
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        forget_stop(study)
+        self._stop_called = False
+        self.study = study
+        self.sampler = sampler
+        self._source = source
+        self._space = space
+        self._emit = emit
+        self._callbacks = tuple(callbacks)
+        self.failures = FailureLog()
+        self._unwritten: tuple[RunningTrial, Evaluation, FrozenTrial, str | None] | None = None
+        """The trial whose end could not be written, with its outcome."""
+        self.ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+        self.n_done = sum(counts(trial) for trial in self.ended)
+
+    @property
+    def stop_called(self) -> bool:
+        """Whether a callback, an objective or a sampler called ``study.stop()``."""
+        return self._stop_called or is_stopped(self.study)
+
+    @property
+    def used_up(self) -> int | None:
+        """The number of configurations of a finite search space that has none left; else None."""
+        outer = self._space()
+        if self.sampler is None or outer is None or (size := size_of(outer)) is None:
+            return None
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return size if not waiting and is_used_up(outer, self.history()) else None
+
+    def move_to(self, study: Study) -> None:
+        """Go on in another study, which holds all trials."""
+        self._stop_called = self.stop_called
+        self.study = study
+
+    def history(self) -> History:
+        """The trials as the method sees them."""
+        if self.sampler is not None:
+            return self.sampler.history(self.study)
+        finished = [observe(t) for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
+        return History(tuple(finished), self.study.directions[0].name.lower())
+
+    def start(self, waited: float = 0.0) -> RunningTrial:
+        """Ask the study for a trial and give it its parameters.
+
+        Args:
+            waited: Seconds that its configuration took before.
+        """
+        began = perf_counter()
+        with warnings.catch_warnings(), stop_allowed(self.study):
+            # Optuna warns that a fixed value lies outside a range; ours are checked before they are queued.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            trial = self.study.ask()
+        try:
+            space = self._space()
+            params = {} if space is None else suggest(trial, space, self._frozen(trial))
+        except BaseException as error:
+            if storage_problem(error) is None:
+                self.study.tell(trial, state=TrialState.FAIL)
+            raise
+        user_attrs = self._attrs(trial)
+        if attrs.SOURCE not in user_attrs and space is not None:
+            # queued by somebody else, or given by a sampler that is not ours
+            queued = "fixed_params" in self._frozen(trial).system_attrs
+            trial.set_user_attr(attrs.SOURCE, "user" if queued else self._source)
+            user_attrs = self._attrs(trial)
+        provenance = user_attrs.get(attrs.PROVENANCE) or {}
+        default = is_default(user_attrs)
+        if default:
+            _never_pruned(trial)  # all others are measured by it
+        running = RunningTrial(
+            trial,
+            params,
+            {} if default else params,
+            user_attrs.get(attrs.SOURCE, self._source),
+            provenance,
+            suggests_itself=space is None,
+            is_default=default,
+        )
+        self._emit(
+            TrialStarted(
+                number=trial.number,
+                params=params,
+                source=running.source,
+                reason=provenance.get("reason", ""),
+                expected=provenance.get("expects", ""),
+                space_version=provenance.get("space_version", 0),
+                request=provenance.get("request"),
+                deciding_seconds=round(waited + perf_counter() - began, 4),
+            )
+        )
+        return running
+
+    def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
+        """Tell the study how a trial ended, and whoever watches the run."""
+        error = attrs.STOPPED if evaluation.stopped else evaluation.error
+        params = {**running.params, **evaluation.found}
+        stored: dict[str, Any] = {}
+        try:
+            came_true = self._came_true(running, evaluation) if error is None else None
+            stored = _stored(running, evaluation, params, error, came_true)
+            running.trial.set_user_attr(attrs.EVALUATION, stored)
+            with stop_allowed(self.study):
+                frozen = self._tell(running.trial, evaluation, error)
+        except Exception as problem:
+            if storage_problem(problem) is not None:
+                frozen = _unwritten(running, evaluation, stored, error)
+                self.ended.append(frozen)
+                self._unwritten = running, evaluation, frozen, error
+            raise
+        self.ended.append(frozen)
+        if error == attrs.STOPPED:
+            if frozen.params or is_default(frozen.user_attrs):  # a resumed run evaluates it first
+                self.study.enqueue_trial(frozen.params, user_attrs=_proposed_by(frozen))
+        else:
+            self.n_done += 1
+        self._emit(
+            self._finished(running, evaluation, params or dict(frozen.params), frozen, error, came_true)
+        )
+        if error != attrs.STOPPED:
+            note = self.failures.add(frozen.number, params or frozen.params, error, evaluation.cause)
+            if note is not None:
+                self._emit(Note(text=note, level="warning", trial_number=frozen.number))
+        with stop_allowed(self.study):
+            for callback in self._callbacks:
+                callback(self.study, frozen)
+
+    def go_on_in_memory(self, study: Study) -> None:
+        """Take a study that holds :attr:`ended`, and show the end of the trial that could not be written."""
+        self.study, self.sampler = study, None
+        if self._unwritten is not None:
+            running, evaluation, frozen, error = self._unwritten
+            params = {**running.params, **evaluation.found} or dict(frozen.params)
+            self._emit(self._finished(running, evaluation, params, frozen, error, None))
+
+    def _tell(self, trial: Trial, evaluation: Evaluation, error: str | None) -> FrozenTrial:
+        if error is not None:
+            return self.study.tell(trial, state=TrialState.FAIL)
+        if evaluation.pruned:
+            return self.study.tell(trial, state=TrialState.PRUNED)
+        values = evaluation.values or (evaluation.mean,)
+        return self.study.tell(trial, [float(v) for v in values if v is not None], state=TrialState.COMPLETE)
+
+    def _finished(
+        self,
+        running: RunningTrial,
+        evaluation: Evaluation,
+        params: dict[str, Any],
+        frozen: FrozenTrial,
+        error: str | None,
+        came_true: bool | None,
+    ) -> TrialFinished:
+        best_number, best_value = self._best()
+        reported, pruned_at = last_report(frozen)
+        category = error
+        if error is not None and evaluation.error_class:
+            category = f"{error} ({evaluation.error_class})"
+        # the objective may have set attributes of its own meanwhile
+        source = frozen.user_attrs.get(attrs.SOURCE, running.source)
+        return TrialFinished(
+            number=frozen.number,
+            state=frozen.state.name,
+            value=frozen.values[0] if scored(frozen) and len(frozen.values) == 1 else None,
+            values=list(frozen.values) if frozen.values is not None and len(frozen.values) > 1 else None,
+            params=params,
+            source=source,
+            std=evaluation.std,
+            split_scores=list(evaluation.split_scores),
+            seconds=evaluation.seconds,
+            reason=running.provenance.get("reason") or several(frozen.values),
+            expected=running.provenance.get("expects", ""),
+            came_true=came_true,
+            error=category,
+            cause="" if error in (None, attrs.STOPPED) else evaluation.cause,
+            space_version=running.provenance.get("space_version", 0),
+            request=running.provenance.get("request"),
+            best_number=best_number,
+            best_value=best_value,
+            reported=reported,
+            pruned_at=pruned_at,
+        )
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        """The trial as stored: the Trial object does not see what the sampler wrote."""
+        return self.study.get_trials(deepcopy=False)[trial.number]
+
+    def _attrs(self, trial: Trial) -> dict[str, Any]:
+        user_attrs: dict[str, Any] = self._frozen(trial).user_attrs
+        return user_attrs
+
+    def _came_true(self, running: RunningTrial, evaluation: Evaluation) -> bool | None:
+        """Whether what the proposer expected came true; None when nothing was promised."""
+        provenance = running.provenance
+        if provenance.get("expects") not in ("better", "similar"):
+            return None
+        return self.history().promise_kept(
+            provenance["expects"],
+            evaluation.mean,
+            source=provenance.get("source", ""),
+            asked_at=provenance.get("asked_at", running.trial.number),
+        )
+
+    def _best(self) -> tuple[int | None, float | None]:
+        if len(self.study.directions) > 1:
+            return None, None
+        best = self.history().incumbent
+        return (None, None) if best is None else (best.number, best.value)
+
+
+def _stored(
+    running: RunningTrial,
+    evaluation: Evaluation,
+    params: Mapping[str, Any],
+    error: str | None,
+    came_true: bool | None,
+) -> dict[str, Any]:
+    """What ``attrs.EVALUATION`` keeps of a trial."""
+    stored = {**evaluation.to_json(), "error": error}
+    fixed = {name: value for name, value in params.items() if name not in running.trial.params}
+    if fixed and not running.is_default:
+        stored["fixed"] = fixed
+    if came_true is not None:
+        stored["came_true"] = came_true
+    return stored
+
+
+def _unwritten(
+    running: RunningTrial, evaluation: Evaluation, stored: Mapping[str, Any], error: str | None
+) -> FrozenTrial:
+    """A trial whose end could not be written."""
+    trial = running.trial
+    state = TrialState.FAIL if error else TrialState.PRUNED if evaluation.pruned else TrialState.COMPLETE
+    values = evaluation.values or (evaluation.mean,)
+    frozen = optuna.trial.create_trial(
+        state=state,
+        values=[float(v) for v in values if v is not None] if state == TrialState.COMPLETE else None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs={
+            attrs.SOURCE: running.source,
+            attrs.PROVENANCE: dict(running.provenance),
+            **trial.user_attrs,
+            attrs.EVALUATION: dict(stored) or {**evaluation.to_json(), "error": error},
+        },
+    )
+    frozen.number = trial.number
+    return frozen
+
+
+def _never_pruned(trial: Trial) -> None:
+    """The pruner sees what the trial reports, as of any trial, but its answer has no effect."""
+    ask = trial.should_prune
+
+    def should_prune() -> bool:
+        ask()
+        return False
+
+    trial.should_prune = should_prune  # type: ignore[method-assign]
+
+
+def several(values: Sequence[float] | None) -> str:
+    """What a trial of several objectives returned, in words; "" with one or none."""
+    if values is None or len(values) < 2:
+        return ""
+    return f"returned {', '.join(format_value(v) for v in values)}"
+
+
+def _proposed_by(trial: FrozenTrial) -> dict[str, Any]:
+    names = (attrs.SOURCE, attrs.PROVENANCE, attrs.CONFIGURATION)
+    return {name: value for name, value in trial.user_attrs.items() if name in names}

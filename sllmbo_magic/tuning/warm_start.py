@@ -1,0 +1,103 @@
+"""Warm start: the best configurations of an earlier run are tried first (after the default)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.study import Study
+
+from sllmbo_magic import attrs
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.task.task import Task
+from sllmbo_magic.tuning.default_trial import is_default
+
+if TYPE_CHECKING:
+    from sllmbo_magic.storage.run_directory import RunFolder
+
+BEST = 3
+"""Configurations taken from the earlier run."""
+
+
+def queue_best(
+    study: Study, outer: SearchSpace | None, earlier: Any, task: Task, folder: RunFolder | None
+) -> str:
+    """Queue the best distinct configurations of an earlier run, moved into this run's ranges.
+
+    Scores of other data do not compare, so only configurations are taken over, and each is evaluated again.
+    What that gained is then said in the run's own scores: over the default, and when the run's own search
+    would have been as far (``summary.py``).
+
+    Args:
+        earlier: Name or path of a run, a saved file, a ``TuneResult`` or an Optuna study.
+
+    Returns:
+        One sentence on what was queued.
+
+    Raises:
+        InputError: There is no such run, or it shares no parameter with this search space.
+    """
+    source, label = _study_of(earlier, folder)
+    if len(source.directions) > 1:
+        raise InputError(f"warm start {label} has several objectives.", "Give a run with one.")
+    scored = [t for t in source.get_trials(deepcopy=False) if t.values and t.state.name == "COMPLETE"]
+    scored = [t for t in scored if not is_default(t.user_attrs)]  # every run of an estimator begins with it
+    scored.sort(key=lambda t: t.values[0], reverse=source.direction.name == "MAXIMIZE")
+    queued, keys = 0, set()
+    for trial in scored:
+        params = dict(trial.params)
+        if outer is not None:
+            shared = {n: v for n, v in params.items() if n in outer}
+            if not shared:
+                continue
+            params = outer.active({n: v for n, v in outer.complete(outer.clip(shared)).items() if n in outer})
+            key = repr(outer.key(params))
+        else:
+            key = repr(sorted(params.items()))
+        if key in keys:
+            continue
+        keys.add(key)
+        reason = f"{attrs.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
+        user_attrs = {
+            attrs.SOURCE: "user",
+            attrs.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},
+        }
+        study.enqueue_trial(params, user_attrs=user_attrs)
+        queued += 1
+        if queued == BEST:
+            break
+    if not queued:
+        raise InputError(
+            f"warm start {label} has no scored trial with a parameter of this search space.",
+            "Give another run.",
+        )
+    what = "best configuration" if queued == 1 else f"{queued} best configurations"
+    return f"Warm start: the {what} of {label} {'is' if queued == 1 else 'are'} tried first."
+
+
+def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
+    from sllmbo_magic.tuning.result import TuneResult
+
+    if isinstance(earlier, TuneResult):
+        return earlier.study, f"run {earlier.name!r}"
+    if isinstance(earlier, Study):
+        return earlier, f"study {earlier.study_name!r}"
+    path = Path(str(earlier)).expanduser()
+    if not path.exists() and folder is not None:
+        path = folder.path.parent / str(earlier)
+        if path == folder.path:  # a run that starts from its own predecessor of the same name
+            from sllmbo_magic.storage.run_directory import archives
+
+            earlier_runs = archives(folder.path)
+            path = earlier_runs[-1][1] if earlier_runs else path
+    if not path.exists():
+        raise InputError(
+            f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file."
+        )
+    try:
+        return TuneResult.load(path).study, f"run {path.name!r}"
+    except StorageError as error:
+        raise InputError(f"warm start {str(earlier)!r} cannot be read: {error.message}", error.hint) from None
