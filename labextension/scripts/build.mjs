@@ -1,9 +1,10 @@
 // Bundle the one view three times: the anywidget module, the report's script, and the Lab extension's modules,
 // which @jupyter/builder then makes a federated extension of.
-import { build } from 'esbuild';
+
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const common = {
@@ -51,4 +52,7 @@ const notices = await Promise.all(
     return `${name} ${version} (${license})\n\n${file ? await readFile(join(folder, file), 'utf8') : ''}`;
   })
 );
-await writeFile(join(here, '../sllmbo_magic/static/third-party-licenses.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));
+await writeFile(
+  join(here, '../sllmbo_magic/static/third-party-licenses.txt'),
+  notices.join(`\n${'-'.repeat(80)}\n\n`)
+);

@@ -1,6 +1,6 @@
-"""Write the option table of ``sllmbo_magic.options`` as JSON, for completion and hover help in JupyterLab.
+"""Write the tables that Python and the front end share as JSON: options of the magic, names of losses.
 
-Run by hand after the table changed: ``python labextension/scripts/options.py``; a test compares the two.
+Run by hand after a table changed: ``python labextension/scripts/options.py``; a test compares them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import json
 from pathlib import Path
 
 from sllmbo_magic.options import OPTIONS
+from sllmbo_magic.task.display_metric import LOSSES
 
-TARGET = Path(__file__).parent.parent / "src" / "lab" / "options.json"
+SOURCE = Path(__file__).parent.parent / "src"
+TARGET = SOURCE / "lab" / "options.json"
+LOSSES_TARGET = SOURCE / "view" / "losses.json"
 
 
 def table() -> str:
@@ -29,5 +32,11 @@ def table() -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
+def losses() -> str:
+    """The names that people use for losses, as JSON text."""
+    return json.dumps(LOSSES, indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
     TARGET.write_text(table(), encoding="utf-8")
+    LOSSES_TARGET.write_text(losses(), encoding="utf-8")

@@ -1,10 +1,11 @@
 // Bundle each test and run them with Node's own test runner.
-import { build } from 'esbuild';
+
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const names = (await readdir(join(here, 'test'))).filter(n => n.endsWith('.test.ts'));

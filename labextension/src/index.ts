@@ -1,8 +1,8 @@
 /** The JupyterLab and Notebook 7 plugins. */
 
 import { cellsPlugin } from './lab/cells-plugin';
-import css from './lab/style.css';
 import { runsPlugin } from './lab/runs-plugin';
+import css from './lab/style.css';
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);

@@ -2,6 +2,7 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
+import { liveModel } from './live-models';
 import { mount } from './view/mount';
 
 export const MIME = 'application/vnd.sllmbo.run+json';
@@ -16,7 +17,10 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
 
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     this.takeAway?.();
-    this.takeAway = mount(this.node, { snapshot: model.data[MIME] });
+    const data = model.data[MIME];
+    const { live } = (data ?? {}) as { live?: unknown };
+    const running = typeof live === 'string' ? liveModel(live) : undefined;
+    this.takeAway = mount(this.node, running ? { ...running, snapshot: data } : { snapshot: data });
     return Promise.resolve();
   }
 

@@ -34,15 +34,15 @@ function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => v
       }
     },
     subscribe: listener => {
-      const hear = (message: Incoming) => listener(message);
+      const onMessage = (message: Incoming) => listener(message);
       const lost = () => listener({ connected: false });
       const status = (_: unknown, now: string) => GONE.has(now) && lost();
       const signal = model.widget_manager?.kernel?.statusChanged;
-      model.on('msg:custom', hear);
+      model.on('msg:custom', onMessage);
       model.on('comm:close', lost);
       signal?.connect(status);
       return () => {
-        model.off('msg:custom', hear);
+        model.off('msg:custom', onMessage);
         model.off('comm:close', lost);
         signal?.disconnect(status);
       };

@@ -5,7 +5,12 @@ import * as d from '../src/view/derive';
 import { entriesOf } from '../src/view/entries';
 import { asBundle } from '../src/view/store';
 
-const trial = (n: number, value: number | null, params: Trial['params'] = {}, more: Partial<Trial> = {}): Trial => ({
+const trial = (
+  n: number,
+  value: number | null,
+  params: Trial['params'] = {},
+  more: Partial<Trial> = {}
+): Trial => ({
   n,
   value,
   params,
@@ -17,35 +22,59 @@ const run = (values: (number | null)[], direction = 'maximize') =>
   asBundle({ run: { direction, n_trials: values.length }, trials: values.map((v, n) => trial(n, v)) });
 
 test('best so far follows the direction and skips failures', () => {
-  assert.deepEqual(d.bestSoFar(run([1, null, 3, 2, 4])), [[0, 1], [2, 3], [4, 4]]);
-  assert.deepEqual(d.bestSoFar(run([5, 6, 2], 'minimize')), [[0, 5], [2, 2]]);
+  assert.deepEqual(d.bestSoFar(run([1, null, 3, 2, 4])), [
+    [0, 1],
+    [2, 3],
+    [4, 4]
+  ]);
+  assert.deepEqual(d.bestSoFar(run([5, 6, 2], 'minimize')), [
+    [0, 5],
+    [2, 2]
+  ]);
 });
 
 test('the gain is positive when better, in both directions', () => {
   const of = (direction: string) =>
-    d.gain(asBundle({ run: { direction, default_value: 2, best_value: direction === 'minimize' ? 1 : 3 } }).run);
+    d.gain(
+      asBundle({ run: { direction, default_value: 2, best_value: direction === 'minimize' ? 1 : 3 } }).run
+    );
   assert.deepEqual([of('maximize'), of('minimize')], [1, 1]);
   assert.equal(d.gain(asBundle({}).run), null);
 });
 
+const levelsOf = (bundle: ReturnType<typeof run>) => d.levels(bundle.trials, bundle.run.direction);
+
 test('levels are ranks: the best is the highest whatever the direction', () => {
-  assert.deepEqual([...d.levels(run([1, 2, 1000]))], [[0, 0], [1, 3], [2, 6]]);
-  assert.equal(d.levels(run([1, 2, 1000], 'minimize')).get(0), 6);
-  assert.deepEqual([...d.levels(run([null]))], []);
+  assert.deepEqual(
+    [...levelsOf(run([1, 2, 1000]))],
+    [
+      [0, 0],
+      [1, 3],
+      [2, 6]
+    ]
+  );
+  assert.equal(levelsOf(run([1, 2, 1000], 'minimize')).get(0), 6);
+  assert.deepEqual([...levelsOf(run([null]))], []);
 });
 
 test('one absurd score does not squash the rest', () => {
   const scores = [...Array.from({ length: 20 }, (_, i) => 0.8 + i / 200), -1000];
   const [low, high] = d.scoreDomain(run(scores));
   assert.ok(low > 0.5 && high < 1.2, `${low} to ${high}`);
-  const [low2, high2] = d.scoreDomain(run(scores.map(s => -s), 'minimize'));
+  const [low2, high2] = d.scoreDomain(
+    run(
+      scores.map(s => -s),
+      'minimize'
+    )
+  );
   assert.ok(low2 > -1.2 && high2 < -0.5, `${low2} to ${high2}`);
   assert.ok(d.scoreDomain(run([])).every(Number.isFinite));
   assert.ok(d.scoreDomain(run([0.5])).every(Number.isFinite));
 });
 
 test('the spread of the folds gets room, but never more than half of that of the scores', () => {
-  const of = (std: number) => d.scoreDomain(asBundle({ trials: [0.8, 0.84, 0.9].map((v, n) => trial(n, v, {}, { std })) }));
+  const of = (std: number) =>
+    d.scoreDomain(asBundle({ trials: [0.8, 0.84, 0.9].map((v, n) => trial(n, v, {}, { std })) }));
   const [low, high] = of(0.02);
   assert.ok(low > 0.79 && low < 0.8 && high > 0.92 && high < 0.935, `${low} to ${high}`);
   assert.ok(of(5)[1] < 0.97, 'folds that differ much do not press the scores flat');
@@ -54,14 +83,25 @@ test('the spread of the folds gets room, but never more than half of that of the
 test('bands run from a version to the next', () => {
   const float = (low: number) => [{ name: 'a', type: 'float', low, high: 1 }];
   const bundle = asBundle({
-    space: { versions: [
-      { version: 0, trial: 0, params: float(0) },
-      { version: 1, trial: 8, params: float(0.5) },
-      { version: 2, trial: 12, params: [] }
-    ] }
+    space: {
+      versions: [
+        { version: 0, trial: 0, params: float(0) },
+        { version: 1, trial: 8, params: float(0.5) },
+        { version: 2, trial: 12, params: [] }
+      ]
+    }
   });
-  assert.deepEqual(d.bands('a', bundle, 50).map(s => [s.from, s.to, s.spec.low]), [[0, 8, 0], [8, 12, 0.5]]);
-  assert.deepEqual(d.changes(bundle.space.versions[0], bundle.space.versions[1]!).map(c => c[0]), ['a']);
+  assert.deepEqual(
+    d.bands('a', bundle, 50).map(s => [s.from, s.to, s.spec.low]),
+    [
+      [0, 8, 0],
+      [8, 12, 0.5]
+    ]
+  );
+  assert.deepEqual(
+    d.changes(bundle.space.versions[0], bundle.space.versions[1]!).map(c => c[0]),
+    ['a']
+  );
   assert.equal(d.changes(bundle.space.versions[1], bundle.space.versions[2]!)[0]![2], undefined);
 });
 
@@ -91,13 +131,25 @@ test('what a parameter explains: all when it decides, little when it is noise', 
 test('parameters come from space, versions, or failing both from the trials', () => {
   const both = asBundle({
     space: {
-      outer: [{ name: 'b', type: 'float', low: 0, high: 1 }, { name: 'a', type: 'int', low: 1, high: 9 }],
+      outer: [
+        { name: 'b', type: 'float', low: 0, high: 1 },
+        { name: 'a', type: 'int', low: 1, high: 9 }
+      ],
       versions: [{ version: 0, trial: 0, params: [{ name: 'a', type: 'int', low: 0, high: 5 }] }]
     }
   });
-  assert.deepEqual(d.parameters(both).map(p => [p.name, p.low, p.high]), [['a', 0, 9], ['b', 0, 1]]);
+  assert.deepEqual(
+    d.parameters(both).map(p => [p.name, p.low, p.high]),
+    [
+      ['a', 0, 9],
+      ['b', 0, 1]
+    ]
+  );
   const seen = asBundle({ trials: [trial(0, 1, { x: 2, k: 'u' }), trial(1, 1, { x: 5, k: 'v' })] });
-  assert.deepEqual(d.parameters(seen).map(p => p.type), ['float', 'categorical']);
+  assert.deepEqual(
+    d.parameters(seen).map(p => p.type),
+    ['float', 'categorical']
+  );
   assert.deepEqual(d.usedRange(d.parameters(seen)[0]!, seen), [2, 5]);
 });
 
@@ -110,9 +162,15 @@ test('a parameter that never varies is not searched', () => {
   ];
   const bundle = asBundle({
     space: { versions: [{ version: 0, trial: 0, params }] },
-    trials: [trial(0, 1, { lr: 0.5, freq: 1, was: 1, one: 'a' }), trial(1, 1, { lr: 0.5, freq: 1, was: 2, one: 'a' })]
+    trials: [
+      trial(0, 1, { lr: 0.5, freq: 1, was: 1, one: 'a' }),
+      trial(1, 1, { lr: 0.5, freq: 1, was: 2, one: 'a' })
+    ]
   });
-  assert.deepEqual(d.searched(bundle).map(p => p.name), ['lr', 'was']);
+  assert.deepEqual(
+    d.searched(bundle).map(p => p.name),
+    ['lr', 'was']
+  );
 });
 
 test('the chat is in the order of time: messages, ranges, proposals without a request', () => {
@@ -121,7 +179,12 @@ test('the chat is in the order of time: messages, ranges, proposals without a re
       { id: 'p0', kind: 'prompt', trial: 1, time: 10 },
       { id: 'n1', kind: 'note', trial: null, time: 40 }
     ],
-    space: { versions: [{ version: 0, trial: 0, params: [], time: 5 }, { version: 1, trial: 2, params: [] }] },
+    space: {
+      versions: [
+        { version: 0, trial: 0, params: [], time: 5 },
+        { version: 1, trial: 2, params: [] }
+      ]
+    },
     trials: [
       trial(0, 1, {}, { time: 6, reason: 'default' }),
       trial(1, 1, {}, { time: 20, reason: 'asked for', request: 0 }),
@@ -134,6 +197,14 @@ test('the chat is in the order of time: messages, ranges, proposals without a re
 });
 
 test('the time left is that of the trials left, and unknown before the first', () => {
-  assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' }, trials: [trial(0, 1), trial(1, 1), trial(2, 1)] })), 10);
+  assert.equal(
+    d.eta(
+      asBundle({
+        run: { n_trials: 4, seconds: 30, status: 'running' },
+        trials: [trial(0, 1), trial(1, 1), trial(2, 1)]
+      })
+    ),
+    10
+  );
   assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' } })), null);
 });

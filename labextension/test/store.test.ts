@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Bundle, ChatItem, Delta, Incoming, Outgoing } from '../src/view/bundle';
-import { asBundle, folded, Store } from '../src/view/store';
+import { applyDelta, asBundle, Store } from '../src/view/store';
 
 function connected(snapshot: unknown = { run: { status: 'running', n_trials: 10 } }) {
   const sent: Outgoing[] = [];
@@ -42,39 +42,55 @@ test('a delta that is older than the snapshot changes nothing', () => {
 
 test('a wish is pending, acknowledged, then applied at a trial', () => {
   const { store, sent, say } = connected();
-  store.wish('sampler', 'tpe');
+  store.command('sampler', 'tpe');
   const { id } = sent[1] as { id: string };
-  assert.equal(store.wishes[0]!.state, 'sent');
-  say({ ack: id, ok: true });
-  assert.equal(store.wishes[0]!.state, 'accepted');
+  assert.equal(store.commands[0]!.state, 'sent');
+  say({ ack: id, ok: true, error: '' });
+  assert.equal(store.commands[0]!.state, 'accepted');
   const chat: ChatItem = { id: `w:${id}`, kind: 'wish', trial: 4, time: 1, state: 'applied' };
   say({ delta: { seq: 1, chat } });
-  assert.deepEqual([store.wishes[0]!.state, store.wishes[0]!.trial], ['applied', 4]);
-  say({ ack: id, ok: true });
-  assert.equal(store.wishes[0]!.state, 'applied', 'a late acknowledgement does not take it back');
+  assert.deepEqual([store.commands[0]!.state, store.commands[0]!.trial], ['applied', 4]);
+  say({ ack: id, ok: true, error: '' });
+  assert.equal(store.commands[0]!.state, 'applied', 'a late acknowledgement does not take it back');
 });
 
 test('wishes of another hand are shown too, and a reloaded page knows what is pending', () => {
-  const item = (id: string, state: string): ChatItem => ({ ...note(`w:${id}`), kind: 'wish', wish: 'pause', state });
+  const item = (id: string, state: string): ChatItem => ({
+    ...note(`w:${id}`),
+    kind: 'wish',
+    wish: 'pause',
+    state
+  });
   const { store } = connected({ run: {}, chat: [item('a', 'applied'), item('b', 'pending')] });
-  store.wish('ratio', 0.5);
-  assert.deepEqual(store.recentWishes().map(w => [w.wish, w.state]), [
-    ['pause', 'applied'], ['pause', 'accepted'], ['ratio', 'sent']
-  ]);
-  assert.deepEqual(store.pending('pause').map(w => w.id), ['b']);
+  store.command('ratio', 0.5);
+  assert.deepEqual(
+    store.recentCommands().map(c => [c.name, c.state]),
+    [
+      ['pause', 'applied'],
+      ['pause', 'accepted'],
+      ['ratio', 'sent']
+    ]
+  );
+  assert.deepEqual(
+    store.pending('pause').map(w => w.id),
+    ['b']
+  );
 });
 
 test('a refused wish says why', () => {
   const { store, sent, say } = connected();
-  store.wish('ratio', 7);
+  store.command('ratio', 7);
   say({ ack: (sent[1] as { id: string }).id, ok: false, error: 'ratio 7 is out of range.' });
-  assert.deepEqual([store.wishes[0]!.state, store.wishes[0]!.error], ['refused', 'ratio 7 is out of range.']);
+  assert.deepEqual(
+    [store.commands[0]!.state, store.commands[0]!.error],
+    ['refused', 'ratio 7 is out of range.']
+  );
 });
 
 test('two views of one run send different ids', () => {
   const [a, b] = [connected(), connected()];
-  a.store.wish('pause');
-  b.store.wish('pause');
+  a.store.command('pause');
+  b.store.command('pause');
   assert.notEqual((a.sent[1] as { id: string }).id, (b.sent[1] as { id: string }).id);
 });
 
@@ -82,7 +98,7 @@ test('what came shortened is asked for once, and taken in', () => {
   const { store, sent, say } = connected();
   say({ delta: { seq: 1, trial: { n: 3, state: 'COMPLETE', value: 0.5, source: 'llm', more: true } } });
   assert.deepEqual(sent[1], { get: 'item', kind: 'trial', id: 3 });
-  store.want('trial', 3);
+  store.request('trial', 3);
   assert.equal(sent.length, 2);
   say({ item: { n: 3, state: 'COMPLETE', value: 0.5, source: 'llm', params: { a: 1 } }, kind: 'trial' });
   assert.deepEqual(store.bundle.trials[0]!.params, { a: 1 });
@@ -98,7 +114,7 @@ test('a run can be steered while it lives and has a kernel', () => {
 
 test('entries that a delta does not name stay the same objects', () => {
   const before = asBundle({ trials: [{ n: 0 }, { n: 1 }], chat: [note('a'), note('b')] });
-  const after = folded(before, { seq: 1, trial: { n: 1, state: 'COMPLETE' }, chat: note('c') });
+  const after = applyDelta(before, { seq: 1, trial: { n: 1, state: 'COMPLETE' }, chat: note('c') });
   assert.equal(after.trials[0], before.trials[0]);
   assert.notEqual(after.trials[1], before.trials[1]);
   assert.equal(after.chat[1], before.chat[1]);
@@ -108,7 +124,11 @@ for (const [name, data] of Object.entries({
   nothing: undefined,
   text: 'x',
   empty: {},
-  'wrong lists': { trials: 3, chat: { a: 1 }, space: { versions: [null, {}, { version: 0, params: [null, 4] }] } },
+  'wrong lists': {
+    trials: 3,
+    chat: { a: 1 },
+    space: { versions: [null, {}, { version: 0, params: [null, 4] }] }
+  },
   'entries of another kind': { trials: [null, 1, 'x', {}], chat: [undefined, { id: 4 }] }
 })) {
   test(`a damaged bundle still opens: ${name}`, () => {
@@ -119,8 +139,10 @@ for (const [name, data] of Object.entries({
   });
 }
 
-test('the deltas of a whole run, as Python made them, add up to its snapshot', { skip: !process.env['SLLMBO_RUN'] }, () => {
-  const { deltas, items, snapshot } = JSON.parse(readFileSync(process.env['SLLMBO_RUN']!, 'utf8')) as {
+test('the deltas of a whole run, as Python made them, add up to its snapshot', {
+  skip: !process.env.SLLMBO_RUN
+}, () => {
+  const { deltas, items, snapshot } = JSON.parse(readFileSync(process.env.SLLMBO_RUN!, 'utf8')) as {
     deltas: Delta[];
     items: Record<string, never>;
     snapshot: Bundle;
@@ -136,7 +158,7 @@ test('the deltas of a whole run, as Python made them, add up to its snapshot', {
   for (const delta of deltas) {
     say({ delta });
     if (delta.chat?.more) {
-      store.want('chat', delta.chat.id);
+      store.request('chat', delta.chat.id);
     }
     answer();
   }

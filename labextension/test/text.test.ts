@@ -1,29 +1,56 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
+import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
 import { outMark, point, shapeOf } from '../src/view/marks';
 import { paramScale } from '../src/view/scales';
 
 test('numbers are short and say what they are', () => {
   const cases: [number | null, string][] = [
-    [0.88681234, '0.8868'], [0, '0'], [null, '–'], [NaN, '–'], [-3.14159, '−3.142'], [1e-8, '1e−8'],
-    [0.00066712, '6.67e−4'], [31, '31'], [12345.678, '12346'], [2_500_000, '2.5e6'], [0.5, '0.5000']
+    [0.88681234, '0.8868'],
+    [0, '0'],
+    [null, '–'],
+    [NaN, '–'],
+    [-3.14159, '−3.142'],
+    [1e-8, '1e−8'],
+    [0.00066712, '6.67e−4'],
+    [31, '31'],
+    [12345.678, '12346'],
+    [2_500_000, '2.5e6'],
+    [0.5, '0.5000']
   ];
   cases.forEach(([x, text]) => assert.equal(num(x), text));
-  assert.deepEqual([val(0.5), val(true), val(null), val('gbdt'), val(undefined)], ['0.5', 'true', 'None', 'gbdt', '–']);
+  assert.deepEqual(
+    [val(0.5), val(true), val(null), val('gbdt'), val(undefined)],
+    ['0.5', 'true', 'None', 'gbdt', '–']
+  );
   assert.deepEqual([count(950), count(15_340), money(0.0591), money(null)], ['950', '15.3 k', '$0.059', '–']);
-  assert.deepEqual([duration(2.44), duration(75), duration(600), duration(7300)], ['2.4 s', '75 s', '10 min', '2 h 2 min']);
+  assert.deepEqual(
+    [duration(2.44), duration(75), duration(600), duration(7300)],
+    ['2.4 s', '75 s', '10 min', '2 h 2 min']
+  );
   assert.deepEqual([duration(0.003), duration(0)], ['<0.1 s', '0.0 s'], 'short is not nothing');
-  assert.deepEqual([money(0.00042), money(0.00001), money(0), money(12)], ['$0.0004', '<$0.0001', '$0.000', '$12.00']);
+  assert.deepEqual(
+    [money(0.00042), money(0.00001), money(0), money(12)],
+    ['$0.0004', '<$0.0001', '$0', '$12.00']
+  );
 });
 
 test('words become a sentence', () => {
-  assert.deepEqual(['all done', 'Why?', ' x. ', '', 'from -0.1 to 2-3'].map(sentence), ['All done.', 'Why?', 'X.', '', 'From −0.1 to 2-3.']);
+  assert.deepEqual(['all done', 'Why?', ' x. ', '', 'from -0.1 to 2-3'].map(sentence), [
+    'All done.',
+    'Why?',
+    'X.',
+    '',
+    'From −0.1 to 2-3.'
+  ]);
 });
 
 test('a configuration is copied as Python', () => {
-  assert.equal(python({ a: 0.5, b: null, c: true, 'd"': 'x"y' }), '{"a": 0.5, "b": None, "c": True, "d\\"": "x\\"y"}');
+  assert.equal(
+    python({ a: 0.5, b: null, c: true, 'd"': 'x"y' }),
+    '{"a": 0.5, "b": None, "c": True, "d\\"": "x\\"y"}'
+  );
 });
 
 test('each source has its own shape, and every shape is a closed path', () => {
@@ -36,7 +63,10 @@ test('scales: log where log, lanes for choices, whole numbers for integers', () 
   const log = paramScale({ name: 'a', type: 'float', log: true }, [0.001, 1], [100, 0]);
   assert.ok(Math.abs(log.at(Math.sqrt(0.001))! - 50) < 1e-9);
   assert.equal(log.at(0), null);
-  assert.deepEqual(log.ticks.map(t => t.label), ['0.001', '0.01', '0.1', '1']);
+  assert.deepEqual(
+    log.ticks.map(t => t.label),
+    ['0.001', '0.01', '0.1', '1']
+  );
   const lanes = paramScale({ name: 'b', type: 'categorical', choices: ['x', 'y', null] }, [0, 1], [0, 90]);
   assert.deepEqual([lanes.at('x'), lanes.at(null), lanes.at('z'), lanes.value(50)], [15, 75, null, 'y']);
   const whole = paramScale({ name: 'c', type: 'int' }, [0, 10], [100, 0]);
@@ -55,7 +85,10 @@ test('ticks of a narrow scale are told apart', () => {
   const narrow = paramScale({ name: 'x', type: 'float' }, [0.881201, 0.881209], [100, 0], 4);
   const labels = narrow.ticks.map(t => t.label);
   assert.ok(labels.length > 2 && new Set(labels).size === labels.length, labels.join());
-  assert.deepEqual(paramScale({ name: 'x', type: 'float' }, [0, 1], [100, 0], 2).ticks.map(t => t.label), ['0', '0.5', '1']);
+  assert.deepEqual(
+    paramScale({ name: 'x', type: 'float' }, [0, 1], [100, 0], 2).ticks.map(t => t.label),
+    ['0', '0.5', '1']
+  );
 });
 
 test('trials without a score have marks of their own', () => {
@@ -71,7 +104,10 @@ test('the magic is known by its name only', () => {
 test('options complete on the magic line, values after an option that takes one', () => {
   const labels = (text: string) => complete(text, text.length)?.items.map(i => i.label);
   assert.deepEqual(labels('%%sllmbo run --sa'), ['--sampler']);
-  assert.ok(labels('%%sllmbo run --sampler llm-tpe --s')!.every(l => l !== '--sampler'), 'given once, not offered again');
+  assert.ok(
+    labels('%%sllmbo run --sampler llm-tpe --s')!.every(l => l !== '--sampler'),
+    'given once, not offered again'
+  );
   assert.deepEqual(labels('%%sllmbo --sampler l'), ['llm-tpe', 'llm']);
   assert.deepEqual(labels('%%sllmbo --sampler=t'), ['tpe']);
   assert.deepEqual(labels('%%sllmbo a \\\n --sam'), ['--sampler']);
@@ -90,7 +126,14 @@ test('every option is explained where it stands', () => {
 });
 
 test('a wrapped cell carries the settings that differ from the defaults', () => {
-  const plain = { llm: 'rulebook', sampler: 'llm-tpe', nTrials: 50, maxRequests: 0, maxTokens: 0, maxCost: 0 };
+  const plain = {
+    llm: 'rulebook',
+    sampler: 'llm-tpe',
+    nTrials: 50,
+    maxRequests: 0,
+    maxTokens: 0,
+    maxCost: 0
+  };
   assert.equal(wrapped('model = M()', 'run', plain), '%%sllmbo run\nmodel = M()');
   assert.equal(
     wrapped('x', 'run2', { ...plain, llm: 'openai:gpt-4o', nTrials: 20, maxCost: 0.5 }),

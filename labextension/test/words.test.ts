@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { commandText } from '../src/view/commands';
 import { plain } from '../src/view/safe';
+import { asBundle } from '../src/view/store';
 import { Ui } from '../src/view/ui';
-import { wishWords } from '../src/view/wishes';
+import { activity, samplerNames, usesLlm, verdictOf } from '../src/view/words';
 
-test('a wish reads the same wherever it stands', () => {
+const llmRun = asBundle({ run: { llm: 'openai:gpt-4o', sampler: 'llm-tpe' } });
+const rulebookRun = asBundle({ run: { llm: 'rulebook', sampler: 'llm-tpe' } });
+
+test('a command reads the same wherever it stands', () => {
   const cases: [string, unknown, string][] = [
     ['sampler', 'tpe', 'Sampler TPE'],
     ['ratio', 0.25, 'LLM share 0.25'],
@@ -16,14 +21,14 @@ test('a wish reads the same wherever it stands', () => {
     ['range', { param: 'a', choices: ['x', null, true] }, 'Range of a: x, None, true'],
     ['enqueue', { a: 0.5, b: 'x' }, 'Run a 0.5, b x']
   ];
-  cases.forEach(([wish, value, words]) => assert.equal(wishWords(wish, value), words));
+  cases.forEach(([wish, value, words]) => assert.equal(commandText(wish, value, llmRun), words));
 });
 
-test('a wish of a damaged or hostile file is words too', () => {
-  assert.equal(wishWords('range', null), 'Range of : – to –');
-  assert.equal(wishWords('fly\u202e', '\u001b[31mhigh'), 'Fly high');
-  assert.equal(wishWords('sampler', 'constructor'), 'Sampler constructor');
-  assert.equal(wishWords('lock', '<img src=x>\u2066'), 'Lock <img src=x>', 'markup stays text');
+test('a command of a damaged or hostile file is words too', () => {
+  assert.equal(commandText('range', null, llmRun), 'Range of : – to –');
+  assert.equal(commandText('fly\u202e', '\u001b[31mhigh', llmRun), 'Fly high');
+  assert.equal(commandText('sampler', 'constructor', llmRun), 'Sampler constructor');
+  assert.equal(commandText('lock', '<img src=x>\u2066', llmRun), 'Lock <img src=x>', 'markup stays text');
 });
 
 test('what deceives the eye or the terminal is taken out, all else stays', () => {
@@ -53,4 +58,45 @@ test('the focus tells its listeners of a change, and only of a change', () => {
   stop();
   ui.hover(null);
   assert.equal(seen.length, 3);
+});
+
+test('without an LLM nothing is called one', () => {
+  assert.equal(commandText('sampler', 'llm-tpe', rulebookRun), 'Sampler Rulebook-TPE');
+  assert.equal(commandText('ratio', 0.25, rulebookRun), 'Rulebook share 0.25');
+  assert.deepEqual(samplerNames(rulebookRun), { llm: 'Rulebook', 'llm-tpe': 'Rulebook-TPE', tpe: 'TPE' });
+  assert.ok(!usesLlm(rulebookRun) && usesLlm(llmRun));
+  assert.ok(usesLlm(asBundle({ run: { llm: 'rulebook' }, cost: { requests: 1 } })), 'a request was made');
+});
+
+test('the run says what it is doing', () => {
+  const at = (run: object, trials: object[] = []) => activity(asBundle({ run, trials }));
+  assert.equal(at({ status: 'running' }), 'reading the task');
+  const fitting = { n: 0, state: 'RUNNING', source: 'default', folds: [0.5, null, null] };
+  assert.equal(
+    at({ status: 'running', n_folds: 3 }, [fitting]),
+    'fitting the default configuration, fold 2 of 3'
+  );
+  assert.equal(
+    at({ status: 'running', n_folds: 3 }, [{ n: 4, state: 'RUNNING' }]),
+    'fitting trial 4, fold 1 of 3'
+  );
+  assert.equal(
+    at({ status: 'checking', checked: [6, 20] }),
+    'checking the best configuration on fresh folds, 6 of 20'
+  );
+  assert.equal(at({ status: 'finished' }), '');
+});
+
+test('the verdict is no better than its evidence', () => {
+  const of = (verification: object | null, more: object = {}) =>
+    verdictOf(
+      asBundle({ run: { status: 'finished', best_number: 3, ...more, summary: { verification } } }).run
+    );
+  const check = { verdict: 'real', text: '', gain: 3.1, noise: 0.98, n_folds: 10 };
+  assert.deepEqual(of(check), { word: 'real', gain: '+3.10 ± 0.98', detail: 'on 10 fresh folds' });
+  assert.equal(of({ ...check, fresh: false })?.word, 'not checked', 'the folds of the search are no check');
+  assert.match(of({ ...check, fresh: false })?.detail ?? '', /give a cv that shuffles/);
+  assert.equal(of(null)?.word, 'not checked');
+  assert.equal(of(null, { best_value: 0.5, default_value: 0.5 })?.word, 'no gain');
+  assert.equal(verdictOf(asBundle({ run: { status: 'running' } }).run), null, 'while it runs there is none');
 });

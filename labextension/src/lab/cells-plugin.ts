@@ -4,8 +4,8 @@ import { hoverTooltip } from '@codemirror/view';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
-import { ICompletionProviderManager } from '@jupyterlab/completer';
 import type { CompletionHandler, ICompletionContext, ICompletionProvider } from '@jupyterlab/completer';
+import { ICompletionProviderManager } from '@jupyterlab/completer';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { runIcon } from './icon';
@@ -24,29 +24,32 @@ class OptionCompletion implements ICompletionProvider {
   }
 
   fetch(request: CompletionHandler.IRequest): Promise<CompletionHandler.ICompletionItemsReply> {
-    const found = complete(request.text, request.offset);
+    const completion = complete(request.text, request.offset);
     return Promise.resolve(
-      found
-        ? { ...found, items: found.items.map(item => ({ ...item, insertText: item.label, type: 'option' })) }
+      completion
+        ? {
+            ...completion,
+            items: completion.items.map(item => ({ ...item, insertText: item.label, type: 'option' }))
+          }
         : { start: request.offset, end: request.offset, items: [] }
     );
   }
 }
 
 const optionHelp = hoverTooltip((view, position) => {
-  const found = optionAt(view.state.doc.toString(), position);
+  const hovered = optionAt(view.state.doc.toString(), position);
   return (
-    found && {
-      pos: found.start,
-      end: found.end,
+    hovered && {
+      pos: hovered.start,
+      end: hovered.end,
       above: true,
       create: () => {
         const dom = document.createElement('div');
         dom.className = 'sllmbo-hover';
         const title = document.createElement('strong');
-        title.textContent = `${found.option.spellings.join(', ')} ${found.option.metavar}`.trim();
+        title.textContent = `${hovered.option.spellings.join(', ')} ${hovered.option.metavar}`.trim();
         const body = document.createElement('div');
-        body.textContent = explain(found.option);
+        body.textContent = explain(hovered.option);
         dom.append(title, body);
         return { dom };
       }
@@ -85,7 +88,7 @@ export const cellsPlugin: JupyterFrontEndPlugin<void> = {
     app.commands.addCommand(WRAP, {
       label: 'Tune This Cell with %%sllmbo',
       caption: 'Put %%sllmbo with the options of your settings on top of the cell',
-      icon: args => (args['toolbar'] ? runIcon : undefined),
+      icon: args => (args.toolbar ? runIcon : undefined),
       isEnabled: () => active() !== null,
       execute: () => {
         const cell = active();

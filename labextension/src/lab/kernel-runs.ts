@@ -3,29 +3,12 @@
 import type { ISessionContext } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
-import type { Incoming, Model, Outgoing } from '../view/bundle';
+import type { Incoming, Model, Outgoing, RunRow } from '../view/bundle';
 import { isOurs } from './magic-line';
 
 export const TARGET = 'sllmbo:runs';
 
-/** One line of the list. */
-export interface Row {
-  id: string;
-  model: string | null;
-  cell: string | null;
-  /** Its cell keeps the kernel busy: code called `tune`. */
-  blocks: boolean;
-  /** Start and length of the run that the final output shows, once it is there. */
-  final: [number | null, number | null] | null;
-  name: string | null;
-  status: string;
-  done: number;
-  n_trials: number | null;
-  best_value: number | null;
-  metric: string | null;
-}
-
-type Said = Incoming & { of?: string; ack?: string; final?: Record<string, unknown> };
+type Answer = Incoming & { of?: string; ack?: string; final?: Record<string, unknown> };
 
 /** A kernel that acknowledged a stop by then heard it. */
 const ANSWERS_WITHIN = 1500;
@@ -35,23 +18,25 @@ const SUBSHELL_WITHIN = 10_000;
 /** JupyterLab 4.5 and later tell when the comm's subshell is there. */
 type Comm = Kernel.IComm & { subshellStarted?: Promise<void> };
 
-let wishes = 0;
+let commandCount = 0;
 
-export const goesOn = (row: Row): boolean => row.status === 'running' || row.status === 'paused';
+export const goesOn = (row: RunRow): boolean => ['running', 'paused', 'checking'].includes(row.status);
 
 export class KernelRuns {
-  rows: Row[] = [];
+  rows: RunRow[] = [];
+  /** Runs of an earlier kernel of this notebook, which went on when it was lost. */
+  lost: RunRow[] = [];
   /** False after the kernel restarted or died: its runs are still shown, but cannot be steered. */
   alive = true;
 
   private comm: Kernel.IComm | null = null;
   private listeners = new Set<() => void>();
   private views = new Map<string, Set<(message: Incoming) => void>>();
-  private waiting = new Map<string, (final: Record<string, unknown>) => void>();
+  private finalRequests = new Map<string, (final: Record<string, unknown>) => void>();
   private acknowledged = new Set<string>();
   private loading: string | undefined;
   private reopened = false;
-  private finders = new Set<(row: Row) => void>();
+  private finders = new Set<(row: RunRow) => void>();
   private context: ISessionContext;
   private disposed = false;
 
@@ -76,7 +61,7 @@ export class KernelRuns {
   }
 
   /** Hear of each run that went on already when this page was opened: its cell may miss its output. */
-  whenFound(finder: (row: Row) => void): void {
+  whenFound(finder: (row: RunRow) => void): void {
     this.finders.add(finder);
   }
 
@@ -84,11 +69,11 @@ export class KernelRuns {
   modelOf(id: string): Model {
     return {
       snapshot: null,
-      send: message => this.say(id, message),
+      send: message => this.send(id, message),
       subscribe: listener => {
         const all = this.views.get(id) ?? new Set();
         this.views.set(id, all.add(listener));
-        this.say(id, { get: 'deltas' });
+        this.send(id, { get: 'deltas' });
         return () => all.delete(listener);
       }
     };
@@ -96,11 +81,11 @@ export class KernelRuns {
 
   /** End a run after the fold in flight. A kernel that its cell keeps from hearing this is interrupted. */
   stop(id: string): void {
-    const wish = `panel-${++wishes}`;
-    this.say(id, { wish: 'stop', value: null, id: wish });
+    const commandId = `panel-${++commandCount}`;
+    this.send(id, { wish: 'stop', value: null, id: commandId });
     window.setTimeout(() => {
       const row = this.rows.find(r => r.id === id);
-      if (row?.blocks && goesOn(row) && !this.acknowledged.delete(wish)) {
+      if (row?.blocks && goesOn(row) && !this.acknowledged.delete(commandId)) {
         void this.context.session?.kernel?.interrupt();
       }
     }, ANSWERS_WITHIN);
@@ -109,8 +94,8 @@ export class KernelRuns {
   /** The final output of a run, as a MIME bundle. */
   final(id: string): Promise<Record<string, unknown>> {
     return new Promise(resolve => {
-      this.waiting.set(id, resolve);
-      this.say(id, { get: 'final' });
+      this.finalRequests.set(id, resolve);
+      this.send(id, { get: 'final' });
     });
   }
 
@@ -141,7 +126,7 @@ export class KernelRuns {
     const comm: Comm = kernel.createComm(TARGET);
     comm.onMsg = message => {
       if (this.comm === comm) {
-        this.hear(message.content.data as unknown);
+        this.receive(message.content.data as unknown);
       }
     };
     comm.onClose = () => {
@@ -166,15 +151,23 @@ export class KernelRuns {
     });
   }
 
-  private lost(): void {
+  private onLost(): void {
     this.comm = null;
     this.alive = false;
     this.views.forEach(all => all.forEach(listener => listener({ connected: false })));
     this.changed();
   }
 
+  /** A new kernel has other runs: those that were cut off are still shown, as what they are. */
+  private keepLost(next: RunRow[]): void {
+    const names = new Set(next.map(row => row.name));
+    const cutOff = this.rows.filter(row => goesOn(row) && !next.some(r => r.id === row.id));
+    this.lost = [...this.lost, ...cutOff].filter(row => !names.has(row.name));
+  }
+
   private onKernel = (): void => {
     this.comm = null;
+    this.keepLost([]);
     this.rows = [];
     this.changed();
     if (this.context.session?.kernel && this.mentioned()) {
@@ -183,8 +176,11 @@ export class KernelRuns {
   };
 
   private onStatus = (_: unknown, status: Kernel.Status): void => {
-    if (['restarting', 'autorestarting', 'dead', 'terminating'].includes(status) && (this.comm || this.rows.length)) {
-      this.lost();
+    if (
+      ['restarting', 'autorestarting', 'dead', 'terminating'].includes(status) &&
+      (this.comm || this.rows.length)
+    ) {
+      this.onLost();
     }
   };
 
@@ -208,35 +204,37 @@ export class KernelRuns {
     }
   };
 
-  private say(of: string, message: Outgoing | { get: 'deltas' | 'final' }): void {
+  private send(of: string, message: Outgoing | { get: 'deltas' | 'final' }): void {
     this.comm?.send({ ...message, of } as never);
   }
 
-  private hear(data: unknown): void {
-    const said = data as { runs?: Row[]; run?: Row } & Partial<Said>;
-    if (said.runs) {
-      this.rows = said.runs;
+  private receive(data: unknown): void {
+    const answer = data as { runs?: RunRow[]; run?: RunRow } & Partial<Answer>;
+    if (answer.runs) {
+      this.keepLost(answer.runs);
+      this.rows = answer.runs;
       this.alive = true;
-      this.views.forEach((_, id) => this.say(id, { get: 'deltas' }));
+      this.views.forEach((_, id) => this.send(id, { get: 'deltas' }));
       this.changed();
       if (this.reopened) {
         this.rows.filter(goesOn).forEach(row => this.finders.forEach(finder => finder(row)));
       }
       this.reopened = false;
-    } else if (said.run) {
-      const { run } = said;
+    } else if (answer.run) {
+      const { run } = answer;
+      this.lost = this.lost.filter(row => row.name !== run.name);
       this.rows = this.rows.some(r => r.id === run.id)
         ? this.rows.map(r => (r.id === run.id ? run : r))
         : [...this.rows, run];
       this.changed();
-    } else if (said.of && said.final) {
-      this.waiting.get(said.of)?.(said.final);
-      this.waiting.delete(said.of);
-    } else if (said.of) {
-      if (typeof said.ack === 'string') {
-        this.acknowledged.add(said.ack);
+    } else if (answer.of && answer.final) {
+      this.finalRequests.get(answer.of)?.(answer.final);
+      this.finalRequests.delete(answer.of);
+    } else if (answer.of) {
+      if (typeof answer.ack === 'string') {
+        this.acknowledged.add(answer.ack);
       }
-      this.views.get(said.of)?.forEach(listener => listener(said as Incoming));
+      this.views.get(answer.of)?.forEach(listener => listener(answer as Incoming));
     }
   }
 

@@ -53,24 +53,27 @@ export function complete(
   const start = offset - token.length;
   const previous = /(\S+?)(?:\s+|=)$/.exec(before.slice(0, start))?.[1] ?? '';
   const option = BY_SPELLING.get(previous);
-  if (option && option.metavar) {
+  if (option?.metavar) {
     const values = option.choices.length ? option.choices : option.example ? [option.example] : [];
     return {
       start,
       end: offset,
-      items: values
-        .filter(v => v.startsWith(token))
-        .map(label => ({ label, documentation: option.help }))
+      items: values.filter(v => v.startsWith(token)).map(label => ({ label, documentation: option.help }))
     };
   }
   if (!token.startsWith('-')) {
     return null;
   }
-  const given = new Set(text.slice(0, lineEnd(text)).split(/[\s=]+/).filter(t => t !== token));
+  const present = new Set(
+    text
+      .slice(0, lineEnd(text))
+      .split(/[\s=]+/)
+      .filter(t => t !== token)
+  );
   return {
     start,
     end: offset,
-    items: OPTIONS.filter(o => !o.spellings.some(s => given.has(s))).flatMap(o =>
+    items: OPTIONS.filter(o => !o.spellings.some(s => present.has(s))).flatMap(o =>
       o.spellings.filter(s => s.startsWith(token)).map(label => ({ label, documentation: explain(o) }))
     )
   };

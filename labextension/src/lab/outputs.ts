@@ -4,9 +4,12 @@
  */
 
 import type { CodeCell } from '@jupyterlab/cells';
-import { goesOn } from './kernel-runs';
-import type { KernelRuns, Row } from './kernel-runs';
+import { setLiveModel } from '../live-models';
 import { MIME } from '../mime';
+import type { RunRow } from '../view/bundle';
+import { plain } from '../view/safe';
+import type { KernelRuns } from './kernel-runs';
+import { goesOn } from './kernel-runs';
 
 const WIDGET = 'application/vnd.jupyter.widget-view+json';
 const PATIENCE = 800;
@@ -30,7 +33,7 @@ export function keepOutputs(runs: KernelRuns): void {
 }
 
 /** The cell that started a run. An old notebook keeps no ids of cells: there its output tells. */
-export function cellOf(runs: KernelRuns, row: Row): CodeCell | undefined {
+export function cellOf(runs: KernelRuns, row: RunRow): CodeCell | undefined {
   if (runs.panel.isDisposed) {
     return undefined;
   }
@@ -50,11 +53,14 @@ function findOutput({ model: { outputs } }: CodeCell, fits: Test): number {
 }
 
 /** Where in a cell's outputs the live view of a run is: a widget, or text; -1 without one. */
-function liveOutput(cell: CodeCell, row: Row): number {
+function liveOutput(cell: CodeCell, row: RunRow): number {
   return findOutput(cell, ({ data, metadata }) => {
     const widget = data[WIDGET] as { model_id?: string } | undefined;
-    const text = metadata['sllmbo'] as { run?: string } | undefined;
-    return (row.model !== null && widget?.model_id === row.model) || text?.run === row.id;
+    const text = metadata.sllmbo as { run?: string } | undefined;
+    const live = data[MIME] as { live?: string } | undefined;
+    return (
+      (row.model !== null && widget?.model_id === row.model) || text?.run === row.id || live?.live === row.id
+    );
   });
 }
 
@@ -71,18 +77,38 @@ function put(cell: CodeCell, at: number, data: Record<string, unknown>): void {
   }
 }
 
-function showAgain(runs: KernelRuns, row: Row): void {
+/**
+ * Show a run that goes on in its cell. A cell that is not trusted shows no widget, only its words, so that it gets an
+ * output that our renderer of saved runs draws live.
+ */
+function showAgain(runs: KernelRuns, row: RunRow): void {
   const cell = cellOf(runs, row);
-  if (cell && row.model && liveOutput(cell, row) < 0) {
-    // in place of an earlier run's picture
-    put(cell, findOutput(cell, picture), {
-      [WIDGET]: { model_id: row.model, version_major: 2, version_minor: 0 },
-      'text/plain': 'The dashboard of a run'
-    });
+  if (!cell || !row.model) {
+    return;
   }
+  const at = liveOutput(cell, row);
+  if (cell.model.trusted) {
+    if (at < 0) {
+      put(cell, findOutput(cell, picture), {
+        [WIDGET]: { model_id: row.model, version_major: 2, version_minor: 0 },
+        'text/plain': wordsOf(row)
+      });
+    }
+    return;
+  }
+  setLiveModel(row.id, runs.modelOf(row.id));
+  const { name, status, n_trials, best_value, default_value, direction, metric, negated } = row;
+  const run = { name, status, n_trials, best_value, default_value, direction, metric, negated };
+  put(cell, at >= 0 ? at : findOutput(cell, picture), {
+    [MIME]: { schema: 1, live: row.id, run },
+    'text/plain': wordsOf(row)
+  });
 }
 
-async function write(runs: KernelRuns, row: Row, sawItRun: boolean): Promise<void> {
+const wordsOf = (row: RunRow): string =>
+  `${plain(row.name ?? 'run')}: ${row.done} of ${row.n_trials ?? '?'} trials, ${plain(row.status)}`;
+
+async function write(runs: KernelRuns, row: RunRow, sawItRun: boolean): Promise<void> {
   const cell = cellOf(runs, row);
   const arrived: Test = output => {
     const run = (output.data[MIME] as { run?: { started_at?: number; seconds?: number } } | undefined)?.run;

@@ -2,14 +2,16 @@
 
 import { Widget } from '@lumino/widgets';
 import { render } from 'preact';
+import type { RunRow } from '../view/bundle';
 import { num } from '../view/format';
+import { displayMetric } from '../view/metric';
 import { plain } from '../view/safe';
+import type { KernelRuns } from './kernel-runs';
 import { goesOn } from './kernel-runs';
-import type { KernelRuns, Row } from './kernel-runs';
 
 export interface PanelActions {
-  reveal: (runs: KernelRuns, row: Row) => void;
-  open: (runs: KernelRuns, row: Row) => void;
+  reveal: (runs: KernelRuns, row: RunRow) => void;
+  open: (runs: KernelRuns, row: RunRow) => void;
 }
 
 export class RunsPanel extends Widget {
@@ -44,13 +46,15 @@ export class RunsPanel extends Widget {
 
   private draw(): void {
     const { runs, actions } = this;
-    const rows = [...(runs?.rows ?? [])].reverse();
+    const rows = [...(runs?.lost ?? []), ...(runs?.rows ?? [])].reverse();
     render(
       <>
         <h2 class="sllmbo-panel-title">Runs</h2>
         {rows.length === 0 ? (
           <p class="sllmbo-panel-empty">
-            {runs ? 'No run in this notebook yet. Begin a cell with %%sllmbo.' : 'Open a notebook to see its runs.'}
+            {runs
+              ? 'No run in this notebook yet. Begin a cell with %%sllmbo.'
+              : 'Open a notebook to see its runs.'}
           </p>
         ) : (
           <ul class="sllmbo-panel-list">
@@ -65,14 +69,20 @@ export class RunsPanel extends Widget {
   }
 }
 
-function Item({ row, runs, actions }: { row: Row; runs: KernelRuns; actions: PanelActions }) {
-  const lost = !runs.alive && goesOn(row);
-  const state = lost ? 'disconnected' : plain(row.status);
+function Item({ row, runs, actions }: { row: RunRow; runs: KernelRuns; actions: PanelActions }) {
+  const lost = goesOn(row) && (!runs.alive || runs.lost.includes(row));
+  const state = lost ? 'disconnected' : row.status === 'checking' ? 'checking the gain' : plain(row.status);
   const name = plain(row.name ?? 'run');
+  const shown = displayMetric(row);
   const total = row.n_trials ?? row.done;
   return (
     <li class="sllmbo-panel-run">
-      <button type="button" class="sllmbo-panel-name" title="Show the cell" onClick={() => actions.reveal(runs, row)}>
+      <button
+        type="button"
+        class="sllmbo-panel-name"
+        title="Show the cell"
+        onClick={() => actions.reveal(runs, row)}
+      >
         {name}
       </button>
       <span class={`sllmbo-panel-state is-${state}`}>{state}</span>
@@ -81,12 +91,17 @@ function Item({ row, runs, actions }: { row: Row; runs: KernelRuns; actions: Pan
         {row.done} of {total}
       </span>
       {row.best_value !== null && (
-        <span class="sllmbo-panel-best" title={plain(row.metric ?? '')}>
-          best {num(row.best_value)}
+        <span class="sllmbo-panel-best" title={plain(shown.label)}>
+          best {num(shown.sign * row.best_value)}
         </span>
       )}
       <span class="sllmbo-panel-actions">
-        <button type="button" disabled={!runs.alive} onClick={() => actions.open(runs, row)} aria-label={`Open ${name} in a tab`}>
+        <button
+          type="button"
+          disabled={!runs.alive || lost}
+          onClick={() => actions.open(runs, row)}
+          aria-label={`Open ${name} in a tab`}
+        >
           Open
         </button>
         {goesOn(row) && !lost && (

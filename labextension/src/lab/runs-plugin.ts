@@ -1,22 +1,22 @@
 /** Side panel, dashboard in a tab, and the final picture after a reload. */
 
-import { ILayoutRestorer } from '@jupyterlab/application';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
-import { INotebookTracker } from '@jupyterlab/notebook';
 import type { NotebookPanel } from '@jupyterlab/notebook';
+import { INotebookTracker } from '@jupyterlab/notebook';
 import { Widget } from '@lumino/widgets';
+import type { RunRow } from '../view/bundle';
 import { mount } from '../view/mount';
 import { plain } from '../view/safe';
-import { cellOf, keepOutputs } from './outputs';
 import { runIcon } from './icon';
 import { goesOn, KernelRuns } from './kernel-runs';
-import type { Row } from './kernel-runs';
+import { cellOf, keepOutputs } from './outputs';
 import { RunsPanel } from './panel';
 
 const CATEGORY = 'SLLMBO';
 
-function reveal(app: JupyterFrontEnd, runs: KernelRuns, row: Row): void {
+function reveal(app: JupyterFrontEnd, runs: KernelRuns, row: RunRow): void {
   const cell = cellOf(runs, row);
   app.shell.activateById(runs.panel.id);
   if (cell) {
@@ -26,7 +26,7 @@ function reveal(app: JupyterFrontEnd, runs: KernelRuns, row: Row): void {
   }
 }
 
-function openTab(app: JupyterFrontEnd, runs: KernelRuns, row: Row): void {
+function openTab(app: JupyterFrontEnd, runs: KernelRuns, row: RunRow): void {
   const id = `sllmbo-tab-${row.id}`;
   const open = Array.from(app.shell.widgets('main')).find(w => w.id === id);
   if (open) {
@@ -87,32 +87,37 @@ export const runsPlugin: JupyterFrontEndPlugin<void> = {
     tracker.currentChanged.connect(() => panel.show_(current()));
     panel.show_(current());
 
-    const latest = (): [KernelRuns, Row] | null => {
+    const latest = (): [KernelRuns, RunRow] | null => {
       const runs = current();
       const row = runs?.rows[runs.rows.length - 1];
       return runs && row ? [runs, row] : null;
     };
-    const commands: [string, string, (runs: KernelRuns, row: Row) => void, (row: Row) => boolean][] = [
-      ['sllmbo:open-dashboard', 'Open the Dashboard of the Latest Run', (runs, row) => openTab(app, runs, row), () => true],
-      ['sllmbo:reveal-cell', 'Show the Cell of the Latest Run', (runs, row) => reveal(app, runs, row), () => true],
+    const commands: [string, string, (runs: KernelRuns, row: RunRow) => void, (row: RunRow) => boolean][] = [
       [
-        'sllmbo:stop',
-        'Stop the Latest Run',
-        (runs, row) => runs.stop(row.id),
-        goesOn
-      ]
+        'sllmbo:open-dashboard',
+        'Open the Dashboard of the Latest Run',
+        (runs, row) => openTab(app, runs, row),
+        () => true
+      ],
+      [
+        'sllmbo:reveal-cell',
+        'Show the Cell of the Latest Run',
+        (runs, row) => reveal(app, runs, row),
+        () => true
+      ],
+      ['sllmbo:stop', 'Stop the Latest Run', (runs, row) => runs.stop(row.id), goesOn]
     ];
     for (const [id, label, act, fits] of commands) {
       app.commands.addCommand(id, {
         label,
         isEnabled: () => {
-          const found = latest();
-          return found !== null && fits(found[1]);
+          const run = latest();
+          return run !== null && fits(run[1]);
         },
         execute: () => {
-          const found = latest();
-          if (found) {
-            act(...found);
+          const run = latest();
+          if (run) {
+            act(...run);
           }
         },
         describedBy: { args: { type: 'object', properties: {} } }

@@ -21,8 +21,8 @@ export function defaultsOf(settings: ISettingRegistry.ISettings | null): Default
 export function applyTheme(settings: ISettingRegistry.ISettings): void {
   const theme = settings.get('theme').composite;
   if (theme === 'light' || theme === 'dark') {
-    document.documentElement.dataset['sllmboTheme'] = theme;
+    document.documentElement.dataset.sllmboTheme = theme;
   } else {
-    delete document.documentElement.dataset['sllmboTheme'];
+    delete document.documentElement.dataset.sllmboTheme;
   }
 }

@@ -1,20 +1,26 @@
 /** The whole view: status, controls, panes beside the chat, and the trial that is looked at. */
 
-import { useState } from 'preact/hooks';
-import { EnvContext, useBundle, useEnv, useWidth } from './context';
+import { useEffect, useState } from 'preact/hooks';
 import type { Env } from './context';
+import { EnvContext, useBundle, useEnv, useJump, useWidth } from './context';
 import { Controls } from './controls';
+import { ExportRow } from './export-row';
 import { Inspector } from './inspector';
 import { Chat } from './panes/chat';
+import { Compare } from './panes/compare';
+import { Contour } from './panes/contour';
 import { CostPane } from './panes/cost';
+import { Failures } from './panes/failures';
 import { Importance } from './panes/importance';
 import { Parallel } from './panes/parallel';
+import { Pareto } from './panes/pareto';
 import { Scores } from './panes/scores';
+import { SlicePane } from './panes/slice';
 import { Space } from './panes/space';
 import { Trials } from './panes/trials';
 import { Status } from './status';
-import { Tabs } from './tabs';
 import type { Pane } from './tabs';
+import { Tabs } from './tabs';
 
 const WIDE = 980;
 
@@ -24,9 +30,14 @@ const PANES: Pane[] = [
   { key: 'space', label: 'Search space', content: Space },
   { key: 'trials', label: 'Trials', content: Trials },
   { key: 'importance', label: 'Importance', content: Importance },
+  { key: 'slice', label: 'Slice', content: SlicePane },
   { key: 'parallel', label: 'Parallel coordinates', content: Parallel },
+  { key: 'contour', label: 'Contour', content: Contour },
+  { key: 'failures', label: 'Failures', content: Failures },
   { key: 'cost', label: 'Cost', content: CostPane }
 ];
+const PARETO: Pane = { key: 'pareto', label: 'Pareto', content: Pareto };
+const COMPARE: Pane = { key: 'compare', label: 'Compare', content: Compare };
 
 export function App({ env }: { env: Env }) {
   return (
@@ -41,14 +52,34 @@ function View() {
   const { run } = useBundle();
   const [ref, width] = useWidth<HTMLElement>();
   const [pane, setPane] = useState('scores');
-  const wide = width >= WIDE;
-  const panes = wide ? PANES : [...PANES.slice(0, 1), CHAT, ...PANES.slice(1)];
+  const [chatOpen, setChatOpen] = useState(true);
+  const wide = width >= WIDE && chatOpen;
+  const jump = useJump();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each jump
+  useEffect(() => {
+    if (jump?.pane === 'space') {
+      setPane('space');
+    } else if (jump && width >= WIDE) {
+      setChatOpen(true);
+    } else if (jump) {
+      setPane('chat');
+    }
+  }, [jump]);
+  const several = run.direction?.includes(',') ?? false;
+  const own = [
+    ...PANES.slice(0, 1),
+    ...(several ? [PARETO] : []),
+    ...PANES.slice(1),
+    ...(store.canSend ? [COMPARE] : [])
+  ];
+  const panes = wide ? own : [...own.slice(0, 1), CHAT, ...own.slice(1)];
+  const open = panes.find(p => p.key === pane) ?? panes[0]!;
   return (
     <section class="run" aria-label={`Run ${run.name ?? ''}`} ref={ref}>
       <Status />
       {store.canSend && <Controls />}
       {printing ? (
-        [...PANES, CHAT].map(({ key, label, content: Content }) => (
+        [...own.filter(p => p !== COMPARE), CHAT].map(({ key, label, content: Content }) => (
           <section class="printed" key={key}>
             <h3>{label}</h3>
             <Content />
@@ -59,10 +90,26 @@ function View() {
           <div class="main">
             <Tabs panes={panes} current={!wide || pane !== 'chat' ? pane : 'scores'} choose={setPane} />
             <Inspector />
+            <ExportRow pane={open.label} />
+            {width >= WIDE && !chatOpen && (
+              <button type="button" class="link" onClick={() => setChatOpen(true)}>
+                Show the chat beside the panes
+              </button>
+            )}
           </div>
           {wide && (
             <section class="side" aria-label="Chat">
-              <h3 class="side-title">Chat</h3>
+              <h3 class="side-title">
+                Chat{' '}
+                <button
+                  type="button"
+                  class="link"
+                  aria-label="Fold the chat into a tab"
+                  onClick={() => setChatOpen(false)}
+                >
+                  Fold
+                </button>
+              </h3>
               <Chat />
             </section>
           )}

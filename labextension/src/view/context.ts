@@ -1,18 +1,19 @@
 /** What every component can reach: the run's store, the reader's focus, and small hooks on them. */
 
-import { createContext } from 'preact';
 import type { RefObject } from 'preact';
+import { createContext } from 'preact';
 import { useContext, useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks';
 import type { Bundle } from './bundle';
+import { displayed } from './metric';
 import type { Store } from './store';
-import type { Focus, Ui } from './ui';
+import type { Focus, Jump, Ui } from './ui';
 
 export interface Env {
   store: Store;
   ui: Ui;
   /** Prefix of every id in this view: two runs on a page share none. */
   id: string;
-  /** Everything is laid out for paper: nothing is virtualised or folded away. */
+  /** Everything is laid out for paper: nothing is virtualised or applyDelta away. */
   printing: boolean;
 }
 
@@ -44,7 +45,7 @@ export function useBundle(): Bundle {
       stop();
     };
   }, [store]);
-  return store.bundle;
+  return displayed(store.bundle);
 }
 
 /** The reader's focus; for the small parts that show it. */
@@ -56,6 +57,17 @@ export function useFocus(): Focus {
     return ui.listen(() => setFocus(ui.focus));
   }, [ui]);
   return focus;
+}
+
+/** Where the reader is led, for what lies there; hovering does not redraw it. */
+export function useJump(): Jump | null {
+  const { ui } = useEnv();
+  const [jump, setJump] = useState(ui.focus.jump);
+  useEffect(() => {
+    setJump(ui.focus.jump);
+    return ui.listen(() => setJump(ui.focus.jump));
+  }, [ui]);
+  return jump;
 }
 
 /** Width of an element in whole pixels, followed as it changes; 0 before the first layout. */

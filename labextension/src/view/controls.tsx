@@ -1,36 +1,52 @@
-/** The wheel: each control only sends a wish, says so at once, and later from which trial on it counts. */
+/** Controls of a run. Each sends a command, shows it at once, and later from which trial on it holds. */
 
 import { useState } from 'preact/hooks';
+import type { Bundle } from './bundle';
+import { commandText } from './commands';
 import { useBundle, useEnv } from './context';
-import { entry } from './format';
 import { plain } from './safe';
-import type { Wish } from './store';
-import { wishWords } from './wishes';
+import type { Command } from './store';
+import { samplerNames, usesLlm } from './words';
 
-const THIRD: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES', hyperopt: 'Hyperopt' };
-
-function say(wish: Wish): string {
-  return wish.wish === 'enqueue' ? 'Configuration enqueued' : wishWords(wish.wish, wish.value);
+function describe({ name, value }: Command, bundle: Bundle): string {
+  return name === 'enqueue'
+    ? 'Configuration enqueued'
+    : name === 'dequeue'
+      ? 'Configuration taken back'
+      : commandText(name, value, bundle);
 }
 
-const STATES: Record<Wish['state'], (w: Wish) => string> = {
+const STATES: Record<Command['state'], (command: Command) => string> = {
   sent: () => 'sending',
-  accepted: w => (w.wish === 'stop' ? 'after the fold in flight' : 'pending, from the next trial on'),
-  refused: w => `refused: ${plain(w.error ?? '')}`,
-  applied: w => `applied at trial ${w.trial ?? '?'}`
+  accepted: c => (c.name === 'stop' ? 'after the fold in flight' : 'pending, from the next trial on'),
+  refused: c => `refused: ${plain(c.error ?? '')}`,
+  applied: c => `applied at trial ${c.trial ?? '?'}`
 };
 
-function WishLine() {
+function CommandLog() {
   const { store } = useEnv();
-  useBundle();
+  const bundle = useBundle();
   return (
-    <div role="log" aria-label="Wishes" aria-live="polite">
-      <ul class="wishes">
-        {store.recentWishes().slice(-3).map(w => (
-          <li key={w.id} class={`wish is-${w.state}`}>
-            <span class="said">{say(w)}</span> <em>{STATES[w.state](w)}</em>
-          </li>
-        ))}
+    <div role="log" aria-label="Commands" aria-live="polite">
+      <ul class="commands">
+        {store
+          .recentCommands()
+          .slice(-3)
+          .map(c => (
+            <li key={c.id} class={`command is-${c.state}`}>
+              <span class="command-text">{describe(c, bundle)}</span> <em>{STATES[c.state](c)}</em>
+              {store.live && c.undo && c.state !== 'refused' && (
+                <button
+                  type="button"
+                  class="link"
+                  aria-label={`Undo: ${describe(c, bundle)}`}
+                  onClick={() => store.undo(c)}
+                >
+                  Undo
+                </button>
+              )}
+            </li>
+          ))}
       </ul>
     </div>
   );
@@ -38,21 +54,18 @@ function WishLine() {
 
 export function Controls() {
   const { store, id } = useEnv();
-  const { run } = useBundle();
+  const bundle = useBundle();
+  const { run } = bundle;
   const [hint, setHint] = useState('');
   const [more, setMore] = useState(10);
   const [ratio, setRatio] = useState<number | null>(null);
   const off = !store.live || !store.connected;
   const pendingOf = (name: string) => store.pending(name).pop();
-  const base = run.sampler && !run.sampler.startsWith('llm') ? run.sampler : 'tpe';
-  const third = entry(THIRD, base) ?? 'TPE';
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';
-  const choices = [
-    ['llm', 'LLM'],
-    ['llm-tpe', `LLM-${third}`],
-    ['tpe', third]
-  ] as const;
-  const asked = pendingOf('sampler')?.value;
+  const llm = usesLlm(bundle);
+  const several = run.direction?.includes(',') ?? false;
+  const choices = Object.entries(samplerNames(bundle));
+  const pendingMode = pendingOf('sampler')?.value;
   const paused = run.status === 'paused';
   const pausing = pendingOf('pause');
   const stopping = pendingOf('stop');
@@ -66,58 +79,70 @@ export function Controls() {
           <button
             type="button"
             class="button"
-            onClick={() => store.wish(paused || pausing ? 'resume' : 'pause')}
+            onClick={() => store.command(paused || pausing ? 'resume' : 'pause')}
           >
             {paused || pausing ? 'Resume' : 'Pause'}
           </button>
-          <button type="button" class="button" disabled={off || Boolean(stopping)} onClick={() => store.wish('stop')}>
+          <button
+            type="button"
+            class="button"
+            disabled={off || Boolean(stopping)}
+            onClick={() => store.command('stop')}
+          >
             {stopping && !off ? 'Stopping' : 'Stop'}
           </button>
         </div>
-        <div class="group segmented" role="radiogroup" aria-label="Sampler">
-          {choices.map(([value, label]) => (
-            <label key={value} class={asked === value ? 'asked' : ''}>
-              <input
-                type="radio"
-                name={`${id}-sampler`}
-                checked={(asked ?? mode) === value}
-                onChange={() => store.wish('sampler', value)}
-              />
-              <span>{label}</span>
-            </label>
-          ))}
-        </div>
-        <label class="group ratio">
-          <span>LLM share</span>
-          <input
-            type="range"
-            min={0}
-            max={1}
-            step={0.05}
-            value={share}
-            disabled={off || mode !== 'llm-tpe'}
-            onInput={event => setRatio(Number(event.currentTarget.value))}
-            onChange={event => {
-              store.wish('ratio', Number(event.currentTarget.value));
-              setRatio(null);
-            }}
-          />
-          <output>{share.toFixed(2)}</output>
-        </label>
-        <div class="group hint">
-          <input
-            type="text"
-            maxLength={500}
-            placeholder="A hint for the model, in words"
-            aria-label="Hint for the model"
-            value={hint}
-            onInput={event => setHint(event.currentTarget.value)}
-            onKeyDown={event => event.key === 'Enter' && send()}
-          />
-          <button type="button" class="button" disabled={off || !hint.trim()} onClick={send}>
-            Send hint
-          </button>
-        </div>
+        {/* a study of several objectives has its own sampler, which is not switched */}
+        {!several && (
+          <div class="group segmented" role="radiogroup" aria-label="Sampler">
+            {choices.map(([value, label]) => (
+              <label key={value} class={pendingMode === value ? 'pending' : ''}>
+                <input
+                  type="radio"
+                  name={`${id}-sampler`}
+                  checked={(pendingMode ?? mode) === value}
+                  onChange={() => store.command('sampler', value)}
+                />
+                <span>{label}</span>
+              </label>
+            ))}
+          </div>
+        )}
+        {!several && (
+          <label class="group ratio">
+            <span>{llm ? 'LLM share' : 'Rulebook share'}</span>
+            <input
+              type="range"
+              min={0}
+              max={1}
+              step={0.05}
+              value={share}
+              disabled={off || mode !== 'llm-tpe'}
+              onInput={event => setRatio(Number(event.currentTarget.value))}
+              onChange={event => {
+                store.command('ratio', Number(event.currentTarget.value));
+                setRatio(null);
+              }}
+            />
+            <output>{share.toFixed(2)}</output>
+          </label>
+        )}
+        {llm && (
+          <div class="group hint">
+            <input
+              type="text"
+              maxLength={500}
+              placeholder="A hint for the LLM, in words"
+              aria-label="Hint for the LLM"
+              value={hint}
+              onInput={event => setHint(event.currentTarget.value)}
+              onKeyDown={event => event.key === 'Enter' && send()}
+            />
+            <button type="button" class="button" disabled={off || !hint.trim()} onClick={send}>
+              Send hint
+            </button>
+          </div>
+        )}
         <div class="group">
           <input
             type="number"
@@ -128,18 +153,18 @@ export function Controls() {
             value={more}
             onInput={event => setMore(Math.max(1, Math.round(Number(event.currentTarget.value) || 1)))}
           />
-          <button type="button" class="button" onClick={() => store.wish('extend', more)}>
+          <button type="button" class="button" onClick={() => store.command('extend', more)}>
             Add trials
           </button>
         </div>
       </fieldset>
-      <WishLine />
+      <CommandLog />
     </form>
   );
 
   function send(): void {
     if (hint.trim()) {
-      store.wish('hint', hint.trim());
+      store.command('hint', hint.trim());
       setHint('');
     }
   }

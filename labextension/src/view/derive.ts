@@ -4,7 +4,19 @@ import type { Bundle, Candidate, ParamSpec, Run, Trial, Value, Version } from '.
 
 export const LEVELS = 7;
 
-export function sign(run: Run): 1 | -1 {
+const numbered = new WeakMap<Trial[], Map<number, Trial>>();
+
+/** The trial of a number. A list of trials is never changed in place, so its index is made once. */
+export function trialByNumber(trials: Trial[], n: number | null | undefined): Trial | undefined {
+  let index = numbered.get(trials);
+  if (!index) {
+    index = new Map(trials.map(t => [t.n, t]));
+    numbered.set(trials, index);
+  }
+  return n === null || n === undefined ? undefined : index.get(n);
+}
+
+export function sign(run: { direction?: string | undefined }): 1 | -1 {
   return run.direction === 'minimize' ? -1 : 1;
 }
 
@@ -26,9 +38,9 @@ export function bestSoFar(bundle: Bundle): [number, number][] {
 }
 
 /** Level of each scored trial, 0 (worst) to LEVELS - 1 (best), by rank, so that one bad score hides nothing. */
-export function levels(bundle: Bundle): Map<number, number> {
-  const s = sign(bundle.run);
-  const order = bundle.trials.filter(scored).sort((a, b) => s * (a.value - b.value));
+export function levels(trials: Trial[], direction: string | undefined): Map<number, number> {
+  const s = sign({ direction });
+  const order = trials.filter(scored).sort((a, b) => s * (a.value - b.value));
   const last = Math.max(1, order.length - 1);
   return new Map(order.map((t, i) => [t.n, Math.round((i / last) * (LEVELS - 1))]));
 }
@@ -57,8 +69,14 @@ export function scoreDomain(bundle: Bundle): [number, number] {
   const fence = q(0.25) - 2.5 * Math.max(q(0.75) - q(0.25), 1e-9);
   const near = order.filter(v => v >= fence || order.length < 8);
   let [low, high] = [near[0]!, order[order.length - 1]!];
-  const ends = bundle.trials.filter(scored).flatMap(spreadOf).map(v => s * v);
-  high = Math.min(ends.reduce((a, b) => Math.max(a, b), high), high + (high - low) / 2);
+  const ends = bundle.trials
+    .filter(scored)
+    .flatMap(spreadOf)
+    .map(v => s * v);
+  high = Math.min(
+    ends.reduce((a, b) => Math.max(a, b), high),
+    high + (high - low) / 2
+  );
   const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
   [low, high] = [low - pad, high + pad];
   return s === 1 ? [low, high] : [-high, -low];
@@ -92,8 +110,8 @@ export function latest(bundle: Bundle): Version | undefined {
 export function parameters(bundle: Bundle): ParamSpec[] {
   const specs = new Map<string, ParamSpec>();
   for (const spec of [...bundle.space.outer, ...bundle.space.versions.flatMap(v => v.params)]) {
-    const known = specs.get(spec.name);
-    specs.set(spec.name, known ? hull(known, spec) : spec);
+    const before = specs.get(spec.name);
+    specs.set(spec.name, before ? hull(before, spec) : spec);
   }
   const order = new Map((latest(bundle)?.params ?? []).map((p, i) => [p.name, i]));
   const extra = new Map<string, ParamSpec>();
@@ -128,31 +146,31 @@ function hull(a: ParamSpec, b: ParamSpec): ParamSpec {
   return { ...a, low, high };
 }
 
-function observed(name: string, value: Value, known?: ParamSpec): ParamSpec {
+function observed(name: string, value: Value, before?: ParamSpec): ParamSpec {
   if (typeof value !== 'number') {
-    return { name, type: 'categorical', choices: [...new Set([...(known?.choices ?? []), value])] };
+    return { name, type: 'categorical', choices: [...new Set([...(before?.choices ?? []), value])] };
   }
-  const seen: ParamSpec = { name, type: 'float', low: value, high: value };
-  return known ? hull(known, seen) : seen;
+  const single: ParamSpec = { name, type: 'float', low: value, high: value };
+  return before ? hull(before, single) : single;
 }
 
 /** The part of the outermost range that trials and versions use: what a chart's axis should span. */
 export function usedRange(spec: ParamSpec, bundle: Bundle): [number, number] {
   let low = Infinity;
   let high = -Infinity;
-  const see = (x: unknown) => {
+  const extend = (x: unknown) => {
     if (typeof x === 'number' && Number.isFinite(x) && (!spec.log || x > 0)) {
       low = Math.min(low, x);
       high = Math.max(high, x);
     }
   };
   for (const trial of bundle.trials) {
-    see(trial.params[spec.name]);
+    extend(trial.params[spec.name]);
   }
   for (const version of bundle.space.versions) {
     const p = version.params.find(entry => entry.name === spec.name);
-    see(p?.low);
-    see(p?.high);
+    extend(p?.low);
+    extend(p?.high);
   }
   if (!(low <= high)) {
     return [spec.low ?? 0, spec.high ?? 1];
@@ -168,6 +186,17 @@ export interface Step {
   to: number;
   spec: ParamSpec;
   version: Version;
+}
+
+const AXIS_ENDS = [10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000];
+
+/** One past the last trial number that a trial axis shows: it grows with the trials, in steps, up to the total. */
+export function axisEnd({ run, trials, omitted }: Bundle): number {
+  const last = (trials[trials.length - 1]?.n ?? 0) + 1;
+  const total = Math.max(run.n_trials ?? 0, last, 2);
+  const step = AXIS_ENDS.find(end => end >= last * 1.1) ?? Math.ceil(last / 500) * 500;
+  const ended = run.status !== 'running' && run.status !== 'paused';
+  return ended && omitted.trials === 0 ? Math.max(last, 2) : Math.min(total, Math.max(step, last));
 }
 
 /** The ranges of one parameter over the trials, one step per version that has it. */
@@ -200,7 +229,7 @@ export function trialOf(candidate: Candidate, request: number, trials: Trial[]):
   return trials.find(
     t =>
       t.request === request &&
-      Object.entries(candidate.params).every(([k, v]) => {
+      Object.entries(candidate.params ?? {}).every(([k, v]) => {
         const w = t.params[k];
         return typeof v === 'number' && typeof w === 'number'
           ? Math.abs(v - w) <= 1e-6 * Math.max(Math.abs(v), Math.abs(w), 1e-12)
@@ -237,5 +266,22 @@ export function explained(name: string, bundle: Bundle): number {
     const m = ranks.reduce((a, b) => a + b, 0) / ranks.length;
     within += ranks.reduce((a, b) => a + (b - m) ** 2, 0);
   }
-  return Math.max(0, 1 - (within / (n - k)) / (total / (n - 1)));
+  return Math.max(0, 1 - within / (n - k) / (total / (n - 1)));
+}
+
+/** The direction of each objective. */
+export function objectivesOf(run: Run): string[] {
+  return (run.direction ?? 'maximize').split(',').map(d => d.trim());
+}
+
+/** Numbers of the trials that no other one beats: as good in every objective, and better in one. */
+export function frontOf(trials: Trial[], directions: string[]): Set<number> {
+  const gains = trials.flatMap(t => {
+    const values = t.values ?? [];
+    return values.length === directions.length && values.every(v => typeof v === 'number')
+      ? [{ n: t.n, v: values.map((v, i) => (directions[i] === 'minimize' ? -v! : v!)) }]
+      : [];
+  });
+  const beats = (a: number[], b: number[]) => a.every((x, i) => x >= b[i]!) && a.some((x, i) => x > b[i]!);
+  return new Set(gains.filter(t => !gains.some(o => beats(o.v, t.v))).map(t => t.n));
 }

@@ -1,6 +1,7 @@
 /** The chat's entries in the order in which they happened. Pure. */
 
 import type { ChatItem, Trial, Version } from './bundle';
+import { trialByNumber } from './derive';
 
 export type Entry =
   | { key: string; time: number; item: ChatItem }
@@ -25,5 +26,5 @@ export function entriesOf(chat: ChatItem[], versions: Version[], trials: Trial[]
 }
 
 function timeOf(n: number, trials: Trial[]): number {
-  return trials.find(t => t.n === n)?.time ?? 0;
+  return trialByNumber(trials, n)?.time ?? 0;
 }

@@ -1,9 +1,15 @@
 /** Numbers, times and values as short text. */
 
-import type { Params, Value } from './bundle';
+import type { ParamSpec, Params, Value } from './bundle';
 import { plain } from './safe';
 
 const MINUS = '\u2212';
+
+/** A name of at most so many characters; long names differ at their ends, so that those are kept. */
+export function shortName(name: string, most: number): string {
+  const head = Math.min(4, Math.floor(most / 4));
+  return name.length <= most ? name : `${name.slice(0, head)}…${name.slice(head + 1 - most)}`;
+}
 
 /** A score or a parameter's value with so many significant digits; exponents only where they shorten. */
 export function num(x: number | null | undefined, digits = 4): string {
@@ -48,6 +54,9 @@ export function count(x: number): string {
 export function money(x: number | null): string {
   if (x === null) {
     return '–';
+  }
+  if (x === 0) {
+    return '$0';
   }
   if (x > 0 && x < 0.001) {
     return x < 0.0001 ? '<$0.0001' : `$${x.toFixed(4)}`;
@@ -109,4 +118,17 @@ const SOURCES: Record<string, string> = {
 
 export function sourceName(source: string): string {
   return plain(entry(SOURCES, source) ?? source);
+}
+
+/** A range in words. */
+export function rangeText(spec: ParamSpec | undefined): string {
+  if (!spec) {
+    return 'not searched';
+  }
+  if (spec.fixed !== undefined) {
+    return `fixed at ${plain(val(spec.fixed))}`;
+  }
+  return spec.choices
+    ? spec.choices.map(c => plain(val(c))).join(', ')
+    : `${val(spec.low)} to ${val(spec.high)}`;
 }

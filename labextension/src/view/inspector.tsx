@@ -4,6 +4,7 @@ import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Trial } from './bundle';
 import { useBundle, useEnv, useFocus } from './context';
+import { trialByNumber } from './derive';
 import { python, sourceName, val } from './format';
 import { outcome } from './plot';
 import { plain } from './safe';
@@ -13,12 +14,13 @@ export function Inspector() {
   const { run, trials } = useBundle();
   const { hover, pinned } = useFocus();
   const n = hover ?? pinned ?? run.best_number;
-  const trial = trials.find(t => t.n === n);
+  const trial = trialByNumber(trials, n);
   return (
     <section class="inspector" aria-label="Trial in focus">
       {trial && (
         <Fragment key={trial.n}>
           <div class="inspector-head">
+            <Star trial={trial} />
             <strong>Trial {trial.n}</strong>
             <span class="muted">
               {hover === null && pinned === null ? 'best, ' : ''}
@@ -35,12 +37,83 @@ export function Inspector() {
           </div>
           <div class="inspector-body" tabIndex={0} role="group" aria-label="Its parameters">
             <Chips params={trial.params} />
+            <NoteOf trial={trial} />
             {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
           </div>
         </Fragment>
       )}
-      {!trial && <p class="muted">{store.live ? 'No trial yet.' : 'No trial.'}</p>}
+      {!trial && (
+        <p class="muted">
+          {trials.length ? 'Point at a trial to see it here.' : store.live ? 'No trial yet.' : 'No trial.'}
+        </p>
+      )}
     </section>
+  );
+}
+
+/** What the user's last word on a trial is: a mark that waits counts already. */
+function useMark(trial: Trial): { star: boolean; text: string } {
+  const { store } = useEnv();
+  useBundle();
+  const waiting = store
+    .pending('note')
+    .map(c => c.value as { trial?: number; star?: boolean; text?: string })
+    .filter(v => store.live && v?.trial === trial.n) // what never was applied does not hold in a stored run
+    .pop();
+  return {
+    star: waiting?.star ?? trial.star ?? false,
+    text: plain(waiting?.text ?? trial.note ?? '')
+  };
+}
+
+function Star({ trial }: { trial: Trial }) {
+  const { store } = useEnv();
+  const { star, text } = useMark(trial);
+  if (!store.live) {
+    return star ? (
+      <span class="star" role="img" aria-label="Starred">
+        ★
+      </span>
+    ) : null;
+  }
+  return (
+    <button
+      type="button"
+      class="star"
+      aria-pressed={star}
+      aria-label={`Star trial ${trial.n}`}
+      onClick={() => store.command('note', { trial: trial.n, star: !star, text })}
+    >
+      {star ? '★' : '☆'}
+    </button>
+  );
+}
+
+function NoteOf({ trial }: { trial: Trial }) {
+  const { store } = useEnv();
+  const { star, text } = useMark(trial);
+  const [edited, setEdited] = useState<string | null>(null);
+  if (!store.live) {
+    return text ? <p class="trial-note">{text}</p> : null;
+  }
+  const save = () => {
+    if (edited !== null && edited.trim() !== text) {
+      store.command('note', { trial: trial.n, star, text: edited.trim() });
+    }
+    setEdited(null);
+  };
+  return (
+    <input
+      type="text"
+      class="trial-note"
+      maxLength={500}
+      placeholder="A note on this trial"
+      aria-label={`Note on trial ${trial.n}`}
+      value={edited ?? text}
+      onInput={event => setEdited(event.currentTarget.value)}
+      onKeyDown={event => event.key === 'Enter' && save()}
+      onBlur={save}
+    />
   );
 }
 
@@ -73,27 +146,35 @@ async function toClipboard(text: string): Promise<boolean> {
   }
 }
 
+export function CopyButton({ trial, label = 'Copy' }: { trial: Trial; label?: string }) {
+  const [copyState, setCopyState] = useState('');
+  const copy = async () => {
+    setCopyState((await toClipboard(python(trial.params))) ? 'Copied' : 'Copying is not allowed here');
+  };
+  return (
+    <button
+      type="button"
+      class="link"
+      aria-label={`${copyState || label}: parameters of trial ${trial.n}`}
+      onClick={copy}
+    >
+      {copyState || label}
+    </button>
+  );
+}
+
 /** Copy a trial's configuration, or have it run again. */
 export function TrialActions({ trial, short = false }: { trial: Trial; short?: boolean }) {
   const { store } = useEnv();
-  const [said, say] = useState('');
-  const copy = async () => {
-    say((await toClipboard(python(trial.params))) ? 'Copied' : 'Copying is not allowed here');
-  };
   return (
     <span class="actions">
-      <button type="button" class="link" aria-label={`${said || 'Copy'}: parameters of trial ${trial.n}`} onClick={copy}>
-        {said || 'Copy'}
-      </button>
+      <CopyButton trial={trial} />
       {store.live && (
         <button
           type="button"
           class="link"
           aria-label={`Enqueue again: trial ${trial.n}`}
-          onClick={() => {
-            store.wish('enqueue', trial.params);
-            say('');
-          }}
+          onClick={() => store.command('enqueue', trial.params, { name: 'dequeue', value: trial.params })}
         >
           {short ? 'Enqueue' : 'Enqueue again'}
         </button>

@@ -73,17 +73,20 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
     case 'plus': {
       const [a, b] = [r1(r * 0.4), r1(r * 1.3)];
       const c = r1(b - a);
-      return (
-        `M${r1(x - a)},${r1(y - b)}h${2 * a}v${c}h${c}v${2 * a}h${-c}v${c}h${-2 * a}v${-c}h${-c}v${-2 * a}h${c}Z`
-      );
+      return `M${r1(x - a)},${r1(y - b)}h${2 * a}v${c}h${c}v${2 * a}h${-c}v${c}h${-2 * a}v${-c}h${-c}v${-2 * a}h${c}Z`;
     }
     case 'cross':
       return `M${r1(x - r)},${r1(y - r)}l${2 * r},${2 * r}m0,${-2 * r}l${-2 * r},${2 * r}`;
   }
 }
 
+/** Where a range changed: a small flag that points down from (x, y). */
+export const CHANGE = (x: number, y: number): string => `M${r1(x - 4)},${r1(y)}h8l-4,7Z`;
+
 /** A trial without a score: a cross where it failed, a stopped line where it was pruned. */
 export function outMark(state: string, x: number, y: number): string {
   const [cx, cy] = [r1(x), r1(y)];
-  return state === 'FAIL' ? `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8` : `M${r1(cx - 4)},${r1(cy + 4)}h8m-4,0v-8`;
+  return state === 'FAIL'
+    ? `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8`
+    : `M${r1(cx - 4)},${r1(cy + 4)}h8m-4,0v-8`;
 }

@@ -3,8 +3,8 @@
 import { render } from 'preact';
 import { App } from './app';
 import type { Model } from './bundle';
-import css from './style.css';
 import { Store } from './store';
+import css from './style.css';
 import { followTheme } from './theme';
 import { Ui } from './ui';
 
@@ -26,7 +26,12 @@ export function mount(element: HTMLElement, model: Model): () => void {
   container.className = 'view';
   root.append(container);
 
-  const env = { store: new Store(model), ui: new Ui(), id: `sllmbo-${Math.random().toString(36).slice(2, 10)}`, printing: false };
+  const env = {
+    store: new Store(model),
+    ui: new Ui(),
+    id: `sllmbo-${Math.random().toString(36).slice(2, 10)}`,
+    printing: false
+  };
   const draw = (printing: boolean) => {
     container.classList.toggle('on-paper', printing); // its width first: the charts measure it
     render(<App env={{ ...env, printing }} />, container);

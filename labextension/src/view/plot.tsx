@@ -1,10 +1,11 @@
 /** What the charts share: marks of trials, the reader's focus on them, axes, a tip, a legend. */
 
+import type { ScaleContinuousNumeric } from 'd3-scale';
 import type { ComponentChildren, SVGAttributes, TargetedMouseEvent } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from './bundle';
 import { useEnv, useFocus } from './context';
-import { scored } from './derive';
+import { scored, trialByNumber } from './derive';
 import { num, sourceName } from './format';
 import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
@@ -20,17 +21,16 @@ export function Marks(props: {
 }) {
   const { trials, place, classOf, r = 3.6 } = props;
   const paths = useMemo(() => {
-    const found = new Map<string, string[]>();
+    const byClass = new Map<string, string>();
     for (const trial of trials) {
       const at = place(trial);
       if (at) {
         const key = classOf(trial);
         const d = point(shapeOf(trial.source), at[0], at[1], r);
-        const known = found.get(key);
-        known ? known.push(d) : found.set(key, [d]);
+        byClass.set(key, (byClass.get(key) ?? '') + d);
       }
     }
-    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, d]) => [key, d.join('')] as const);
+    return [...byClass].sort(([a], [b]) => (a < b ? -1 : 1));
   }, [trials, place, classOf, r]);
   const { brushed } = useFocus();
   return (
@@ -52,14 +52,13 @@ export function FocusMarks(props: {
   const { trials, place, classOf, r = 3.6 } = props;
   const { hover, pinned, brushed } = useFocus();
   const ringed = [...new Set([pinned, hover])].filter(n => n !== null);
-  const of = (n: number) => trials.find(t => t.n === n);
   return (
     <g class="focus-marks" aria-hidden="true">
       {brushed && (
         <Plain trials={trials.filter(t => brushed.has(t.n))} place={place} classOf={classOf} r={r} />
       )}
       {ringed.map(n => {
-        const trial = of(n);
+        const trial = trialByNumber(trials, n);
         const at = trial && place(trial);
         return trial && at ? (
           <g key={n} class={n === pinned ? 'ringed pinned' : 'ringed'}>
@@ -77,8 +76,10 @@ function Plain(props: { trials: Trial[]; place: Place; classOf: (t: Trial) => st
     <>
       {props.trials.map(t => {
         const at = props.place(t);
-        return at && (
-          <path key={t.n} class={props.classOf(t)} d={point(shapeOf(t.source), at[0], at[1], props.r)} />
+        return (
+          at && (
+            <path key={t.n} class={props.classOf(t)} d={point(shapeOf(t.source), at[0], at[1], props.r)} />
+          )
         );
       })}
     </>
@@ -88,17 +89,17 @@ function Plain(props: { trials: Trial[]; place: Place; classOf: (t: Trial) => st
 /** The trial nearest to a point of the chart, at most `reach` pixels away. */
 export function nearest(trials: Trial[], place: Place, x: number, y: number, reach: number): number | null {
   let best = reach * reach;
-  let found: number | null = null;
+  let n: number | null = null;
   for (const trial of trials) {
     const at = place(trial);
     if (at) {
       const d = (at[0] - x) ** 2 + (at[1] - y) ** 2;
       if (d < best) {
-        [best, found] = [d, trial.n];
+        [best, n] = [d, trial.n];
       }
     }
   }
-  return found;
+  return n;
 }
 
 /** Pointer and keyboard of a chart: point or arrow keys choose a trial, click or Enter pins it. */
@@ -153,7 +154,7 @@ export function Tip(props: {
   children: (trial: Trial) => ComponentChildren;
 }) {
   const { hover } = useFocus();
-  const trial = hover === null ? undefined : props.trials.find(t => t.n === hover);
+  const trial = trialByNumber(props.trials, hover);
   const at = trial && props.place(trial);
   if (!trial || !at) {
     return null;
@@ -174,11 +175,16 @@ export function outcome(trial: Trial): string {
   if (scored(trial)) {
     return num(trial.value) + (trial.std ? ` ± ${num(trial.std, 2)}` : '');
   }
+  if (trial.values && trial.state === 'COMPLETE') {
+    return trial.values.map(v => num(v)).join(', ');
+  }
   if (trial.state === 'RUNNING') {
     const done = trial.folds?.filter(f => f !== null).length ?? 0;
     return trial.folds?.length ? `running, ${done} of ${trial.folds.length} folds` : 'running';
   }
-  return trial.state === 'PRUNED' ? `pruned ${plain(trial.pruned ?? '')}`.trim() : plain(trial.error ?? 'failed');
+  return trial.state === 'PRUNED'
+    ? `pruned ${plain(trial.pruned ?? '')}`.trim()
+    : plain(trial.cause ?? trial.error ?? 'failed');
 }
 
 /** Each source's shape, colour and number of trials; the trials without a score where a chart marks them. */
@@ -192,7 +198,10 @@ export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: bo
       {[...counts].map(([source, n]) => (
         <li key={source}>
           <svg width="14" height="14" aria-hidden="true">
-            <path class={colored ? `src-${hueOf(source)}` : 'src-plain'} d={point(shapeOf(source), 7, 7, 4.2)} />
+            <path
+              class={colored ? `src-${hueOf(source)}` : 'src-plain'}
+              d={point(shapeOf(source), 7, 7, 4.2)}
+            />
           </svg>
           {sourceName(source)} <span class="muted">{n}</span>
         </li>
@@ -224,6 +233,24 @@ export function Levels() {
       ))}
       <span class="muted">better</span>
     </span>
+  );
+}
+
+/** The lines of a vertical axis with their numbers, from `left` to `right` in pixels. */
+export function Grid(props: { y: ScaleContinuousNumeric<number, number>; left: number; right: number }) {
+  const { y, left, right } = props;
+  const tick = y.tickFormat(5);
+  return (
+    <>
+      {y.ticks(5).map(t => (
+        <g key={t} class="grid">
+          <line x1={left} x2={right} y1={y(t)} y2={y(t)} />
+          <text x={left - 8} y={y(t)} dy="0.32em" text-anchor="end">
+            {tick(t)}
+          </text>
+        </g>
+      ))}
+    </>
   );
 }
 

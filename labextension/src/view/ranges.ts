@@ -1,6 +1,6 @@
 /** Changing the ends of a range: what a drag, an arrow key or typed text makes of them. Pure. */
 
-import type { ParamSpec } from './bundle';
+import type { ParamSpec, Value } from './bundle';
 import type { ParamScale } from './scales';
 
 export interface Ends {
@@ -17,7 +17,13 @@ export function moved(ends: Ends, end: keyof Ends, to: number): Ends {
 }
 
 /** One end moved by so many pixels up the scale; a whole number moves by one at least. */
-export function nudged(ends: Ends, end: keyof Ends, pixels: number, scale: ParamScale, type: ParamSpec['type']): Ends {
+export function nudged(
+  ends: Ends,
+  end: keyof Ends,
+  pixels: number,
+  scale: ParamScale,
+  type: ParamSpec['type']
+): Ends {
   const at = scale.at(ends[end]);
   if (at === null) {
     return ends;
@@ -26,12 +32,37 @@ export function nudged(ends: Ends, end: keyof Ends, pixels: number, scale: Param
   return moved(ends, end, type === 'int' && to === ends[end] ? to + Math.sign(pixels) : to);
 }
 
-/** What was typed as ends of the parameter; null when it is no range of its kind. */
-export function typed(low: string, high: string, spec: ParamSpec): Ends | null {
+/** Typed text as ends of the parameter, or what is wrong with it. */
+export function parseEnds(low: string, high: string, spec: ParamSpec): Ends | string {
   const ends = { low: Number(low), high: Number(high) };
-  const numbers = low.trim() !== '' && high.trim() !== '' && ends.low < ends.high && Number.isFinite(ends.high - ends.low);
-  const whole = spec.type !== 'int' || (Number.isInteger(ends.low) && Number.isInteger(ends.high));
-  return numbers && whole && !(spec.log && ends.low <= 0) ? ends : null;
+  if (low.trim() === '' || high.trim() === '' || !Number.isFinite(ends.high - ends.low)) {
+    return 'Both ends must be numbers.';
+  }
+  if (spec.type === 'int' && !(Number.isInteger(ends.low) && Number.isInteger(ends.high))) {
+    return 'Both ends must be whole numbers.';
+  }
+  if (ends.low >= ends.high) {
+    return 'The lower end must be below the upper end.';
+  }
+  if (spec.log && ends.low <= 0) {
+    return 'On a log scale the lower end must be above 0.';
+  }
+  return ends;
+}
+
+/** A typed choice: a number, True, False or None where no other choice is a text; quotes make it a text. */
+export function parseChoice(typed: string, others: Value[]): Value {
+  const text = typed.trim();
+  const quoted = /^(["'])(.*)\1$/.exec(text);
+  if (quoted) {
+    return quoted[2]!;
+  }
+  const words: Record<string, Value> = { True: true, False: false, None: null };
+  if (Object.hasOwn(words, text)) {
+    return words[text]!;
+  }
+  const isNumber = text !== '' && Number.isFinite(Number(text));
+  return isNumber && !others.some(c => typeof c === 'string') ? Number(text) : text;
 }
 
 export const same = (a: Ends, b: Ends): boolean => a.low === b.low && a.high === b.high;

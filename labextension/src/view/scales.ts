@@ -27,17 +27,18 @@ export function paramScale(
   }
   const log = Boolean(spec.log) && domain[0] > 0;
   const scale = log ? scaleLog(domain, range) : scaleLinear(domain, range);
-  const whole = spec.type === 'int';
+  const isInteger = spec.type === 'int';
   return {
     at: value =>
-      typeof value === 'number' && Number.isFinite(value) && (!log || value > 0)
-        ? scale(value)
-        : null,
+      typeof value === 'number' && Number.isFinite(value) && (!log || value > 0) ? scale(value) : null,
     value: position => {
       const x = Number(scale.invert(position).toPrecision(3));
-      return whole ? Math.round(x) : x;
+      return isInteger ? Math.round(x) : x;
     },
-    ticks: labelled(ticksOf(scale, log, whole, domain, nTicks), scale.tickFormat(nTicks)).map(t => ({ ...t, at: scale(t.at) })),
+    ticks: labelled(ticksOf(scale, log, isInteger, domain, nTicks), scale.tickFormat(nTicks)).map(t => ({
+      ...t,
+      at: scale(t.at)
+    })),
     lanes: null,
     half: 0
   };
@@ -46,7 +47,7 @@ export function paramScale(
 function ticksOf(
   scale: { ticks: (n?: number) => number[] },
   log: boolean,
-  whole: boolean,
+  isInteger: boolean,
   [low, high]: [number, number],
   n: number
 ): number[] {
@@ -59,7 +60,7 @@ function ticksOf(
       ticks = ticks.map(t => Number(t.toPrecision(2)));
     }
   }
-  return whole ? ticks.filter(Number.isInteger) : ticks;
+  return isInteger ? ticks.filter(Number.isInteger) : ticks;
 }
 
 /** Short labels; where those are the same for different ticks, ones that tell them apart. */
@@ -75,11 +76,10 @@ function laneScale(choices: Value[], [start, end]: [number, number]): ParamScale
   const at = (i: number) => start + width * (i + 0.5);
   return {
     at: value => {
-      const i = choices.findIndex(c => c === value);
+      const i = choices.indexOf(value as Value);
       return i < 0 ? null : at(i);
     },
-    value: position =>
-      choices[Math.min(n - 1, Math.max(0, Math.floor((position - start) / width)))] ?? null,
+    value: position => choices[Math.min(n - 1, Math.max(0, Math.floor((position - start) / width)))] ?? null,
     ticks: choices.map((c, i) => ({ at: at(i), label: val(c) })),
     lanes: choices,
     half: Math.abs(width) / 2

@@ -1,13 +1,17 @@
-/** The status line: what runs, how far, how good, at what price. */
+/** The status line: what is tuned, how far it is, how good, and whether to believe it. */
 
 import type { ComponentChildren } from 'preact';
+import { Closing } from './closing';
 import { useBundle, useEnv } from './context';
-import { eta, finished, gain } from './derive';
-import { count, duration, entry, money, num, sentence } from './format';
+import { eta, finished, gain, scored } from './derive';
+import { count, duration, entry, money, num, sentence, signed } from './format';
+import { betterText } from './metric';
 import { plain } from './safe';
+import { activity, usesLlm, verdictOf } from './words';
 
 const WORDS: Record<string, string> = {
   running: 'running',
+  checking: 'checking the gain',
   paused: 'paused',
   finished: 'finished',
   stopped: 'stopped',
@@ -15,9 +19,14 @@ const WORDS: Record<string, string> = {
   failed: 'failed'
 };
 
-function Figure(props: { label: ComponentChildren; children: ComponentChildren; note?: ComponentChildren }) {
+function Figure(props: {
+  label: ComponentChildren;
+  children: ComponentChildren;
+  note?: ComponentChildren;
+  title?: string;
+}) {
   return (
-    <div class="figure">
+    <div class="figure" title={props.title}>
       <dt>{props.label}</dt>
       <dd>
         <span class="big">{props.children}</span>
@@ -27,70 +36,146 @@ function Figure(props: { label: ComponentChildren; children: ComponentChildren; 
   );
 }
 
+/** `12,000 rows × 21 columns, 5 folds, seed 7`. */
+function dataText(run: ReturnType<typeof useBundle>['run']): string {
+  const size = [
+    run.n_rows ? `${run.n_rows.toLocaleString('en')} rows` : '',
+    run.n_columns ? `${run.n_columns.toLocaleString('en')} columns` : ''
+  ].filter(Boolean);
+  return [
+    size.join(' × '),
+    run.n_folds && run.n_folds > 1 ? `${run.n_folds} folds` : '',
+    run.seed === null || run.seed === undefined ? '' : `seed ${run.seed}`
+  ]
+    .filter(Boolean)
+    .join(', ');
+}
+
+function median(values: number[]): number | null {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted.length ? sorted[Math.floor((sorted.length - 1) / 2)]! : null;
+}
+
 export function Status() {
   const { store } = useEnv();
   const bundle = useBundle();
-  const { run, cost } = bundle;
+  const { run, cost, trials } = bundle;
   const done = finished(bundle);
   const total = run.n_trials ?? done;
   const better = gain(run);
   const left = eta(bundle);
-  const dead = store.canSend && !store.connected;
-  const state = dead ? 'disconnected' : (entry(WORDS, run.status) ?? plain(run.status));
-  const asked = cost.requests > 0;
-  const check = run.summary?.verification;
-  const outcome = run.summary?.text || run.reason; // the paragraph of report/summary.py; a failed run has none
+  const isLost = store.canSend && !store.connected;
+  const state = isLost ? 'disconnected' : run.status;
+  const verdict = verdictOf(run);
+  const checking = run.status === 'checking';
+  const [checked, checks] = checking ? (run.checked ?? [0, 0]) : [0, 0];
+  const share = checking && checks ? checked! / checks : total ? done / total : 0;
+  const doing = isLost ? '' : activity(bundle);
+  const metric = run.metric ? `${plain(run.metric)}${betterText(run) ? `, ${betterText(run)}` : ''}` : '';
+  const proposer = [run.sampler, run.llm].filter(Boolean).map(plain).join(' with ');
+  const failed = trials.filter(t => t.state === 'FAIL').length;
+  const spread = median(trials.flatMap(t => (scored(t) && t.std ? [t.std] : [])));
+  const seconds = median(trials.flatMap(t => (t.seconds ? [t.seconds] : [])));
+  // An objective of the user's has neither a default nor folds: no gain, no check, no spread.
+  const compares = !!(run.n_rows || run.n_folds) || run.default_value !== null || spread !== null;
+  const model = plain(run.model ?? run.estimator);
   return (
     <header class="status">
       <div class="title">
         <h2>{plain(run.name ?? 'run')}</h2>
-        <span class={`state is-${state}`} role="status">
-          {state}
+        <span class={`state is-${plain(state)}`} role="status">
+          {entry(WORDS, state) ?? plain(state)}
         </span>
-        <p class="what">
-          {[run.estimator, run.metric && `${run.metric}, ${run.direction ?? 'maximize'}`, run.sampler, run.llm]
+        <p class="what" title={plain(run.taken)}>
+          {[model === plain(run.metric) ? '' : model, metric, dataText(run), proposer]
             .filter(Boolean)
-            .map(plain)
             .join(' · ')}
         </p>
       </div>
       <div
-        class="progress"
+        class={checking ? 'progress is-checking' : 'progress'}
         role="progressbar"
-        aria-label="Trials done"
+        aria-label={checking ? 'Fits of the check done' : 'Trials done'}
         aria-valuemin={0}
-        aria-valuemax={Math.max(total, 1)}
-        aria-valuenow={Math.min(done, Math.max(total, 1))}
+        aria-valuemax={Math.max(checking ? checks! : total, 1)}
+        aria-valuenow={checking ? checked : Math.min(done, Math.max(total, 1))}
       >
-        <div style={{ width: `${total ? Math.min(100, (100 * done) / total) : 0}%` }} />
+        <div style={{ width: `${Math.min(100, 100 * share)}%` }} />
       </div>
+      <p class="doing muted">{doing ? sentence(doing) : '\u00a0'}</p>
       <dl class="figures">
-        <Figure label="Trials" note={run.status === 'running' ? `${duration(left)} left` : duration(run.seconds)}>
+        <Figure
+          label="Trials"
+          note={left !== null ? `${duration(left)} left` : run.seconds ? duration(run.seconds) : ''}
+        >
           {done}
           <small> of {total}</small>
         </Figure>
-        <Figure label="Best" note={run.best_number === null ? '' : `trial ${run.best_number}`}>
+        <Figure
+          label={`Best ${plain(run.metric ?? '')}`}
+          note={run.best_number === null ? '' : `trial ${run.best_number}`}
+        >
           {num(run.best_value)}
         </Figure>
-        <Figure
-          label={<>Gain<span class="long"> over default</span></>}
-          note={check?.verdict ? plain(check.verdict) : run.default_value === null ? '' : `from ${num(run.default_value)}`}
-        >
-          {better === null ? '–' : `${better > 0 ? '+' : ''}${num(better, 3)}`}
-        </Figure>
-        <Figure label="Tokens" note={`${cost.requests} request${cost.requests === 1 ? '' : 's'}`}>
-          {asked ? count(cost.input_tokens + cost.output_tokens) : '0'}
-        </Figure>
-        <Figure label="Money" note={!asked ? 'no request' : cost.money === null ? 'no price known' : ''}>
-          {asked ? money(cost.money) : '$0'}
-        </Figure>
+        {compares && (
+          <>
+            <Figure
+              title="On the folds of the search, which chose the best"
+              label={
+                <>
+                  Gain<span class="long"> over default</span>
+                </>
+              }
+              note={run.default_value === null ? '' : `from ${num(run.default_value)}`}
+            >
+              {better === null ? '–' : signed(better)}
+            </Figure>
+            <Figure
+              label="Gain, checked"
+              note={verdict ? <Chip word={verdict.word} detail={verdict.detail} /> : 'after the last trial'}
+              title="On folds that the search did not use; ± is the standard error"
+            >
+              {verdict?.gain.split(' ± ')[0] || '–'}
+              {verdict?.gain.includes(' ± ') && <small> ± {verdict.gain.split(' ± ')[1]}</small>}
+            </Figure>
+          </>
+        )}
+        {usesLlm(bundle) ? (
+          <>
+            <Figure label="Tokens" note={`${cost.requests} request${cost.requests === 1 ? '' : 's'}`}>
+              {count(cost.input_tokens + cost.output_tokens)}
+            </Figure>
+            <Figure label="Money" note={cost.money === null && cost.requests ? 'no price known' : ''}>
+              {money(cost.requests ? cost.money : 0)}
+            </Figure>
+          </>
+        ) : (
+          <>
+            {compares && (
+              <Figure label="Fold spread" note="standard deviation" title="Median over the trials">
+                {spread === null ? '–' : `± ${num(spread, 2)}`}
+              </Figure>
+            )}
+            <Figure label="Time per trial" note={failed ? `${failed} failed` : 'none failed'}>
+              {seconds === null ? '–' : duration(seconds)}
+            </Figure>
+          </>
+        )}
       </dl>
-      {dead && (
+      {isLost && (
         <p class="banner" role="alert">
           The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>.
         </p>
       )}
-      {run.status !== 'running' && outcome && <p class={outcome.length > 300 ? 'reason long-text' : 'reason'}>{sentence(plain(outcome))}</p>}
+      <Closing />
     </header>
+  );
+}
+
+function Chip({ word, detail }: { word: string; detail: string }) {
+  return (
+    <span class={`verdict is-${word.replace(/\W/g, '-')}`} title={detail}>
+      <b>{word}</b> <span class="long">{detail}</span>
+    </span>
   );
 }

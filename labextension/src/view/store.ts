@@ -1,39 +1,47 @@
-/** One run's state in the browser: the bundle, kept true by deltas, and the wishes that are under way. */
+/** One run's state in the browser: the bundle, kept up to date by deltas, and the commands that are under way. */
 
 import type {
   Bundle,
   ChatItem,
+  Curve,
   Delta,
   Incoming,
+  Item,
   ItemKind,
   Model,
   Run,
   Trial,
   Version
 } from './bundle';
+import { trialByNumber } from './derive';
 
-export interface Wish {
+export interface Command {
   id: string;
-  wish: string;
+  name: string;
   value: unknown;
   state: 'sent' | 'accepted' | 'refused' | 'applied';
   error?: string;
   trial?: number;
+  /** The command that takes it back. */
+  undo?: { name: string; value: unknown };
 }
 
 const EMPTY_RUN: Run = {
   seconds: 0,
   status: 'running',
   reason: '',
+  locked: [],
   default_value: null,
   best_value: null,
   best_number: null,
   summary: null
 };
 
+const KEPT = 20;
+
 /** Any data as a bundle: what is missing is empty, so that an old or damaged file still shows what it has. */
 export function asBundle(data: unknown): Bundle {
-  const given = (data && typeof data === 'object' ? data : {}) as Partial<Bundle>;
+  const raw = (data && typeof data === 'object' ? data : {}) as Partial<Bundle>;
   const list = <T>(entries: unknown, good: (entry: T) => boolean): T[] =>
     Array.isArray(entries)
       ? (entries as T[]).filter(e => e !== null && typeof e === 'object' && good(e))
@@ -41,18 +49,19 @@ export function asBundle(data: unknown): Bundle {
   const specs = (entries: unknown) =>
     list<Version['params'][number]>(entries, p => typeof p.name === 'string');
   return {
-    schema: given.schema ?? 1,
-    seq: given.seq ?? 0,
-    run: { ...EMPTY_RUN, ...given.run },
+    schema: raw.schema ?? 1,
+    seq: raw.seq ?? 0,
+    run: { ...EMPTY_RUN, ...raw.run },
     space: {
-      outer: specs(given.space?.outer),
-      versions: list<Version>(given.space?.versions, v => typeof v.version === 'number').map(
-        v => ({ ...v, params: specs(v.params) })
-      )
+      outer: specs(raw.space?.outer),
+      versions: list<Version>(raw.space?.versions, v => typeof v.version === 'number').map(v => ({
+        ...v,
+        params: specs(v.params)
+      }))
     },
-    trials: list<Trial>(given.trials, t => typeof t.n === 'number').map(asTrial),
-    chat: list<ChatItem>(given.chat, c => typeof c.id === 'string'),
-    importances: given.importances ?? {},
+    trials: list<Trial>(raw.trials, t => typeof t.n === 'number').map(asTrial),
+    chat: list<ChatItem>(raw.chat, c => typeof c.id === 'string'),
+    importances: raw.importances ?? {},
     cost: {
       requests: 0,
       input_tokens: 0,
@@ -60,9 +69,10 @@ export function asBundle(data: unknown): Bundle {
       money: null,
       llm_seconds: 0,
       fit_seconds: 0,
-      ...given.cost
+      deciding_seconds: 0,
+      ...raw.cost
     },
-    omitted: { trials: 0, chat: 0, versions: 0, ...given.omitted }
+    omitted: { trials: 0, chat: 0, versions: 0, ...raw.omitted }
   };
 }
 
@@ -70,6 +80,7 @@ function asTrial(trial: Partial<Trial> & { n: number }): Trial {
   return { state: 'RUNNING', source: 'base', ...trial, params: trial.params ?? {} };
 }
 
+/** The entries with one merged into that of the same key, or appended. */
 function merged<T>(entries: T[], entry: T, key: keyof T): T[] {
   for (let i = entries.length - 1; i >= 0; i--) {
     if (entries[i]![key] === entry[key]) {
@@ -82,7 +93,7 @@ function merged<T>(entries: T[], entry: T, key: keyof T): T[] {
 }
 
 /** The bundle after one delta. Entries that did not change are the same objects as before. */
-export function folded(bundle: Bundle, delta: Delta): Bundle {
+export function applyDelta(bundle: Bundle, delta: Delta): Bundle {
   const next: Bundle = { ...bundle, seq: delta.seq };
   if (delta.run || delta.seconds !== undefined) {
     next.run = { ...bundle.run, ...delta.run, seconds: delta.seconds ?? bundle.run.seconds };
@@ -105,14 +116,12 @@ export function folded(bundle: Bundle, delta: Delta): Bundle {
     };
   }
   if (delta.trial) {
-    const known = bundle.trials.find(t => t.n === delta.trial!.n);
-    const trial: Trial = known ? { ...known, ...delta.trial } : asTrial(delta.trial);
+    const before = trialByNumber(bundle.trials, delta.trial.n);
+    const trial: Trial = before ? { ...before, ...delta.trial } : asTrial(delta.trial);
     if (trial.state !== 'RUNNING') {
       delete trial.folds;
     }
-    next.trials = known
-      ? bundle.trials.map(t => (t === known ? trial : t))
-      : [...bundle.trials, trial];
+    next.trials = before ? bundle.trials.map(t => (t === before ? trial : t)) : [...bundle.trials, trial];
   }
   return next;
 }
@@ -122,13 +131,18 @@ export class Store {
   /** Whether the run can be steered: it has a kernel and has not ended. */
   readonly canSend: boolean;
   connected = true;
-  wishes: Wish[] = [];
+  /** The runs to compare with, this one first; null until they were asked for. */
+  curves: Curve[] | null = null;
+  private onPage: ((html: string) => void) | undefined;
+  /** The commands that this view sent, oldest first. */
+  commands: Command[] = [];
 
   private listeners = new Set<() => void>();
-  private asked = new Set<string>();
+  private requested = new Set<string>();
   private view = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 6)}`;
   private count = 0;
   private unsubscribe: (() => void) | undefined;
+  private recent: { chat: ChatItem[]; commands: Command[]; list: Command[] } | undefined;
 
   constructor(private model: Model) {
     this.bundle = asBundle(model.snapshot);
@@ -144,25 +158,34 @@ export class Store {
     return this.canSend && (status === 'running' || status === 'paused');
   }
 
-  /** The last wishes, of this view and of any other hand (a reloaded page, a line command), oldest first. */
-  recentWishes(): Wish[] {
-    const told = this.bundle.chat.filter(item => item.kind === 'wish').slice(-20);
-    const ids = new Set(told.map(item => item.id.replace(/^w:/, '')));
-    return [
-      ...told.map((item): Wish => ({
-        id: item.id.replace(/^w:/, ''),
-        wish: item.wish ?? '',
-        value: item.value,
-        state: item.state === 'applied' ? 'applied' : 'accepted',
-        ...(item.trial !== null ? { trial: item.trial } : {})
-      })),
-      ...this.wishes.filter(w => !ids.has(w.id))
-    ];
+  /** The last commands, of this view and of any other (a reloaded page, a line command), oldest first. */
+  recentCommands(): Command[] {
+    const { chat } = this.bundle;
+    if (this.recent?.chat !== chat || this.recent.commands !== this.commands) {
+      const fromChat = chat.filter(item => item.kind === 'wish').slice(-KEPT);
+      const ids = new Set(fromChat.map(commandId));
+      const list = [
+        ...fromChat.map(
+          (item): Command => ({
+            id: commandId(item),
+            name: item.wish ?? '',
+            value: item.value,
+            state: item.state === 'applied' ? 'applied' : 'accepted',
+            ...(item.trial !== null ? { trial: item.trial } : {})
+          })
+        ),
+        ...this.commands.filter(c => !ids.has(c.id))
+      ].map(c => ({ ...c, ...undoOf(this.commands, c.id) }));
+      this.recent = { chat, commands: this.commands, list };
+    }
+    return this.recent.list;
   }
 
   /** Those of a name that wait for their trial. */
-  pending(name: string): Wish[] {
-    return this.recentWishes().filter(w => w.wish === name && (w.state === 'sent' || w.state === 'accepted'));
+  pending(name: string): Command[] {
+    return this.recentCommands().filter(
+      c => c.name === name && (c.state === 'sent' || c.state === 'accepted')
+    );
   }
 
   listen(listener: () => void): () => void {
@@ -175,19 +198,44 @@ export class Store {
     this.listeners.clear();
   }
 
-  /** Send a wish; it shows as pending until the run applies it. */
-  wish(wish: string, value: unknown = null): void {
+  /** Send a command; it shows as pending until the run applies it. Returns its id. */
+  command(name: string, value: unknown = null, undo?: Command['undo']): string {
     const id = `${this.view}-${++this.count}`;
-    this.wishes = [...this.wishes.slice(-19), { id, wish, value, state: 'sent' }];
-    this.model.send?.({ wish, value, id });
-    this.changed();
+    this.commands = [
+      ...this.commands.slice(1 - KEPT),
+      { id, name, value, state: 'sent', ...(undo ? { undo } : {}) }
+    ];
+    this.model.send?.({ wish: name, value, id });
+    this.notify();
+    return id;
   }
 
-  /** Ask once for an entry that came shortened. */
-  want(kind: ItemKind, id: string | number): void {
+  /** Take a command back; it can be taken back once. */
+  undo(command: Command): void {
+    if (command.undo) {
+      this.commands = this.commands.map(({ undo, ...c }) =>
+        c.id === command.id || !undo ? c : { ...c, undo }
+      );
+      this.command(command.undo.name, command.undo.value);
+    }
+  }
+
+  /** Ask for the curves of the runs beside this one. */
+  requestCurves(): void {
+    this.model.send?.({ get: 'compare' });
+  }
+
+  /** Ask for the run's HTML report. */
+  requestPage(then: (html: string) => void): void {
+    this.onPage = then;
+    this.model.send?.({ get: 'html' });
+  }
+
+  /** Request, once, an entry that came shortened. */
+  request(kind: ItemKind, id: string | number): void {
     const key = `${kind}:${id}`;
-    if (this.model.send && !this.asked.has(key)) {
-      this.asked.add(key);
+    if (this.model.send && !this.requested.has(key)) {
+      this.requested.add(key);
       this.model.send({ get: 'item', kind, id });
     }
   }
@@ -197,66 +245,79 @@ export class Store {
       this.connected = message.connected;
     } else if ('snapshot' in message) {
       this.bundle = asBundle(message.snapshot);
-      this.asked.clear();
-      this.bundle.chat.forEach(item => this.settle(item));
+      this.requested.clear();
+      this.bundle.chat.forEach(item => this.markApplied(item));
       this.connected = true;
     } else if ('ack' in message) {
-      this.edit(message.ack, message.ok ? 'accepted' : 'refused', message.error);
+      this.update(message.ack, message.ok ? 'accepted' : 'refused', message.error);
+    } else if ('curves' in message) {
+      this.curves = message.curves;
+    } else if ('html' in message) {
+      this.onPage?.(message.html);
     } else if ('item' in message) {
-      this.take(message.kind, message.item);
-    } else if (message.delta.seq > (this.bundle.seq ?? 0)) {
-      this.follow(message.delta);
+      this.putItem(message.kind, message.item);
+    } else if (message.delta.seq > this.bundle.seq) {
+      this.receiveDelta(message.delta);
     }
-    this.changed();
+    this.notify();
   }
 
-  private follow(delta: Delta): void {
-    const gap = (delta.since ?? delta.seq - 1) > (this.bundle.seq ?? 0);
-    this.bundle = folded(this.bundle, delta);
+  private receiveDelta(delta: Delta): void {
+    const gap = (delta.since ?? delta.seq - 1) > this.bundle.seq;
+    this.bundle = applyDelta(this.bundle, delta);
     if (gap || delta.stale) {
       this.model.send?.({ get: 'snapshot' });
     }
     if (delta.chat) {
-      this.asked.delete(`chat:${delta.chat.id}`);
-      this.settle(delta.chat);
+      this.requested.delete(`chat:${delta.chat.id}`);
+      this.markApplied(delta.chat);
     }
     if (delta.trial?.more) {
-      this.want('trial', delta.trial.n);
+      this.request('trial', delta.trial.n);
     }
     if (delta.space?.more) {
-      this.want('space', delta.space.version);
+      this.request('space', delta.space.version);
     }
   }
 
-  private take(kind: ItemKind, item: ChatItem | Trial | Version): void {
-    const whole = { ...item, more: false };
+  private putItem(kind: ItemKind, item: Item): void {
+    const full = { ...item, more: false };
     const { space } = this.bundle;
     if (kind === 'chat') {
-      this.bundle = { ...this.bundle, chat: merged(this.bundle.chat, whole as ChatItem, 'id') };
+      this.bundle = { ...this.bundle, chat: merged(this.bundle.chat, full as ChatItem, 'id') };
     } else if (kind === 'trial') {
-      this.bundle = { ...this.bundle, trials: merged(this.bundle.trials, whole as Trial, 'n') };
+      this.bundle = { ...this.bundle, trials: merged(this.bundle.trials, full as Trial, 'n') };
     } else {
-      const versions = merged(space.versions, whole as Version, 'version');
+      const versions = merged(space.versions, full as Version, 'version');
       this.bundle = { ...this.bundle, space: { ...space, versions } };
     }
   }
 
-  private settle(item: ChatItem): void {
+  private markApplied(item: ChatItem): void {
     if (item.kind === 'wish' && item.state === 'applied') {
-      this.edit(item.id.replace(/^w:/, ''), 'applied', undefined, item.trial ?? undefined);
+      this.update(commandId(item), 'applied', undefined, item.trial ?? undefined);
     }
   }
 
-  private edit(id: string, state: Wish['state'], error?: string, trial?: number): void {
-    this.wishes = this.wishes.map(w => {
-      if (w.id !== id || w.state === 'applied') {
-        return w;
+  private update(id: string, state: Command['state'], error?: string, trial?: number): void {
+    this.commands = this.commands.map(c => {
+      if (c.id !== id || c.state === 'applied') {
+        return c;
       }
-      return { ...w, state, ...(error ? { error } : {}), ...(trial !== undefined ? { trial } : {}) };
+      return { ...c, state, ...(error ? { error } : {}), ...(trial !== undefined ? { trial } : {}) };
     });
   }
 
-  private changed(): void {
+  private notify(): void {
     this.listeners.forEach(listener => listener());
   }
+}
+
+function undoOf(commands: Command[], id: string): Pick<Command, 'undo'> {
+  const undo = commands.find(c => c.id === id)?.undo;
+  return undo ? { undo } : {};
+}
+
+function commandId(item: ChatItem): string {
+  return item.id.replace(/^w:/, '');
 }

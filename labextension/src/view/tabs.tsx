@@ -19,7 +19,10 @@ interface Props {
 export function Tabs({ panes, current, choose }: Props) {
   const { id } = useEnv();
   const list = useRef<HTMLDivElement>(null);
-  const at = Math.max(0, panes.findIndex(p => p.key === current));
+  const at = Math.max(
+    0,
+    panes.findIndex(p => p.key === current)
+  );
   const shown = panes[at]!;
   const Content = shown.content;
 

@@ -10,9 +10,14 @@ function luminance(color: string): number | null {
 }
 
 function isDark(host: Element): boolean {
-  const wished = document.documentElement.dataset['sllmboTheme'];
-  if (wished) {
-    return wished === 'dark';
+  const preference = document.documentElement.dataset.sllmboTheme;
+  if (preference) {
+    return preference === 'dark';
+  }
+  // JupyterLab and Notebook 7 name it, also while the view is not attached or their style sheets still load
+  const { jpThemeLight } = document.body.dataset;
+  if (jpThemeLight) {
+    return jpThemeLight === 'false';
   }
   for (let node: Element | null = host; node; node = node.parentElement) {
     const light = luminance(getComputedStyle(node).backgroundColor);
@@ -26,21 +31,34 @@ function isDark(host: Element): boolean {
 /** Keep `data-theme` of the container at "light" or "dark" until the returned function is called. */
 export function followTheme(host: HTMLElement, container: HTMLElement): () => void {
   const update = () => {
-    container.dataset['theme'] = isDark(host) ? 'dark' : 'light';
-    container.dataset['contrast'] = /contrast/i.test(document.body.dataset['jpThemeName'] ?? '') ? 'more' : 'normal';
-    container.toggleAttribute('data-own-theme', Boolean(document.documentElement.dataset['sllmboTheme']));
+    container.dataset.theme = isDark(host) ? 'dark' : 'light';
+    container.dataset.contrast = /contrast/i.test(document.body.dataset.jpThemeName ?? '')
+      ? 'more'
+      : 'normal';
+    container.toggleAttribute('data-own-theme', Boolean(document.documentElement.dataset.sllmboTheme));
   };
   const soon = () => requestAnimationFrame(update);
   const observer = new MutationObserver(soon);
-  const options = { attributes: true, attributeFilter: ['class', 'style', 'data-jp-theme-name', 'data-sllmbo-theme'] };
+  const attributeFilter = [
+    'class',
+    'style',
+    'data-jp-theme-name',
+    'data-jp-theme-light',
+    'data-sllmbo-theme'
+  ];
+  const options = { attributes: true, attributeFilter };
   observer.observe(document.documentElement, options);
   observer.observe(document.body, options);
   const media = matchMedia('(prefers-color-scheme: dark)');
   media.addEventListener('change', soon);
+  // a view may be attached after it was mounted: only then is there something behind it
+  const attached = new ResizeObserver(soon);
+  attached.observe(host);
   update();
   soon();
   return () => {
     observer.disconnect();
+    attached.disconnect();
     media.removeEventListener('change', soon);
   };
 }

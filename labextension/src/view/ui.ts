@@ -1,5 +1,11 @@
 /** What the reader points at: kept apart from the run, so that hovering redraws only what shows it. */
 
+/** Where the reader is led: to a version of the search space, in the chat or in its pane. */
+export interface Jump {
+  pane: 'chat' | 'space';
+  version: number;
+}
+
 export interface Focus {
   /** Trial under the pointer or the keyboard. */
   hover: number | null;
@@ -7,10 +13,11 @@ export interface Focus {
   pinned: number | null;
   /** Trials inside the brushes of the parallel coordinates; null without a brush. */
   brushed: ReadonlySet<number> | null;
+  jump: Jump | null;
 }
 
 export class Ui {
-  focus: Focus = { hover: null, pinned: null, brushed: null };
+  focus: Focus = { hover: null, pinned: null, brushed: null, jump: null };
   private listeners = new Set<() => void>();
 
   listen = (listener: () => void): (() => void) => {
@@ -23,7 +30,8 @@ export class Ui {
     if (
       next.hover !== this.focus.hover ||
       next.pinned !== this.focus.pinned ||
-      next.brushed !== this.focus.brushed
+      next.brushed !== this.focus.brushed ||
+      next.jump !== this.focus.jump
     ) {
       this.focus = next;
       this.listeners.forEach(listener => listener());
@@ -32,6 +40,5 @@ export class Ui {
 
   hover = (n: number | null): void => this.set({ hover: n });
 
-  pin = (n: number | null): void =>
-    this.set({ pinned: n === this.focus.pinned ? null : n, hover: n });
+  pin = (n: number | null): void => this.set({ pinned: n === this.focus.pinned ? null : n, hover: n });
 }

@@ -1,10 +1,10 @@
 /** Chat: what was asked, answered, taken and rejected, and what you said; newest last, followed. */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useBundle, useEnv } from '../context';
+import { useBundle, useEnv, useJump } from '../context';
 import { entriesOf } from '../entries';
-import { Message, Proposal, SpaceMessage, textOf } from './messages';
 import { Empty } from '../plot';
+import { Message, Proposal, SpaceMessage, textOf } from './messages';
 
 const PAGE = 40;
 
@@ -18,15 +18,14 @@ export function Chat() {
   const inner = useRef<HTMLDivElement>(null);
   const ours = useRef(-1); // where following put the list: a scroll to there is not the reader's
   const entries = useMemo(() => entriesOf(chat, space.versions, trials), [chat, space.versions, trials]);
-  const found = useMemo(() => {
+  const matching = useMemo(() => {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-    return words.length
-      ? entries.filter(e => words.every(w => textOf(e).includes(w)))
-      : entries;
+    return words.length ? entries.filter(e => words.every(w => textOf(e).includes(w))) : entries;
   }, [entries, query]);
-  const shown = printing ? found : found.slice(-PAGE * pages);
+  const shown = printing ? matching : matching.slice(-PAGE * pages);
   const lastKey = shown[shown.length - 1]?.key;
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new last entry moves the end
   useLayoutEffect(() => {
     // answers grow while they are drawn (markdown, what is fetched): the end is followed, not jumped to once
     const toEnd = () => {
@@ -44,7 +43,33 @@ export function Chat() {
     observer.observe(inner.current);
     return () => observer.disconnect();
   }, [follow, lastKey]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new search begins at its last page
   useEffect(() => setPages(1), [query]);
+
+  const jump = useJump();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each jump
+  useEffect(() => {
+    if (jump?.pane !== 'chat') {
+      return;
+    }
+    const at = entries.findIndex(e => e.key === `v${jump.version}`);
+    setFollow(false);
+    setQuery('');
+    const aim = (again: number) =>
+      requestAnimationFrame(() => {
+        setPages(p => Math.max(p, Math.ceil((entries.length - at) / PAGE)));
+        const el = list.current;
+        const target = el?.querySelector<HTMLElement>(`[data-version="${jump.version}"]`);
+        if (el && target) {
+          el.scrollTop += target.getBoundingClientRect().top - el.getBoundingClientRect().top - 8;
+          target.focus({ preventScroll: true });
+        }
+        if (again) {
+          aim(again - 1); // what comes into sight gets its real height only then
+        }
+      });
+    aim(3);
+  }, [jump]);
 
   // only the reader's own scrolling ends following, or takes it up again at the end
   const onScrolled = () => {
@@ -77,43 +102,56 @@ export function Chat() {
           onInput={event => setQuery(event.currentTarget.value)}
         />
         <span class="muted" role="status">
-          {query ? `${found.length} of ${entries.length}` : `${entries.length} messages`}
+          {query
+            ? `${matching.length} of ${entries.length}`
+            : `${entries.length} message${entries.length === 1 ? '' : 's'}`}
         </span>
         {store.live && (
           <label class="follow" title="Keep the newest message in sight">
-            <input type="checkbox" checked={follow} onChange={event => setFollow(event.currentTarget.checked)} />
+            <input
+              type="checkbox"
+              checked={follow}
+              onChange={event => setFollow(event.currentTarget.checked)}
+            />
             Follow
           </label>
         )}
       </div>
-      <div class="chat-list" ref={list} onScroll={onScrolled} role="log" aria-label="Conversation" tabIndex={0}>
+      <div
+        class="chat-list"
+        ref={list}
+        onScroll={onScrolled}
+        role="log"
+        aria-label="Conversation"
+        tabIndex={0}
+      >
         <div ref={inner}>
-        {(omitted?.chat ?? 0) > 0 && shown.length === found.length && (
-          <p class="muted centre">{omitted!.chat} earlier messages are in the run’s transcript.</p>
-        )}
-        {shown.length < found.length && (
-          <button type="button" class="link centre" onClick={earlier}>
-            Show {Math.min(PAGE, found.length - shown.length)} earlier messages
-          </button>
-        )}
-        {shown.length === 0 && (
-          <Empty>
-            {query
-              ? 'Nothing found.'
-              : store.live
-                ? 'The first question goes out once the default configuration is scored.'
-                : 'This run asked no model.'}
-          </Empty>
-        )}
-        {shown.map(e =>
-          'item' in e ? (
-            <Message key={e.key} item={e.item} />
-          ) : 'version' in e ? (
-            <SpaceMessage key={e.key} version={e.version} before={e.before} />
-          ) : (
-            <Proposal key={e.key} trial={e.proposal} />
-          )
-        )}
+          {(omitted?.chat ?? 0) > 0 && shown.length === matching.length && (
+            <p class="muted centre">{omitted!.chat} earlier messages are in the run’s transcript.</p>
+          )}
+          {shown.length < matching.length && (
+            <button type="button" class="link centre" onClick={earlier}>
+              Show {Math.min(PAGE, matching.length - shown.length)} earlier messages
+            </button>
+          )}
+          {shown.length === 0 && (
+            <Empty>
+              {query
+                ? 'Nothing found.'
+                : store.live
+                  ? 'Messages come once the default configuration is scored.'
+                  : 'No messages.'}
+            </Empty>
+          )}
+          {shown.map(e =>
+            'item' in e ? (
+              <Message key={e.key} item={e.item} />
+            ) : 'version' in e ? (
+              <SpaceMessage key={e.key} version={e.version} before={e.before} />
+            ) : (
+              <Proposal key={e.key} trial={e.proposal} />
+            )
+          )}
         </div>
       </div>
     </div>

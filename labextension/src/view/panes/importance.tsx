@@ -4,46 +4,50 @@ import { scaleLinear } from 'd3-scale';
 import { useCallback, useMemo, useRef } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useWidth } from '../context';
-import { explained, scored, scoreDomain, searched, usedRange } from '../derive';
-import { entry, num, val } from '../format';
+import { scoreDomain, scored, searched, usedRange } from '../derive';
+import { num, shortName, val } from '../format';
 import { hueOf } from '../marks';
-import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
 import type { Place } from '../plot';
+import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
+import { useRanking } from '../ranking';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 
 const HEIGHT = 64;
 const NARROW = 560;
+const LEAST_TRIALS = 8;
+/** Scored trials per parameter from which shares are shown: with fewer, chance names the first ones. */
+const TRIALS_PER_PARAMETER = 2;
 const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
 
 export function Importance() {
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
-  const given = Object.keys(bundle.importances).length > 0;
-  const specs = searched(bundle);
-  const shareOf = (name: string) => (given ? (entry(bundle.importances, name) ?? 0) : explained(name, bundle));
-  const shares = useMemo(() => new Map(specs.map(s => [s.name, shareOf(s.name)])), [bundle]);
+  const specs = useMemo(() => searched(bundle), [bundle]);
   // the bars move with every trial; the rows change places when the trials have doubled, and not under a pointer
   const reading = useRef(false);
-  const doubled = Math.floor(Math.log2(Math.max(1, bundle.trials.filter(scored).length / 8)));
-  const ranked = useRef({ key: '', order: [] as string[] });
-  const key = `${doubled} ${given} ${specs.length}`;
-  if (ranked.current.key !== key && !(reading.current && ranked.current.order.length)) {
-    ranked.current = { key, order: [...shares].sort((a, b) => b[1] - a[1]).map(([name]) => name) };
-  }
-  const { order } = ranked.current;
+  const { shares, order, measured } = useRanking(bundle, specs, reading.current);
   const rows = order.flatMap(name => {
     const spec = specs.find(s => s.name === name);
     return spec ? [{ spec, share: shares.get(name) ?? 0 }] : [];
   });
   const most = Math.max(0.01, ...rows.map(r => r.share));
-  const enough = given || bundle.trials.filter(scored).length >= 8;
+  const count = bundle.trials.filter(scored).length;
+  const enough = count >= LEAST_TRIALS;
+  const tellsApart = count >= TRIALS_PER_PARAMETER * specs.length;
   return (
-    <div class={width < NARROW ? 'importance narrow' : 'importance'} ref={ref} onMouseEnter={() => (reading.current = true)} onMouseLeave={() => (reading.current = false)}>
+    <div
+      class={width < NARROW ? 'importance narrow' : 'importance'}
+      ref={ref}
+      onMouseEnter={() => (reading.current = true)}
+      onMouseLeave={() => (reading.current = false)}
+    >
       <p class="muted lead">
-        {given
-          ? 'Share of the score’s variation that each parameter is responsible for.'
-          : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
+        {!tellsApart && enough
+          ? `${count} scored trials are too few to tell the effects of ${specs.length} parameters apart. Each chart shows the score against one of them.`
+          : measured
+            ? 'Share of the score’s variation that each parameter is responsible for.'
+            : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
       </p>
       {!enough ? (
         <Empty>From eight scored trials on, the parameters are ranked here.</Empty>
@@ -53,10 +57,14 @@ export function Importance() {
           <div class="importance-row" key={spec.name}>
             <div class="importance-name">
               <span>{plain(spec.name)}</span>
-              <span class="share">{Math.round(share * 100)} %</span>
-              <div class="bar">
-                <div style={{ width: `${(100 * share) / most}%` }} />
-              </div>
+              {tellsApart && (
+                <>
+                  <span class="share">{Math.round(share * 100)} %</span>
+                  <div class="bar">
+                    <div style={{ width: `${(100 * share) / most}%` }} />
+                  </div>
+                </>
+              )}
             </div>
             <Slice spec={spec} bundle={bundle} width={width < NARROW ? width : width - 234} />
           </div>
@@ -76,19 +84,32 @@ function Slice({ spec, bundle, width }: { spec: ParamSpec; bundle: Bundle; width
   const place: Place = useCallback(
     (t: Trial) => {
       const at = x.at(t.params[spec.name]);
-      return at === null || !scored(t) ? null : [at + (x.half ? (((t.n * 7) % 11) / 10 - 0.5) * x.half : 0), y(t.value)];
+      return at === null || !scored(t)
+        ? null
+        : [at + (x.half ? (((t.n * 7) % 11) / 10 - 0.5) * x.half : 0), y(t.value)];
     },
     [x, y, spec.name]
   );
   const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 20));
   return (
     <div class="chart" style={{ height: `${HEIGHT}px` }}>
-      <svg width={width} height={HEIGHT} role="group" aria-label={`Score against ${plain(spec.name)}`} {...pick}>
+      <svg
+        width={width}
+        height={HEIGHT}
+        role="group"
+        aria-label={`Score against ${plain(spec.name)}`}
+        {...pick}
+      >
         <line class="base" x1={4} x2={width - 4} y1={HEIGHT - 15} y2={HEIGHT - 15} />
         <g class="axis">
           {x.ticks.map(t => (
-            <text key={t.label} x={t.at} y={HEIGHT - 2} text-anchor={t.at < 24 ? 'start' : t.at > width - 32 ? 'end' : 'middle'}>
-              {plain(t.label).slice(0, 10)}
+            <text
+              key={t.label}
+              x={t.at}
+              y={HEIGHT - 2}
+              text-anchor={t.at < 24 ? 'start' : t.at > width - 32 ? 'end' : 'middle'}
+            >
+              {shortName(plain(t.label), 10)}
             </text>
           ))}
         </g>
@@ -96,7 +117,9 @@ function Slice({ spec, bundle, width }: { spec: ParamSpec; bundle: Bundle; width
         <FocusMarks trials={trials} place={place} classOf={classOf} r={2.6} />
       </svg>
       <Tip trials={trials} place={place} width={width}>
-        {t => <div class="muted">{`${plain(spec.name)} ${plain(val(t.params[spec.name]))}, score ${num(t.value)}`}</div>}
+        {t => (
+          <div class="muted">{`${plain(spec.name)} ${plain(val(t.params[spec.name]))}, score ${num(t.value)}`}</div>
+        )}
       </Tip>
     </div>
   );

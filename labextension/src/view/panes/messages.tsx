@@ -2,15 +2,15 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Candidate, ChatItem, ParamSpec, Trial, Version } from '../bundle';
-import { useBundle, useEnv, useFocus } from '../context';
+import type { Candidate, ChatItem, Trial, Version } from '../bundle';
+import { commandText } from '../commands';
+import { useBundle, useEnv, useFocus, useJump } from '../context';
 import { changes, trialOf } from '../derive';
-import { count, duration, entry, money, sentence, sourceName, val } from '../format';
+import type { Entry } from '../entries';
+import { count, duration, entry, money, rangeText, sentence, sourceName } from '../format';
 import { Chips } from '../inspector';
 import { outcome } from '../plot';
 import { markdown, plain } from '../safe';
-import type { Entry } from '../entries';
-import { wishWords } from '../wishes';
 
 /** Everything of a message that a search looks at, in lower case. */
 export function textOf(entry: Entry): string {
@@ -38,7 +38,12 @@ function Markdown({ text }: { text: string }) {
 }
 
 /** Something long that is opened on demand; asked for in whole only then. */
-function Folded(props: { summary: ComponentChildren; open?: boolean; onOpen?: () => void; children: () => ComponentChildren }) {
+function Folded(props: {
+  summary: ComponentChildren;
+  open?: boolean;
+  onOpen?: () => void;
+  children: () => ComponentChildren;
+}) {
   const { printing } = useEnv();
   const [open, setOpen] = useState(Boolean(props.open));
   return (
@@ -76,13 +81,13 @@ export function Message({ item }: { item: ChatItem }) {
     case 'reply':
       return <Reply item={item} />;
     case 'wish':
-      return <WishMessage item={item} />;
+      return <CommandMessage item={item} />;
     case 'fallback':
       return (
         <article class="message note is-warning">
           <p>
             {plain(item.text)} <At trial={item.trial} />
-            {item.permanent && <span class="muted"> No model from here on.</span>}
+            {item.permanent && <span class="muted"> No LLM from here on.</span>}
           </p>
         </article>
       );
@@ -107,7 +112,7 @@ function Prompt({ item }: { item: ChatItem }) {
             {entry(PURPOSES, item.purpose ?? '') ?? 'Asked'} <At trial={item.trial} />
           </>
         }
-        onOpen={() => item.more && store.want('chat', item.id)}
+        onOpen={() => item.more && store.request('chat', item.id)}
       >
         {() => (
           <pre tabIndex={0}>
@@ -124,9 +129,9 @@ function Reply({ item }: { item: ChatItem }) {
   const { store } = useEnv();
   useEffect(() => {
     if (item.more) {
-      store.want('chat', item.id);
+      store.request('chat', item.id);
     }
-  }, [item.more, item.id]);
+  }, [item.more, item.id, store]);
   const { candidates = [], usage = {} } = item;
   const tokens = (usage.input_tokens ?? 0) + (usage.output_tokens ?? 0);
   const facts = [
@@ -144,6 +149,7 @@ function Reply({ item }: { item: ChatItem }) {
       {candidates.length > 0 && (
         <ol class="candidates">
           {candidates.map((c, i) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the candidates of a reply never change places
             <CandidateCard key={i} candidate={c} request={item.request ?? -1} />
           ))}
         </ol>
@@ -225,40 +231,45 @@ export function Proposal({ trial }: { trial: Trial }) {
   );
 }
 
-function WishMessage({ item }: { item: ChatItem }) {
+function CommandMessage({ item }: { item: ChatItem }) {
+  const bundle = useBundle();
   return (
     <article class="message mine">
-      <p>{item.wish === 'hint' ? plain(item.value) : wishWords(item.wish ?? '', item.value)}</p>
+      <p>{item.wish === 'hint' ? plain(item.value) : commandText(item.wish ?? '', item.value, bundle)}</p>
       <p class="muted">{item.state === 'applied' ? `applied at trial ${item.trial ?? '–'}` : 'pending'}</p>
     </article>
   );
 }
 
-export function rangeText(spec: ParamSpec | undefined): string {
-  if (!spec) {
-    return 'not searched';
-  }
-  if (spec.fixed !== undefined) {
-    return `fixed at ${plain(val(spec.fixed))}`;
-  }
-  return spec.choices ? spec.choices.map(c => plain(val(c))).join(', ') : `${val(spec.low)} to ${val(spec.high)}`;
-}
-
 export function SpaceMessage({ version, before }: { version: Version; before: Version | undefined }) {
-  const { store } = useEnv();
+  const { store, ui } = useEnv();
+  const jump = useJump();
   useEffect(() => {
     if (version.more) {
-      store.want('space', version.version);
+      store.request('space', version.version);
     }
-  }, [version.more, version.version]);
+  }, [version.more, version.version, store]);
   const changed = changes(before, version);
-  const by = version.by === 'user' ? 'You' : version.by === 'llm' ? 'The model' : version.by === 'prior' ? 'The expert prior' : `The ${plain(version.by)}`;
+  const by =
+    version.by === 'user'
+      ? 'You'
+      : version.by === 'llm'
+        ? 'The LLM'
+        : version.by === 'prior'
+          ? 'The expert prior'
+          : `The ${plain(version.by)}`;
   return (
-    <article class="message space">
+    <article
+      class={`message space${jump?.version === version.version ? ' is-focused' : ''}`}
+      data-version={version.version}
+      tabIndex={-1}
+    >
       <Folded
         summary={
           <>
-            {before ? `${by} changed ${changed.length} range${changed.length === 1 ? '' : 's'}` : `${by} set the search space`}{' '}
+            {before
+              ? `${by} changed ${changed.length} range${changed.length === 1 ? '' : 's'}`
+              : `${by} set the search space`}{' '}
             <At trial={version.trial} />
           </>
         }
@@ -278,6 +289,15 @@ export function SpaceMessage({ version, before }: { version: Version; before: Ve
                 ))}
               </tbody>
             </table>
+            {before && (
+              <button
+                type="button"
+                class="link"
+                onClick={() => ui.set({ jump: { pane: 'space', version: version.version } })}
+              >
+                Show in the search space
+              </button>
+            )}
           </>
         )}
       </Folded>

@@ -3,18 +3,39 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
-import { explained, levels, LEVELS, searched, scored, scoreDomain, usedRange } from '../derive';
+import {
+  explained,
+  LEVELS,
+  levels,
+  scoreDomain,
+  scored,
+  searched,
+  trialByNumber,
+  usedRange
+} from '../derive';
+import { shortName } from '../format';
 import { Empty, Levels } from '../plot';
+import { byImportance } from '../ranking';
 import { plain } from '../safe';
-import { paramScale } from '../scales';
 import type { ParamScale } from '../scales';
+import { paramScale } from '../scales';
 
-const HEIGHT = 376;
-const PAD = { top: 56, bottom: 16, left: 16, right: 66 };
+/** Of the drawing, in pixels; long names make it higher only where the lines would have no room left. */
+const HEIGHT = 350;
+const LEAST_PLOT = 230;
+const PAD = { bottom: 16, left: 16 };
+const STEP = 64;
+const SLANT = 18;
+/** Pixels of one character of a name, along the slanted line and at right angles to it. */
+const [ALONG, UP] = [6.8 * Math.cos((SLANT * Math.PI) / 180), 6.8 * Math.sin((SLANT * Math.PI) / 180)];
+const LONGEST_NAME = 40;
+const LEVEL_INDEXES = Array.from({ length: LEVELS }, (_, i) => i);
 const SCORE = '\u0000score';
 
 interface Axis {
   key: string;
+  name: string;
+  /** The name as it fits; its end is kept. */
   label: string;
   x: number;
   scale: ParamScale;
@@ -23,25 +44,52 @@ interface Axis {
 
 type Brush = [number, number];
 
-function axesOf(bundle: Bundle, width: number): Axis[] {
-  const range: [number, number] = [HEIGHT - PAD.bottom - 8, PAD.top];
-  const most = Math.max(2, Math.floor((width - PAD.left - PAD.right) / 64));
+interface Layout {
+  axes: Axis[];
+  /** Of the drawing: more than the pane's where more axes are chosen than fit; it scrolls then. */
+  width: number;
+  height: number;
+  top: number;
+}
+
+/** Where the axes stand. `chosen`: the parameters that the reader wants; null takes those that fit. */
+function layoutOf(bundle: Bundle, room: number, chosen: string[] | null): Layout {
   const all = searched(bundle);
-  const kept =
-    all.length <= most
+  const metric = bundle.run.metric ?? 'score';
+  // the last name leans out over the right rim
+  const right = Math.max(66, Math.min(room * 0.35, 12 + ALONG * Math.min(metric.length, LONGEST_NAME)));
+  const most = Math.max(2, Math.floor((room - PAD.left - right) / STEP));
+  const kept = chosen
+    ? all.filter(spec => chosen.includes(spec.name))
+    : all.length <= most
       ? all
       : mostExplaining(all, bundle, most);
+  const width = Math.max(room, PAD.left + right + kept.length * STEP);
+  const step = (width - PAD.left - right) / Math.max(1, kept.length);
+  const longest = Math.max(...kept.map(s => s.name.length), metric.length);
+  const top = 24 + Math.ceil(UP * Math.min(longest, LONGEST_NAME));
+  const height = Math.max(HEIGHT, top + LEAST_PLOT + PAD.bottom);
+  const range: [number, number] = [height - PAD.bottom - 8, top];
   const score: ParamSpec = { name: SCORE, type: 'float' };
-  const step = (width - PAD.left - PAD.right) / Math.max(1, kept.length);
-  return [...kept, score].map((spec, i) => {
+  const axes = [...kept, score].map((spec, i) => {
     const isScore = spec === score;
-    const scale = paramScale(spec, isScore ? scoreDomain(bundle) : usedRange(spec, bundle), range, isScore ? 5 : 4);
+    const x = PAD.left + i * step;
+    const scale = paramScale(
+      spec,
+      isScore ? scoreDomain(bundle) : usedRange(spec, bundle),
+      range,
+      isScore ? 5 : 4
+    );
     return {
       key: spec.name,
-      label: isScore ? (bundle.run.metric ?? 'score') : spec.name,
-      x: PAD.left + i * step,
+      name: isScore ? metric : spec.name,
+      label: shortName(
+        plain(isScore ? metric : spec.name),
+        Math.min(LONGEST_NAME, Math.floor((width - x - 10) / ALONG))
+      ),
+      x,
       scale,
-      at: t => {
+      at: (t: Trial) => {
         if (isScore) {
           const at = scored(t) ? scale.at(t.value) : null;
           return at === null ? null : Math.min(range[0], Math.max(range[1], at));
@@ -51,11 +99,14 @@ function axesOf(bundle: Bundle, width: number): Axis[] {
       }
     };
   });
+  return { axes, width, height, top };
 }
 
 /** When there are more parameters than room: those that explain most, in the order of the space. */
 function mostExplaining(all: ParamSpec[], bundle: Bundle, most: number): ParamSpec[] {
-  const first = new Set([...all].sort((a, b) => explained(b.name, bundle) - explained(a.name, bundle)).slice(0, most));
+  const first = new Set(
+    [...all].sort((a, b) => explained(b.name, bundle) - explained(a.name, bundle)).slice(0, most)
+  );
   return all.filter(spec => first.has(spec));
 }
 
@@ -75,9 +126,12 @@ export function Parallel() {
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
   const [brushes, setBrushes] = useState<Record<string, Brush>>({});
-  const axes = useMemo(() => axesOf(bundle, width), [bundle, width]);
+  const [chosen, setChosen] = useState<string[] | null>(null);
+  const layout = useMemo(() => layoutOf(bundle, width, chosen), [bundle, width, chosen]);
+  const { axes } = layout;
   const trials = useMemo(() => bundle.trials.filter(scored), [bundle.trials]);
-  const byLevel = useMemo(() => levels(bundle), [bundle.trials]);
+  const { direction } = bundle.run;
+  const byLevel = useMemo(() => levels(bundle.trials, direction), [bundle.trials, direction]);
   const { brushed } = useFocus();
   const left = searched(bundle).length - (axes.length - 1);
   const empty = trials.length === 0 || axes.length < 2;
@@ -107,14 +161,30 @@ export function Parallel() {
 
   return (
     <div class="parallel" ref={ref}>
+      <AxisChoice shown={axes.map(a => a.key)} chosen={chosen} choose={setChosen} />
       {empty || width === 0 ? (
         <Empty>Each scored trial becomes a line here.</Empty>
       ) : (
-        <div class="chart" key="chart" style={{ height: `${HEIGHT}px` }}>
-          <svg width={width} height={HEIGHT} role="group" aria-label="Parallel coordinates of the trials">
+        <div
+          class={layout.width > width ? 'chart is-wide' : 'chart'}
+          key="chart"
+          style={{ height: `${layout.height + (layout.width > width ? 14 : 0)}px` }}
+        >
+          <svg
+            width={layout.width}
+            height={layout.height}
+            role="group"
+            aria-label="Parallel coordinates of the trials"
+          >
             <Lines trials={trials} axes={axes} byLevel={byLevel} />
             {axes.map(axis => (
-              <AxisMark key={axis.key} axis={axis} brush={brushes[axis.key] ?? null} set={b => set(axis.key, b)} />
+              <AxisMark
+                key={axis.key}
+                axis={axis}
+                layout={layout}
+                brush={brushes[axis.key] ?? null}
+                set={b => set(axis.key, b)}
+              />
             ))}
           </svg>
         </div>
@@ -123,7 +193,7 @@ export function Parallel() {
         <span class={brushed ? 'muted' : 'muted howto'} role="status">
           {brushed
             ? `${brushed.size} of ${trials.length} trials inside the brush`
-            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 ? ` ${left} more parameter${left > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
+            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 && !chosen ? ` ${left} more parameter${left > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
         </span>
         {brushed && (
           <button type="button" class="link" onClick={() => ui.set({ brushed: null })}>
@@ -133,6 +203,53 @@ export function Parallel() {
         <Levels />
       </div>
     </div>
+  );
+}
+
+/** Boxes for the axes, the parameter that explains most first. */
+function AxisChoice({
+  shown,
+  chosen,
+  choose
+}: {
+  shown: string[];
+  chosen: string[] | null;
+  choose: (names: string[] | null) => void;
+}) {
+  const bundle = useBundle();
+  const specs = byImportance(bundle);
+  if (specs.length < 2) {
+    return null;
+  }
+  const names = shown.filter(key => key !== SCORE);
+  return (
+    <details class="axis-choice" key="choice">
+      <summary>
+        Axes: {names.length} of {specs.length} parameters
+      </summary>
+      <ul>
+        {specs.map(({ name }) => (
+          <li key={name}>
+            <label>
+              <input
+                type="checkbox"
+                checked={names.includes(name)}
+                disabled={names.length === 1 && names.includes(name)}
+                onChange={event =>
+                  choose(event.currentTarget.checked ? [...names, name] : names.filter(n => n !== name))
+                }
+              />{' '}
+              {plain(name)}
+            </label>
+          </li>
+        ))}
+      </ul>
+      {chosen && (
+        <button type="button" class="link" onClick={() => choose(null)}>
+          Those that fit
+        </button>
+      )}
+    </details>
   );
 }
 
@@ -151,12 +268,12 @@ function Lines({ trials, axes, byLevel }: { trials: Trial[]; axes: Axis[]; byLev
     }
     return { inside, outside };
   }, [trials, axes, byLevel, brushed]);
-  const focused = [...new Set([pinned, hover])].flatMap(n => trials.find(t => t.n === n) ?? []);
+  const focused = [...new Set([pinned, hover])].flatMap(n => trialByNumber(trials, n) ?? []);
   return (
     <g class={trials.length > 200 ? 'lines many' : 'lines'}>
       <path class="line-out" d={paths.outside} />
-      {paths.inside.map((d, i) => (
-        <path key={i} class={`line lev-${i}`} d={d} />
+      {LEVEL_INDEXES.map(level => (
+        <path key={level} class={`line lev-${level}`} d={paths.inside[level]} />
       ))}
       {focused.map(t => (
         <path key={t.n} class="line-focus" d={lineOf(t, axes)} />
@@ -165,9 +282,19 @@ function Lines({ trials, axes, byLevel }: { trials: Trial[]; axes: Axis[]; byLev
   );
 }
 
-function AxisMark({ axis, brush, set }: { axis: Axis; brush: Brush | null; set: (brush: Brush | null) => void }) {
+function AxisMark({
+  axis,
+  layout,
+  brush,
+  set
+}: {
+  axis: Axis;
+  layout: Layout;
+  brush: Brush | null;
+  set: (brush: Brush | null) => void;
+}) {
   const from = useRef<number | null>(null);
-  const [top, bottom] = [PAD.top - 6, HEIGHT - PAD.bottom - 2];
+  const [top, bottom] = [layout.top - 6, layout.height - PAD.bottom - 2];
   const clamp = (y: number) => Math.min(bottom, Math.max(top, y));
   const local = (event: PointerEvent & { currentTarget: SVGRectElement }) =>
     clamp(event.clientY - event.currentTarget.ownerSVGElement!.getBoundingClientRect().top);
@@ -186,15 +313,24 @@ function AxisMark({ axis, brush, set }: { axis: Axis; brush: Brush | null; set: 
   return (
     <g class="parallel-axis">
       <line x1={axis.x} x2={axis.x} y1={top} y2={bottom} />
-      <text class="axis-name" transform={`translate(${axis.x},${top - 10}) rotate(-18)`}>
-        {plain(axis.label).slice(0, 22)}
+      <text class="axis-name" transform={`translate(${axis.x},${top - 6}) rotate(${-SLANT})`}>
+        {axis.label}
+        {axis.label !== axis.name && <title>{plain(axis.name)}</title>}
       </text>
       {axis.scale.ticks.map(t => (
         <text key={t.label} class="tick" x={axis.x + 5} y={t.at} dy="0.32em">
-          {plain(t.label).slice(0, 9)}
+          {shortName(plain(t.label), 9)}
         </text>
       ))}
-      {brush && <rect class="brush" x={axis.x - 7} width={14} y={brush[0]} height={Math.max(2, brush[1] - brush[0])} />}
+      {brush && (
+        <rect
+          class="brush"
+          x={axis.x - 7}
+          width={14}
+          y={brush[0]}
+          height={Math.max(2, brush[1] - brush[0])}
+        />
+      )}
       <rect
         class="reach"
         x={axis.x - 12}
@@ -204,7 +340,7 @@ function AxisMark({ axis, brush, set }: { axis: Axis; brush: Brush | null; set: 
         tabindex={0}
         role="slider"
         aria-orientation="vertical"
-        aria-label={`Brush on ${plain(axis.label)}`}
+        aria-label={`Brush on ${plain(axis.name)}`}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={brush ? Math.round((100 * (bottom - (brush[0] + brush[1]) / 2)) / (bottom - top)) : 50}

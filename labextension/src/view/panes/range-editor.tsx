@@ -1,33 +1,75 @@
 /** Change a parameter's range: drag its ends, move them with arrow keys, type them, choose choices, lock it. */
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { ParamSpec, Value } from '../bundle';
 import { useBundle, useEnv } from '../context';
 import { val } from '../format';
-import { endsOf, moved, nudged, same, typed } from '../ranges';
 import type { Ends } from '../ranges';
+import { endsOf, moved, nudged, parseChoice, parseEnds, same } from '../ranges';
 import { plain } from '../safe';
 import type { ParamScale } from '../scales';
+import type { Command } from '../store';
 
-/** The handles at the end of the band. Only the drop, or leaving the handle, sends a wish. */
-export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamScale; x: number }) {
+type Range = Ends | { choices: Value[] };
+
+interface RangeCommands {
+  /** The range that was sent and is not applied yet. */
+  pending: Range | undefined;
+  /** Changes whenever the range in force may have changed: an edit that was begun before then is over. */
+  base: string;
+  /** Send a range, unless it is in force or on its way already. */
+  send: (range: Range) => void;
+}
+
+/** The commands that change one parameter's range. */
+function useRange(spec: ParamSpec): RangeCommands {
   const { store } = useEnv();
-  const given = endsOf(spec);
-  const [ends, setEnds] = useState<Ends | null>(null);
-  const drag = useRef<{ end: keyof Ends; ends: Ends } | null>(null);
-  useEffect(() => setEnds(null), [spec.low, spec.high]);
-  const now = ends ?? given;
-
-  const send = (next: Ends) => {
-    if (!same(next, given)) {
-      store.wish('range', { param: spec.name, ...next });
+  useBundle();
+  const commands = store
+    .recentCommands()
+    .filter(c => c.name === 'range' && (c.value as { param?: string } | null)?.param === spec.name);
+  const settled = commands.filter(isSettled).pop();
+  const pending = commands.filter(c => !isSettled(c)).pop()?.value as Range | undefined;
+  return {
+    pending,
+    base: JSON.stringify([spec.low, spec.high, spec.choices, settled?.id, settled?.state]),
+    send: range => {
+      if (!sameRange(range, pending ?? spec)) {
+        const { name: param, low, high, choices } = spec;
+        const value = choices ? { param, choices } : { param, low, high };
+        store.command('range', { param, ...range }, { name: 'range', value });
+      }
     }
   };
+}
+
+function isSettled(command: Command): boolean {
+  return command.state === 'applied' || command.state === 'refused';
+}
+
+function sameRange(range: Range, other: Range | ParamSpec): boolean {
+  return 'choices' in range
+    ? JSON.stringify(range.choices) === JSON.stringify((other as ParamSpec).choices)
+    : same(range, endsOf(other as ParamSpec));
+}
+
+/** What a reader changed and has not sent, valid as long as `base` stays the same. */
+function useEdit<T>(base: string): [T | null, (edit: T | null) => void] {
+  const [edit, setEdit] = useState<{ base: string; value: T } | null>(null);
+  return [edit?.base === base ? edit.value : null, value => setEdit(value === null ? null : { base, value })];
+}
+
+/** The handles at the end of the band. Only the drop, Enter, or leaving the handle sends a command. */
+export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamScale; x: number }) {
+  const { base, send } = useRange(spec);
+  const [edited, setEdited] = useEdit<Ends>(base);
+  const drag = useRef<{ end: keyof Ends; ends: Ends } | null>(null);
+  const ends = edited ?? endsOf(spec);
 
   return (
     <g class="handles">
       {(['low', 'high'] as const).map(end => {
-        const at = scale.at(now[end]);
+        const at = scale.at(ends[end]);
         return at === null ? null : (
           <g
             key={end}
@@ -35,20 +77,20 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
             role="slider"
             tabindex={0}
             aria-label={`${end === 'low' ? 'Lower' : 'Upper'} end of ${plain(spec.name)}`}
-            aria-valuenow={now[end]}
-            aria-valuetext={val(now[end])}
+            aria-valuenow={ends[end]}
+            aria-valuetext={val(ends[end])}
             aria-orientation="vertical"
             onPointerDown={event => {
               event.stopPropagation();
               event.currentTarget.setPointerCapture(event.pointerId);
-              drag.current = { end, ends: now };
+              drag.current = { end, ends };
             }}
             onPointerMove={event => {
               const svg = event.currentTarget.ownerSVGElement;
               if (drag.current?.end === end && svg) {
                 const to = Number(scale.value(event.clientY - svg.getBoundingClientRect().top));
-                drag.current.ends = moved(now, end, to);
-                setEnds(drag.current.ends);
+                drag.current.ends = moved(ends, end, to);
+                setEdited(drag.current.ends);
               }
             }}
             onPointerUp={() => {
@@ -63,50 +105,43 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
               if (by !== undefined) {
                 event.preventDefault();
                 event.stopPropagation();
-                setEnds(nudged(now, end, by, scale, spec.type));
+                setEdited(nudged(ends, end, by, scale, spec.type));
               } else if (event.key === 'Enter') {
                 event.stopPropagation();
-                send(now);
+                send(ends);
               } else if (event.key === 'Escape') {
                 event.stopPropagation();
-                setEnds(null);
+                setEdited(null);
               }
             }}
-            onBlur={() => ends && send(ends)}
+            onBlur={() => edited && send(edited)}
           >
             <rect x={x - 14} y={at - 10} width={26} height={20} class="reach" />
             <rect x={x - 7} y={at - 2.5} width={14} height={5} rx={2.5} />
           </g>
         );
       })}
-      {ends && (
-        <text class="dragged" x={x - 10} y={(scale.at(now.high) ?? 0) - 6} text-anchor="end">
-          {val(now.low)} to {val(now.high)}
+      {edited && (
+        <text class="dragged" x={x - 10} y={(scale.at(ends.high) ?? 0) - 6} text-anchor="end">
+          {val(ends.low)} to {val(ends.high)}
         </text>
       )}
     </g>
   );
 }
 
-/** The wish for a parameter's range that waits for its trial. */
-function usePending(name: string): { choices?: Value[] } | undefined {
-  const { store } = useEnv();
-  useBundle();
-  const waiting = store.pending('range').filter(w => (w.value as { param?: string }).param === name);
-  return waiting.pop()?.value as { choices?: Value[] } | undefined;
-}
-
-export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: ParamSpec; locked: boolean }) {
-  const asked = usePending(spec.name);
+export function RangeEditor({ spec, outer }: { spec: ParamSpec; outer: ParamSpec }) {
+  const range = useRange(spec);
+  const [problem, setProblem] = useState('');
   return (
     <div class="range-editor">
       {spec.type === 'categorical' ? (
-        <Choices spec={spec} outer={outer} locked={locked} asked={asked?.choices} />
+        <Choices spec={spec} outer={outer} range={range} />
       ) : (
-        <Typed spec={spec} locked={locked} />
+        <TypedEnds spec={spec} range={range} setProblem={setProblem} />
       )}
-      <span class="muted" role="status">
-        {asked ? 'pending' : ''}
+      <span class={problem ? 'problem' : 'muted'} role="status">
+        {problem || (range.pending ? 'pending' : '')}
       </span>
     </div>
   );
@@ -115,17 +150,25 @@ export function RangeEditor({ spec, outer, locked }: { spec: ParamSpec; outer: P
 export function Lock({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
   const { store } = useEnv();
   useBundle();
-  const waits = ['lock', 'unlock'].some(name => store.pending(name).some(w => w.value === spec.name));
+  const isPending = ['lock', 'unlock'].some(name => store.pending(name).some(c => c.value === spec.name));
   return (
     <span class="lock">
       <span class="muted" role="status">
-        {waits ? 'pending' : ''}
+        {isPending ? 'pending' : ''}
       </span>
       <button
         type="button"
         class="link"
         aria-label={`${locked ? 'Unlock' : 'Lock'} ${plain(spec.name)}`}
-        onClick={() => store.wish(locked ? 'unlock' : 'lock', spec.name)}
+        title={
+          locked
+            ? 'The LLM or the rulebook may change its range again.'
+            : 'Only you change its range from now on; values inside it are still tried.'
+        }
+        onClick={() => {
+          const [name, undo] = locked ? ['unlock', 'lock'] : ['lock', 'unlock'];
+          store.command(name!, spec.name, { name: undo!, value: spec.name });
+        }}
       >
         {locked ? 'Unlock' : 'Lock'}
       </button>
@@ -133,20 +176,21 @@ export function Lock({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
   );
 }
 
-function Typed({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
-  const { store } = useEnv();
-  const [low, setLow] = useState(String(spec.low));
-  const [high, setHigh] = useState(String(spec.high));
-  useEffect(() => {
-    setLow(String(spec.low));
-    setHigh(String(spec.high));
-  }, [spec.low, spec.high]);
-  const ends = typed(low, high, spec);
-  const good = ends !== null;
-  const changed = good && !same(ends, endsOf(spec));
+function TypedEnds(props: { spec: ParamSpec; range: RangeCommands; setProblem: (problem: string) => void }) {
+  const { spec, range, setProblem } = props;
+  const [edited, setEdited] = useEdit<[string, string]>(range.base);
+  const [low, high] = edited ?? [String(spec.low), String(spec.high)];
+  const ends = parseEnds(low, high, spec);
+  const valid = typeof ends !== 'string';
+  const changed = valid && !same(ends, endsOf(spec));
+  const edit = (next: [string, string]) => {
+    const parsed = parseEnds(...next, spec);
+    setEdited(next);
+    setProblem(typeof parsed === 'string' ? parsed : '');
+  };
   const send = () => {
-    if (changed) {
-      store.wish('range', { param: spec.name, ...ends });
+    if (valid) {
+      range.send(ends);
     }
   };
   const field = (end: string, value: string, set: (text: string) => void) => (
@@ -154,8 +198,7 @@ function Typed({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
       type="text"
       inputMode="decimal"
       aria-label={`${end} end of ${plain(spec.name)}, typed`}
-      aria-invalid={!good}
-      disabled={locked}
+      aria-invalid={!valid}
       value={value}
       onInput={event => set(event.currentTarget.value)}
       onKeyDown={event => event.key === 'Enter' && send()}
@@ -163,46 +206,59 @@ function Typed({ spec, locked }: { spec: ParamSpec; locked: boolean }) {
   );
   return (
     <>
-      {field('Lower', low, setLow)}
+      {field('Lower', low, text => edit([text, high]))}
       <span class="muted">to</span>
-      {field('Upper', high, setHigh)}
-      <button type="button" class="link" disabled={locked || !good || !changed} onClick={send}>
+      {field('Upper', high, text => edit([low, text]))}
+      <button type="button" class="link" disabled={!valid || !changed} onClick={send}>
         Set
       </button>
     </>
   );
 }
 
-function Choices(props: {
-  spec: ParamSpec;
-  outer: ParamSpec;
-  locked: boolean;
-  /** What was asked for and is not applied yet. */
-  asked: Value[] | undefined;
-}) {
-  const { spec, outer, locked, asked } = props;
-  const { store } = useEnv();
-  const all = outer.choices ?? spec.choices ?? [];
-  const on = new Set<Value>(asked ?? spec.choices ?? []);
+function Choices(props: { spec: ParamSpec; outer: ParamSpec; range: RangeCommands }) {
+  const { spec, outer, range } = props;
+  const [typed, setTyped] = useState('');
+  const pending = range.pending as { choices?: Value[] } | undefined;
+  const all = [...new Set([...(outer.choices ?? []), ...(spec.choices ?? []), ...(pending?.choices ?? [])])];
+  const selected = new Set<Value>(pending?.choices ?? spec.choices ?? []);
   const toggle = (choice: Value) => {
-    const next = all.filter(c => (c === choice ? !on.has(c) : on.has(c)));
+    const next = all.filter(c => (c === choice ? !selected.has(c) : selected.has(c)));
     if (next.length) {
-      store.wish('range', { param: spec.name, choices: next });
+      range.send({ choices: next });
+    }
+  };
+  const add = () => {
+    if (typed.trim()) {
+      const choice = parseChoice(typed, all);
+      range.send({ choices: [...all.filter(c => selected.has(c) && c !== choice), choice] });
+      setTyped('');
     }
   };
   return (
     <span class="choices" role="group" aria-label={`Choices of ${plain(spec.name)}`}>
       {all.map(c => (
-        <label key={String(c)}>
+        <label key={JSON.stringify(c)}>
           <input
             type="checkbox"
-            checked={on.has(c)}
-            disabled={locked || (on.has(c) && on.size === 1)}
+            checked={selected.has(c)}
+            disabled={selected.has(c) && selected.size === 1}
             onChange={() => toggle(c)}
           />
           {plain(val(c))}
         </label>
       ))}
+      <input
+        type="text"
+        placeholder="another choice"
+        aria-label={`Another choice of ${plain(spec.name)}, typed`}
+        value={typed}
+        onInput={event => setTyped(event.currentTarget.value)}
+        onKeyDown={event => event.key === 'Enter' && add()}
+      />
+      <button type="button" class="link" disabled={!typed.trim()} onClick={add}>
+        Add
+      </button>
     </span>
   );
 }

@@ -1,13 +1,13 @@
 /** Trials: a table that sorts and filters; only the rows in sight are drawn. */
 
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Bundle, Trial } from '../bundle';
+import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
-import { parameters, scored } from '../derive';
-import { duration, num, sourceName, val } from '../format';
-import { TrialActions } from '../inspector';
+import { parameters, scored, trialByNumber } from '../derive';
+import { duration, entry, num, sourceName, val } from '../format';
+import { CopyButton, TrialActions } from '../inspector';
 import { hueOf, point, shapeOf } from '../marks';
-import { Empty } from '../plot';
+import { Empty, outcome } from '../plot';
 import { plain } from '../safe';
 
 const ROW = 30;
@@ -21,26 +21,52 @@ interface Column {
   right?: boolean;
 }
 
+/** The parameters' columns: those that are known to matter come first, so that they are seen without scrolling. */
+function mostImportantFirst(bundle: Bundle): ParamSpec[] {
+  const share = (p: ParamSpec) => entry(bundle.importances, p.name) ?? 0;
+  return [...parameters(bundle)].sort((a, b) => share(b) - share(a));
+}
+
 function columnsOf(bundle: Bundle): Column[] {
   return [
-    { key: 'n', label: 'Trial', of: t => t.n, text: t => String(t.n), right: true },
+    { key: 'n', label: 'Trial', of: t => t.n, text: t => `${t.star ? '★ ' : ''}${t.n}`, right: true },
     {
       key: 'value',
       label: 'Score',
       of: t => (scored(t) ? t.value : null),
-      text: t => (scored(t) ? num(t.value) : t.state === 'FAIL' ? plain(t.error ?? 'failed') : t.state.toLowerCase()),
+      text: t =>
+        scored(t)
+          ? num(t.value)
+          : t.values
+            ? outcome(t)
+            : t.state === 'FAIL'
+              ? plain(t.error ?? 'failed')
+              : t.state.toLowerCase(),
       right: true
     },
     { key: 'std', label: '±', of: t => t.std ?? null, text: t => (t.std ? num(t.std, 2) : ''), right: true },
     { key: 'source', label: 'Source', of: t => t.source, text: t => sourceName(t.source) },
-    { key: 'seconds', label: 'Time', of: t => t.seconds ?? null, text: t => (t.seconds ? duration(t.seconds) : ''), right: true },
-    ...parameters(bundle).map(
+    {
+      key: 'seconds',
+      label: 'Time',
+      of: t => t.seconds ?? null,
+      text: t => (t.seconds ? duration(t.seconds) : ''),
+      right: true
+    },
+    ...(bundle.trials.some(t => t.note)
+      ? [{ key: 'note', label: 'Note', of: (t: Trial) => t.note || null, text: (t: Trial) => plain(t.note) }]
+      : []),
+    ...mostImportantFirst(bundle).map(
       (p): Column => ({
         key: `p:${p.name}`,
         label: plain(p.name),
         of: t => {
           const v = t.params[p.name];
-          return typeof v === 'number' || typeof v === 'string' ? v : v === undefined || v === null ? null : String(v);
+          return typeof v === 'number' || typeof v === 'string'
+            ? v
+            : v === undefined || v === null
+              ? null
+              : String(v);
         },
         text: t => (t.params[p.name] === undefined ? '' : plain(val(t.params[p.name]))),
         right: p.type !== 'categorical'
@@ -64,30 +90,32 @@ export function Trials() {
   const [query, setQuery] = useState('');
   const [top, setTop] = useState(0);
   const scroller = useRef<HTMLDivElement>(null);
-  const columns = columnsOf(bundle);
+  const columns = useMemo(() => columnsOf(bundle), [bundle]);
   const rows = useMemo(() => {
     const column = columns.find(c => c.key === sort.key) ?? columns[0]!;
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     const kept = bundle.trials.filter(
       t =>
         (!brushed || brushed.has(t.n)) &&
-        (words.length === 0 || words.every(w => columns.some(c => `${c.label} ${c.text(t)}`.toLowerCase().includes(w))))
+        (words.length === 0 ||
+          words.every(w => columns.some(c => `${c.label} ${c.text(t)}`.toLowerCase().includes(w))))
     );
     const by = sort.down ? -1 : 1;
     return kept.sort((a, b) => {
       const [x, y] = [column.of(a), column.of(b)];
       return x === null || y === null ? compare(x, y) : by * compare(x, y);
     });
-  }, [bundle, sort, query, brushed]);
+  }, [bundle.trials, columns, sort, query, brushed]);
 
   // new trials come in above: the rows that are being read, or pointed at, stay where they are
   const reading = useRef<{ n: number; at: number; trials: Trial[] } | null>(null);
   const inside = useRef(false);
+  const { trials } = bundle;
+  const best = trialByNumber(trials, bundle.run.best_number);
   const anchor = rows[Math.ceil(top / ROW)];
   useLayoutEffect(() => {
     const el = scroller.current;
     const was = reading.current;
-    const { trials } = bundle;
     const at = was && was.trials !== trials ? rows.findIndex(t => t.n === was.n) : -1;
     if (el && was && at > was.at && (el.scrollTop > 0 || inside.current)) {
       el.scrollTop += (at - was.at) * ROW;
@@ -95,7 +123,7 @@ export function Trials() {
     } else {
       reading.current = anchor ? { n: anchor.n, at: rows.indexOf(anchor), trials } : null;
     }
-  }, [bundle.trials, anchor?.n]);
+  }, [trials, rows, anchor]);
 
   const first = printing ? 0 : Math.max(0, Math.floor(top / ROW) - 6);
   const lastRow = printing ? rows.length : Math.min(rows.length, first + Math.ceil(HEIGHT / ROW) + 12);
@@ -140,6 +168,7 @@ export function Trials() {
           {rows.length} of {bundle.trials.length} trials
           {(bundle.omitted?.trials ?? 0) > 0 && `, ${bundle.omitted!.trials} more are in the study`}
         </span>
+        {best && <CopyButton trial={best} label="Copy the best" />}
         {brushed && (
           <button type="button" class="link" onClick={() => ui.set({ brushed: null })}>
             Clear the brush

@@ -1,0 +1,127 @@
+/** Slice: the score against one parameter, the trials coloured by who proposed them. */
+
+import { scaleLinear } from 'd3-scale';
+import { useCallback, useMemo, useState } from 'preact/hooks';
+import type { Bundle, ParamSpec, Trial } from '../bundle';
+import { useBundle, useEnv, useWidth } from '../context';
+import { scoreDomain, scored, trialByNumber, usedRange } from '../derive';
+import { num, shortName, val } from '../format';
+import { hueOf } from '../marks';
+import { betterText } from '../metric';
+import type { Place } from '../plot';
+import { Empty, FocusMarks, Grid, Legend, Marks, nearest, Tip, usePick } from '../plot';
+import { byImportance } from '../ranking';
+import { plain } from '../safe';
+import { paramScale } from '../scales';
+
+const HEIGHT = 340;
+const PAD = { top: 28, right: 20, bottom: 42, left: 64 };
+const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
+
+export function SlicePane() {
+  const { id } = useEnv();
+  const bundle = useBundle();
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const specs = useMemo(() => byImportance(bundle), [bundle]);
+  const [name, setName] = useState<string | null>(null);
+  const spec = specs.find(s => s.name === name) ?? specs[0];
+  return (
+    <div class="slice" ref={ref}>
+      {!spec || !bundle.trials.some(scored) ? (
+        <Empty>The score of each trial is drawn against one parameter here.</Empty>
+      ) : (
+        <>
+          <div class="chat-bar">
+            <label>
+              Parameter{' '}
+              <select
+                id={`${id}-slice`}
+                value={spec.name}
+                // the first choice holds from then on, also when another parameter comes to matter more
+                onFocus={() => setName(spec.name)}
+                onChange={event => setName(event.currentTarget.value)}
+              >
+                {specs.map(s => (
+                  <option key={s.name} value={s.name}>
+                    {plain(s.name)}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </div>
+          {width > 0 && <Chart bundle={bundle} spec={spec} width={width} />}
+          <Legend bundle={bundle} />
+        </>
+      )}
+    </div>
+  );
+}
+
+function Chart({ bundle, spec, width }: { bundle: Bundle; spec: ParamSpec; width: number }) {
+  const { run } = bundle;
+  const trials = useMemo(
+    () => bundle.trials.filter(t => scored(t) && t.params[spec.name] !== undefined),
+    [bundle.trials, spec.name]
+  );
+  const bottom = HEIGHT - PAD.bottom;
+  const x = useMemo(
+    () => paramScale(spec, usedRange(spec, bundle), [PAD.left + 8, width - PAD.right - 8], 6),
+    [bundle, spec, width]
+  );
+  const y = useMemo(() => scaleLinear(scoreDomain(bundle), [bottom - 6, PAD.top]), [bundle, bottom]);
+  const place: Place = useCallback(
+    (t: Trial) => {
+      const at = x.at(t.params[spec.name]);
+      const jitter = x.half ? (((t.n * 7) % 11) / 10 - 0.5) * x.half : 0;
+      return at === null || !scored(t)
+        ? null
+        : [at + jitter, Math.min(bottom - 6, Math.max(PAD.top, y(t.value)))];
+    },
+    [x, y, spec.name, bottom]
+  );
+  const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 24));
+  const best = trialByNumber(trials, run.best_number);
+  const bestAt = best && place(best);
+  const title = [plain(run.metric ?? 'score'), betterText(run)].filter(Boolean).join(', ');
+  return (
+    <div class="chart" style={{ height: `${HEIGHT}px` }}>
+      <svg
+        width={width}
+        height={HEIGHT}
+        role="group"
+        aria-label={`Score against ${plain(spec.name)}. Arrow keys move, Enter pins.`}
+        {...pick}
+      >
+        <Grid y={y} left={PAD.left} right={width - PAD.right} />
+        <g class="axis">
+          {x.ticks.map(t => (
+            <text key={t.label} x={t.at} y={bottom + 16} text-anchor="middle">
+              {shortName(plain(t.label), x.lanes ? 14 : 10)}
+            </text>
+          ))}
+          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
+            {shortName(plain(spec.name), 48)}
+            {spec.log ? ', log scale' : ''}
+          </text>
+          <text class="axis-title" x={PAD.left - 52} y={12}>
+            {title}
+            {run.direction === 'minimize' ? ' ↓' : ' ↑'}
+          </text>
+        </g>
+        <Marks trials={trials} place={place} classOf={classOf} />
+        {bestAt && <circle class="incumbent" cx={bestAt[0]} cy={bestAt[1]} r={8} />}
+        <FocusMarks trials={trials} place={place} classOf={classOf} />
+      </svg>
+      <Tip trials={trials} place={place} width={width}>
+        {t => (
+          <div class="muted">
+            {plain(spec.name)} {plain(val(t.params[spec.name]))}
+          </div>
+        )}
+      </Tip>
+      <p class="hidden">
+        {trials.length} scored trials; best {num(run.best_value)}.
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,85 @@
+/** What a run is doing, who proposes in it, and what its check says: in words. Pure. */
+
+import type { Bundle, Run, Verification } from './bundle';
+import { entry, num, signed } from './format';
+import { plain } from './safe';
+
+/** Base samplers by the names that the run has for them. */
+const BASE: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES', hyperopt: 'Hyperopt' };
+
+/** Whether an LLM is asked, and not the rulebook or the base sampler alone. */
+export function usesLlm({ run, cost }: Pick<Bundle, 'run' | 'cost'>): boolean {
+  const isLlm = run.llm !== undefined && run.llm !== '' && !['rulebook', 'offline'].includes(run.llm);
+  return cost.requests > 0 || (isLlm && (run.sampler ?? 'llm-tpe').startsWith('llm'));
+}
+
+/** The three samplers that a run can be switched to, by their names in a command. */
+export function samplerNames(
+  bundle: Pick<Bundle, 'run' | 'cost'>
+): Record<'llm' | 'llm-tpe' | 'tpe', string> {
+  const { sampler } = bundle.run;
+  const base = (sampler && !sampler.startsWith('llm') && entry(BASE, sampler)) || 'TPE';
+  const proposer = usesLlm(bundle) ? 'LLM' : 'Rulebook';
+  return { llm: proposer, 'llm-tpe': `${proposer}-${base}`, tpe: base };
+}
+
+/** What the run is doing now; empty when it has ended or waits. */
+export function activity({ run, trials }: Bundle): string {
+  if (run.status === 'checking') {
+    const [done, total] = run.checked ?? [];
+    const count = total ? `, ${done} of ${total}` : '';
+    return `checking the best configuration on fresh folds${count}`;
+  }
+  if (run.status !== 'running') {
+    return '';
+  }
+  const running = trials.filter(t => t.state === 'RUNNING');
+  if (running.length > 1) {
+    return `${running.length} trials at a time`;
+  }
+  const [trial] = running;
+  if (!trial) {
+    return trials.length === 0 ? 'reading the task' : 'choosing the next configuration';
+  }
+  const folds = trial.folds?.length ?? run.n_folds ?? 0;
+  const done = trial.folds?.filter(f => f !== null).length ?? 0;
+  const what = trial.source === 'default' ? 'fitting the default configuration' : `fitting trial ${trial.n}`;
+  return folds > 1 ? `${what}, fold ${Math.min(done + 1, folds)} of ${folds}` : what;
+}
+
+export interface Verdict {
+  /** `real`, `within noise`, `worse`, or `not checked`. */
+  word: string;
+  /** The gain that was tested, with its standard error; empty without a test. */
+  gain: string;
+  /** On what it was tested, or how it could be. */
+  detail: string;
+}
+
+/** What is known of the gain beyond the folds that the search itself used. */
+export function verdictOf(run: Run): Verdict | null {
+  const check: Verification | null | undefined = run.summary?.verification;
+  if (run.status === 'running' || run.status === 'paused' || run.status === 'checking' || !run.summary) {
+    return null;
+  }
+  if (check && check.fresh !== false && check.gain !== null && check.gain !== undefined) {
+    const noise = check.noise === null || check.noise === undefined ? '' : ` ± ${num(check.noise, 2)}`;
+    const folds = check.n_folds ? `on ${check.n_folds} fresh folds` : 'on fresh folds';
+    return { word: plain(check.verdict), gain: signed(check.gain) + noise, detail: folds };
+  }
+  if (run.best_number === null || trialCountsAsDefault(run)) {
+    return { word: 'no gain', gain: '', detail: 'the default was best' };
+  }
+  return {
+    word: 'not checked',
+    gain: '',
+    detail:
+      check?.fresh === false
+        ? 'this cv has no other folds: give a cv that shuffles, or X_test and y_test'
+        : 'give X_test and y_test to check it'
+  };
+}
+
+function trialCountsAsDefault(run: Run): boolean {
+  return run.best_value !== null && run.best_value === run.default_value;
+}
