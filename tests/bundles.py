@@ -181,6 +181,7 @@ def make_bundle(
             else None,
             "llm_seconds": 4.2 * sum(c["kind"] == "reply" for c in requests),
             "fit_seconds": round(0.93 * seconds, 3),
+            "deciding_seconds": 0.0,
         },
     }
     return _prefixed(bundle, prefix) if prefix else bundle

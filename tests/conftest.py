@@ -15,6 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_task import data  # noqa: F401  (fixtures of the small task, for all folders)
+from tests.small_task import model  # noqa: F401
+from tests.small_task import provider  # noqa: F401
+from tests.small_task import server  # noqa: F401
+
 # read by numpy, scikit-learn and LightGBM when they are imported: tests on two cores must not fight for them
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -50,9 +55,13 @@ def chromium() -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI=true a skipped browser test has failed: nobody would notice that it was not run."""
+    """Under CI=true a skipped test of the browser or a service has failed: it would go unnoticed."""
     report = yield
-    if report.skipped and os.environ.get("CI") == "true" and item.get_closest_marker("browser"):
+    if (
+        report.skipped
+        and os.environ.get("CI") == "true"
+        and any(map(item.get_closest_marker, ("browser", "service")))
+    ):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
     return report

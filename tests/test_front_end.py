@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import os
@@ -11,14 +12,26 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from sklearn.metrics import get_scorer_names
 
 from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.html import static_file
+from sllmbo_magic.task.display_metric import display_metric
 from tests.sample_run import run_events
 
 ROOT = Path(__file__).parent.parent
 FRONT_END = ROOT / "labextension"
+
+
+@pytest.mark.parametrize("name", ["widget.js", "report.js"])
+def test_what_every_page_and_saved_report_holds_stays_small(name: str) -> None:
+    """The bounds that docs/dashboard.md states."""
+    code = static_file(name).encode()
+    assert len(code) <= 270_000
+    assert len(gzip.compress(code)) <= 95_000
 
 
 def load(path: Path) -> ModuleType:
@@ -42,6 +55,21 @@ def node() -> str:
     return found
 
 
+def metric_cases() -> list[dict[str, Any]]:
+    """How Python shows scikit-learn's scorers and others, in each direction."""
+    names = [*get_scorer_names(), "neg_own_loss", "own_loss", "score", "constructor", "neg_toString"]
+    return [
+        {
+            "given": {"metric": name, "direction": direction, "negated": negated},
+            "shown": {"label": shown.label, "sign": shown.sign, "maximize": shown.maximize},
+        }
+        for name in names
+        for direction in ("maximize", "minimize", "maximize, minimize")
+        for negated in (False, True)
+        for shown in (display_metric(name, direction, negated),)
+    ]
+
+
 def test_the_front_ends_unit_tests_pass_and_follow_a_run_as_python_tells_it(tmp_path: Path) -> None:
     view = RunView()
     deltas = []
@@ -54,10 +82,12 @@ def test_the_front_ends_unit_tests_pass_and_follow_a_run_as_python_tells_it(tmp_
                 items[f"{kind}:{delta[kind][key]}"] = view.item(kind, delta[kind][key])
     fixture = tmp_path / "run.json"
     fixture.write_text(json.dumps({"deltas": deltas, "items": items, "snapshot": view.snapshot()}))
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps(metric_cases()))
     done = subprocess.run(
         [node(), "scripts/test.mjs"],
         cwd=FRONT_END,
-        env={**os.environ, "SLLMBO_RUN": str(fixture)},
+        env={**os.environ, "SLLMBO_RUN": str(fixture), "SLLMBO_METRICS": str(metrics)},
         capture_output=True,
         text=True,
         check=False,
@@ -71,6 +101,14 @@ def test_completion_and_hover_help_know_the_options_that_the_magic_knows() -> No
     options = load(FRONT_END / "scripts" / "options.py")
     assert options.TARGET.read_text(encoding="utf-8") == options.table(), (
         "the option table changed: run labextension/scripts/options.py"
+    )
+    assert options.LOSSES_TARGET.read_text(encoding="utf-8") == options.losses()
+
+
+def test_the_types_of_the_view_are_those_of_python() -> None:
+    wire = load(FRONT_END / "scripts" / "wire.py")
+    assert wire.TARGET.read_text(encoding="utf-8") == wire.typescript(node()), (
+        "the types changed: run labextension/scripts/wire.py"
     )
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
-from sllmbo_magic.testing import LoopbackServer
-from sllmbo_magic.testing import Seen
+from tests.loopback import LoopbackServer
+from tests.loopback import Received
 from tests.replies import Responder
 
 SPACE: dict[str, Any] = {
@@ -70,7 +70,7 @@ def run(**options: Any) -> tuple[TuneResult, list[Exchange]]:
     responder = Responder(0)
     exchanges: list[Exchange] = []
 
-    def answer(seen: Seen) -> Any:
+    def answer(seen: Received) -> Any:
         texts = tuple(str(m["content"]) for m in seen.body["messages"])
         reply = responder(_Question(texts))
         if options.get("candidates") == 1:

@@ -62,16 +62,26 @@ class Server:
         )
         urllib.request.urlopen(request).close()
 
+    def sessions(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.url}/api/sessions") as answer:
+            found: list[dict[str, Any]] = json.load(answer)
+            return found
+
     def kernels(self) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{self.url}/api/kernels") as answer:
             found: list[dict[str, Any]] = json.load(answer)
             return found
 
     def shut_down_kernels(self) -> None:
-        for kernel in self.kernels():
-            request = urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(request).close()
+        """End all sessions, and kernels without one. (The server forgets the session of a kernel that is
+        ended alone only later, and a notebook opened in between does not get its kernel.)"""
+        for kind in ("sessions", "kernels"):
+            with urllib.request.urlopen(f"{self.url}/api/{kind}") as answer:
+                running = json.load(answer)
+            for one in running:
+                request = urllib.request.Request(f"{self.url}/api/{kind}/{one['id']}", method="DELETE")
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(request).close()
 
 
 @contextlib.contextmanager
@@ -173,6 +183,9 @@ class Lab:
         self.watched = watched
         self.page = watched.page
         self.page.set_default_timeout(25_000)
+        # JupyterLab asks for the kernel when the server was slow to start one: whenever it does, say yes.
+        asked = self.page.locator(".jp-Dialog", has_text="Select kernel for")
+        self.page.add_locator_handler(asked, lambda dialog: dialog.locator(".jp-mod-accept").click())
         self.server = server
         self.name = name
         self.url = f"{server.url}/notebooks/{name}" if classic else f"{server.url}/lab/tree/{name}?reset"
@@ -186,12 +199,24 @@ class Lab:
     def cell(self, index: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
+    def await_kernel(self) -> None:
+        """Wait until the notebook's kernel has started (one that is still starting drops what it is sent)."""
+        for _ in range(250):
+            for session in self.server.sessions():
+                kernel = session["kernel"]
+                started = kernel["execution_state"] in ("idle", "busy") and kernel["connections"]
+                if session["path"] == self.name and started:
+                    return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"no kernel for {self.name}: {self.server.sessions()}")
+
     def run(self, index: int) -> Any:
         """Run one cell; returns it once the kernel has taken it."""
+        self.await_kernel()
         cell = self.cell(index)
         prompt = cell.locator(".jp-InputPrompt")
         before = prompt.inner_text()
-        for _ in range(5):  # a kernel that is still starting drops what it is sent
+        for _ in range(5):
             cell.locator(".cm-content").click()
             self.page.keyboard.press("Control+Enter")
             for _ in range(30):
@@ -229,6 +254,11 @@ class Lab:
             self.cell(0).locator(".jp-InputPrompt").click()
             self.page.keyboard.press("Control+s")
         return nbformat.read(self.server.root / self.name, as_version=4)
+
+
+def at_least(n: int) -> re.Pattern[str]:
+    """The counter of a run of 200 trials of which ``n`` (below 10) or more are done."""
+    return re.compile(rf"(^|\D)([{n}-9]|\d{{2,}}) of 200$")
 
 
 def still_running(lab: Lab, index: int = 1) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import csv
+import dataclasses
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +15,24 @@ import pytest
 from sllmbo_magic import events as ev
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.html import script_json
+from sllmbo_magic.report.html import static_file
 from sllmbo_magic.report.html import write_report
 from tests.browser.conftest import OPEN_PANE
 from tests.browser.payloads import TEXT
 from tests.browser.payloads import hostile_events
 from tests.sample_run import run_events
 
-PANES = ("Scores", "Search space", "Trials", "Importance", "Parallel coordinates", "Cost")
+PANES = (
+    "Scores",
+    "Search space",
+    "Trials",
+    "Importance",
+    "Slice",
+    "Parallel coordinates",
+    "Contour",
+    "Failures",
+    "Cost",
+)
 THEMES = ("light", "dark")
 LOOKS: dict[str, tuple[dict[str, str], str, str]] = {
     # options of the browser, the page's background, the front end's variables
@@ -82,11 +96,14 @@ def test_every_pane_of_the_report_shows_the_run_and_axe_finds_nothing_serious(
         "Search space": "learning_rate",
         "Trials": "50 of 50 trials",
         "Importance": "46 %",
+        "Slice": "learning_rate, log scale",
         "Parallel coordinates": "boosting_type",
+        "Contour": "what the trials near a point suggest",
+        "Failures": "out-of-memory",
         "Cost": "Tokens received",
     }
     for name in PANES:
-        open_pane(page, name).get_by_text(expected[name]).first.wait_for()
+        open_pane(page, name).get_by_text(expected[name]).locator("visible=true").first.wait_for()
         open_pane(unguarded, name)
         assert serious(unguarded, "body" if name == PANES[0] else OPEN_PANE) == [], name
     assert page.get_by_role("region", name="Chat").get_by_text("openai:gpt-4o").count() > 0
@@ -102,8 +119,9 @@ def test_axe_finds_nothing_serious_in_any_pane(
     widget = new_widget(color_scheme=scheme, viewport={"width": width, "height": 900})
     widget.show()
     widget.sink(*running())
-    for name in (*PANES, *(["Chat"] if width == 420 else [])):
+    for name in (*PANES, "Compare", *(["Chat"] if width == 420 else [])):
         open_pane(widget.root, name)
+        widget.pump()
         assert serious(widget.page, "body" if name == PANES[0] else OPEN_PANE) == [], name
     assert widget.root.locator(".view").get_attribute("data-theme") == scheme
 
@@ -202,6 +220,17 @@ def test_a_narrow_page_scrolls_in_panes_and_not_sideways(new_widget: Any) -> Non
         assert widget.page.evaluate("document.documentElement.scrollWidth") <= 360, name
 
 
+def test_how_a_run_ended_fits_a_narrow_page(new_page: Any, report: str) -> None:
+    page = new_page(viewport={"width": 360, "height": 800}).page
+    page.goto(report)
+    beyond = page.locator(".closing > *, .figure").evaluate_all(
+        "all => all.filter(e => e.getBoundingClientRect().right > 360).map(e => e.className)"
+    )
+    assert beyond == []
+    open_pane(page, "Trials")
+    assert page.get_by_label("Filter the trials").bounding_box()["width"] > 120
+
+
 def test_nothing_moves_while_the_run_goes_on(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()
@@ -224,7 +253,7 @@ def test_the_browser_measures_no_layout_shift_in_any_pane(new_widget: Any, width
     """Cumulative layout shift as browsers define it; following the chat is a scroll that was asked for."""
     widget = new_widget(viewport={"width": width, "height": 1400})
     widget.show()
-    events = list(run_events(50, finish=False))
+    events = list(run_events(70, finish=False))
     starts = {e.number: i for i, e in enumerate(events) if isinstance(e, ev.TrialStarted)}
     widget.sink(*events[: starts[14]])
     widget.page.evaluate(
@@ -319,7 +348,7 @@ def test_the_search_space_tells_its_story(new_page: Any, report: str) -> None:
     assert heights[-1] < heights[0], "the range narrows from version to version"
     lanes = pane.locator("figure", has=page.get_by_text("boosting_type", exact=True))
     assert lanes.locator(".lane").count() == 2
-    assert pane.locator(".incumbent").count() == pane.locator("figure").count() == 8
+    assert pane.locator("figure .incumbent").count() == pane.locator("figure").count() == 8
     shown = panel.locator(".marks path").evaluate_all("paths => paths.map(p => p.getAttribute('class'))")
     assert shown == ["is-out", *(f"lev-{i}" for i in range(7))], "coloured by score; what has none is hollow"
     panel.get_by_role("group", name=re.compile("learning_rate of each trial")).press("End")
@@ -341,7 +370,7 @@ def test_scores_show_source_default_best_spread_and_what_has_no_score(new_page: 
         "shapes differ; only the model's first and later ones share theirs"
     )
     assert pane.locator(".reference").get_by_text("default").count() == 1
-    assert pane.locator(".spread").first.get_attribute("d").count("M") == 47
+    assert pane.locator(".spread").first.get_attribute("d").count("M") == 1, "of the best"
     assert pane.locator(".chart .out-marks").get_attribute("d").count("M") == 3
     assert pane.locator(".best-label text").text_content() == "0.8885"
 
@@ -475,7 +504,7 @@ def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: 
     widget.show()
     widget.sink(*running())
     root = widget.root
-    wishes = root.get_by_role("log", name="Wishes")
+    wishes = root.get_by_role("log", name="Commands")
     chat = root.get_by_role("region", name="Chat")
 
     def wish(act: Callable[[], Any], name: str, value: Any, said: str) -> None:
@@ -507,7 +536,7 @@ def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: 
     wish(lambda: root.get_by_label("LLM share").fill("0.25"), "ratio", 0.25, "LLM share 0.25")
     wish(
         lambda: (
-            root.get_by_label("Hint for the model").fill("fewer leaves"),
+            root.get_by_label("Hint for the LLM").fill("fewer leaves"),
             widget.page.keyboard.press("Enter"),
         ),
         "hint",
@@ -608,6 +637,104 @@ def test_a_range_is_dragged_and_sent_once_when_it_is_dropped(new_widget: Any) ->
     assert wish.value["high"] == int(wish.value["high"])
 
 
+def drag_upper_end(widget: Any, name: str, down: float = 30) -> None:
+    """Drag the upper end of a parameter's range so many pixels down, and drop it."""
+    handle = widget.root.get_by_role("slider", name=f"Upper end of {name}")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse = widget.page.mouse
+    mouse.move(x, y)
+    mouse.down()
+    for step in range(1, 6):
+        mouse.move(x, y + down * step / 5)
+    mouse.up()
+    widget.pump()
+
+
+def test_a_dragged_range_is_not_sent_again_when_its_handle_loses_the_focus(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    open_pane(widget.root, "Search space")
+    drag_upper_end(widget, "max_depth")
+    (first,) = widget.control.take()
+    handle = widget.root.get_by_role("slider", name="Upper end of max_depth")
+    handle.focus()
+    handle.blur()
+    widget.pump()
+    assert widget.control.take() == [], "it waits for its trial"
+    widget.sink(ev.WishApplied(wish="range", value=first.value, trial_number=24, id=first.id))
+    handle.focus()
+    handle.blur()
+    widget.pump()
+    assert widget.control.take() == [], "it was applied"
+    handle.focus()
+    widget.page.keyboard.press("ArrowDown")
+    handle.blur()
+    widget.pump()
+    assert len(widget.control.take()) == 1, "another range is another command"
+
+
+def test_a_refused_range_goes_back_and_is_not_sent_again(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    open_pane(widget.root, "Search space")
+    handle = widget.root.get_by_role("slider", name="Upper end of max_depth")
+    before = handle.get_attribute("aria-valuenow")
+    widget.live._ended = True  # every command is refused
+    drag_upper_end(widget, "max_depth")
+    log = widget.root.get_by_role("log", name=re.compile("Commands|Wishes"))
+    assert log.get_by_text("refused").count() == 1
+    assert handle.get_attribute("aria-valuenow") == before, "the range in force is shown"
+    handle.focus()
+    handle.blur()
+    widget.pump()
+    assert log.get_by_text("refused").count() == 1
+
+
+def test_enter_and_then_leaving_the_handle_send_one_command(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    open_pane(widget.root, "Search space")
+    handle = widget.root.get_by_role("slider", name="Upper end of num_leaves")
+    handle.focus()
+    for key in ("ArrowDown", "Enter"):
+        widget.page.keyboard.press(key)
+    widget.pump()
+    handle.blur()
+    widget.pump()
+    typed = widget.root.get_by_label("Upper end of max_depth, typed")
+    typed.fill("9")
+    typed.press("Enter")
+    typed.press("Enter")
+    panel = widget.root.locator("figure", has=widget.page.get_by_label("Upper end of max_depth, typed"))
+    panel.get_by_role("button", name="Set").click()
+    widget.pump()
+    assert [c.value["param"] for c in widget.control.take()] == ["num_leaves", "max_depth"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "problem"),
+    [
+        ("9", "3", "The lower end must be below the upper end."),
+        ("2.5", "8", "Both ends must be whole numbers."),
+        ("", "8", "Both ends must be numbers."),
+    ],
+)
+def test_a_typed_range_that_is_none_says_why(new_widget: Any, low: str, high: str, problem: str) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    open_pane(widget.root, "Search space")
+    widget.root.get_by_label("Lower end of max_depth, typed").fill(low)
+    widget.root.get_by_label("Upper end of max_depth, typed").fill(high)
+    panel = widget.root.locator("figure", has=widget.page.get_by_label("Upper end of max_depth, typed"))
+    panel.get_by_role("status").get_by_text(problem).wait_for()
+
+
 def test_a_run_is_steered_with_the_keyboard_alone(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()
@@ -635,7 +762,7 @@ def test_a_run_is_steered_with_the_keyboard_alone(new_widget: Any) -> None:
     keys.press("Enter")
     tab_to("LLM-TPE")
     keys.press("ArrowRight")
-    tab_to("Hint for the model")
+    tab_to("Hint for the LLM")
     keys.type("ddxa bb")
     keys.press("Enter")
     widget.pump()
@@ -659,7 +786,7 @@ def test_a_run_is_steered_with_the_keyboard_alone(new_widget: Any) -> None:
     page.keyboard.press("Escape")
     widget.root.get_by_role("tab", name="Search space").focus()
     keys.press("End")
-    assert widget.root.get_by_role("tab", name="Cost").get_attribute("aria-selected") == "true"
+    assert widget.root.get_by_role("tab", name="Compare").get_attribute("aria-selected") == "true"
     keys.press("Home")
     keys.press("Tab")
     keys.press("Tab")
@@ -716,7 +843,7 @@ def test_a_refusal_says_why(new_widget: Any) -> None:
     widget.live.sink(ev.RunFinished(status="stopped", reason="", summary={}))
     widget.root.get_by_role("button", name="Pause").click()
     widget.pump()
-    assert "refused: The run has ended." in widget.root.get_by_role("log", name="Wishes").inner_text()
+    assert "refused: The run has ended." in widget.root.get_by_role("log", name="Commands").inner_text()
 
 
 def test_a_reloaded_page_shows_everything_that_happened(new_widget: Any) -> None:
@@ -869,3 +996,279 @@ def test_a_thousand_trials_and_messages_stay_few_elements(new_widget: Any) -> No
     grid = widget.root.get_by_role("group", name=re.compile("Trials. Arrow keys"))
     grid.evaluate("e => { e.scrollTop = e.scrollHeight }")
     widget.root.locator("td", has_text=re.compile("^0$")).first.wait_for()
+
+
+# ---------------------------------------------------------------- the question a person has
+
+
+def rulebook_run(n_trials: int = 12, *, metric: str = "neg_mean_absolute_error") -> list[ev.Event]:
+    """A running run without an LLM, scored by a loss."""
+    events: list[ev.Event] = []
+    for event in run_events(n_trials, finish=False):
+        if isinstance(event, ev.RunStarted):
+            about = {"llm": "rulebook", "metric": metric, "model": "SVR in a Pipeline (3 steps)"}
+            about |= {"n_rows": 442, "n_columns": 10}
+            event = dataclasses.replace(event, run={**event.run, **about})
+        elif isinstance(event, ev.RequestSent | ev.ReplyReceived | ev.Fallback):
+            continue
+        elif isinstance(event, ev.SpaceChanged):
+            event = dataclasses.replace(event, by="rulebook", reason="The best trials lie at the edge.")
+        elif isinstance(event, ev.FoldFinished):
+            event = dataclasses.replace(event, score=event.score - 50)
+        elif isinstance(event, ev.TrialFinished) and event.value is not None:
+            scores = [score - 50 for score in event.split_scores]
+            best = None if event.best_value is None else event.best_value - 50
+            event = dataclasses.replace(event, value=event.value - 50, split_scores=scores, best_value=best)
+            if event.source in ("llm", "llm-init"):
+                event = dataclasses.replace(event, source="rulebook", request=None)
+        elif isinstance(event, ev.TrialStarted) and event.source in ("llm", "llm-init"):
+            event = dataclasses.replace(event, source="rulebook", request=None)
+        events.append(event)
+    return events
+
+
+def shown_text(widget: Any) -> str:
+    return str(widget.root.locator(".view").evaluate("e => e.innerText"))
+
+
+def test_a_loss_is_shown_in_its_own_unit_everywhere(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*rulebook_run())
+    for name in PANES:
+        open_pane(widget.root, name)
+        text = shown_text(widget)
+        labels = widget.root.locator("[aria-label]").evaluate_all(
+            "all => all.map(e => e.getAttribute('aria-label'))"
+        )
+        drawn = widget.root.locator(".pane text").all_text_contents()
+        for seen in (text, *labels, *drawn):
+            assert "neg_" not in seen, (name, seen)
+            assert not re.search("[−-]4[89]", seen), (name, seen)
+    assert "MAE, lower is better" in widget.root.locator(".what").inner_text()
+    open_pane(widget.root, "Scores").get_by_text("MAE, lower is better ↓").wait_for()
+    best = widget.live.snapshot()["run"]["best_value"]
+    assert best < 0, "the data keep scikit-learn's sign"
+    assert f"{-best:.2f}" in widget.root.locator(".figures").inner_text()
+
+
+def test_without_an_llm_no_llm_is_named(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*rulebook_run())
+    for name in PANES:
+        open_pane(widget.root, name)
+        text = shown_text(widget).replace("llm-tpe with rulebook", "")
+        assert not re.search(r"\bLLM\b|[Tt]oken|[Mm]oney|\$|\bmodel\b|\brequest", text), (name, text)
+    assert widget.root.get_by_role("radio", name="Rulebook-TPE").count() == 1
+    assert widget.root.get_by_label("Rulebook share").count() == 1
+    assert widget.root.get_by_label(re.compile("Hint")).count() == 0, "the rulebook reads no hints"
+    widget.sink(ev.RequestSent(request=0, purpose="propose", trial_number=12, provider="openai:x", text="?"))
+    widget.root.get_by_text("1 request", exact=True).wait_for()
+
+
+def test_the_header_says_what_is_tuned_on_what(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*rulebook_run())
+    what = widget.root.locator(".what").inner_text()
+    for part in ("SVR in a Pipeline (3 steps)", "442 rows × 10 columns", "5 folds", "seed 7"):
+        assert part in what
+
+
+def test_the_first_minute_says_what_is_going_on(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    events = rulebook_run()
+    widget.sink(events[0])
+    doing = widget.root.locator(".doing")
+    assert doing.inner_text() == "Reading the task."
+    folds = [i for i, e in enumerate(events) if isinstance(e, ev.FoldFinished) and e.number == 0]
+    widget.live._folds_sent = float("-inf")
+    widget.sink(*events[1 : folds[0] + 1])
+    assert doing.inner_text() == "Fitting the default configuration, fold 2 of 5."
+    pane = widget.root.get_by_role("tabpanel")
+    assert "Fitting the default configuration" in pane.inner_text()
+    assert pane.locator("svg .grid").count() == 0, "no empty axis"
+    assert "– left" not in shown_text(widget)
+
+
+def test_the_closing_check_is_a_phase_with_its_own_progress(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*rulebook_run(), ev.CheckProgress(done=6, total=20))
+    assert "checking the gain" in widget.root.locator(".state").inner_text()
+    text = shown_text(widget)
+    assert "on fresh folds, 6 of 20" in text
+    assert "left" not in text.split("Best")[0]
+    bar = widget.root.get_by_role("progressbar")
+    assert (bar.get_attribute("aria-valuenow"), bar.get_attribute("aria-valuemax")) == ("6", "20")
+    assert widget.root.get_by_role("button", name="Pause").is_disabled(), "it no longer applies"
+    check = {"verdict": "real", "text": "t", "gain": 3.1, "noise": 0.98, "n_folds": 10, "fresh": True}
+    summary = {"verification": check, "verdict": "MAE fell.", "text": "MAE fell. And much more is said here."}
+    widget.sink(ev.RunFinished(status="finished", reason="done", summary=summary))
+    tested = widget.root.locator(".figure").filter(has_text="Gain, checked").inner_text()
+    assert "+3.10 ± 0.98" in tested
+    assert "real" in tested
+    over_default = widget.root.locator(".figure").filter(has_text="over default").inner_text()
+    assert "real" not in over_default, "the word stands at the number that was tested"
+    closing = widget.root.get_by_role("region", name="How the run ended")
+    assert closing.locator(".verdict-text").inner_text() == "MAE fell."
+    assert not closing.get_by_text("And much more").is_visible(), "the rest is folded"
+
+
+def test_an_objective_has_no_figures_about_a_default_or_folds(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(
+        ev.RunStarted(
+            run={"name": "bowl", "model": "objective", "metric": "objective", "sampler": "llm-tpe"}
+        ),
+        ev.RunFinished(status="finished", reason="done", summary={"text": "Best objective 0.02."}),
+    )
+    text = shown_text(widget)
+    assert "Best objective" in text
+    assert not any(words in text for words in ("Gain", "checked", "X_test", "Fold spread"))
+    assert text.count("objective ·") <= 1, "what is tuned is not named twice"
+
+
+def test_a_gain_without_fresh_folds_is_not_called_real(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    check = {"verdict": "real", "text": "t", "gain": 3.1, "noise": 0.98, "n_folds": 5, "fresh": False}
+    summary = {"verification": check, "text": "MAE fell."}
+    widget.sink(*rulebook_run(), ev.RunFinished(status="finished", reason="done", summary=summary))
+    text = shown_text(widget)
+    assert "not checked" in text
+    assert "give a cv that shuffles" in text, "and how it can be checked"
+    assert "real" not in text
+
+
+def test_a_range_and_a_lock_can_be_taken_back(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    open_pane(widget.root, "Search space")
+    handle = widget.root.get_by_role("slider", name="Upper end of max_depth")
+    before = float(handle.get_attribute("aria-valuenow"))
+    drag_upper_end(widget, "max_depth")
+    widget.control.take()
+    widget.root.get_by_role("button", name=re.compile("Undo: Range of max_depth")).click()
+    widget.pump()
+    (back,) = widget.control.take()
+    assert (back.name, back.value["param"], back.value["high"]) == ("range", "max_depth", before)
+    assert widget.root.get_by_role("button", name=re.compile("Undo")).count() == 0, "once"
+    widget.root.get_by_role("button", name="Lock subsample").click()
+    widget.pump()
+    widget.control.take()
+    widget.root.get_by_role("button", name="Undo: Lock subsample").click()
+    widget.pump()
+    assert [(c.name, c.value) for c in widget.control.take()] == [("unlock", "subsample")]
+
+
+def test_failures_are_counted_by_cause_with_the_place_where_they_lie(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*running())
+    for n in (24, 25, 26, 27):
+        params = {"learning_rate": 0.9 + n / 1000, "num_leaves": 10 * (n - 20), "boosting_type": "dart"}
+        error = "out-of-memory (MemoryError)" if n < 27 else "timeout"
+        widget.sink(
+            ev.TrialStarted(number=n, params=params, source="tpe"),
+            ev.TrialFinished(
+                number=n, state="FAIL", value=None, params=params, source="tpe", error=error, seconds=2.0
+            ),
+        )
+    pane = open_pane(widget.root, "Failures")
+    rows = [" ".join(row.split()) for row in pane.locator("tbody tr").all_inner_texts()]
+    assert rows[0].startswith("out-of-memory (MemoryError) 4 of 28"), "trial 13 is one of them"
+    assert any(row.startswith("timeout 1 of 28 2.0 s TPE") for row in rows)
+    pane.get_by_role("button", name="Trial 25", exact=True).click()
+    widget.root.get_by_role("region", name="Trial in focus").get_by_text("Trial 25", exact=True).wait_for()
+
+
+def test_a_contour_shows_the_score_over_any_two_parameters(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    pane = open_pane(page, "Contour")
+    across, up = pane.get_by_label("Across"), pane.get_by_label("Up")
+    assert (across.input_value(), up.input_value()) == ("learning_rate", "num_leaves"), "what matters most"
+    assert pane.locator(".ground path").count() > 3
+    before = pane.locator(".ground path").first.get_attribute("d")
+    up.select_option("boosting_type")
+    assert pane.locator(".ground path").first.get_attribute("d") != before
+    up.select_option("learning_rate")
+    assert across.input_value() == "boosting_type", "never one parameter twice"
+
+
+def test_trials_are_downloaded_as_csv(new_page: Any, report: str, bundle: dict[str, Any]) -> None:
+    page = new_page().page
+    page.goto(report)
+    open_pane(page, "Trials")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    with open(download.value.path(), encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 50
+    assert float(rows[3]["f1_weighted"]) == bundle["trials"][3]["value"]
+    assert rows[3]["boosting_type"] == bundle["trials"][3]["params"]["boosting_type"]
+    assert (rows[13]["state"], rows[13]["f1_weighted"]) == ("FAIL", "")
+
+
+def test_the_chat_is_folded_to_give_the_panes_its_room(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    pane = open_pane(page, "Trials")
+    before = pane.bounding_box()["width"]
+    page.get_by_role("button", name="Fold the chat into a tab").click()
+    assert pane.bounding_box()["width"] > before + 200
+    open_pane(page, "Chat").get_by_text("openai:gpt-4o").first.wait_for()
+    page.get_by_role("button", name="Show the chat beside").click()
+    page.get_by_role("region", name="Chat").wait_for()
+
+
+def test_importances_of_too_few_trials_are_not_shown_as_numbers(new_page: Any, tmp_path: Any) -> None:
+    view = RunView()
+    for event in run_events(12):
+        view.apply(event)
+    page = new_page().page
+    page.goto(write_report(view.snapshot(), tmp_path / "few.html").as_uri())
+    pane = open_pane(page, "Importance")
+    pane.get_by_text("too few to tell the effects of 8 parameters apart").wait_for()
+    assert "%" not in pane.inner_text()
+
+
+def test_the_theme_of_jupyterlab_holds_before_the_view_is_attached(new_widget: Any) -> None:
+    widget = new_widget(color_scheme="light")
+    widget.page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    widget.show()
+    assert widget.root.locator(".view").get_attribute("data-theme") == "dark"
+    widget.page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+    widget.root.locator(".view[data-theme=light]").wait_for()
+
+
+def test_a_view_that_is_attached_later_takes_the_theme_of_what_is_behind_it(new_widget: Any) -> None:
+    widget = new_widget(color_scheme="light")
+    widget.show()
+    widget.page.evaluate(
+        """() => {
+            const el = document.getElementById('w');
+            el.remove();
+            window.dispose();
+            document.body.style.background = '#111';
+        }"""
+    )
+    widget.page.evaluate(
+        """async ([source, snapshot]) => {
+            const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+            const { default: widget } = await import(url);
+            const el = document.createElement('div');
+            const model = { get: () => snapshot, send: () => {}, on: () => {}, off: () => {} };
+            widget.render({ model, el });
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            el.id = 'late';
+            document.body.append(el);
+        }""",
+        [static_file("widget.js"), json.loads(json.dumps(widget.live.snapshot()))],
+    )
+    widget.page.locator("#late .view[data-theme=dark]").wait_for()

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sllmbo_magic.llm import anthropic
 from sllmbo_magic.llm import credentials
-from sllmbo_magic.llm import dialect
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.providers import capabilities
 from sllmbo_magic.testing import block_network_requests
 
 SCHEMA = {
@@ -35,8 +34,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
-    monkeypatch.setattr(dialect, "_learned", {})
-    monkeypatch.setattr(anthropic, "_learned", {})
+    monkeypatch.setattr(capabilities, "_learned", {})
     monkeypatch.setattr(credentials, "_prompted", {})
-    with block_network_requests():
+    with block_network_requests(allow_commands=True):
         yield

@@ -13,9 +13,9 @@ from sllmbo_magic.llm.base import Message
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.registry import make_provider
-from sllmbo_magic.testing import Fault
-from sllmbo_magic.testing import LoopbackServer
-from sllmbo_magic.testing import Seen
+from tests.loopback import Fault
+from tests.loopback import LoopbackServer
+from tests.loopback import Received
 
 from .conftest import SCHEMA
 from .conftest import request
@@ -70,7 +70,7 @@ def test_reasoning_models_think_little_so_that_the_bound_is_left_for_the_reply(m
 def refuse_unless(accepts, message) -> LoopbackServer:
     """A server that answers 400 with words until a body is acceptable to it."""
 
-    def answer(seen: Seen):
+    def answer(seen: Received):
         return (
             GOOD if accepts(seen.body) else Fault(status=400, body={"error": {"message": message(seen.body)}})
         )
@@ -142,7 +142,7 @@ def test_contradicting_refusals_end():
 
 
 def test_a_model_of_the_responses_api_is_asked_there_without_being_stored():
-    def answer(seen: Seen):
+    def answer(seen: Received):
         if seen.path == "/v1/chat/completions":
             words = "This model is only supported in v1/responses and not in v1/chat/completions."
             return Fault(status=404, body={"error": {"message": words}})

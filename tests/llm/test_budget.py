@@ -15,12 +15,12 @@ from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.llm.budget import bound
 from sllmbo_magic.llm.prices import Price
 from sllmbo_magic.llm.prices import Prices
-from sllmbo_magic.llm.recording import RecordingProvider
+from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.transcript import Transcript
-from sllmbo_magic.testing import Fault
 from sllmbo_magic.testing import FunctionProvider
-from sllmbo_magic.testing import LoopbackServer
+from tests.loopback import Fault
+from tests.loopback import LoopbackServer
 
 from .conftest import SCHEMA
 from .conftest import request

@@ -16,7 +16,7 @@ from sllmbo_magic.llm.registry import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PROVIDERS = (DOCS / "providers.md").read_text("utf-8")
-SOURCES = "".join(p.read_text("utf-8") for p in Path(inspect.getfile(sllmbo_magic.llm)).parent.glob("*.py"))
+SOURCES = "".join(p.read_text("utf-8") for p in Path(inspect.getfile(sllmbo_magic.llm)).parent.rglob("*.py"))
 
 
 def test_every_provider_that_is_named_is_one():
@@ -36,7 +36,7 @@ def test_every_provider_has_a_row_and_its_variables():
 
 
 def test_every_provider_with_a_model_has_a_cell():
-    cells = re.findall(r"```\n%%sllmbo \w+ --llm ([\w-]+)", PROVIDERS)
+    cells = re.findall(r"```\n%%sllmbo \w+ --llm \"?([\w-]+)", PROVIDERS)
     assert set(cells) == {info.id for info in list_providers()} - {"rulebook"}
 
 

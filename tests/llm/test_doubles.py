@@ -11,9 +11,9 @@ from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.testing import FunctionProvider
-from sllmbo_magic.testing import LoopbackServer
 from sllmbo_magic.testing import ScriptedProvider
 from sllmbo_magic.testing import check_provider
+from tests.loopback import LoopbackServer
 
 from .conftest import request
 

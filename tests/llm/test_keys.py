@@ -24,9 +24,9 @@ from sllmbo_magic.llm.registry import check_key
 from sllmbo_magic.llm.registry import list_providers
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.transcript import Transcript
-from sllmbo_magic.testing import Fault
-from sllmbo_magic.testing import LoopbackServer
-from sllmbo_magic.testing import Seen
+from tests.loopback import Fault
+from tests.loopback import LoopbackServer
+from tests.loopback import Received
 
 from .conftest import SCHEMA
 from .conftest import request
@@ -45,7 +45,7 @@ MARKS = [value.rpartition(" ")[2] for value in PLANTED.values()]
 def echo(status: int):
     """A server that repeats everything it was sent, keys included, in its error."""
 
-    def answer(seen: Seen) -> Fault:
+    def answer(seen: Received) -> Fault:
         text = f"bad request from {seen.headers} and {json.dumps(seen.body)} {MARKS}"
         return Fault(
             status=status,

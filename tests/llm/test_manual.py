@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sllmbo_magic.errors import ReplyError
-from sllmbo_magic.llm.manual import ManualProvider
-from sllmbo_magic.llm.manual import ask_in_terminal
+from sllmbo_magic.llm.providers.manual import ManualProvider
+from sllmbo_magic.llm.providers.manual import ask_in_terminal
 from sllmbo_magic.llm.registry import make_provider
 
 from .conftest import SCHEMA

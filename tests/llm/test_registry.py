@@ -17,8 +17,8 @@ from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.registry import list_providers
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.registry import parse
-from sllmbo_magic.testing import LoopbackServer
 from sllmbo_magic.testing import ScriptedProvider
+from tests.loopback import LoopbackServer
 
 from .conftest import request
 
@@ -44,13 +44,18 @@ def test_parse(spec, name, model):
         ("opnai:gpt-4o", "Did you mean 'openai'"),
         ("antropic:claude", "Did you mean 'anthropic'"),
         ("gpt-4o", "unknown LLM provider 'gpt-4o'"),
+        ("none", "--llm rulebook (expert rules), or --sampler tpe"),
+        ("None", "--llm rulebook (expert rules), or --sampler tpe"),
+        ("off", "--llm rulebook (expert rules), or --sampler tpe"),
+        ("copilot", '--llm "command:PROGRAM ARGS"'),
+        ("copilot:gpt-4o", '--llm "command:PROGRAM ARGS"'),
         ("rulebok", "Did you mean 'rulebook'"),
         ("rulebook", "is no LLM: it proposes by expert rules"),
         ("offline", "is no LLM"),
         ("", "unknown LLM provider"),
         ("openai", "openai needs a model. Example: --llm openai:gpt-4o."),
         ("anthropic:", "anthropic needs a model"),
-        ("replay:", "replay needs a path"),
+        ("replay:", "replay needs a run"),
     ],
 )
 def test_what_cannot_be_parsed_says_what_is_allowed(spec, words):
@@ -136,6 +141,24 @@ def _acme(monkeypatch):
         "entry_points",
         lambda group: [point] if group == registry.GROUP else real(group=group),
     )
+
+
+@pytest.mark.parametrize(
+    ("llm", "base_url", "deadline"),
+    [
+        ("openai:m", None, 120.0),
+        ("ollama:m", None, 300.0),
+        ("openai-compatible:m", "http://localhost:8000/v1", 300.0),
+        ("openai-compatible:m", "https://llm.example.com/v1", 120.0),
+        ("command:python", None, 300.0),
+    ],
+)
+def test_how_long_a_request_may_take(llm, base_url, deadline, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    options = {"base_url": base_url, "api_key": None if "command" in llm else "planted-key-0123456789"}
+    assert make_provider(llm, **options).deadline == deadline
+    assert make_provider(llm, **options, deadline=7.0).deadline == 7.0
+    assert make_provider(llm, **options).provider.deadline == deadline, "kept where the run records it anew"
 
 
 @pytest.mark.usefixtures("_acme")

@@ -13,12 +13,12 @@ from sllmbo_magic.errors import ReplayMismatchError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.llm.budget import Budget
-from sllmbo_magic.llm.recording import RecordingProvider
+from sllmbo_magic.llm.providers.replay import ReplayProvider
+from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.registry import make_provider
-from sllmbo_magic.llm.replay import ReplayProvider
 from sllmbo_magic.llm.transcript import Transcript
-from sllmbo_magic.testing import LoopbackServer
 from sllmbo_magic.testing import ScriptedProvider
+from tests.loopback import LoopbackServer
 
 from .conftest import SCHEMA
 from .conftest import request

@@ -13,9 +13,9 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.llm.transcript import read
-from sllmbo_magic.testing import Fault
-from sllmbo_magic.testing import LoopbackServer
-from sllmbo_magic.testing import Seen
+from tests.loopback import Fault
+from tests.loopback import LoopbackServer
+from tests.loopback import Received
 
 from .conftest import SCHEMA
 from .conftest import request
@@ -27,7 +27,7 @@ KINDS = ("reset", "reset-mid-body", "cut-json", "html", "refusal", "truncated", 
 def test_many_requests_with_a_third_failing(protocol, n, tmp_path):
     rng = random.Random(5)
 
-    def answer(seen: Seen):
+    def answer(seen: Received):
         if rng.random() > 1 / 3:
             return {"x": rng.random(), "kind": "a"}
         if rng.random() < 0.5:

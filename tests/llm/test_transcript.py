@@ -15,7 +15,7 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.recording import RecordingProvider
+from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.llm.transcript import read
 from sllmbo_magic.testing import FunctionProvider

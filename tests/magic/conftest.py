@@ -67,7 +67,8 @@ def _shell(capsys: pytest.CaptureFixture[str], *, autoawait: bool) -> Iterator[S
     # At exit every shell would collect garbage once for itself: a minute after the last of all tests.
     atexit.unregister(shell.atexit_operations)
     shell.history_manager.end_session()
-    shell.history_manager.close()
+    history = shell.history_manager
+    getattr(history, "close", history.db.close)()  # IPython 8 closes its connection alone
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from sllmbo_magic.comparison import Comparison
+from sllmbo_magic.comparison.result import Comparison
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.magic.comparing import read
+from sllmbo_magic.magic.commands.arguments import Arguments
+from sllmbo_magic.magic.commands.comparing import read
 from sllmbo_magic.magic.completion import candidates
+from sllmbo_magic.testing import FunctionProvider
 from tests.magic.conftest import Shell
+from tests.replies import Responder
 
 CELL = """%%sllmbo best --direction minimize --trials 4 --seed 1 --no-judge --no-widget
 search_space = {"x": (-1.0, 1.0), "z": (-1.0, 1.0)}
@@ -57,7 +60,7 @@ def test_the_number_of_trials_is_the_runs(tuned: Shell) -> None:
 
 def test_an_ablation_that_needs_an_llm_says_so_before_anything_runs(tuned: Shell) -> None:
     tuned.run("%sllmbo compare best --permute-scores")
-    assert "UsageError: the ablation 'scores' needs an LLM: the rulebook reads the trials" in tuned.err
+    assert "InputError: the ablation 'scores' needs an LLM: the rulebook reads the trials" in tuned.out
     assert len(tuned.user_ns["calls"]) == 4
     assert "Traceback" not in tuned.err + tuned.out
 
@@ -65,7 +68,7 @@ def test_an_ablation_that_needs_an_llm_says_so_before_anything_runs(tuned: Shell
 def test_a_run_of_another_session_has_no_data(tuned: Shell) -> None:
     del tuned.user_ns["best"]
     tuned.run("%sllmbo compare best --seeds 2")
-    assert "the data of run 'best' is not in this session. Run its cell again" in tuned.err
+    assert "the data of run 'best' is not in this session. Run its cell again" in tuned.out
 
 
 def test_an_interrupt_shows_the_finished_runs_and_ends_the_cell(tuned: Shell) -> None:
@@ -86,7 +89,7 @@ best._task.__dict__["objective"] = objective
 
 def test_words_become_arguments() -> None:
     line = "best --ablate=init --seeds 1,2 --samplers llm,llm-tpe --trials 9 --no-judge --timeout {t}"
-    name, options = read(line.split(), {"t": 60})
+    name, options = read(Arguments("compare", line.split()), {"t": 60})
     assert name == "best"
     assert options == {
         "ablate": "init",
@@ -96,7 +99,10 @@ def test_words_become_arguments() -> None:
         "judge": False,
         "timeout": 60.0,
     }
-    assert read(["a", "--seeds", "7", "--permute-scores"], {})[1] == {"seeds": 7, "permute_scores": True}
+    assert read(Arguments("compare", ["a", "--seeds", "7", "--permute-scores"]), {})[1] == {
+        "seeds": 7,
+        "permute_scores": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_words_become_arguments() -> None:
 )
 def test_wrong_words_get_one_line(words: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read(words.split(), {})
+        read(Arguments("compare", words.split()), {})
 
 
 def test_options_are_completed() -> None:
@@ -132,4 +138,17 @@ def test_options_are_completed() -> None:
 def test_help_explains_the_options(shell: Shell) -> None:
     out: Any = shell.ok("%sllmbo help compare")
     assert "--permute-scores" in out
-    assert "does the LLM react to the scores at all?" in out
+    assert "tests whether the LLM uses the scores" in out
+
+
+def test_an_llm_is_proved_from_the_notebook(shell: Shell) -> None:
+    shell.user_ns["double"] = FunctionProvider(Responder(0), id="test:double")
+    shell.ok(CELL)
+    refused = shell.run("%sllmbo compare best --prove --seeds 1")
+    assert "prove needs an LLM" in str(refused.error_in_exec)
+    out = shell.ok("%sllmbo compare best --prove --seeds 1 --n-trials 4 --llm {double}")
+    proof = shell.user_ns["best_comparison"]
+    assert proof.verdict.split(":")[0] in out
+    assert "requests to test:double" in out.splitlines()[0], "what it costs is said first"
+    assert "It is in best_comparison: .verdict, .plot(), .to_dict()." in out
+    assert "over-tuning" not in out, "an objective has no untouched rows"

@@ -58,6 +58,11 @@ def test_the_notebook_waits_and_shows_the_run(tool: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("tool", ["nbconvert", "papermill"])
 def test_a_failing_cell_fails_the_notebook_by_its_one_line(tool: str, tmp_path: Path) -> None:
     code, notebook, said = executed(tool, [LOAD, TUNE.replace("--trials", "--trails"), NEXT], tmp_path)
+    sentence = "unknown option '--trails' of %%sllmbo. Did you mean '--trials'?"
     assert code != 0
-    kept = "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if "text" in o)
-    assert "unknown option '--trails' of %%sllmbo. Did you mean '--trials'?" in said + kept
+    assert f"InputError: {sentence}" in said
+    if tool == "papermill":  # nbconvert writes no notebook then
+        errors = [o for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "error"]
+        assert [error.ename for error in errors] == ["InputError"]
+        assert errors[0].evalue.startswith(sentence)
+        assert errors[0].traceback == [f"InputError: {errors[0].evalue}"], "one line for a person"

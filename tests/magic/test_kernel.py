@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sllmbo_magic.storage import list_runs
+from sllmbo_magic.storage.runs import list_runs
 from tests.magic.conftest import Shell
 from tests.magic.kernels import Cell
 from tests.magic.kernels import Kernel
@@ -92,7 +92,7 @@ def test_an_interrupt_of_the_cell_s_own_code_is_felt_at_once(kernel: Kernel) -> 
     kernel.interrupt()
     kernel.follow(cell)
     assert cell.status == "error"
-    assert "the cell was interrupted, so no run was started" in cell.text
+    assert "the cell was interrupted, so no run was started" in cell.error
 
 
 def test_called_from_code_an_interrupt_does_the_same(kernel: Kernel) -> None:
@@ -113,7 +113,7 @@ def test_an_error_in_a_run_leaves_no_live_view(kernel: Kernel) -> None:
     broken += "search_space = None\n"
     cell = kernel.run(f"%%sllmbo bad --cv 3\n{broken}X = [[0], [1]] * 9\ny = [0, 1] * 9\nmodel = Bad()")
     assert cell.status == "error"
-    assert cell.reply["ename"] == "UsageError"
+    assert cell.reply["ename"] == "InputError"
     assert the_picture(cell)[RUN_MIME]["run"]["status"] == "failed", cell
 
 
@@ -133,7 +133,7 @@ def test_a_person_may_answer_as_the_llm(kernel: Kernel) -> None:
 
 def test_where_nobody_can_type_a_person_is_not_asked(kernel: Kernel) -> None:
     cell = kernel.run(f"%%sllmbo man {LINE} --trials 2 --llm manual\n{OBJECTIVE}")
-    assert cell.reply["ename"] == "UsageError"
+    assert cell.reply["ename"] == "InputError"
     assert "--llm manual needs somebody to paste the answers" in cell.reply["evalue"]
 
 
@@ -151,7 +151,7 @@ def test_controls_are_answered_while_the_cell_runs(kernel: Kernel) -> None:
     kernel.follow(cell, until=lambda c: widget_of(c) is not None and several_trials(c))
     comm = widget_of(cell)
     assert comm is not None
-    for wish, value in (("hint", "small numbers"), ("stop", None)):
+    for wish, value in (("ratio", 0.3), ("stop", None)):
         sent = time.monotonic()
         answer = kernel.ask_comm(cell, comm, {"wish": wish, "value": value, "id": f"id-{wish}"})
         assert answer["ok"], answer
@@ -162,7 +162,7 @@ def test_controls_are_answered_while_the_cell_runs(kernel: Kernel) -> None:
     bundle = the_picture(cell)[RUN_MIME]
     assert bundle["run"]["status"] == "stopped"
     applied = {item["wish"]: item["state"] for item in bundle["chat"] if item["kind"] == "wish"}
-    assert applied["hint"] == "applied"
+    assert applied["ratio"] == "applied"
     assert cell.text.count("tried") == len(bundle["trials"]), "prints stay with their cell, messages or not"
 
 

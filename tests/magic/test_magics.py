@@ -15,8 +15,9 @@ import sklearn
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
-from sllmbo_magic.magic import magics
-from sllmbo_magic.result import TuneResult
+from sllmbo_magic.magic import session
+from sllmbo_magic.magic.commands import parse
+from sllmbo_magic.tuning.result import TuneResult
 from tests.magic.conftest import Shell
 from tests.magic.conftest import environment
 
@@ -186,11 +187,11 @@ def test_bad_input_gets_one_line_and_starts_nothing(
 ) -> None:
     result = shell.run(f"%%sllmbo {line}\n{cell}")
     error = result.error_in_exec
-    assert type(error) is UsageError
+    assert isinstance(error, UsageError)
     for part in parts:
         assert part in str(error)
-    said = [text for text in shell.err.splitlines() if text.startswith("UsageError")]
-    assert said == [f"UsageError: {error}"]
+    lines = [text for text in shell.out.splitlines() if text.startswith(type(error).__name__)]
+    assert lines == [f"{type(error).__name__}: {error}"]
     assert "magics.py" not in shell.out + shell.err
     assert "FIT" not in shell.out
     assert not isinstance(shell.user_ns.get("x"), TuneResult)
@@ -200,10 +201,18 @@ def test_bad_input_gets_one_line_and_starts_nothing(
 
 def test_an_estimator_that_cannot_fit_is_said_to_be(shell: Shell) -> None:
     broken = FITS.replace("raise ValueError", "raise ValueError('of no use')")
-    result = shell.run(f"%%sllmbo x --cv 3\n{SETUP}{broken}model = Counts()")
-    assert type(result.error_in_exec) is UsageError
+    result = shell.run(f"%%sllmbo x --cv 3\n{SETUP}del search_space\n{broken}model = Counts()")
+    assert isinstance(result.error_in_exec, UsageError)
     assert "Counts" in str(result.error_in_exec)
     assert "of no use" in str(result.error_in_exec)
+    assert "magics.py" not in shell.out + shell.err
+
+
+def test_a_run_whose_trials_all_fail_alike_ends_early_with_the_cause(shell: Shell) -> None:
+    broken = FITS.replace("raise ValueError", "raise ValueError('of no use')")
+    shell.run(f"%%sllmbo x --cv 3\n{SETUP}{broken}model = Counts()")
+    assert n_finished(shell.user_ns["x"]) == 5  # the space might have mended the default
+    assert "of no use" in shell.out + shell.err
     assert "magics.py" not in shell.out + shell.err
 
 
@@ -227,7 +236,7 @@ def test_debug_shows_the_traceback(shell: Shell) -> None:
 def test_a_magic_below_the_first_line_gets_one_line(shell: Shell, cell: str, what: str) -> None:
     result = shell.run(cell + SETUP)
     assert not result.success
-    assert f"UsageError: %%sllmbo is on line 2 of the cell, below {what}." in shell.err
+    assert f"InputError: %%sllmbo is on line 2 of the cell, below {what}." in shell.out
     assert "Traceback" not in shell.out + shell.err
 
 
@@ -278,6 +287,16 @@ def test_preview_shows_what_was_sent(tuned: Shell) -> None:
     assert tuned.ok("%sllmbo preview best") == "best: nothing was sent to an LLM.\n"
 
 
+@pytest.mark.parametrize("command", ["delete model", "rename model other"])
+def test_a_folder_of_the_user_is_no_run_that_a_command_may_touch(shell: Shell, command: str) -> None:
+    model = Path("model")
+    model.mkdir()
+    (model / "run.json").write_text('{"epochs": 3}')
+    shell.run(f"%sllmbo {command}")
+    assert "there is no run 'model'" in shell.err + shell.out
+    assert (model / "run.json").read_text() == '{"epochs": 3}'
+
+
 def test_rename_and_delete(tuned: Shell) -> None:
     best = tuned.user_ns["best"]
     assert best.path == Path(".sllmbo/best").resolve()
@@ -312,6 +331,40 @@ def test_help_is_shown(shell: Shell, line: str, part: str) -> None:
     assert part in shell.ok(line)
 
 
+@pytest.mark.parametrize("line", ["--help", "-h", "help", "?", "churn --help", "churn --n-trials 5 -h"])
+def test_help_on_a_cell_s_line_shows_help_and_runs_nothing(any_shell: Shell, line: str) -> None:
+    out = any_shell.ok(f"%%sllmbo {line}\nprint('RUNS')")
+    assert "%%sllmbo [NAME] [options]" in out
+    assert "RUNS" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("--help", "%%sllmbo [NAME] [options]"),
+        ("-h", "%%sllmbo [NAME] [options]"),
+        ("show --help", "%sllmbo show NAME"),
+        ("wait -h", "%sllmbo wait [NAME]"),
+        ("compare churn --help", "--ablate"),
+    ],
+)
+def test_help_on_a_line_command_shows_its_help(shell: Shell, line: str, part: str) -> None:
+    assert part in shell.ok(f"%sllmbo {line}")
+
+
+def test_a_cell_s_line_may_go_on_and_end_in_a_comment(any_shell: Shell) -> None:
+    cell = f"%%sllmbo best --direction maximize \\\n    --trials 3 --seed 1  # quick\n{OBJECTIVE}"
+    any_shell.ok(cell)
+    assert n_finished(any_shell.user_ns["best"]) == 3
+    any_shell.run("%%sllmbo best --direction maximize \\\n  --trials 3\nfine = 1\n1 / 0")
+    assert "line 4" in any_shell.out, "line numbers are those of the cell"
+
+
+def test_a_hint_may_hold_a_number_sign() -> None:
+    assert parse("hint keep the # of trees small").words == ["keep", "the", "#", "of", "trees", "small"]
+    assert parse("lock x  # for now").words == ["x"]
+
+
 def test_the_question_mark_shows_help(shell: Shell) -> None:
     for line in ("%%sllmbo?", "%sllmbo?"):
         shell.ok(line)
@@ -340,7 +393,7 @@ def test_the_question_mark_shows_help(shell: Shell) -> None:
 )
 def test_a_wrong_line_command_gets_one_line(shell: Shell, line: str, parts: list[str]) -> None:
     result = shell.run(f"%sllmbo {line}")
-    assert type(result.error_in_exec) is UsageError
+    assert isinstance(result.error_in_exec, UsageError)
     for part in parts:
         assert part in str(result.error_in_exec)
 
@@ -381,7 +434,6 @@ search_space = {"x": (0.0, 1.0), "z": (0.0, 1.0), "kind": ["a", "b"]}
 def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     shell.ok(f"%%sllmbo slow --background --direction maximize --trials 4 --seed 1\n{SLOW}")
     assert "goes on in the background" in repr(shell.user_ns["slow"])
-    assert "hint is noted" in shell.ok("%sllmbo hint prefer small numbers")
     for line in (
         "range x 0.2 0.4",
         "range kind b,c",
@@ -403,8 +455,45 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     params = [t.params for t in shell.user_ns["slow"].trials]
     assert (0.25, 0.5) in [(p["x"], p["z"]) for p in params]
     assert {p["kind"] for p in params[1:]} == {"b", "c"}
-    for wish in ("hint", "range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
+    for wish in ("range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
         assert f"slow: {wish}" in out
+
+
+def test_trials_are_marked_while_a_run_goes_on_and_after_it(shell: Shell) -> None:
+    begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 4 --seed 1\n{begun}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    assert "dequeue is noted" in shell.ok('%sllmbo dequeue {"x": 0.25, "z": 0.5}')
+    assert "slow: note is noted" in shell.ok('%sllmbo note slow 0 "while it ran"')
+    shell.user_ns["gate"].set()
+    out = shell.ok("%sllmbo wait")
+    assert "does not wait" in out, "nothing was enqueued"
+    assert "slow: star on trial 2" in shell.ok("%sllmbo star slow 2")
+    shell.ok("%sllmbo note slow 2 two words")
+    shell.ok("%sllmbo star slow 1")
+    shell.ok("%sllmbo unstar slow 1")
+    trials = shell.user_ns["slow"].bundle()["trials"]
+    marks = [(t.get("star", False), t.get("note", "")) for t in trials]
+    assert marks == [(False, "while it ran"), (False, ""), (True, "two words"), (False, "")]
+    del shell.user_ns["slow"]
+    shell.ok('%sllmbo note slow 2 ""')
+    assert TuneResult.load(".sllmbo/slow").bundle()["trials"][2]["note"] == ""
+    for line in ("note slow 2", "star slow", "star slow 99", "note slow x y", "note nope 1 y"):
+        assert isinstance(shell.run(f"%sllmbo {line}").error_in_exec, UsageError)
+
+
+def test_a_hint_to_the_rulebook_is_refused_at_once(shell: Shell) -> None:
+    begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 2 --seed 1\n{begun}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    result = shell.run("%sllmbo hint prefer small numbers")
+    assert "reads no hints" in str(result.error_in_exec)
+    shell.user_ns["gate"].set()
+    assert "hint" not in shell.ok("%sllmbo wait")
 
 
 def test_a_background_run_waits_while_it_is_paused(shell: Shell) -> None:
@@ -421,7 +510,7 @@ def test_a_background_run_waits_while_it_is_paused(shell: Shell) -> None:
         time.sleep(0.02)
     assert len(shell.user_ns["calls"]) == 1, "the trial in flight is finished, no other begins"
     shell.ok("%sllmbo resume")
-    assert "The run goes on" in shell.ok("%sllmbo wait")
+    assert "The run continues" in shell.ok("%sllmbo wait")
     assert n_finished(shell.user_ns["slow"]) == len(shell.user_ns["calls"]) == 4
 
 
@@ -458,7 +547,7 @@ def test_several_runs_need_a_name(shell: Shell) -> None:
 def test_a_background_run_that_fails_says_so_when_waited_for(shell: Shell) -> None:
     shell.ok(f"%%sllmbo x --background --metric nope\n{SETUP}")
     result = shell.run("%sllmbo wait x")
-    assert type(result.error_in_exec) is UsageError
+    assert isinstance(result.error_in_exec, UsageError)
     assert "metric 'nope' is not known" in str(result.error_in_exec)
     assert "failed" in repr(shell.user_ns["x"])
 
@@ -467,9 +556,9 @@ def test_what_a_background_run_needs_of_scikit_learn_is_imported_before_it_start
     shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr(magics, "load_libraries", lambda: order.append("libraries"))
-    monkeypatch.setattr(magics.Run, "start", lambda run: order.append(run.name))
-    monkeypatch.setattr(magics.SllmboMagics, "_follow", lambda *_: None)
+    monkeypatch.setattr(session, "load_libraries", lambda: order.append("libraries"))
+    monkeypatch.setattr(session.RunThread, "start", lambda run: order.append(run.name))
+    monkeypatch.setattr(session.Session, "_follow", lambda *_: None)
     shell.ok(f"%%sllmbo x --background\n{SETUP}")
     assert order == ["libraries", "x"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sllmbo_magic.magic.magics import copy_box
+from sllmbo_magic.magic.ask import copy_box
 
 
 def test_the_prompt_is_text_and_nothing_else() -> None:

@@ -16,6 +16,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.namespace import ResolvedTask
 from sllmbo_magic.magic.namespace import resolve
 from sllmbo_magic.magic.spec import parse
+from sllmbo_magic.tuning.tune import plan
 
 X = np.zeros((8, 2))
 Y = np.arange(8) % 2
@@ -143,11 +144,10 @@ def test_variables_hold_option_values() -> None:
 
 def test_a_preset_gives_way_to_what_was_given() -> None:
     names = {"model": MODEL, "X": X, "y": Y}
-    arguments = resolve(parse("--preset paper --sampler llm --candidates 5", ""), names).arguments
-    assert arguments["candidates"] == 5
-    assert arguments["history"] == "summary"
-    assert arguments["patience"] == 15
-    assert "preset" not in arguments
+    task = resolve(parse("--preset paper --sampler llm --candidates 5 --judge", ""), names)
+    settings = plan(task.target, task.X, task.y, **task.arguments, cv=2).settings
+    assert (settings.candidates, settings.judge) == (5, True), "also what equals the default"
+    assert (settings.history, settings.patience) == ("summary", 15)
 
 
 def test_the_user_s_words_are_the_option_and_the_docstring() -> None:

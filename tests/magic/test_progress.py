@@ -88,3 +88,13 @@ def test_failures_pauses_and_the_current_fold_are_shown() -> None:
 
 def test_durations_read_well() -> None:
     assert [duration(s) for s in (0.4, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
+
+
+def test_the_last_line_ends_with_one_full_stop_and_says_nothing_twice() -> None:
+    ends = [("failed", "Mend the data."), ("interrupted", "interrupted"), ("stopped", "")]
+    lines = [
+        line
+        for status, reason in ends
+        for line in Progress("churn").apply(ev.RunFinished(status=status, reason=reason, summary={}))
+    ]
+    assert lines == ["churn: failed: Mend the data.", "churn: interrupted.", "churn: stopped."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic import lexer
-from sllmbo_magic.magic import values
-from sllmbo_magic.magic.spec import misplaced
+from sllmbo_magic.magic.line import _USUAL_WORDS
+from sllmbo_magic.magic.line import Variable
 from sllmbo_magic.magic.spec import parse
 from sllmbo_magic.magic.spec import parse_line
-from sllmbo_magic.magic.values import Variable
+from sllmbo_magic.magic.transformers import misplaced
 from sllmbo_magic.options import BY_SPELLING
 from sllmbo_magic.options import OPTIONS
+from sllmbo_magic.options.values import check
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,23 @@ def test_a_line_is_read(line: str, name: str, options: dict[str, Any]) -> None:
     assert parse_line(line) == (name, options)
 
 
+def test_the_name_is_the_one_that_python_reads() -> None:
+    assert parse_line("\ufb01t")[0] == "fit", "the ligature fi"
+
+
+@pytest.mark.parametrize("flag", ["--xyz", "--cross-validation", "--bananas"])
+def test_an_option_that_is_close_to_none_gets_no_guess(flag: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_line(f"a {flag} 3")
+    assert "Did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", _USUAL_WORDS)
+def test_the_words_of_other_tools_are_no_options(word: str) -> None:
+    assert word not in BY_SPELLING
+    assert all(flag in BY_SPELLING for flag in re.findall(r"--[a-z-]+", _USUAL_WORDS[word]))
+
+
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.takes_value], ids=lambda o: o.flag)
 def test_the_example_of_every_option_is_accepted(option: Any) -> None:
     assert option.key in parse_line(f"{option.flag} {option.example}")[1]
@@ -58,7 +77,7 @@ def test_the_example_of_every_option_is_accepted(option: Any) -> None:
     ("line", "parts"),
     [
         ("--trails 3", ["--trails", "Did you mean '--trials'?", "%sllmbo help"]),
-        ("-n 5", ["'-n'", "%sllmbo help"]),
+        ("-n 5", ["'-n'", "Write --n-trials 5 (or --n-jobs", "%sllmbo help"]),
         ("\u2014trials 5", ["Did you mean '--trials'?"]),
         (
             "--sampler tpee",
@@ -92,6 +111,19 @@ def test_the_example_of_every_option_is_accepted(option: Any) -> None:
         ("class", ["'class'", "'run_class'"]),
         ("model", ["would replace your 'model'", "'model_run'"]),
         ("list", ["would replace your 'list'"]),
+        ("enqueue", ["would replace your 'enqueue'"]),
+        ("_1", ["'_1' is no name for a run: IPython assigns it after every cell."]),
+        ("_", ["IPython assigns it"]),
+        ("Out", ["IPython assigns it"]),
+        ("-n3", ["Write --n-trials 3 (or --n-jobs"]),
+        ("-j 2", ["Write --n-jobs."]),
+        ("--model gpt-4o", ["--llm PROVIDER:MODEL", "model = ... in the cell"]),
+        ("--folds 3", ["Write --cv."]),
+        ("--name churn", ["first word"]),
+        ("--n-trials: 3", ["Did you mean '--n-trials'?"]),
+        ("--n-trials {{n}}", ["'{{n}}' is not expanded", "Write --n-trials {n}."]),
+        ("a \\ # why", ["A backslash continues the line only at its very end"]),
+        ("a --describe \u201ctwo words\u201d", ["Quotes must be straight ones"]),
     ],
 )
 def test_a_wrong_line_gets_one_clear_line(line: str, parts: list[str]) -> None:
@@ -121,6 +153,66 @@ def test_a_typed_key_is_refused_and_not_repeated(line: str) -> None:
     with pytest.raises(InputError, match="keys are never typed into a cell") as caught:
         parse_line(line)
     assert "abcdef123" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        (
+            "--n-trials {n+1}",
+            ["'{n+1}' is not expanded", "Write n_trials = n+1 in the cell", "--n-trials {n_trials}"],
+        ),
+        ("--n-trials {n + 1}", ["Write n_trials = n + 1 in the cell"]),
+        ("--n-trials={n*2}", ["Write n_trials = n*2 in the cell"]),
+        ("--cv {folds[0]}", ["Write cv = folds[0] in the cell", "--cv {cv}"]),
+        ("--llm {config.llm}", ["Write llm = config.llm in the cell"]),
+        ("--llm openai:{model}", ['Write llm = f"openai:{model}" in the cell', "--llm {llm}"]),
+        ("--describe {text.strip()}", ["Write describe = text.strip() in the cell"]),
+        ("--n-trials $n", ["'$n' is not expanded", "Write --n-trials {n}."]),
+        ("--n-trials ${n}", ["Write --n-trials {n}."]),
+        ("--llm $LLM", ["Write --llm {LLM}."]),
+        ("-n 3", ["Write --n-trials 3"]),
+        ("-seed 3", ["Write --seed 3."]),
+        ("-n-trials 3", ["Write --n-trials 3."]),
+        ("-background", ["Write --background."]),
+        ("-s", ["'-s'", "Write --sampler"]),
+    ],
+)
+def test_other_notations_get_the_line_to_write(line: str, parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(f"churn {line}", "x = 1")
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "churn --n-trials 5 # a quick one",
+        "churn --n-trials 5 #a quick one",
+        "churn --n-trials 5 # --seed 3 'not closed",
+    ],
+)
+def test_a_comment_ends_the_line(line: str) -> None:
+    assert parse_line(line) == ("churn", {"n_trials": 5})
+
+
+def test_a_number_sign_inside_a_value_is_no_comment() -> None:
+    assert parse_line("--describe 'room #5' --target a#b")[1] == {"describe": "room #5", "target": "a#b"}
+
+
+@pytest.mark.parametrize(
+    ("line", "cell", "expected", "rest"),
+    [
+        ("churn \\", "  --n-trials 5\nx = 1", "churn  --n-trials 5", "\nx = 1"),
+        ("churn \\", "--seed 1 \\\n--cv 3\nx = 1", "churn  --seed 1  --cv 3", "\n\nx = 1"),
+        ("churn --n-trials 5\\", "--seed 1\nx = 1", "churn --n-trials 5 --seed 1", "\nx = 1"),
+        ("--storage journal:C:\\runs\\", "x = 1", "--storage journal:C:\\runs\\", "x = 1"),
+        ("churn", "x = 1 + \\\n 2", "churn", "x = 1 + \\\n 2"),
+    ],
+)
+def test_a_backslash_continues_the_line(line: str, cell: str, expected: str, rest: str) -> None:
+    assert lexer.join_continued(line, cell) == (expected, rest)
 
 
 def test_words_in_brackets_need_no_quotes() -> None:
@@ -203,15 +295,15 @@ def test_other_cells_are_left_alone(cell: str) -> None:
     ],
 )
 def test_a_variable_s_value_is_read_like_text(flag: str, value: Any, expected: Any) -> None:
-    assert values.from_object(BY_SPELLING[flag], value, "v") == expected
+    assert check(BY_SPELLING[flag], value, f"{flag} {{v}}") == expected
 
 
 def test_a_variable_may_hold_an_object_where_objects_are_allowed() -> None:
     splitter = object()
-    assert values.from_object(BY_SPELLING["--cv"], splitter, "v") is splitter
+    assert check(BY_SPELLING["--cv"], splitter, "--cv {v}") is splitter
     with pytest.raises(
         InputError, match=r"--n-trials \{v\}: a list is not allowed. Allowed: a whole number from 1"
     ):
-        values.from_object(BY_SPELLING["--n-trials"], [1], "v")
+        check(BY_SPELLING["--n-trials"], [1], "--n-trials {v}")
     with pytest.raises(InputError, match="a bool is not allowed"):
-        values.from_object(BY_SPELLING["--n-trials"], True, "v")
+        check(BY_SPELLING["--n-trials"], True, "--n-trials {v}")

@@ -25,11 +25,11 @@ from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
-from sllmbo_magic.compare import compare
+from sllmbo_magic.comparison.compare import compare
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.samplers import HyperoptSampler
-from sllmbo_magic.settings import base_sampler
-from sllmbo_magic.settings import make_settings
+from sllmbo_magic.tuning.settings import base_sampler
+from sllmbo_magic.tuning.settings import make_settings
 
 SPACE = SearchSpace.from_user(
     {"x": (-1.0, 1.0), "rate": (1e-3, 1.0, "log"), "n": (1, 30), "kind": ["a", "b", "c"]}
@@ -63,11 +63,15 @@ class TestOptunaSuites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnly
 
 
 def test_it_learns_from_the_trials_in_both_directions() -> None:
-    ours = run(HyperoptSampler(seed=3), 80).best_value
-    assert ours < run(RandomSampler(seed=3), 80).best_value
+    """Over three seeds: another version of numpy draws other trials."""
+    ours, by_chance = (
+        [run(sampler(seed=seed), 80).best_value for seed in (1, 2, 3)]
+        for sampler in (HyperoptSampler, RandomSampler)
+    )
+    assert sum(ours) < sum(by_chance)
     study = optuna.create_study(direction="maximize", sampler=HyperoptSampler(seed=3))
     study.optimize(lambda trial: -bowl(trial), n_trials=80)
-    assert study.best_value == -ours
+    assert study.best_value == -ours[-1]
 
 
 def test_the_same_seed_gives_the_same_trials_and_another_others() -> None:
@@ -121,10 +125,12 @@ def test_pruned_trials_count_as_bad_and_failed_ones_are_left_out() -> None:
             raise optuna.TrialPruned
         return 0.0
 
-    study = optuna.create_study(sampler=HyperoptSampler(seed=0))
-    study.optimize(objective, n_trials=70)
-    late = [t.params["x"] for t in study.trials[40:]]
-    assert sum(x > 0.5 for x in late) <= 10, "by chance: 15"
+    late = []
+    for seed in range(6):
+        study = optuna.create_study(sampler=HyperoptSampler(seed=seed))
+        study.optimize(objective, n_trials=70)
+        late += [t.params["x"] for t in study.trials[40:]]
+    assert sum(x > 0.5 for x in late) <= 70, "by chance: 90 with a standard deviation of 7"
 
     sampler = HyperoptSampler(seed=0)
     study = optuna.create_study(sampler=sampler)

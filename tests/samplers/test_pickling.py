@@ -44,7 +44,7 @@ def until_asked(study: Study, at_least: int) -> None:
     sampler: Any = study.sampler
     study.optimize(bowl, n_trials=at_least)
     for _ in range(40):
-        if sampler.batches.pending_since is not None:
+        if sampler.queue.pending_since is not None:
             return
         study.optimize(bowl, n_trials=1)
     raise AssertionError("no request was ever under way")
@@ -62,7 +62,7 @@ def test_a_copy_with_a_request_under_way_goes_on_as_the_original(way: str, judge
     study = optuna.create_study(sampler=make(LLMTPESampler, judge=judge))
     until_asked(study, 14)
     other = COPIES[way](study)
-    original, twin = (s.sampler.batches.proposer.provider for s in (study, other))
+    original, twin = (s.sampler.queue.proposer.provider for s in (study, other))
     for s in (study, other):
         s.optimize(bowl, n_trials=16)
     assert told(other) == told(study)
@@ -107,16 +107,16 @@ def test_a_copy_waits_for_the_answer_that_is_under_way() -> None:
     sampler = LLMTPESampler(gated, search_space=SPACE, seed=11, judge=False, schedule="alternate")
     study = optuna.create_study(sampler=sampler)
     study.optimize(bowl, n_trials=2)
-    assert sampler.batches.pending_since == 1
+    assert sampler.queue.pending_since == 1
     copies: list[LLMTPESampler] = []
     copier = threading.Thread(target=lambda: copies.append(copy.deepcopy(sampler)))
     copier.start()
     assert not copies
     GATE.set()
     copier.join(60)
-    provider: Any = copies[0].batches.proposer
+    provider: Any = copies[0].queue.proposer
     assert len(provider.provider.requests) == 1
-    proposal = copies[0].batches.collect(2)
+    proposal = copies[0].queue.collect(2)
     assert proposal is not None
     assert len(proposal.candidates) == 5
 
@@ -140,10 +140,10 @@ def test_a_deep_copy_of_a_sampler_with_a_key_uses_the_same_provider(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-openai-key-1234567890abcdef")
     sampler = kind("openai:some-model", search_space=SPACE)
     other: Any = copy.deepcopy(sampler)
-    mine: Any = sampler.batches.proposer
-    assert other.batches is not sampler.batches
-    assert other.batches.proposer is not mine
-    assert other.batches.proposer.provider is mine.provider
+    mine: Any = sampler.queue.proposer
+    assert other.queue is not sampler.queue
+    assert other.queue.proposer is not mine
+    assert other.queue.proposer.provider is mine.provider
     with pytest.raises(TypeError, match="Secret cannot be pickled"):
         pickle.dumps(sampler)
 

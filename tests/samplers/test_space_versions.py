@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
@@ -29,7 +30,8 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialStarted
-from sllmbo_magic.space import Condition
+from sllmbo_magic.samplers.space_state import SpaceState
+from sllmbo_magic.space.search_space import Condition
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import reply
 
@@ -102,10 +104,10 @@ def started(
     plan: dict[int, list[dict[str, Any]]], n: int, **options: Any
 ) -> tuple[Study, LLMTPESampler, list[Event]]:
     events: list[Event] = []
-    given = {"judge": False, "schedule": "alternate", "seed": 3, **options}
-    sampler = LLMTPESampler(changing(plan), emit=events.append, **given)
-    sampler.declare(START, OUTER)
-    sampler.defaults = {"n": 31}
+    dynamic = options.pop("dynamic_space", True)
+    state = SpaceState(START, OUTER, defaults={"n": 31}, dynamic=dynamic, emit=events.append)
+    arguments = {"judge": False, "schedule": "alternate", "seed": 3, **options}
+    sampler = LLMTPESampler(changing(plan), search_space=state, emit=events.append, **arguments)
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=n)
     return study, sampler, events
@@ -113,32 +115,32 @@ def started(
 
 ALL: dict[int, list[dict[str, Any]]] = {
     1: [
-        {"action": "narrow", "name": "x", "low": 0.5, "high": 0.75},
-        {"action": "narrow", "name": "kind", "choices": ["b", "c"]},
-    ],
-    2: [
         {"action": "widen", "name": "rate", "low": 1e-4, "high": 0.5},
         {"action": "drop", "name": "n", "value": 50},
     ],
-    3: [
+    2: [
         {"action": "widen", "name": "kind", "choices": ["d", "d"]},
         {"action": "widen", "name": "x", "low": 0.1, "high": 0.95},
     ],
-    4: [{"action": "add", "name": "n", "low": 20, "high": 60}],
+    3: [{"action": "add", "name": "n", "low": 20, "high": 60}],
+    5: [
+        {"action": "narrow", "name": "rate", "low": 0.001, "high": 0.3},
+        {"action": "narrow", "name": "kind", "choices": ["b", "c", "d"]},
+    ],
 }
 
 
 def test_every_change_keeps_all_earlier_trials_usable_for_the_base_sampler() -> None:
     spy = Spy()
     study, sampler, _ = started(ALL, 80, base_sampler=spy)
-    assert len(sampler.versions) == 5
+    assert len(sampler.space_state.versions) == 5
     assert len(spy.usable) >= 30
     assert spy.usable == spy.finished, "every finished trial holds every parameter that is asked for"
     others = [t for t in study.trials if t.user_attrs["sllmbo:source"] == "base"]
     assert spy.finished[-1] == others[-1].number
     # A trial outside a narrowed range keeps its place. What was dropped when it ran has its own value too.
     assert spy.told == [t.params for t in study.trials[: others[-1].number]]
-    space = sampler.space
+    space = sampler.space_state.space
     assert space is not None
     assert sum(not space.contains({n: p[n] for n in space}) for p in spy.told) >= 5
 
@@ -156,9 +158,12 @@ def test_a_parameter_that_was_inactive_costs_the_base_sampler_no_trial() -> None
     assert spy.usable == spy.finished == [*range(25)]
 
 
-def incumbent(study: Study, upto: int) -> dict[str, Any]:
-    """The best configuration before a trial."""
-    return min(study.trials[:upto], key=lambda t: t.value or 0.0).params
+def incumbent_when_asked(study: Study, change: int) -> dict[str, Any]:
+    """The best configuration that the LLM was told of when it was asked for the change of that trial."""
+    asked = max(
+        t.number for t in study.trials[:change] if t.user_attrs.get(attrs.EXCHANGE, {}).get("sent_request")
+    )
+    return min(study.trials[:asked], key=lambda t: t.value or 0.0).params
 
 
 def test_each_version_is_stored_with_its_reason_and_followed() -> None:
@@ -166,21 +171,24 @@ def test_each_version_is_stored_with_its_reason_and_followed() -> None:
     told = [e for e in events if isinstance(e, SpaceChanged)][1:]
     assert [e.version for e in told] == [1, 2, 3, 4]
     assert [e.by for e in told] == ["llm"] * 4
-    assert told[0].reason == "narrow x: reply 1; narrow kind: reply 1"
-    versions = sampler.versions
+    assert told[0].reason == "widen rate: reply 1; drop n: reply 1"
+    versions = sampler.space_state.versions
     assert [v.reason for v in versions[1:]] == [e.reason for e in told]
     assert [v.trial_number for v in versions[1:]] == [e.trial_number for e in told]
-    narrow, dropped, wide, added = (v.space for v in versions[1:])
-    best = [incumbent(study, v.trial_number - 1) for v in versions]
-    assert narrow["x"] == FloatDistribution(min(0.5, best[1]["x"]), 0.75)
-    assert dropped.fixed == {"n": best[2]["n"]}
+    dropped, wide, added, narrow = (v.space for v in versions[1:])
+    best = [{}, *(incumbent_when_asked(study, v.trial_number) for v in versions[1:])]
+    assert dropped.fixed == {"n": best[1]["n"]}
     assert isinstance(wide["kind"], CategoricalDistribution)
-    assert {*wide["kind"].choices} == {"b", "c", "d"}
+    assert {*wide["kind"].choices} == {"a", "b", "c", "d"}
+    assert "a" not in narrow["kind"].choices  # type: ignore[attr-defined]
     assert (wide["x"].low, wide["x"].high) == (0.1, 0.95)  # type: ignore[attr-defined]
     assert (added["n"].low, added["n"].high) == (20, 60)  # type: ignore[attr-defined]
     for trial in study.trials:
         version = versions[trial.user_attrs["sllmbo:provenance"]["space_version"]]
         assert version.trial_number <= trial.number
+        if trial.user_attrs["sllmbo:provenance"].get("wide_space"):
+            assert trial.user_attrs["sllmbo:source"] in ("tpe", "rulebook")
+            continue
         inside = {n: v for n, v in trial.params.items() if n not in version.space.fixed}
         assert version.space.contains(inside), (trial.number, trial.params, version.space)
         assert {n: trial.params[n] for n in version.space.fixed} == version.space.fixed
@@ -208,9 +216,9 @@ def tpe_after(n_before: int, narrow: dict[str, float]) -> list[dict[str, Any]]:
     sampler.mode = "tpe"
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=n_before)
-    assert sampler.space is not None
-    space = sampler.space.narrow("x", **narrow).narrow("kind", choices=["a", "b", "c"])
-    sampler.change_space(space, n_before, "test", "user")
+    assert sampler.space_state.space is not None
+    space = sampler.space_state.space.narrow("x", **narrow).narrow("kind", choices=["a", "b", "c"])
+    sampler.space_state.change(space, n_before, "test", "user")
     study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=15)
     return [t.params for t in study.trials[n_before:]]
 
@@ -223,15 +231,26 @@ def test_tpe_goes_on_with_what_it_knew_when_the_space_narrows() -> None:
     assert sum(p["kind"] == "b" for p in informed) >= 10, "it knows which category is good"
 
 
-def test_a_narrowed_category_is_never_drawn_again_and_comes_back_when_it_widens() -> None:
-    plan = {
-        1: [{"action": "narrow", "name": "kind", "choices": ["b"]}],
-        4: [{"action": "widen", "name": "kind", "choices": ["a", "b", "c", "d"]}],
-    }
-    study, sampler, _ = started(plan, 70)
-    first, second = (v.trial_number for v in sampler.versions[1:])
-    assert {t.params["kind"] for t in study.trials[first:second]} == {"b"}
-    assert {"a", "d"} <= {t.params["kind"] for t in study.trials[second:]}
+def narrowed_by(by: str) -> list[dict[str, Any]]:
+    """Forty trials of TPE alone after a narrowing."""
+    sampler = LLMTPESampler(search_space=OUTER, seed=8, judge=False, mode="tpe")
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=5)
+    narrow = OUTER.narrow("x", low=0.0, high=0.3).narrow("kind", choices=["a"]).drop("n", 90)
+    sampler.space_state.change(narrow, 5, "test", by)
+    study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=40)
+    return [t.params for t in study.trials[5:]]
+
+
+def test_an_llms_error_confines_no_more_than_a_share_of_the_base_samplers_trials() -> None:
+    trials = narrowed_by("llm")
+    inside = [p["x"] <= 0.3 and p["kind"] == "a" and p["n"] == 90 for p in trials]
+    assert 10 <= sum(inside) <= 30
+    assert sum(p["x"] > 0.3 and p["kind"] == "b" for p in trials) >= 5, "the good region stays in reach"
+
+
+def test_what_the_user_narrows_is_never_drawn_again() -> None:
+    assert all(p["x"] <= 0.3 and p["kind"] == "a" and p["n"] == 90 for p in narrowed_by("user"))
 
 
 def test_a_version_of_the_llm_still_holds_the_incumbent() -> None:
@@ -243,41 +262,40 @@ def test_a_version_of_the_llm_still_holds_the_incumbent() -> None:
         ],
     }
     study, sampler, events = started(away, 40)
-    version = sampler.versions[1]
-    best = incumbent(study, version.trial_number - 1)
+    version = sampler.space_state.versions[1]
+    best = incumbent_when_asked(study, version.trial_number)
     assert best["kind"] != "c"
     assert version.space.contains({k: v for k, v in best.items() if k != "n"})
     assert version.space.fixed == {"n": best["n"]}
-    assert version.space["x"] == FloatDistribution(0.21, best["x"])
     told = "\n".join(e.reasoning for e in events if isinstance(e, ReplyReceived))
-    assert re.search(
-        r"Not done: x still holds 0\.\d+ of trial \d+, the best; kind still holds b of trial", told
-    )
-    assert re.search(r"n is held at \d+, where trial \d+, the best, has it", told)
+    assert re.search(r"Not done: narrow x: its low stays 0\.2: ", told)
+    assert re.search(r"narrow kind: 'b' stays: trial \d+, one of the best third, has it", told)
+    assert re.search(r"drop n: held at \d+, where trial \d+, the best, has it", told)
 
 
 def test_what_the_user_locked_stays_and_is_said() -> None:
     events: list[Event] = []
-    sampler = LLMTPESampler(changing(ALL), emit=events.append, judge=False, schedule="alternate", seed=3)
-    sampler.declare(START, OUTER)
-    sampler.locked |= {"x", "n"}
+    state = SpaceState(START, OUTER, locked={"x", "n"}, emit=events.append)
+    sampler = LLMTPESampler(
+        changing(ALL), search_space=state, emit=events.append, judge=False, schedule="alternate", seed=3
+    )
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=60)
-    for version in sampler.versions:
+    for version in sampler.space_state.versions:
         assert version.space["x"] == START["x"]
         assert version.space["n"] == START["n"]
     told = "\n".join(e.reasoning for e in events if isinstance(e, ReplyReceived))
     assert "x is locked by the user" in told
     assert "n is locked by the user" in told
-    asked: Any = sampler.batches.proposer
+    asked: Any = sampler.queue.proposer
     assert "Locked by the user, do not touch: n, x." in asked.provider.requests[0].messages[-1].content
 
 
 def test_without_a_dynamic_space_no_change_is_made() -> None:
     study, sampler, events = started(ALL, 40, dynamic_space=False)
-    assert len(sampler.versions) == 1
+    assert len(sampler.space_state.versions) == 1
     assert [e.version for e in events if isinstance(e, SpaceChanged)] == [0]
-    asked: Any = sampler.batches.proposer
+    asked: Any = sampler.queue.proposer
     assert "space_changes must be empty" in asked.provider.requests[0].messages[-1].content
     assert "llm" in {t.user_attrs["sllmbo:source"] for t in study.trials}
 
@@ -289,9 +307,9 @@ def test_no_version_leaves_the_outer_space() -> None:
         3: [{"action": "add", "name": "new", "low": 0, "high": 1}],
     }
     _, sampler, _ = started(far, 40)
-    for version in sampler.versions:
+    for version in sampler.space_state.versions:
         assert version.space.within(OUTER) == version.space
-    x, kind = sampler.versions[-1].space["x"], sampler.versions[-1].space["kind"]
+    x, kind = sampler.space_state.versions[-1].space["x"], sampler.space_state.versions[-1].space["kind"]
     assert (x.low, x.high) == (0.0, 1.0)  # type: ignore[attr-defined]
     assert isinstance(kind, CategoricalDistribution)
     assert {*kind.choices} == {"a", "b", "c", "d"}
@@ -314,7 +332,7 @@ def restarted(name: str, n_trials: int, resume: bool, seed: int = 3) -> Any:
 
 def test_a_resumed_run_goes_on_with_the_versions() -> None:
     first = restarted("versions", 50, False)
-    assert len(first.space_versions) == 3
+    assert len(first.space_versions) == 2
     rest = restarted("versions", 70, True)
     assert [v.to_json() for v in rest.space_versions] == [v.to_json() for v in first.space_versions]
     space = rest.space_versions[-1].space

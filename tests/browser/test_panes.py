@@ -1,0 +1,423 @@
+"""Panes that compare and explain: slice, Pareto, compare, the story of the search space, notes, exports."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sllmbo_magic import events as ev
+from sllmbo_magic.control import Control
+from sllmbo_magic.dashboard import runs
+from sllmbo_magic.dashboard.live import LiveRun
+from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.html import write_report
+from tests.browser.conftest import OPEN_PANE
+from tests.sample_run import run_events
+
+
+@pytest.fixture(autouse=True)
+def _no_other_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runs, "_entries", [])
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def report(tmp_path: Any) -> str:
+    view = RunView()
+    for event in run_events(50):
+        view.apply(event)
+    return write_report(view.snapshot(), tmp_path / "run.html").as_uri()
+
+
+def open_pane(root: Any, name: str) -> Any:
+    root.get_by_role("tab", name=name, exact=True).click()
+    return root.get_by_role("tabpanel")
+
+
+def several_objectives(n: int = 12) -> Iterator[ev.Event]:
+    rng = random.Random(3)
+    yield ev.RunStarted(
+        run={"name": "two", "metric": "objective", "direction": "maximize, minimize", "n_trials": n}
+    )
+    for i in range(n):
+        a, b = rng.random(), rng.random()
+        yield ev.TrialStarted(number=i, params={"a": a}, source="tpe")
+        yield ev.TrialFinished(
+            number=i, state="COMPLETE", value=None, values=[a, b], params={"a": a}, source="tpe"
+        )
+
+
+def wide_run(n_params: int, n_trials: int = 20) -> Iterator[ev.Event]:
+    rng = random.Random(1)
+    names = [f"classifier__step__parameter_number_{i}" for i in range(n_params)]
+    params = [{"name": name, "type": "float", "low": 0.0, "high": 1.0} for name in names]
+    yield ev.RunStarted(run={"name": "wide", "metric": "accuracy", "direction": "maximize"})
+    yield ev.SpaceChanged(version=0, trial_number=0, params=params, reason="r", by="user", outer=params)
+    for i in range(n_trials):
+        values = {name: rng.random() for name in names}
+        yield ev.TrialStarted(number=i, params=values, source="tpe")
+        score = values[names[7]] + 0.01 * rng.random()
+        yield ev.TrialFinished(number=i, state="COMPLETE", value=score, params=values, source="tpe")
+
+
+# ---------------------------------------------------------------- the story of the search space
+
+
+def test_a_change_of_a_range_leads_to_its_reason_in_the_chat_and_back(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    pane = open_pane(page, "Search space")
+    panel = pane.locator("figure", has=page.get_by_text("num_leaves", exact=True))
+    marks = panel.get_by_role("button", name=re.compile(r"^Trial \d+: .* to .*\. .*Show it in the chat"))
+    assert marks.count() == 3, "one for each new range"
+    unchanged = pane.locator("figure", has=page.get_by_text("max_depth", exact=True))
+    assert unchanged.locator(".change").count() == 0
+    assert unchanged.locator(".band").count() == 1, "no edge where nothing changed"
+    marks.nth(1).press("Enter")
+    message = page.locator(".message.is-focused")
+    message.get_by_text("num_leaves").wait_for()
+    assert message.evaluate("m => m.matches(':focus')")
+    page.get_by_role("tab", name="Scores", exact=True).click()
+    message.get_by_role("button", name="Show in the search space").click()
+    panel.locator(".change.is-focused").wait_for()
+    focused = panel.locator(".change.is-focused title").text_content()
+    assert focused == marks.nth(1).locator("title").text_content()
+
+
+def test_a_change_leads_to_the_chat_on_a_narrow_page_too(new_page: Any, report: str) -> None:
+    page = new_page(viewport={"width": 420, "height": 900}).page
+    page.goto(report)
+    pane = open_pane(page, "Search space")
+    pane.locator(".newest-change button").first.click()
+    page.locator(".chat .message.is-focused").wait_for()
+
+
+@pytest.mark.parametrize(("n_params", "drawn"), [(20, 20), (60, 24)])
+def test_many_parameters_are_ordered_filtered_and_drawn_on_request(
+    new_widget: Any, n_params: int, drawn: int
+) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*wide_run(n_params))
+    pane = open_pane(widget.root, "Search space")
+    names = pane.locator(".param-name")
+    assert names.count() == drawn
+    assert names.first.inner_text().endswith("_7"), "what explains the score comes first"
+    more = pane.get_by_role("button", name=re.compile("more parameters"))
+    if drawn < n_params:
+        more.click()
+    assert pane.locator(".param-name").count() == n_params
+    pane.get_by_label("Filter the parameters").fill("number_19")
+    assert pane.locator(".param-name").all_inner_texts() == ["classifier__step__parameter_number_19"]
+
+
+def test_a_new_category_is_typed(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*run_events(10, finish=False))
+    open_pane(widget.root, "Search space")
+    field = widget.root.get_by_label("Another choice of boosting_type, typed")
+    field.fill("rf")
+    field.press("Enter")
+    widget.pump()
+    (command,) = widget.control.take()
+    assert command.value == {"param": "boosting_type", "choices": ["gbdt", "dart", "rf"]}
+
+
+# ---------------------------------------------------------------- slice, Pareto, compare
+
+
+def test_a_slice_shows_the_score_against_any_parameter(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    pane = open_pane(page, "Slice")
+    pane.get_by_text("f1_weighted, higher is better").wait_for()
+    before = pane.locator(".marks path").first.get_attribute("d")
+    pane.get_by_label("Parameter").select_option("max_depth")
+    pane.get_by_text("max_depth", exact=True).last.wait_for()
+    assert pane.locator(".marks path").first.get_attribute("d") != before
+    pane.get_by_role("group", name=re.compile("Score against max_depth")).press("End")
+    pane.locator(".tip").get_by_text("Trial 49").wait_for()
+
+
+def test_the_pareto_pane_rings_the_trials_that_no_other_beats(
+    new_widget: Any, serious: Callable[..., list[str]]
+) -> None:
+    widget = new_widget()
+    widget.show()
+    events = list(several_objectives())
+    widget.sink(*events)
+    pane = open_pane(widget.root, "Pareto")
+    done = [e.values for e in events if isinstance(e, ev.TrialFinished) and e.values]
+    front = [v for v in done if not any(o[0] >= v[0] and o[1] <= v[1] and o != v for o in done)]
+    assert pane.locator(".incumbent").count() == len(front)
+    pane.get_by_text("objective 1, higher is better").wait_for()
+    pane.get_by_text("objective 2, lower is better").wait_for()
+    assert widget.root.get_by_role("radiogroup", name="Sampler").count() == 0
+    assert serious(widget.page, OPEN_PANE) == []
+
+
+def test_a_run_with_one_objective_has_no_pareto_pane(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    assert page.get_by_role("tab", name="Pareto").count() == 0
+    assert page.get_by_role("tab", name="Compare").count() == 0, "a page has no kernel to ask"
+
+
+def beside(name: str, metric: str = "f1_weighted", seed: int = 8) -> None:
+    entry = runs.add(LiveRun(Control()))
+    for event in run_events(30, seed=seed, name=name):
+        if isinstance(event, ev.RunStarted):
+            event = ev.RunStarted(run={**event.run, "metric": metric}, time=event.time)
+        entry.sink(event)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_runs_of_the_kernel_are_compared(
+    new_widget: Any, serious: Callable[..., list[str]], scheme: str
+) -> None:
+    beside("other")
+    beside("another metric", metric="neg_mean_absolute_error")
+    widget = new_widget(color_scheme=scheme)
+    widget.live.others = lambda: [entry.live for entry in runs.entries()]
+    widget.show()
+    widget.sink(*run_events(40, finish=False))
+    pane = open_pane(widget.root, "Compare")
+    widget.pump()
+    assert pane.locator("path.run-line").count() == 2 + 2, "a line in the chart, and its key in the table"
+    assert pane.get_by_label("other", exact=True).is_checked()
+    assert pane.get_by_label("another metric (MAE)").is_disabled(), "scores of two metrics do not compare"
+    best = pane.get_by_role("row", name=re.compile("Best f1_weighted"))
+    assert best.locator("td").count() == 2
+    assert pane.get_by_role("row", name=re.compile("^learning_rate")).count() == 1
+    trials = pane.locator(".chart path.run-line").nth(0).get_attribute("d")
+    pane.get_by_label("over seconds").check()
+    pane.get_by_text("seconds in trials").wait_for()
+    assert pane.locator(".chart path.run-line").nth(0).get_attribute("d") != trials
+    assert serious(widget.page, OPEN_PANE) == []
+    pane.get_by_label("other", exact=True).uncheck()
+    assert pane.locator(".chart path.run-line").count() == 1
+
+
+# ---------------------------------------------------------------- marks on trials, taking back
+
+
+def test_a_star_and_a_note_are_sent_shown_and_kept(new_widget: Any, tmp_path: Path) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*run_events(50, finish=False))
+    widget.root.get_by_role("button", name=re.compile("Star trial 47")).click()
+    widget.pump()
+    (star,) = widget.control.take()
+    assert (star.name, star.value) == ("note", {"trial": 47, "star": True, "text": ""})
+    field = widget.root.get_by_label("Note on trial 47")
+    field.fill("the one <b>to keep</b>")
+    field.press("Enter")
+    widget.pump()
+    (note,) = widget.control.take()
+    assert note.value == {"trial": 47, "star": True, "text": "the one <b>to keep</b>"}
+    widget.sink(ev.WishApplied(wish="note", value=note.value, trial_number=50, id=note.id))
+    pane = open_pane(widget.root, "Trials")
+    pane.get_by_role("cell", name="★ 47").wait_for()
+    pane.get_by_role("cell", name="the one <b>to keep</b>").wait_for()
+    chat = widget.root.get_by_role("log", name="Conversation")
+    chat.get_by_text("Star and “the one <b>to keep</b>” on trial 47").wait_for()
+    page = widget.page.context.new_page()
+    page.goto(write_report(widget.live.snapshot(), tmp_path / "noted.html").as_uri())
+    page.locator("p.trial-note", has_text="the one <b>to keep</b>").wait_for()
+    assert page.get_by_role("img", name="Starred").count() == 1
+
+
+def test_an_enqueued_configuration_is_taken_back(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*run_events(50, finish=False))
+    widget.root.get_by_role("button", name="Enqueue again: trial 47").first.click()
+    widget.pump()
+    widget.root.get_by_role("button", name="Undo: Configuration enqueued").click()
+    widget.pump()
+    enqueued, dequeued = widget.control.take()
+    assert (enqueued.name, dequeued.name) == ("enqueue", "dequeue")
+    assert enqueued.value == dequeued.value
+    widget.root.get_by_text("Configuration taken back").wait_for()
+
+
+# ---------------------------------------------------------------- exports
+
+
+@pytest.mark.parametrize("name", ["Scores", "Search space", "Slice", "Parallel coordinates", "Contour"])
+def test_a_pane_is_taken_away_as_svg_and_png(new_page: Any, report: str, name: str) -> None:
+    watched = new_page()
+    page = watched.page
+    page.goto(report)
+    pane = open_pane(page, name)
+    charts = pane.locator(".chart > svg").count()
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download SVG of this pane").click()
+    svg = Path(got.value.path()).read_text(encoding="utf-8")
+    assert svg.startswith("<svg")
+    assert svg.count("<svg") == 1 + charts
+    assert "var(" not in svg, "colours are written out"
+    assert "rgb" in svg
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download PNG of this pane").click()
+    png = Path(got.value.path()).read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 10_000, "not an empty picture"
+    assert watched.errors == []
+
+
+def test_a_pane_without_a_chart_says_so(new_page: Any, report: str) -> None:
+    page = new_page().page
+    page.goto(report)
+    open_pane(page, "Cost")
+    page.get_by_role("button", name="Download PNG of this pane").click()
+    page.get_by_text("This pane has no chart.").wait_for()
+
+
+def test_the_report_is_downloaded_while_the_run_goes_on(new_widget: Any, tmp_path: Path) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*run_events(20, finish=False))
+    with widget.page.expect_download() as got:
+        widget.root.get_by_role("button", name="Download HTML report of the run").click()
+        widget.pump()
+    page = Path(got.value.path()).read_text(encoding="utf-8")
+    data = re.search(r'id="sllmbo-bundle">(.*?)</script>', page, re.S)
+    assert data is not None
+    assert len(json.loads(data.group(1))["trials"]) == 20
+
+
+# ---------------------------------------------------------------- warnings of libraries
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_warnings_of_libraries_are_counted_and_shown_on_request(
+    new_widget: Any, serious: Callable[..., list[str]], scheme: str
+) -> None:
+    widget = new_widget(color_scheme=scheme)
+    widget.show()
+    *events, end = run_events(12)
+    rows = [
+        {
+            "category": "ConvergenceWarning",
+            "text": "lbfgs <b>failed</b>",
+            "count": 40,
+            "n_trials": 9,
+            "trial": 2,
+        },
+        {"category": "UserWarning", "text": "w" * 300, "count": 2, "n_trials": 0, "trial": None},
+    ]
+    summary = {**end.summary, "warnings": rows}
+    widget.sink(*events, ev.RunFinished(status="finished", reason="", summary=summary, time=end.time))
+    text = widget.root.get_by_text("lbfgs <b>failed</b>")
+    fold = widget.root.get_by_text("42 warnings of libraries, 2 texts")
+    fold.wait_for()
+    assert not text.is_visible()
+    fold.click()
+    assert text.is_visible()
+    row = widget.root.get_by_role("row", name=re.compile("ConvergenceWarning"))
+    assert row.locator("td").all_inner_texts()[:2] == ["40", "9"]
+    widget.page.set_viewport_size({"width": 360, "height": 900})
+    assert widget.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert serious(widget.page) == []
+
+
+# ---------------------------------------------------------------- axes of the parallel coordinates
+
+
+def names_outside(pane: Any) -> list[str]:
+    """Names of axes that lie outside of their drawing, or that cross another name."""
+    found: list[str] = pane.locator("svg").evaluate(
+        """svg => {
+            const frame = svg.getBoundingClientRect();
+            return [...svg.querySelectorAll('.axis-name')].filter(name => {
+                const box = name.getBoundingClientRect();
+                return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1;
+            }).map(name => name.firstChild.data);
+        }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("width", [360, 820, 1500])
+@pytest.mark.parametrize("metric", ["MAE", "neg_mean_poisson_deviance_of_weighted"])
+def test_no_name_of_an_axis_is_cut_and_ends_are_kept(new_widget: Any, width: int, metric: str) -> None:
+    widget = new_widget(viewport={"width": width, "height": 900})
+    widget.show()
+    start, *rest = wide_run(20)
+    widget.sink(ev.RunStarted(run={**start.run, "metric": metric}), *rest)
+    pane = open_pane(widget.root, "Parallel coordinates")
+    names = pane.locator(".axis-name")
+    assert names_outside(pane) == []
+    shown = names.evaluate_all("names => names.map(name => name.firstChild.data)")
+    assert len(set(shown)) == len(shown), "the names differ"
+    assert all(re.search(r"_\d+$", name) for name in shown[:-1])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_axes_are_chosen(new_widget: Any, serious: Callable[..., list[str]], scheme: str) -> None:
+    widget = new_widget(color_scheme=scheme)
+    widget.show()
+    widget.sink(*wide_run(20))
+    pane = open_pane(widget.root, "Parallel coordinates")
+    before = pane.locator(".axis-name").count()
+    assert before < 21
+    pane.get_by_text(re.compile(r"Axes: \d+ of 20 parameters")).click()
+    boxes = pane.get_by_role("checkbox")
+    assert boxes.count() == 20
+    assert pane.locator(".axis-choice label").first.inner_text().strip().endswith("_7"), "what matters first"
+    for box in boxes.all():
+        box.check()
+    assert pane.locator(".axis-name").count() == 21, "all, and the score"
+    assert pane.locator(".chart").evaluate("chart => chart.scrollWidth > chart.clientWidth")
+    assert names_outside(pane) == []
+    assert widget.page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert serious(widget.page, OPEN_PANE) == []
+    for box in boxes.all()[1:]:
+        box.uncheck()
+    assert pane.locator(".axis-name").count() == 2
+    assert boxes.first.is_disabled(), "one is left"
+    pane.get_by_role("button", name="Those that fit").click()
+    assert pane.locator(".axis-name").count() == before
+
+
+# ---------------------------------------------------------------- words and figures of the head
+
+
+def test_a_metrics_name_keeps_its_letters_at_the_start_of_the_verdict(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    *events, end = run_events(12)
+    summary = {**end.summary, "verdict": "roc_auc rose from 0.81 to 0.84 (trial 9, tpe)."}
+    widget.sink(*events, ev.RunFinished(status="finished", reason="", summary=summary, time=end.time))
+    widget.root.get_by_text("roc_auc rose from 0.81", exact=False).first.wait_for()
+    assert widget.root.get_by_text(re.compile("^Roc_auc")).count() == 0
+
+
+@pytest.mark.parametrize("width", [360, 480, 640, 820, 900, 1000, 1200, 1500])
+def test_no_figure_of_the_head_and_no_tab_leaves_its_place(new_widget: Any, width: int) -> None:
+    widget = new_widget(viewport={"width": width, "height": 900})
+    widget.show()
+    widget.sink(*run_events(50))
+    beyond = widget.root.locator(".figure").evaluate_all(
+        """figures => figures.flatMap(figure => {
+            const right = figure.getBoundingClientRect().right;
+            const range = document.createRange();
+            range.selectNodeContents(figure);
+            return range.getBoundingClientRect().right > right + 0.5 ? [figure.textContent] : [];
+        })"""
+    )
+    assert beyond == []
+    hidden = widget.root.get_by_role("tablist").first.evaluate(
+        "tabs => [...tabs.children].filter(t => t.getBoundingClientRect().right > "
+        "tabs.getBoundingClientRect().right + 0.5).map(t => t.textContent)"
+    )
+    assert hidden == []

@@ -1,0 +1,205 @@
+"""``compare(prove=True)``: six ways, untouched rows, over-tuning, cost, and a verdict that claims no more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
+from sklearn.model_selection import TimeSeriesSplit
+from sklearn.tree import DecisionTreeClassifier
+
+from sllmbo_magic import Task
+from sllmbo_magic import compare
+from sllmbo_magic.comparison.proof import LLM
+from sllmbo_magic.comparison.proof import PERMUTED
+from sllmbo_magic.comparison.proof import SEEDS
+from sllmbo_magic.comparison.proof import TPE
+from sllmbo_magic.comparison.proof import WAYS
+from sllmbo_magic.comparison.proof import Proof
+from sllmbo_magic.comparison.proof import task_of_seed
+from sllmbo_magic.comparison.result import ComparedRun
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.testing import FunctionProvider
+from tests.loopback import LoopbackServer
+from tests.replies import Responder
+from tests.small_task import text_of
+
+X, y = load_wine(return_X_y=True)
+TREE = DecisionTreeClassifier(random_state=0)
+
+
+def proved(**options: Any) -> Proof:
+    plain: dict[str, Any] = {"prove": True, "n_trials": 6, "seeds": 2, "cv": 3, "candidates": 3}
+    proof = compare(TREE, X, y, **{**plain, **options})
+    assert isinstance(proof, Proof)
+    return proof
+
+
+def test_a_server_that_answers_at_random_is_measured_through_the_real_sdk(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    proof = proved(llm="openai:gpt-4o", base_url=server.url, description="wines of three growers")
+    assert list(proof.variants) == list(WAYS)
+    assert proof.complete
+    assert proof.llm == "openai:gpt-4o"
+    rows = {row["variant"]: row for row in proof.to_dict()["rows"]}
+    asked = [name for name, row in rows.items() if row["requests"]]
+    assert asked == [LLM, "LLM without names", PERMUTED]
+    assert sum(run.requests for run in proof.runs) == len(server.requests)
+    assert all(rows[name]["tokens"] > 0 and rows[name]["money"] is not None for name in asked)
+    assert [len(run.values) for run in proof.of("default alone")] == [1, 1]
+    assert len({run.values[0] for run in proof.runs if run.seed == 0}) == 1, "all start at the same default"
+    assert proof.has_test_scores
+    for run in proof.runs:
+        best = [v for i, v in enumerate(run.values) if v is not None and v > max(run.values[:i], default=-1)]
+        assert len(run.test_values) == len(best), "one score per incumbent"
+    told = ["growers" in text_of(request) for request in server.requests]
+    assert any(told)
+    assert not all(told), "one way hides the words"
+    table = proof.table()
+    assert proof.verdict.split()[0] in table
+    assert "give 8 seeds or more" in table
+    assert "sk-test" not in json.dumps(proof.to_dict()) + proof._repr_html_()
+    assert "<img" in proof._repr_html_()
+
+
+def test_the_rows_held_out_are_untouched_and_others_for_each_seed() -> None:
+    task = Task.from_estimator(TREE, X, y, cv=3)
+    parts = [task_of_seed(task, seed) for seed in (0, 1)]
+    for part in parts:
+        assert len(part.X) + len(part.X_test) == len(X)
+        rows = {tuple(row) for row in part.X} | {tuple(row) for row in part.X_test}
+        assert len(rows) == len({tuple(row) for row in X})
+        assert len(np.unique(part.y_test)) == 3, "drawn by class"
+        assert max(split.max() for pair in part.splits for split in pair) < len(part.X)
+    assert not np.array_equal(parts[0].X_test, parts[1].X_test)
+
+
+def test_groups_weights_and_order_are_respected() -> None:
+    A, b = make_regression(60, 3, random_state=0)
+    groups = np.repeat(np.arange(12), 5)
+    weights = np.arange(60.0)
+    task = Task.from_estimator(Ridge(), A, b, cv=3, groups=groups, sample_weight=weights)
+    part = task_of_seed(task, 3)
+    assert len(part.groups) == len(part.X) == len(part.sample_weight)
+    held_out = {tuple(row) for row in part.X_test}
+    kept_groups = {group for row, group in zip(A, groups, strict=True) if tuple(row) not in held_out}
+    lost_groups = {group for row, group in zip(A, groups, strict=True) if tuple(row) in held_out}
+    assert kept_groups & lost_groups == set()
+    position = {tuple(row): i for i, row in enumerate(A)}
+    assert [weights[position[tuple(row)]] for row in part.X] == list(part.sample_weight)
+    assert list(part.fit_params["sample_weight"]) == list(part.sample_weight)
+    for cv in (TimeSeriesSplit(3), KFold(3)):
+        last = task_of_seed(Task.from_estimator(Ridge(), A, b, cv=cv), 0)
+        assert np.array_equal(last.X_test, A[-15:]), "the last quarter, where rows have an order"
+
+
+def test_test_data_of_the_task_stay_the_test_data() -> None:
+    task = Task.from_estimator(TREE, X[:100], y[:100], cv=3, X_test=X[100:], y_test=y[100:])
+    assert task_of_seed(task, 5) is task
+
+
+def test_what_cannot_be_proved_is_said_before_anything_runs() -> None:
+    provider = FunctionProvider(Responder(0), id="test:double")
+    with pytest.raises(InputError, match="prove needs an LLM; the rulebook is one of the ways"):
+        proved()
+    with pytest.raises(InputError, match="prove compares six ways of its own"):
+        proved(llm=provider, samplers=("tpe", "random"))
+    splits = [(np.arange(50), np.arange(50, 178)), (np.arange(50, 178), np.arange(50))]
+    with pytest.raises(InputError, match="prove holds out rows, and cv is a list of splits"):
+        proved(llm=provider, cv=splits)
+    assert provider.requests == []
+
+
+def test_an_objective_is_proved_on_its_own_scores() -> None:
+    def bowl(params: dict[str, Any]) -> float:
+        return float((params["x"] - 0.3) ** 2)
+
+    proof = compare(
+        bowl,
+        direction="minimize",
+        search_space={"x": (-1.0, 1.0)},
+        prove=True,
+        llm=FunctionProvider(Responder(0), id="test:double"),
+        seeds=1,
+        n_trials=5,
+    )
+    assert isinstance(proof, Proof)
+    assert not proof.has_test_scores
+    assert "on the folds of the search" in proof.verdict
+
+
+# ---- the verdict
+
+
+def made(values: dict[str, list[float]], *, test: dict[str, list[tuple[float, ...]]] | None = None) -> Proof:
+    """A proof of runs with these final values."""
+    runs = [
+        ComparedRun(
+            way, seed, (value,), {}, 0, 0, 0, 0, None, 1.0, test_values=test[way][seed] if test else ()
+        )
+        for way, all_values in values.items()
+        for seed, value in enumerate(all_values)
+    ]
+    seeds = tuple(range(len(next(iter(values.values())))))
+    return Proof("t", "m", "maximize", 1, {way: {} for way in values}, seeds, tuple(runs), llm="x:y")
+
+
+EIGHT = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+
+
+def plus(gain: float) -> list[float]:
+    return [value + gain * (1 + i / 10) for i, value in enumerate(EIGHT)]
+
+
+@pytest.mark.parametrize(
+    ("llm", "permuted", "parts"),
+    [
+        (0.1, 0.0, ["x:y finds better configurations than TPE", "with permuted scores it does worse"]),
+        (0.1, 0.1, ["x:y finds better", "it is not shown to do worse, so no use of the scores is shown"]),
+        (-0.1, -0.1, ["x:y finds worse configurations than TPE", "0.1350 worse on average"]),
+        (0.0, 0.0, ["No difference between x:y and TPE is shown"]),
+    ],
+)
+def test_the_verdict_says_what_the_pairs_show(llm: float, permuted: float, parts: list[str]) -> None:
+    ways = {name: plus(0.0) for name in WAYS}
+    proof = made({**ways, LLM: plus(llm), PERMUTED: plus(permuted)})
+    for part in parts:
+        assert part in proof.verdict
+    assert proof.verdict.endswith(".")
+    assert ". " not in proof.verdict, "one sentence"
+    if llm:
+        assert "95 % interval" in proof.verdict
+        assert "of 8 seeds, p 0.0" in proof.verdict
+
+
+def test_few_seeds_show_nothing() -> None:
+    proof = made({name: [0.1, 0.2] for name in WAYS} | {LLM: [0.9, 0.95]})
+    assert proof.verdict.startswith("No difference between x:y and TPE is shown")
+    assert f"give {SEEDS} seeds or more" in proof.table()
+
+
+def test_the_verdict_is_that_of_the_untouched_rows() -> None:
+    """A search that fits its folds better and new rows worse is not called better."""
+    values = {name: plus(0.0) for name in WAYS} | {LLM: plus(0.5)}
+    test = {name: [(v,) for v in plus(0.0)] for name in WAYS} | {LLM: [(v,) for v in plus(-0.2)]}
+    proof = made(values, test=test)
+    assert proof.verdict.startswith("x:y finds worse configurations than TPE on untouched rows")
+    assert next(d for d in proof.differences(on_test=False) if d.baseline == TPE).verdict == "better"
+
+
+def test_relative_overtuning_is_the_share_of_the_gain_that_was_lost() -> None:
+    paths = [(0.5, 0.7, 0.7), (0.5, 0.9, 0.7), (0.5, 0.6, 0.4), (0.5, 0.4, 0.3)]
+    test = {name: [(0.5,)] * 4 for name in WAYS} | {LLM: paths}
+    proof = made({name: [0.1] * 4 for name in WAYS}, test=test)
+    assert proof.relative_overtuning(LLM) == pytest.approx([0.0, 0.5, 2.0]), "no gain: no share"
+    row = next(row for row in proof.to_dict()["rows"] if row["variant"] == LLM)
+    assert row["overtuning"] == pytest.approx(0.5)
+    assert row["below_default"] == 2

@@ -1,0 +1,72 @@
+"""A parameter that an answer leaves out keeps its default, or the answer is told what it has instead."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.ensemble import RandomForestClassifier
+
+from sllmbo_magic.history.history import History
+from sllmbo_magic.proposers import prompts
+from sllmbo_magic.proposers.reply import read_initialize
+from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning.planning import make_plan
+
+SPACE = [
+    {"name": "learning_rate", "type": "float", "low": 0.01, "high": 0.3, "log": True},
+    {"name": "n_estimators", "type": "int", "low": 50, "high": 1200, "log": True},
+    {"name": "num_leaves", "type": "int", "low": 2, "high": 32, "log": True},
+]
+
+
+def first_answer(*configurations: dict[str, Any], space: list[dict[str, Any]]) -> Any:
+    pairs = [[{"name": n, "value": v} for n, v in c.items()] for c in configurations]
+    answer = {
+        "reasoning": "r",
+        "space": space,
+        "configurations": [{"reason": "why", "expects": "better", "params": p} for p in pairs],
+    }
+    return json.loads(json.dumps(answer))
+
+
+def test_what_the_space_leaves_out_is_held_at_the_librarys_default(data: Any) -> None:
+    """A real model left the L1 penalty out; all five configurations were rejected for it."""
+    plan = make_plan(LGBMClassifier(verbose=-1), *data, llm=FunctionProvider(lambda request: ""))
+    ask = plan.first_ask(History())
+    configuration = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 8}
+    proposal, problems = read_initialize(
+        first_answer(configuration, space=SPACE), ask, plan.allowed, plan.limits
+    )
+    assert problems == []
+    assert [c.params for c in proposal.candidates] == [configuration]
+    assert proposal.space is not None
+    assert {*proposal.space} == {*configuration}
+    fixed = proposal.space.fixed
+    assert fixed["min_child_samples"] == 20
+    assert (fixed["subsample"], fixed["colsample_bytree"]) == (1.0, 1.0)
+    assert fixed["reg_alpha"] <= 1e-5, "off: a logarithmic scale has no 0"  # type: ignore[operator]
+
+
+def test_a_default_that_the_range_lacks_is_named_before_and_told_after(data: Any) -> None:
+    plan = make_plan(RandomForestClassifier(), *data, llm=FunctionProvider(lambda request: ""))
+    ask = plan.first_ask(History())
+    lacking = [n for n in ask.space if not ask.space.contains(n, ask.defaults[n])]
+    assert lacking, "the share of columns has sqrt as its default"
+    text = prompts.initialize(ask, plan.allowed)[-1].content
+    assert "Name these each time, their defaults are not in their ranges: " in text
+    assert all(f"{name} (" in text.split("Name these each time")[1] for name in lacking)
+    given = {n: v for n, v in ask.space.clip(ask.defaults).items() if n not in lacking}
+    proposal, _ = read_initialize(first_answer(given, space=[]), ask, plan.allowed, plan.limits)
+    assert len(proposal.candidates) == 1
+    told = [line for line in proposal.feedback if "was left out: it is" in line]
+    assert [line.split()[0] for line in told] == lacking
+
+
+@pytest.mark.parametrize("name", ["reg_alpha", "reg_lambda"])
+def test_a_penalty_that_is_off_needs_no_word(data: Any, name: str) -> None:
+    plan = make_plan(LGBMClassifier(verbose=-1), *data, llm=FunctionProvider(lambda request: ""))
+    text = prompts.initialize(plan.first_ask(History()), plan.allowed)[-1].content
+    assert f"{name} (" not in text.partition("Name these each time")[2]

@@ -1,0 +1,240 @@
+"""The surrogate: fitted once per trial, ahead of it; the same picks as scikit-learn's Gaussian process; no
+noise in an improvement.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import SearchSpace
+from sllmbo_magic._utils.thread_limits import BlasLimit
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.samplers import gaussian_process
+from sllmbo_magic.samplers import surrogate as surrogates
+from sllmbo_magic.samplers.gaussian_process import GaussianProcess
+from sllmbo_magic.samplers.gaussian_process import Kernel
+from sllmbo_magic.samplers.gaussian_process import fit_kernel
+from sllmbo_magic.samplers.gaussian_process import log_expected_improvement
+from sllmbo_magic.samplers.surrogate import SurrogatePrefetch
+from sllmbo_magic.testing import FunctionProvider
+from tests.replies import Responder
+
+SPACE = SearchSpace.from_user({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log")})
+
+
+def history(n: int) -> History:
+    rng = np.random.default_rng(0)
+    configurations = [SPACE.sample(rng) for _ in range(n)]
+    scores = [-((c["x"] - 0.3) ** 2) + 0.02 * rng.normal() for c in configurations]
+    return History(
+        tuple(
+            Observation(i, c, value=v) for i, (c, v) in enumerate(zip(configurations, scores, strict=True))
+        ),
+        "maximize",
+    )
+
+
+def noisy_data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Half of the points anywhere, half near the optimum, as in a run; scores with noise."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((n, d))
+    points[n // 2 :] = 0.25 + 0.3 * points[n // 2 :]
+    weights = rng.dirichlet(np.full(d, 0.5))
+    values = -20.0 * ((points - 0.4) ** 2 @ weights) + 0.05 * rng.normal(size=n)
+    return points, surrogates.robust_scores(values)
+
+
+def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+
+    def counted(points: np.ndarray, scores: np.ndarray) -> Kernel:
+        searched.append(len(scores))
+        return fit_kernel(points, scores)
+
+    monkeypatch.setattr(gaussian_process, "fit_kernel", counted)
+    prefetch, trials = SurrogatePrefetch(), history(70)
+    for number in range(25, 47):
+        prefetch.get(number, SPACE, trials)
+    assert searched == [*range(24, 30), 30, 35, 40, 45]
+
+
+def test_a_surrogate_fitted_on_demand_is_the_one_fitted_ahead() -> None:
+    """As after a resume: nothing of the trials before is in memory."""
+    trials, asked = history(64), [{"x": 0.31, "y": 0.1}, {"x": 0.9, "y": 0.5}]
+    prefetch = SurrogatePrefetch()
+    for number in [*range(5, 9), *range(27, 43)]:
+        prefetch.prepare(number, SPACE, trials)
+        before = prefetch.get(number, SPACE, trials)
+        fresh = SurrogatePrefetch().get(number, SPACE, trials)
+        assert (before is None) == (fresh is None) == (number - surrogates.LAG < surrogates.MIN_TRIALS)
+        if before is not None and fresh is not None:
+            assert before.rate(asked) == fresh.rate(asked)
+    assert before is not None
+    near, far = before.rate(asked)
+    assert near.log_improvement > far.log_improvement
+    assert near.chance > far.chance
+
+
+def test_other_scores_are_another_surrogate() -> None:
+    """A trial that ended since, and a range that changed, are not answered from memory."""
+    trials, prefetch = history(60), SurrogatePrefetch()
+    first = prefetch.get(57, SPACE, trials)
+    late = History(tuple(o for o in trials.observations if o.number != 3), "maximize")
+    narrow = SPACE.narrow("x", high=0.5)
+    for space, other in ((SPACE, late), (narrow, trials)):
+        again, fresh = prefetch.get(57, space, other), SurrogatePrefetch().get(57, space, other)
+        assert first is not None
+        assert again is not None
+        assert fresh is not None
+        asked = [{"x": 0.2, "y": 0.01}]
+        assert again.rate(asked) == fresh.rate(asked) != first.rate(asked)
+
+
+# --- with the sampler -----------------------------------------------------------------------------------
+
+
+class Watched(SurrogatePrefetch):
+    """Counts in which thread each surrogate was fitted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = 0
+        self.fitted: list[str] = []
+
+    def get(self, number: int, space: SearchSpace, history: History) -> Any:
+        self.taken += 1
+        return super().get(number, space, history)
+
+    def _fit(self, number: int, space: SearchSpace, lagged: History) -> Any:
+        if len(lagged.complete) >= surrogates.MIN_TRIALS:
+            self.fitted.append(threading.current_thread().name)
+        return super()._fit(number, space, lagged)
+
+
+def watched_study(n_trials: int, prefetch: Watched, **options: Any) -> optuna.Study:
+    space = SearchSpace.from_user({f"x{i}": (0.0, 1.0) for i in range(4)})
+    sampler = LLMTPESampler(FunctionProvider(Responder(0)), search_space=space, seed=1, **options)
+    sampler._prefetch = prefetch
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: sum((v - 0.3) ** 2 for v in space.suggest(t).values()), n_trials=n_trials)
+    return study
+
+
+@pytest.mark.parametrize("schedule", ["adaptive", "alternate", "bernoulli"])
+def test_the_sampler_takes_the_surrogate_that_was_fitted_ahead_and_no_other_is_fitted(schedule: str) -> None:
+    prefetch = Watched()
+    watched_study(60, prefetch, schedule=schedule)
+    ahead = prefetch.fitted.count("sllmbo-surrogate")
+    on_demand = len(prefetch.fitted) - ahead
+    assert ahead >= 15
+    assert on_demand <= 0.15 * ahead, "the prepared one was not taken"
+    assert len(prefetch.fitted) <= 1.2 * prefetch.taken, "surrogates were fitted that no trial took"
+
+
+def test_without_the_prefetch_the_trials_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = watched_study(40, Watched())
+    monkeypatch.setattr(SurrogatePrefetch, "prepare", lambda *args: None)
+    on_demand = watched_study(40, Watched())
+    assert [t.params for t in on_demand.trials] == [t.params for t in ahead.trials]
+
+
+# --- the Gaussian process -------------------------------------------------------------------------------
+
+
+def reference(points: np.ndarray, scores: np.ndarray) -> Any:
+    """scikit-learn's Gaussian process with the same kernel and start."""
+    from scipy.optimize import minimize
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel
+    from sklearn.gaussian_process.kernels import Matern
+    from sklearn.gaussian_process.kernels import WhiteKernel
+
+    n, d = points.shape
+    lengths: Any = np.full(d, 0.5) if n >= 3 * d else 0.5
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(lengths, (0.05, 10.0), nu=2.5) + WhiteKernel(
+        0.01, (1e-6, 0.5)
+    )
+    model = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6).fit(points, scores)
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = model.log_marginal_likelihood(theta, eval_gradient=True)
+        return -float(value), -gradient
+
+    with BlasLimit(1):
+        best = minimize(loss, kernel.theta, jac=True, method="L-BFGS-B", bounds=kernel.bounds)
+    kernel = kernel.clone_with_theta(best.x)
+    return GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6).fit(points, scores)
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 3), (12, 6), (40, 3), (40, 9), (90, 6)])
+def test_it_is_scikit_learns_gaussian_process_without_its_noise(n: int, d: int) -> None:
+    points, scores = noisy_data(n, d, seed=n + d)
+    kernel, slow = fit_kernel(points, scores), reference(points, scores)
+    lengths = kernel.lengths if n >= 3 * d else kernel.lengths[:1]
+    theta = np.log([kernel.signal, *lengths, kernel.noise])
+    assert slow.log_marginal_likelihood(theta) >= slow.log_marginal_likelihood(slow.kernel_.theta) - 0.01
+    slow = slow.set_params(kernel=slow.kernel_.clone_with_theta(theta)).fit(points, scores)
+    model = GaussianProcess(points, scores, kernel)
+    asked = np.random.default_rng(1).random((30, d))
+    mean, std = model.predict(asked)
+    slow_mean, slow_std = slow.predict(asked, return_std=True)
+    assert mean == pytest.approx(slow_mean, abs=1e-6)
+    assert std == pytest.approx(np.sqrt(np.maximum(slow_std**2 - kernel.noise, 0.0)), abs=1e-6)
+    assert model.best == pytest.approx(slow.predict(points).max(), abs=1e-6)
+
+
+def test_it_picks_what_scikit_learns_picks() -> None:
+    same = 0
+    for seed in range(15):
+        points, scores = noisy_data(15 + 3 * seed, 5, seed)
+        model, slow = GaussianProcess(points, scores, fit_kernel(points, scores)), reference(points, scores)
+        asked = np.random.default_rng(seed).random((9, 5))
+        mean, std = slow.predict(asked, return_std=True)
+        std = np.sqrt(np.maximum(std**2 - slow.kernel_.k2.noise_level, 1e-12))
+        best = float(slow.predict(points).max())
+        picks = (
+            log_expected_improvement(*model.predict(asked), model.best),
+            log_expected_improvement(mean, std, best),
+        )
+        same += int(np.argmax(picks[0])) == int(np.argmax(picks[1]))
+    assert same >= 14
+
+
+def test_noise_is_no_improvement() -> None:
+    """Where many noisy trials agree, the function is certain, however much a single score scatters."""
+    points = np.repeat(np.linspace(0.0, 1.0, 5), 30)[:, None]
+    scores = np.random.default_rng(0).normal(size=150)
+    model = GaussianProcess(points, scores, Kernel(1.0, np.array([0.5]), 1.0))
+    _, std = model.predict(np.array([[0.5]]))
+    assert 0.0 < std[0] < 0.25, "the deviation of one more score would be above 1"
+
+
+def integrated(z: float) -> float:
+    """log of the integral of u phi(u - z) over u > 0, with its large factors taken out."""
+    from scipy.integrate import quad
+
+    scale = max(1.0, -z)
+    area, _ = quad(lambda v: v * math.exp(v * z / scale - v * v / (2 * scale**2)), 0.0, 60.0, epsabs=0.0)
+    return -0.5 * z * z - 0.5 * math.log(2 * math.pi) + math.log(area) - 2 * math.log(scale)
+
+
+@pytest.mark.parametrize("z", [3.0, 0.0, -0.999, -1.0, -5.0, -40.0, -9999.0, -10001.0, -1e8])
+def test_the_logarithm_of_the_improvement_is_right_far_in_the_tail(z: float) -> None:
+    std = 0.5
+    value = log_expected_improvement(np.array([z * std]), np.array([std]), 0.0)[0]
+    assert value == pytest.approx(math.log(std) + integrated(z), rel=1e-9, abs=1e-6)
+
+
+def test_two_hopeless_candidates_are_still_ranked() -> None:
+    mean = np.array([-60.0, -50.0])
+    values = log_expected_improvement(mean, np.array([1.0, 1.0]), 0.0)
+    assert np.isfinite(values).all()
+    assert values[1] > values[0]

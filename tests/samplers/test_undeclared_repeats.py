@@ -1,0 +1,106 @@
+"""A sampler in plain Optuna whose space nobody declared: it comes from the trials, and each
+configuration of a finite one is tried before any is repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+
+from sllmbo_magic import LLMSampler
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic.samplers import llm_tpe
+from sllmbo_magic.testing import FunctionProvider
+from tests.replies import Responder
+
+SAMPLERS = {
+    "rulebook": lambda: LLMTPESampler(seed=0),
+    "llm-tpe": lambda: LLMTPESampler(FunctionProvider(Responder(0)), seed=0),
+    "llm": lambda: LLMSampler(FunctionProvider(Responder(0)), seed=0),
+    "tpe": lambda: LLMTPESampler(mode="tpe", seed=0),
+    "random": lambda: LLMTPESampler(base_sampler=optuna.samplers.RandomSampler(seed=0), seed=0),
+}
+
+
+def configurations(study: optuna.Study) -> list[tuple[Any, ...]]:
+    return [tuple(sorted(trial.params.items())) for trial in study.trials]
+
+
+def of_six(trial: optuna.Trial) -> float:
+    k = trial.suggest_int("k", 1, 3)
+    return k + (trial.suggest_categorical("w", ["a", "b"]) == "a")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_finite_space_is_searched_before_anything_is_repeated_which_is_said_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(llm_tpe.optuna_logger, "warning", said.append)
+    study = optuna.create_study(sampler=SAMPLERS[name]())
+    study.optimize(of_six, n_trials=9)
+    tried = configurations(study)
+    assert len(tried) == 9
+    assert len(set(tried[:6])) == 6
+    assert said == [
+        "All 6 configurations of the search space have been tried; further trials repeat them. With"
+        " search_space= the sampler ends the study then."
+    ]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_failing_configuration_is_not_tried_again(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        value = of_six(trial)
+        if trial.params["w"] == "b":
+            raise ValueError("no b")
+        return value
+
+    study = optuna.create_study(sampler=SAMPLERS[name]())
+    study.optimize(objective, n_trials=6, catch=(ValueError,))
+    assert len(set(configurations(study))) == 6
+
+
+def test_configurations_that_all_fail_are_not_tried_again() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        of_six(trial)
+        raise ValueError("never")
+
+    study = optuna.create_study(sampler=LLMTPESampler(seed=0))
+    study.optimize(objective, n_trials=6, catch=(ValueError,))
+    assert len(set(configurations(study))) == 6
+
+
+def test_one_value_beside_a_finite_space_is_no_obstacle() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        return of_six(trial) + trial.suggest_int("one", 4, 4)
+
+    study = optuna.create_study(sampler=LLMTPESampler(seed=0))
+    study.optimize(objective, n_trials=6)
+    assert len(set(configurations(study))) == 6
+
+
+def test_a_branch_with_parameters_of_its_own_does_not_end_the_study() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("kind", ["plain", "deep"]) == "plain":
+            return trial.suggest_float("x", 0.0, 1.0)
+        return trial.suggest_float("y", 0.0, 1.0)
+
+    study = optuna.create_study(sampler=LLMTPESampler(seed=0))
+    study.optimize(objective, n_trials=12)
+    assert len(study.trials) == 12
+    assert {trial.params["kind"] for trial in study.trials} == {"plain", "deep"}
+
+
+def test_a_range_that_changes_while_all_trials_fail_is_sampled_anew() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_int("k", 1, 3 + trial.number)
+        if trial.number < 3:
+            raise ValueError("not yet")
+        return 1.0
+
+    study = optuna.create_study(sampler=LLMTPESampler(seed=0))
+    study.optimize(objective, n_trials=6, catch=(ValueError,))
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 3 + ["COMPLETE"] * 3

@@ -1,0 +1,133 @@
+"""``SLLMBOSearchCV`` says what is wrong before it fits anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.datasets import make_regression
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
+
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+
+X, y = make_regression(60, 4, noise=5, random_state=0)
+Xc, c = make_classification(60, 4, random_state=0)
+FITS: list[int] = []
+
+
+class Counted(Ridge):
+    """Counts its fits."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        FITS.append(len(y))
+        return super().fit(X, y, sample_weight)
+
+
+class Unknown(Counted):
+    """Has nothing that can be searched by itself."""
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__()
+        self.words = words
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"search_space": {"n_layers": (1, 3)}}, "Counted has no parameter 'n_layers'"),
+        ({"search_space": {"alpha": (3, 1)}}, "alpha"),
+        ({"search_space": {}}, "the search space has no parameter"),
+        ({"search_space": 3}, "search_space"),
+        ({"tune_options": {"enqueue": [{"depth": 3}]}}, "the search space has no parameter 'depth'"),
+        ({"tune_options": {"enqueue": "alpha"}}, "enqueue is a str"),
+        ({"tune_options": {"callbacks": print}}, "callbacks is a function, not a list of functions"),
+        ({"tune_options": {"judge": "no"}}, "judge 'no'"),
+        ({"tune_options": {"max_cost": -1}}, "max_cost -1 is out of range"),
+        ({"tune_options": {"preset": "papers"}}, "preset 'papers' is not known"),
+        ({"random_state": -1}, "random_state -1 is out of range"),
+        ({"random_state": 2**32}, "random_state 4294967296 is out of range"),
+        ({"random_state": "a"}, "random_state 'a' is not known"),
+        ({"timeout": 0}, "timeout 0 is out of range"),
+        ({"patience": 0}, "patience 0 is out of range"),
+        ({"n_trials": 2.5}, "n_trials 2.5 is out of range"),
+        ({"n_trials": True}, "n_trials is a bool"),
+        ({"sampler": object()}, "sampler is an object"),
+    ],
+)
+def test_an_option_is_checked_before_the_first_fit(options: dict[str, Any], message: str) -> None:
+    FITS.clear()
+    with pytest.raises(InputError, match=message):
+        SLLMBOSearchCV(Counted(), **{"n_trials": 3, **options}).fit(X, y)
+    assert FITS == []
+
+
+def test_an_estimator_without_a_known_space_is_refused_before_its_first_fit() -> None:
+    FITS.clear()
+    with pytest.raises(InputError, match="no search space is known for Unknown"):
+        SLLMBOSearchCV(Unknown(), n_trials=3).fit(X, y)
+    assert FITS == []
+
+
+@pytest.mark.parametrize("scoring", [None, "r2", "neg_mean_absolute_error"])
+@pytest.mark.parametrize("kind", ["numpy", "pandas", "list"])
+def test_gaps_in_the_target_are_named(kind: str, scoring: str | None) -> None:
+    gaps = y.copy()
+    gaps[3] = np.nan
+    target = {"numpy": gaps, "pandas": pd.Series(gaps), "list": list(gaps)}[kind]
+    FITS.clear()
+    with pytest.raises(InputError, match=r"y has 1 missing value\. Drop those rows"):
+        SLLMBOSearchCV(Counted(), n_trials=3, scoring=scoring).fit(X, target)
+    assert FITS == []
+    labels = pd.Series(c).astype(object)
+    labels[5] = None
+    with pytest.raises(InputError, match="y has 1 missing value"):
+        SLLMBOSearchCV(LogisticRegression(), n_trials=3).fit(Xc, labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed -1 is out of range. Allowed: a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed 4294967296 is out of range"),
+        ({"seed": "a"}, "seed 'a' is not known"),
+        ({"seed": 1.5}, "seed 1.5 is out of range"),
+        ({"callbacks": print}, "callbacks is a function, not a list of functions"),
+        ({"callbacks": [print, 3]}, "callbacks is a list"),
+        ({"resume": "yes"}, "resume 'yes' is not known. Allowed: True, False"),
+        ({"judge": "off"}, "judge 'off' is not known"),
+        ({"max_requests": -1}, "max_requests -1 is out of range"),
+        ({"timeout": "soon"}, "timeout 'soon' is not known. Allowed: seconds above 0, or like 90s"),
+        ({"timeout": float("nan")}, "timeout nan is out of range"),
+        ({"llm_ratio": "0,5"}, "llm_ratio '0,5' is not known"),
+        ({"candidates": None}, "candidates is None"),
+    ],
+)
+def test_tune_checks_the_same_before_the_first_fit(options: dict[str, Any], message: str) -> None:
+    FITS.clear()
+    with pytest.raises(InputError) as caught:
+        tune(Counted(), X, y, folder="", n_trials=3, **options)
+    assert message in str(caught.value)
+    assert FITS == []
+
+
+def test_values_of_numpy_and_times_in_words_are_read() -> None:
+    result = tune(
+        Counted(),
+        X,
+        y,
+        folder="",
+        verify=False,
+        n_trials=np.int64(2),
+        seed=np.uint32(3),
+        llm_ratio=np.float32(0.5),
+        judge=np.bool_(False),
+        timeout="10m",
+        patience="OFF",
+    )
+    assert len(result.trials) == 2

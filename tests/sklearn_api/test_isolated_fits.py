@@ -1,0 +1,46 @@
+"""Fits of ``SLLMBOSearchCV`` in processes: one that crashes or hangs costs one candidate."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic.errors import InputError
+from tests.tuning.test_isolation import Ending
+
+X = np.zeros((20, 2))
+Y = np.linspace(0.0, 1.0, 20)
+
+
+def search(ways: list[str], **options: Any) -> Any:
+    return SLLMBOSearchCV(
+        Ending(), search_space={"way": ["well", "segfault", "hang"]}, sampler="random", cv=2, random_state=0,
+        n_trials=len(ways) + 1, tune_options={"enqueue": [{"way": way} for way in ways], **options},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_crash_and_a_hang_cost_a_candidate_each() -> None:
+    found = search(["segfault", "hang", "well"], isolate=True, trial_timeout=12.0).fit(X, Y)
+    assert len(found.cv_results_["params"]) == 4
+    scores = [math.isfinite(score) for score in found.cv_results_["mean_test_score"]]
+    assert scores == [True, False, False, True]
+    stored = [t.user_attrs["sllmbo:evaluation"] for t in found.result_.study.trials]
+    assert [one.get("error") for one in stored] == [None, "process-died", "timeout", None]
+    assert "SIGSEGV" in stored[1]["cause"]
+    assert found.best_estimator_.predict(X).shape == (20,)
+
+
+def test_a_limit_of_time_needs_processes_and_processes_need_jobs() -> None:
+    with pytest.raises(InputError, match="trial_timeout needs isolate"):
+        search(["well"], trial_timeout=1.0).fit(X, Y)
+    one = search(["well"], isolate=True).set_params(n_jobs=1)
+    with pytest.raises(InputError, match="isolate needs processes"):
+        one.fit(X, Y)
+    with pytest.raises(InputError, match="devices"):
+        search(["well"], devices="a,b").fit(X, Y)

@@ -1,0 +1,150 @@
+"""``--storage`` against the real thing: SQLite, PostgreSQL, and Optuna's gRPC proxy before PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import StorageError
+from tests.storage.postgresql import PostgreSQL
+from tests.storage.postgresql import programs
+
+OPTIONS: dict[str, Any] = {"n_trials": 6, "seed": 3, "sampler": "tpe", "verify": False}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    if programs() is None:
+        pytest.skip("no PostgreSQL here: install it, or run make test as root, which does")
+    folder = Path(tempfile.mkdtemp(prefix="sllmbo-pg-"))  # not below a folder that only root may read
+    running = PostgreSQL(folder)
+    running.start()
+    yield running
+    running.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return "sqlite:///runs.db"
+    address: str = request.getfixturevalue("server").url
+    return address
+
+
+def params_of(result: Any) -> list[dict[str, Any]]:
+    return [trial.params for trial in result.trials]
+
+
+@pytest.mark.service
+def test_a_database_gives_the_trials_of_the_journal_and_resumes(url: str, data: Any, model: Any) -> None:
+    name = f"run-{os.getpid()}-{url.partition(':')[0].partition('+')[0]}"
+    journal = tune(model, *data, name="journal", **OPTIONS)
+    tune(model, *data, name=name, storage=url, **{**OPTIONS, "n_trials": 4})
+    resumed = tune(model, *data, name=name, storage=url, resume=True, **OPTIONS)
+    assert params_of(resumed) == params_of(journal)
+    assert [t.value for t in resumed.trials] == [t.value for t in journal.trials]
+
+
+KILLED = """
+import os, sys
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sllmbo_magic import tune
+from sllmbo_magic.events import TrialFinished
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(60, 3))
+y = (X[:, 0] + rng.normal(scale=0.8, size=60) > 0).astype(int)
+
+def sink(event):
+    if isinstance(event, TrialFinished) and event.number == 2:
+        print("killed", flush=True)
+        os._exit(9)
+
+tune(LogisticRegression(max_iter=50), X, y, name="killed", storage={url!r}, n_trials=6, seed=3, sampler="tpe",
+     verify=False, sinks=[sink])
+"""
+
+
+@pytest.mark.service
+def test_a_killed_process_loses_no_finished_trial(
+    server: PostgreSQL, data: Any, model: Any, child: Callable[[str], Popen[str]]
+) -> None:
+    process = child(KILLED.format(url=server.url))
+    assert process.wait(120) == 9
+    resumed = tune(model, *data, name="killed", storage=server.url, resume=True, **OPTIONS)
+    whole = tune(model, *data, folder="", **OPTIONS)
+    finished = [t.params for t in resumed.trials if t.value is not None]
+    assert finished[:3] == params_of(whole)[:3]
+    assert len(finished) == 6
+
+
+PROXY = """
+import optuna
+from optuna.storages import run_grpc_proxy_server
+storage = optuna.storages.RDBStorage({url!r})
+import socket
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+print(port, flush=True)
+run_grpc_proxy_server(storage, host="127.0.0.1", port=port)
+"""
+
+
+@pytest.mark.service
+def test_the_grpc_proxy_before_postgresql(
+    server: PostgreSQL, data: Any, model: Any, child: Callable[[str], Popen[str]]
+) -> None:
+    process = child(PROXY.format(url=server.url))
+    assert process.stdout is not None
+    address = f"grpc://127.0.0.1:{int(process.stdout.readline())}"
+    result = tune(model, *data, name="through-grpc", storage=address, **OPTIONS)
+    direct = tune(model, *data, folder="", **OPTIONS)
+    assert params_of(result) == params_of(direct)
+
+
+@pytest.mark.service
+def test_a_server_that_is_not_there_is_one_line(server: PostgreSQL, data: Any, model: Any) -> None:
+    gone = server.url.replace(str(server.port), "9")
+    with pytest.raises(StorageError) as caught:
+        tune(model, *data, name="gone", storage=gone, **OPTIONS)
+    assert "\n" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:///no/such/folder/runs.db", "does not exist"),
+        ("sqlite:///notes.txt", "not a database"),
+        ("sqlite:///locked.db", "database is locked"),
+        ("postgresql+psycopg://ann:planted-secret@127.0.0.1:9/runs", "127.0.0.1"),
+        ("nonsense://", "nonsense is not known"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_says_why(url: str, words: str, data: Any, model: Any) -> None:
+    Path("notes.txt").write_text("These are notes. " * 100)
+    holder = sqlite3.connect("locked.db")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises((StorageError, InputError)) as caught:
+            tune(model, *data, storage=url, **OPTIONS)
+    finally:
+        holder.close()
+    text = f"{caught.value} {caught.value.hint}"
+    assert words in text
+    assert "\n" not in text
+    assert "planted-secret" not in text

@@ -1,0 +1,124 @@
+"""A storage that fails in mid-run: one sentence, and the result so far; a resume goes on once it is back."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunFinished
+from sllmbo_magic.events import TrialFinished
+
+SPACE = {"x": (0.0, 1.0)}
+OPTIONS: dict[str, Any] = {
+    "n_trials": 6,
+    "seed": 0,
+    "verify": False,
+    "search_space": SPACE,
+    "direction": "minimize",
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def impatient() -> RDBStorage:
+    return RDBStorage("sqlite:///runs.db", engine_kwargs={"connect_args": {"timeout": 0.01}})
+
+
+BREAKS: list[Callable[[], Any]] = []
+"""Called once, at the fourth call of the objective."""
+CALLS: list[float] = []
+
+
+def value(params: dict[str, float]) -> float:
+    CALLS.append(params["x"])
+    if len(CALLS) == 4 and BREAKS:
+        BREAKS.pop()()
+    return params["x"]
+
+
+def breaking(break_it: Callable[[], Any]) -> Callable[[dict[str, float]], float]:
+    """The objective, whose fourth call breaks something."""
+    BREAKS[:], CALLS[:] = [break_it], []
+    return value
+
+
+def check(result: TuneResult, cause: str, events: list[Any]) -> None:
+    assert result.status == "failed"
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 4
+    assert result.best_value == min(trial.value for trial in result.trials)
+    assert cause in result.summary["text"]
+    assert result.summary["n_trials"] == 4
+    assert len([e for e in events if isinstance(e, TrialFinished)]) == 4
+    assert isinstance(events[-1], RunFinished)
+    notes = [e.text for e in events if isinstance(e, Note) and e.level == "warning"]
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        f"The storage cannot be used any more: {cause}. The result so far is in memory"
+    )
+    assert "\n" not in notes[0]
+    assert result.save("kept").exists()
+
+
+@pytest.mark.parametrize("door", ["storage", "study"])
+def test_a_database_that_stays_locked(door: str) -> None:
+    locks: list[sqlite3.Connection] = []
+
+    def lock() -> None:
+        locks.append(sqlite3.connect("runs.db", isolation_level=None, check_same_thread=False))
+        locks[-1].execute("BEGIN EXCLUSIVE")
+
+    events: list[Any] = []
+    where: dict[str, Any] = {"storage": impatient()}
+    if door == "study":
+        where = {"study": optuna.create_study(storage=impatient(), study_name="run")}
+    result = tune(breaking(lock), sinks=[events.append], name="run", **where, **OPTIONS)
+    check(result, "database is locked", events)
+    locks[0].close()
+    if door == "storage":
+        resumed = tune(value, storage="sqlite:///runs.db", name="run", resume=True, **OPTIONS)
+        assert resumed.status == "finished"
+        assert sum(trial.state.name == "COMPLETE" for trial in resumed.trials) == 6
+
+
+def test_a_database_that_is_deleted() -> None:
+    events: list[Any] = []
+    objective = breaking(Path("runs.db").unlink)
+    result = tune(objective, sinks=[events.append], storage="sqlite:///runs.db", **OPTIONS)
+    assert result.status == "failed"
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 4
+    assert "the storage cannot be used any more" in result.summary["text"]
+
+
+def test_a_journal_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Any, logs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    events: list[Any] = []
+    objective = breaking(lambda: monkeypatch.setattr(JournalFileBackend, "append_logs", full))
+    result = tune(objective, sinks=[events.append], storage="journal:runs.log", folder="", **OPTIONS)
+    check(result, "[Errno 28] No space left on device", events)
+
+
+def test_a_database_that_fails_before_the_first_trial_is_an_error_of_one_line() -> None:
+    storage = impatient()
+    lock = sqlite3.connect("runs.db", isolation_level=None, check_same_thread=False)
+    lock.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="database is locked") as caught:
+        tune(value, storage=storage, folder="", **OPTIONS)
+    lock.close()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,97 @@
+"""A metric is never optimised the wrong way round without a word, whatever form it has."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Ridge
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import get_scorer
+from sklearn.metrics import log_loss
+from sklearn.metrics import make_scorer
+from sklearn.metrics import mean_absolute_error
+from sklearn.metrics import mean_pinball_loss
+from sklearn.metrics import r2_score
+
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.task.metrics import resolve_metric
+
+
+def rmse(y_true: Any, y_pred: Any) -> float:
+    return float(((y_true - y_pred) ** 2).mean() ** 0.5)
+
+
+def mean_absolute_error_of_mine(y_true: Any, y_pred: Any) -> float:
+    return float(abs(y_true - y_pred).mean())
+
+
+def my_loss(y_true: Any, y_pred: Any) -> float:
+    return rmse(y_true, y_pred)
+
+
+def own_scorer(estimator: Any, X: Any, y: Any) -> float:
+    return float(-rmse(y, estimator.predict(X)))
+
+
+@pytest.mark.parametrize(
+    ("scoring", "direction", "what"),
+    [
+        (make_scorer(mean_absolute_error, greater_is_better=False), "minimize", "greater is better there"),
+        (make_scorer(rmse, greater_is_better=False), "minimize", "greater is better there"),
+        (get_scorer("neg_mean_absolute_error"), "minimize", "greater is better there"),
+        (get_scorer("r2"), "minimize", "greater is better there"),
+        (make_scorer(r2_score), "minimize", "greater is better there"),
+        ("r2", "minimize", "greater is better there"),
+        (make_scorer(mean_absolute_error), None, "makes a large mean_absolute_error the best"),
+        (make_scorer(mean_pinball_loss, alpha=0.9), "maximize", "makes a large mean_pinball_loss the best"),
+        (make_scorer(log_loss, response_method="predict_proba"), None, "makes a large log_loss the best"),
+        (make_scorer(accuracy_score, greater_is_better=False), None, "makes a small accuracy_score the best"),
+        (rmse, None, "named like a loss"),
+        (my_loss, None, "named like a loss"),
+        (mean_absolute_error, None, "does not say which way"),
+        (mean_absolute_error, "minimize", "does not say which way"),
+        (partial(mean_absolute_error, multioutput="uniform_average"), None, "does not say which way"),
+    ],
+)
+def test_a_direction_that_picks_the_worst_is_refused(scoring: Any, direction: str | None, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        resolve_metric(scoring, direction, "regression")
+
+
+@pytest.mark.parametrize(
+    ("scoring", "direction", "expected"),
+    [
+        (make_scorer(mean_absolute_error, greater_is_better=False), None, "maximize"),
+        (make_scorer(mean_absolute_error, greater_is_better=False), "maximize", "maximize"),
+        (make_scorer(mean_absolute_error), "minimize", "minimize"),
+        (get_scorer("r2"), None, "maximize"),
+        (make_scorer(rmse), "minimize", "minimize"),
+        (rmse, "minimize", "minimize"),
+        (rmse, "maximize", "maximize"),
+        (mean_absolute_error_of_mine, None, "maximize"),
+        (own_scorer, None, "maximize"),
+        (own_scorer, "minimize", "minimize"),
+        ("mae", "minimize", "maximize"),
+        ("neg_mean_absolute_error", None, "maximize"),
+    ],
+)
+def test_a_direction_that_fits_is_taken(scoring: Any, direction: str | None, expected: str) -> None:
+    assert resolve_metric(scoring, direction, "regression").direction == expected
+
+
+def test_it_is_refused_before_the_first_fit_at_every_door() -> None:
+    class Unfitted(Ridge):
+        def fit(self, *arguments: Any, **more: Any) -> Any:
+            raise AssertionError("it was fitted")
+
+    X, y = make_regression(20, 2, random_state=0)
+    wrong = make_scorer(mean_absolute_error, greater_is_better=False)
+    with pytest.raises(InputError, match="greater is better there"):
+        tune(Unfitted(), X, y, scoring=wrong, direction="minimize", n_trials=2, folder="")
+    with pytest.raises(InputError, match="makes a large mean_absolute_error the best"):
+        SLLMBOSearchCV(Unfitted(), scoring=make_scorer(mean_absolute_error), n_trials=2).fit(X, y)

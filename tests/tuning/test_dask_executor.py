@@ -1,0 +1,183 @@
+"""Trials on a real Dask cluster: a scheduler and two workers, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+
+distributed = pytest.importorskip("distributed")
+from sllmbo_magic.tuning.dask_executor import DaskExecutor  # noqa: E402
+
+ROOT = str(Path(__file__).parents[2])
+
+
+class Cluster:
+    """A scheduler and workers on this machine, as processes that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")]),
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10",
+        }
+        self._folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        ready = folder / "scheduler.json"
+        self._start(
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(ready),
+        )
+        self._file = ready
+
+    def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + command, *arguments],
+            env=self._environment,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """One more worker with one thread and no nanny that would start it again."""
+        arguments = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--scheduler-file", str(self._file))
+        return self._start("worker", *arguments)
+
+    def connect(self, n_workers: int) -> str:
+        """``HOST:PORT`` once that many workers are there."""
+        client = distributed.Client(scheduler_file=str(self._file), timeout=60, set_as_default=False)
+        if n_workers:
+            client.wait_for_workers(n_workers, timeout=60)
+        address: str = client.scheduler.address
+        client.close()
+        return address.removeprefix("tcp://")
+
+    def end(self) -> None:
+        """Kill them all."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    running = Cluster(tmp_path_factory.mktemp("dask"))
+    running.worker()
+    running.worker()
+    yield running
+    running.end()
+
+
+def test_a_run_on_dask_gives_the_trials_of_a_run_here(cluster: Cluster, data: Any, model: Any) -> None:
+    address = cluster.connect(2)
+    options: dict[str, Any] = {"n_trials": 6, "sampler": "random", "seed": 1, "folder": "", "verify": False}
+    there = tune(model, *data, executor=f"dask://{address}", **options)
+    here = tune(model, *data, **options)
+    assert [t.params for t in there.trials] == [t.params for t in here.trials]
+    assert [t.value for t in there.trials] == [t.value for t in here.trials]
+
+
+class Holder:
+    """Counts how often it is pickled."""
+
+    pickled = 0
+
+    def __init__(self) -> None:
+        self.array = np.zeros(100_000)
+
+    def __getstate__(self) -> dict[str, Any]:
+        type(self).pickled += 1
+        return self.__dict__
+
+    def size(self, extra: int) -> tuple[int, int]:
+        return len(self.array) + extra, os.getpid()
+
+
+def test_the_data_travel_once_and_a_call_carries_only_its_arguments(cluster: Cluster) -> None:
+    executor = DaskExecutor(cluster.connect(2))
+    try:
+        holder = Holder()
+        Holder.pickled = 0
+        answers = [future.result(60) for future in [executor.submit(holder.size, n) for n in range(8)]]
+        assert [size for size, _ in answers] == [100_000 + n for n in range(8)]
+        assert os.getpid() not in {pid for _, pid in answers}
+        assert Holder.pickled == 1
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _pid_after(path: str) -> int:
+    """Say who runs this, and wait to be killed once; the second worker finds the mark and answers."""
+    mark = Path(path)
+    if mark.exists():
+        return os.getpid()
+    mark.write_text(str(os.getpid()))
+    signal.pause()
+    return -1
+
+
+def test_a_trial_whose_worker_is_killed_runs_elsewhere(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.worker()
+        cluster.worker()
+        executor = DaskExecutor(cluster.connect(2))
+        future: Future[int] = executor.submit(_pid_after, str(tmp_path / "mark"))
+        while not (tmp_path / "mark").exists() or not (tmp_path / "mark").read_text():
+            assert not future.done()
+        first = int((tmp_path / "mark").read_text())
+        os.kill(first, signal.SIGKILL)
+        assert future.result(60) not in (first, -1)
+        executor.shutdown(cancel_futures=True)
+    finally:
+        cluster.end()
+
+
+def test_a_cluster_without_workers_is_named(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        address = cluster.connect(0)
+        with pytest.raises(InputError, match="has no worker"):
+            DaskExecutor(address)
+    finally:
+        cluster.end()
+
+
+def test_an_address_where_nobody_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sllmbo_magic.tuning.dask_executor.CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9") as caught:
+        DaskExecutor("127.0.0.1:9")
+    assert "dask scheduler" in str(caught.value.hint)
+
+
+def test_a_package_that_a_worker_lacks_is_named(cluster: Cluster, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "only_here.py").write_text("class Thing:\n    def work(self):\n        return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import only_here  # type: ignore[import-not-found]
+
+    executor = DaskExecutor(cluster.connect(2))
+    try:
+        with pytest.raises(InputError, match="no package 'only_here'"):
+            executor.submit(only_here.Thing().work)
+    finally:
+        executor.shutdown(cancel_futures=True)

@@ -1,0 +1,219 @@
+"""Trials on an executor have the limits that they have without one, and none stays RUNNING."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from threading import Event
+from typing import Any
+
+import pytest
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sllmbo_magic import tune
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.tuning.stop_signal import StopSignal
+
+SPACE = {"x": (0.0, 1.0)}
+OPTIONS: dict[str, Any] = {
+    "search_space": SPACE,
+    "direction": "minimize",
+    "sampler": "random",  # no design that waits for the first trial
+    "seed": 0,
+    "folder": "",
+}
+EXECUTORS = [ThreadPoolExecutor, ProcessPoolExecutor]
+
+
+def square(params: dict[str, float]) -> float:
+    return params["x"] ** 2
+
+
+class UntilStopped:
+    """An evaluator whose evaluations last until they are stopped."""
+
+    def evaluate(
+        self, params: Any, *, should_stop: Callable[[], bool], trial: Any = None, **unused: Any
+    ) -> Evaluation:
+        while not should_stop():
+            Event().wait(0.01)
+        return Evaluation(None, error="stopped", stopped=True)
+
+    def close(self) -> None:
+        pass
+
+
+class Raising(UntilStopped):
+    def evaluate(self, params: Any, **unused: Any) -> Evaluation:
+        raise RuntimeError("a bug at x > 0.123")
+
+
+class Dying(UntilStopped):
+    def evaluate(self, params: Any, **unused: Any) -> Evaluation:
+        os._exit(1)
+
+
+def states(result: Any) -> list[str]:
+    return [trial.state.name for trial in result.study.trials]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("pool", EXECUTORS)
+def test_a_stop_reaches_the_trials_in_flight(pool: type[Executor]) -> None:
+    control = Control()
+
+    def sink(event: Any) -> None:
+        if isinstance(event, TrialStarted) and event.number == 1:
+            control.wish("stop")
+
+    with pool(2) as executor:
+        result = tune(
+            square,
+            n_trials=9,
+            evaluator=UntilStopped(),
+            executor=executor,
+            control=control,
+            sinks=[sink],
+            **OPTIONS,
+        )
+    assert result.status == "stopped"
+    assert states(result) == ["FAIL", "FAIL", "WAITING", "WAITING"]
+    assert result.summary["n_trials"] == 0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("pool", EXECUTORS)
+def test_the_time_limit_of_the_run_reaches_the_trials_in_flight(pool: type[Executor]) -> None:
+    with pool(2) as executor:
+        result = tune(square, n_trials=9, evaluator=UntilStopped(), executor=executor, timeout=0.2, **OPTIONS)
+    assert result.status == "finished"
+    assert "RUNNING" not in states(result)
+
+
+@pytest.mark.parametrize("pool", [None, *EXECUTORS])
+def test_the_time_limit_of_a_trial_holds_on_every_executor(
+    pool: type[Executor] | None, data: Any, model: Any
+) -> None:
+    options = {**OPTIONS, "search_space": {"C": (0.1, 1.0)}, "direction": None, "verify": False}
+    options |= {"n_trials": 3, "trial_timeout": 1e-9}
+    if pool is None:
+        result = tune(model, *data, **options)
+    else:
+        with pool(2) as executor:
+            result = tune(model, *data, executor=executor, **options)
+    evaluations = [trial.user_attrs["sllmbo:evaluation"] for trial in result.trials]
+    assert [evaluation["error"] for evaluation in evaluations] == ["timeout"] * 3
+    assert all("trial_timeout=1e-09 s" in evaluation["cause"] for evaluation in evaluations)
+
+
+def test_a_copy_of_the_signal_in_another_process_sees_the_stop_and_the_deadline() -> None:
+    signal = StopSignal(lambda: False)
+    copy = pickle.loads(pickle.dumps(signal))
+    assert not copy()
+    signal.set()
+    assert copy()
+    assert not signal()
+    signal.close()
+    assert not copy()
+    assert pickle.loads(pickle.dumps(StopSignal(lambda: False, seconds=0)))()
+
+
+@pytest.mark.parametrize("pool", EXECUTORS)
+def test_an_exception_of_an_executor_is_a_failed_trial_with_its_cause(pool: type[Executor]) -> None:
+    with pool(2) as executor:
+        result = tune(square, n_trials=3, evaluator=Raising(), executor=executor, **OPTIONS)
+    assert states(result) == ["FAIL"] * 3
+    stored = result.trials[0].user_attrs["sllmbo:evaluation"]
+    assert stored["error"] == "executor-failed"
+    assert stored["cause"] == "RuntimeError: a bug at x > 0.123"
+
+
+@pytest.mark.parametrize("broken", ["worker dies", "shut down before"])
+def test_an_executor_that_breaks_ends_the_run_with_its_result_and_keeps_the_trials(broken: str) -> None:
+    executor = ProcessPoolExecutor(2)
+    if broken == "shut down before":
+        executor.shutdown()
+    result = tune(square, n_trials=9, evaluator=Dying(), executor=executor, **OPTIONS)
+    executor.shutdown()
+    assert result.status == "failed"
+    assert "the executor takes no more trials" in result.summary["reason"]
+    assert set(states(result)) == {"FAIL", "WAITING"}
+    assert result.summary["n_trials"] == 0
+
+
+def test_objectives_on_threads_run_at_the_same_time() -> None:
+    barrier = Barrier(2, timeout=60)
+
+    def meet(params: dict[str, float]) -> float:
+        barrier.wait()
+        return params["x"]
+
+    with ThreadPoolExecutor(2) as executor:
+        result = tune(meet, n_trials=4, executor=executor, **OPTIONS)
+    assert states(result) == ["COMPLETE"] * 4
+
+
+@pytest.mark.timeout(120)
+def test_trials_that_were_cut_off_count_neither_for_patience_nor_against_a_source() -> None:
+    control = Control()
+    started = Event()
+
+    class Hanging(UntilStopped):
+        def evaluate(self, params: Any, *, trial: Any = None, **unused: Any) -> Evaluation:
+            if trial.number == 0:
+                return Evaluation(0.0)
+            started.wait(60)
+            return Evaluation(1.0)
+
+    def sink(event: Any) -> None:
+        if isinstance(event, TrialStarted) and event.number == 6:
+            control.interrupt()
+            control.interrupt()
+
+    options = {**OPTIONS, "folder": None, "name": "cut", "patience": 6}
+    with ThreadPoolExecutor(6) as executor:
+        first = tune(
+            square,
+            n_trials=20,
+            evaluator=Hanging(),
+            executor=executor,
+            control=control,
+            sinks=[sink],
+            **options,
+        )
+        started.set()
+    assert first.status == "interrupted"
+    assert states(first).count("FAIL") >= 5
+    again = tune(square, n_trials=8, resume=True, **options)
+    assert again.summary["n_trials"] > first.summary["n_trials"]
+
+
+@pytest.mark.parametrize("folder", ["", None])
+def test_what_cannot_be_sent_to_a_process_is_refused_before_the_first_trial(folder: str | None) -> None:
+    with ProcessPoolExecutor(1) as executor:
+        options = {**OPTIONS, "folder": folder, "executor": executor, "n_trials": 3}
+        for objective in (lambda params: params["x"], lambda trial: 0.0):
+            with pytest.raises(InputError, match=r"<lambda> cannot be sent to the processes.*ThreadPool"):
+                tune(objective, **options)
+
+
+def test_an_object_among_the_choices_must_be_fit_to_be_sent() -> None:
+    X, y = make_regression(20, 2, random_state=0)
+    space = {"functiontransformer__func": [None, lambda rows: rows], "ridge__alpha": (0.1, 1.0)}
+    model = make_pipeline(FunctionTransformer(), Ridge())
+    with (
+        ProcessPoolExecutor(1) as executor,
+        pytest.raises(InputError, match=r"<lambda> cannot be sent to the processes"),
+    ):
+        tune(model, X, y, search_space=space, executor=executor, n_trials=3, folder="", seed=0, verify=False)

@@ -1,0 +1,248 @@
+"""Every failure has a cause, and the user gets it: at once, in the summary, in the report and on disk."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.datasets import make_regression
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
+from sklearn.neighbors import KNeighborsClassifier
+
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from tests.small_task import Server
+from tests.small_task import text_of
+
+X, y = make_regression(60, 4, noise=5, random_state=0)
+Xc, c = make_classification(60, 4, random_state=0)
+SPACE = {"x": (0.0, 1.0)}
+OPTIONS: dict[str, Any] = {"n_trials": 5, "seed": 0, "folder": "", "verify": False}
+OBJECTIVE: dict[str, Any] = {**OPTIONS, "search_space": SPACE, "direction": "minimize"}
+MULTI_LINE = "line one\nline two says the real cause\nline three"
+
+
+def missing_file(params: dict[str, float]) -> float:
+    raise FileNotFoundError("data.csv is not here")
+
+
+def warnings_of(result: Any) -> list[str]:
+    return [e.text for e in result.events if isinstance(e, Note) and e.level == "warning"]
+
+
+def test_the_first_failure_is_shown_at_once_with_message_trial_and_parameters() -> None:
+    seen: list[Any] = []
+    tune(missing_file, sinks=[seen.append], **OBJECTIVE)
+    first = next(i for i, e in enumerate(seen) if isinstance(e, TrialFinished))
+    note = seen[first + 1]
+    assert isinstance(note, Note)
+    assert note.text.startswith("Trial 0 failed: FileNotFoundError: data.csv is not here")
+    assert "x=" in note.text
+    assert seen[first].cause == "FileNotFoundError: data.csv is not here"
+    assert seen[first].error == "fit-failed (FileNotFoundError)"
+
+
+def test_an_objective_whose_first_trials_fail_alike_ends_early_and_says_why() -> None:
+    result = tune(missing_file, **{**OBJECTIVE, "n_trials": 50})
+    assert result.status == "failed"
+    assert result.summary["n_trials"] == 5
+    assert "the first 5 trials all failed for the same cause" in result.summary["reason"]
+    assert "data.csv is not here" in result.summary["text"]
+    with pytest.raises(InputError, match=r"5 failed with: FileNotFoundError: data.csv is not here"):
+        _ = result.best_params
+
+
+def test_messages_that_differ_in_numbers_are_one_cause_and_others_are_not() -> None:
+    def numbered(params: dict[str, float]) -> float:
+        raise ValueError(f"x={params['x']} is too large by {params['x'] / 3:.3e}")
+
+    def alternating(trial: Any) -> float:
+        trial.suggest_float("x", 0, 1)
+        raise ValueError("odd" if trial.number % 2 else "even")
+
+    assert tune(numbered, **{**OBJECTIVE, "n_trials": 20}).summary["n_trials"] == 5
+    result = tune(alternating, **{**OPTIONS, "direction": "minimize", "n_trials": 9})
+    assert result.summary["n_trials"] == 9
+    table = [(row["cause"], row["count"], row["trial"]) for row in result.summary["failures"]]
+    assert table == [("ValueError: even", 5, 0), ("ValueError: odd", 4, 1)]
+    assert len(warnings_of(result)) == 2
+
+
+def test_one_good_trial_and_the_run_goes_on() -> None:
+    def mostly(trial: Any) -> float:
+        if trial.number == 3:
+            return float(trial.suggest_float("x", 0, 1))
+        raise ValueError("no")
+
+    assert tune(mostly, **{**OPTIONS, "direction": "minimize", "n_trials": 9}).summary["n_failed"] == 8
+
+
+def test_causes_are_kept_on_disk_and_in_every_view() -> None:
+    def some(trial: Any) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        if trial.number % 2:
+            raise ValueError(MULTI_LINE + " <b>bold</b>")
+        return float(x)
+
+    result = tune(some, **{**OPTIONS, "direction": "minimize", "folder": None, "name": "kept", "n_trials": 6})
+    assert result.path is not None
+    for again in (result, TuneResult.load(result.path), TuneResult.load(result.save("saved.zip"))):
+        causes = [t.user_attrs["sllmbo:evaluation"].get("cause") for t in again.study.trials]
+        assert causes[1].startswith("ValueError: " + MULTI_LINE)
+        assert again.summary["failures"][0]["count"] == 3
+        bundle = again.bundle()
+        assert bundle["trials"][1]["cause"].startswith("ValueError: " + MULTI_LINE)
+        assert "3 × ValueError: line one line two says the real cause" in again.summary["text"]
+    stored = json.loads((result.path / "run.json").read_text())
+    assert stored["summary"]["failures"][0]["cause"].startswith("ValueError: " + MULTI_LINE)
+    from sllmbo_magic.report.static import mimebundle
+
+    page = mimebundle(result.bundle())["text/html"]
+    assert "Failed trials" in page
+    assert "line two says the real cause" in page
+    assert "<b>bold</b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("returned", "cause"),
+    [
+        (None, "the objective returned None, not a number (is a return statement missing?)"),
+        ("0.5", "the objective returned a str, not a number"),
+        ((0.5, 0.6), "the objective returned 2 values, but there is 1 direction"),
+        (float("nan"), "the objective returned nan"),
+    ],
+)
+def test_a_value_that_is_no_number_says_what_came_instead(returned: Any, cause: str) -> None:
+    result = tune(lambda params: returned, **{**OBJECTIVE, "n_trials": 2})
+    assert cause in result.summary["failures"][0]["cause"]
+    assert cause.partition(" (")[0] in result.summary["text"]
+
+
+def test_a_trial_that_reached_its_time_limit_says_so() -> None:
+    result = tune(Ridge(), X, y, **{**OPTIONS, "search_space": {"alpha": (0.1, 1.0)}, "trial_timeout": 1e-9})
+    assert "time limit (trial_timeout=1e-09 s)" in result.summary["text"]
+    assert result.summary["n_trials"] == 5, "a time limit is no reason to give up"
+
+
+def test_a_message_never_reaches_an_llm_and_a_key_in_it_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-openai-key-1234567890abcdef")
+
+    def leaking(trial: Any) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        if trial.number % 2:
+            raise ValueError("row 17: PATIENT-JONES sk-planted-openai-key-1234567890abcdef")
+        return float(x)
+
+    with Server() as server:
+        options = {**OPTIONS, "direction": "minimize", "n_trials": 12, "folder": None, "name": "leak"}
+        result = tune(leaking, llm="openai:test-model", base_url=server.url, search_space=SPACE, **options)
+        sent = "\n".join(text_of(request) for request in server.requests)
+    assert server.requests
+    assert "PATIENT-JONES" not in sent
+    assert "PATIENT-JONES" in result.summary["text"]
+    assert result.path is not None
+    kept = "".join(p.read_text(errors="replace") for p in result.path.iterdir() if p.is_file())
+    assert "sk-planted" not in kept + result.summary["text"] + str(result.bundle())
+
+
+class Failing(Ridge):
+    def fit(self, *arguments: Any, **more: Any) -> Any:
+        raise ValueError(MULTI_LINE)
+
+
+SORTED = np.sort(c)
+ONE_CLASS_ON_FOLD_2 = [(np.arange(24, 60), np.arange(40, 60)), (np.arange(24, 60), np.arange(20))]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data", "options", "cause"),
+    [
+        (LogisticRegression(), (Xc, SORTED), {"scoring": "roc_auc", "cv": KFold(5)}, "hold one class"),
+        (
+            LogisticRegression(),
+            (Xc, np.array([1] * 48 + [0] * 12)),
+            {
+                "scoring": "roc_auc",
+                "cv": [(np.arange(24, 60), np.arange(40, 60)), (np.arange(24, 60), np.arange(20))],
+            },
+            "roc_auc is nan on fold 2: its test rows hold one class",
+        ),
+        (Ridge(), (X[:6], y[:6]), {"scoring": "r2", "cv": 6}, "r2 is nan on fold 1: it has one test row"),
+        (Failing(), (X, y), {}, "ValueError: " + MULTI_LINE),
+    ],
+)
+def test_a_default_that_cannot_be_scored_says_why_in_the_users_terms(
+    estimator: Any, data: Any, options: dict[str, Any], cause: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        tune(estimator, *data, **{**OPTIONS, **options})
+    assert cause in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "data", "options", "cause"),
+    [
+        (Ridge(), (X[:6], y[:6]), {"scoring": "r2", "cv": 6}, "r2 is nan on fold 1: it has one test row"),
+        (
+            LogisticRegression(),
+            (Xc, np.array([1] * 48 + [0] * 12)),
+            {
+                "scoring": "roc_auc",
+                "cv": [(np.arange(24, 60), np.arange(40, 60)), (np.arange(24, 60), np.arange(20))],
+            },
+            "roc_auc is nan on fold 2: its test rows hold one class",
+        ),
+    ],
+)
+def test_the_search_cv_says_so_too(estimator: Any, data: Any, options: dict[str, Any], cause: str) -> None:
+    with pytest.raises(InputError) as error:
+        SLLMBOSearchCV(estimator, n_trials=3, random_state=0, **options).fit(*data)
+    assert cause in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_failed_candidate_of_the_search_cv_has_its_cause() -> None:
+    space = {"solver": ["lbfgs", "liblinear"], "dual": [False, True]}
+    options: dict[str, Any] = {"n_trials": 8, "random_state": 0, "search_space": space, "sampler": "random"}
+    search = SLLMBOSearchCV(LogisticRegression(), **options).fit(Xc, c)
+    causes = [row["cause"] for row in search.result_.summary["failures"]]
+    assert causes
+    assert all(cause.startswith("ValueError: ") and "Traceback" not in cause for cause in causes)
+
+
+def test_a_default_that_fails_does_not_end_a_search_in_a_space_that_may_cure_it() -> None:
+    target = np.array([0, 1] * 4)
+    options = {**OPTIONS, "search_space": {"n_neighbors": [1, 2, 3]}, "cv": 2}
+    result = tune(KNeighborsClassifier(), X[:8], target, **options)
+    assert result.best_params["n_neighbors"] in (1, 2, 3)
+    assert result.trials[0].state.name == "FAIL"
+    assert "n_neighbors" in result.summary["failures"][0]["cause"]
+    assert "the default has no score" in result.summary["text"]
+
+
+def test_a_default_that_nothing_cures_still_ends_the_search_with_its_cause() -> None:
+    result = tune(Failing(), X, y, **{**OPTIONS, "search_space": {"alpha": (0.1, 1.0)}, "n_trials": 20})
+    assert result.status == "failed"
+    assert result.summary["n_trials"] == 5
+    assert "line two says the real cause" in result.summary["text"]
+
+
+def test_the_text_of_a_result_without_a_score_names_the_causes() -> None:
+    result = tune(missing_file, **OBJECTIVE)
+    cause = "Failed: 5 × FileNotFoundError: data.csv is not here (first: trial 0)."
+    assert f"No trial has a score. {cause}" in repr(result).split("\n")
+    with pytest.raises(InputError, match=r"data.csv is not here\. trials_dataframe"):
+        result.best_params  # noqa: B018
+    assert [(row["cause"], row["count"]) for row in result.failures] == [
+        ("FileNotFoundError: data.csv is not here", 5)
+    ]

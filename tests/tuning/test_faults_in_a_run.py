@@ -1,0 +1,82 @@
+"""A server that fails, seen from a whole run: no trial is lost, one line says why, the chat shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from sllmbo_magic import tune
+from sllmbo_magic.events import Fallback
+from sllmbo_magic.llm.recorder import RecordingProvider
+from tests.loopback import Fault
+from tests.loopback import LoopbackServer
+
+FAULTS = {
+    "401": (Fault(status=401), True),
+    "403": (Fault(status=403), True),
+    "404": (Fault(status=404), True),
+    "408": (Fault(status=408), False),
+    "409": (Fault(status=409), False),
+    "413": (Fault(status=413), False),
+    "429": (Fault(status=429), False),
+    "429 with Retry-After": (Fault(status=429, headers={"Retry-After": "1"}), False),
+    "500": (Fault(status=500), False),
+    "502": (Fault(status=502), False),
+    "503": (Fault(status=503), False),
+    "529": (Fault(status=529), False),
+    "reset": (Fault("reset"), False),
+    "reset mid-body": (Fault("reset-mid-body"), False),
+    "html": (Fault("html"), False),
+    "cut json": (Fault("cut-json"), False),
+    "refusal": (Fault("refusal"), False),
+    "content filter": (Fault("content-filter"), False),
+    "truncated": (Fault("truncated"), False),
+    "empty": (Fault("empty"), False),
+}
+
+
+@pytest.fixture(autouse=True)
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting between attempts: retries have tests of their own."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-openai-key-1234567890abcdef")
+    start = RecordingProvider.__init__
+
+    def once(self: Any, *args: Any, **options: Any) -> None:
+        start(self, *args, **{**options, "retries": 0, "deadline": 60.0})
+
+    monkeypatch.setattr(RecordingProvider, "__init__", once)
+
+
+@pytest.mark.parametrize("name", list(FAULTS))
+def test_no_trial_is_lost_and_the_run_says_why(name: str, data: Any, model: Any) -> None:
+    fault, permanent = FAULTS[name]
+    with LoopbackServer([fault]) as server:
+        result = tune(
+            model, *data, llm="openai:test-model", base_url=server.url, n_trials=8, seed=1, verify=False
+        )
+    assert [t.state for t in result.trials] == [TrialState.COMPLETE] * 8
+    falls = [e for e in result.events if isinstance(e, Fallback)]
+    assert falls
+    assert all(e.category and e.message.strip() and "\n" not in e.message for e in falls)
+    assert "planted" not in "".join(e.message for e in falls)
+    assert any(e.permanent for e in falls) is permanent
+    if permanent:
+        assert len(falls) == 1, "said once"
+    shown = [item for item in result.bundle()["chat"] if item["kind"] == "fallback"]
+    assert len(shown) == len(falls)
+
+
+def test_a_server_that_is_not_there(data: Any, model: Any) -> None:
+    result = tune(
+        model,
+        *data,
+        llm="openai:test-model",
+        base_url="http://127.0.0.1:9/v1",
+        n_trials=5,
+        seed=1,
+        verify=False,
+    )
+    assert [t.state for t in result.trials] == [TrialState.COMPLETE] * 5
+    assert any(isinstance(e, Fallback) for e in result.events)

@@ -1,0 +1,479 @@
+"""The life of a run: archive, resume, changed data, interrupt, stop, crash, pause, wishes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sklearn.linear_model import LogisticRegression
+
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunChangedError
+from sllmbo_magic.errors import RunLockedError
+from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.events import WishApplied
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import rename_run
+from sllmbo_magic.storage.runs import send_command
+from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning.tune import plan
+from tests.replies import Responder
+
+SPACE = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-1, "log")}
+
+
+def params_of(result: TuneResult) -> list[dict[str, Any]]:
+    return [t.params for t in result.trials if t.state == TrialState.COMPLETE]
+
+
+def at(number: int, do: Callable[[], Any], kind: type[Event] = TrialStarted) -> Callable[[Event], None]:
+    """A sink that acts once, at an event of that trial."""
+    done: list[bool] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, kind) and getattr(event, "number", None) == number and not done:
+            done.append(True)
+            do()
+
+    return sink
+
+
+def test_same_seed_and_replies_give_the_same_trials(data: Any, model: Any) -> None:
+    def run(seed: int) -> list[dict[str, Any]]:
+        llm = FunctionProvider(Responder(5))
+        return params_of(tune(model, *data, llm=llm, n_trials=25, seed=seed, folder="", verify=False))
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_an_answer_that_comes_late_changes_no_trial(data: Any, model: Any) -> None:
+    def run(delay: float) -> list[dict[str, Any]]:
+        responder = Responder(5)
+
+        def slow(request: Any) -> Any:
+            time.sleep(delay)
+            return responder(request)
+
+        return params_of(
+            tune(model, *data, llm=FunctionProvider(slow), n_trials=20, seed=1, folder="", verify=False)
+        )
+
+    assert run(0.0) == run(0.15)
+
+
+def test_running_a_name_again_keeps_the_old_run(data: Any, model: Any) -> None:
+    first = tune(model, *data, name="gas", n_trials=3, seed=1)
+    second = tune(model, *data, name="gas", n_trials=4, seed=2)
+    assert len(TuneResult.load(".sllmbo/gas").trials) == 4
+    old = TuneResult.load(".sllmbo/gas.1")
+    assert params_of(old) == params_of(first) != params_of(second)
+    assert old.summary["best_value"] == first.best_value
+
+
+def test_resume_goes_on_to_the_total_as_if_never_ended(data: Any, model: Any) -> None:
+    whole = tune(model, *data, name="whole", n_trials=14, seed=4)
+    tune(model, *data, name="parts", n_trials=9, seed=4)
+    parts = tune(model, *data, name="parts", n_trials=14, seed=4, resume=True)
+    assert params_of(parts) == params_of(whole)
+    assert [v.to_json() for v in parts.space_versions] == [v.to_json() for v in whole.space_versions]
+    fits: list[Event] = []
+    again = tune(model, *data, name="parts", n_trials=14, resume=True, sinks=[fits.append])
+    assert not [e for e in fits if isinstance(e, TrialStarted | FoldFinished)]
+    assert again.best_value == parts.best_value
+
+
+def test_a_renamed_run_is_resumed_with_its_trials(data: Any, model: Any) -> None:
+    first = tune(model, *data, name="old", n_trials=5, seed=4, verify=False)
+    rename_run("old", "new")
+    rest = tune(model, *data, name="new", n_trials=8, resume=True, verify=False)
+    assert params_of(rest)[:5] == params_of(first)
+    assert len(TuneResult.load(".sllmbo/new").trials) == len(rest.trials) == 8
+
+
+def test_resume_keeps_the_seed_when_none_is_given(data: Any, model: Any) -> None:
+    tune(model, *data, name="r", n_trials=3)
+    seed = json.loads(Path(".sllmbo/r/run.json").read_text())["seed"]
+    tune(model, *data, name="r", n_trials=5, resume=True)
+    assert json.loads(Path(".sllmbo/r/run.json").read_text())["seed"] == seed
+
+
+def test_a_resumed_llm_run_goes_on_with_its_chat(data: Any, model: Any) -> None:
+    tune(model, *data, name="c", llm=FunctionProvider(Responder(1)), n_trials=12, seed=1)
+    result = tune(
+        model, *data, name="c", llm=FunctionProvider(Responder(2)), n_trials=24, seed=1, resume=True
+    )
+    numbers = [entry["request"] for entry in result.history]
+    assert numbers == list(range(len(numbers)))
+    assert sum(entry["purpose"] == "initialize" for entry in result.history) == 1
+    assert len(result.trials) == 24
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"X": "shifted"}, "data"),
+        ({"scoring": "accuracy"}, "metric"),
+        ({"cv": 3}, "cv"),
+        ({"model": LogisticRegression(max_iter=51)}, "estimator"),
+    ],
+)
+def test_resume_refuses_what_changed(data: Any, model: Any, change: dict[str, Any], named: str) -> None:
+    X, y = data
+    tune(model, X, y, name="r", n_trials=2, seed=1)
+    other = {"X": X + 1.0} if "X" in change else change
+    given = {"cv": other.get("cv", 5), "scoring": other.get("scoring")}
+    with pytest.raises(RunChangedError, match=named):
+        tune(other.get("model", model), other.get("X", X), y, name="r", n_trials=4, resume=True, **given)
+    assert len(TuneResult.load(".sllmbo/r").trials) == 2
+
+
+def test_an_interrupt_keeps_all_and_is_resumable(data: Any, model: Any) -> None:
+    control = Control()
+    stop = at(5, control.interrupt, FoldFinished)
+    result = tune(model, *data, name="i", n_trials=10, seed=1, control=control, sinks=[stop])
+    assert result.status == "interrupted"
+    assert len(params_of(result)) == 5
+    assert not [t for t in result.trials if t.state == TrialState.RUNNING]
+    assert result.best_value is not None
+    resumed = tune(model, *data, name="i", n_trials=10, seed=1, resume=True)
+    assert len(params_of(resumed)) == 10
+    cut = next(t for t in result.trials if t.state == TrialState.FAIL)
+    assert params_of(resumed)[5] == cut.params, "the trial that was cut off is evaluated again"
+
+
+def test_ctrl_c_in_a_script_returns_the_result_so_far(child: Callable[[str], Popen[str]]) -> None:
+    process = child(
+        """
+        import numpy as np
+        from sklearn.linear_model import LogisticRegression
+        from sllmbo_magic import tune
+        from sllmbo_magic.events import TrialFinished
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
+        def show(event):
+            if isinstance(event, TrialFinished): print("trial", event.number)
+        result = tune(LogisticRegression(), X, y, n_trials=100000, sinks=[show])
+        print("status", result.status, len(result.trials) >= 3)
+        """
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("trial 3"):
+            process.send_signal(signal.SIGINT)
+        if line.startswith("status"):
+            assert line.split() == ["status", "interrupted", "True"]
+            break
+    assert process.wait(30) == 0
+
+
+def test_stop_ends_normally(data: Any, model: Any) -> None:
+    control = Control()
+    sink = at(3, lambda: control.wish("stop"))
+    result = tune(model, *data, n_trials=10, seed=1, control=control, sinks=[sink])
+    assert result.status == "stopped"
+    assert len(params_of(result)) >= 3
+
+
+KILLED = """
+    import os, signal
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sllmbo_magic import tune
+    from sllmbo_magic.events import TrialStarted
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
+    def die(event):
+        if isinstance(event, TrialStarted) and event.number == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+    tune(LogisticRegression(), X, y, name="k", n_trials=12, seed=3, sinks=[die])
+"""
+
+
+def test_kill_9_loses_at_most_the_trial_in_flight(child: Callable[[str], Popen[str]]) -> None:
+    process = child(KILLED)
+    assert process.wait(60) == -signal.SIGKILL
+    stored = TuneResult.load(".sllmbo/k")
+    assert len(params_of(stored)) == 6
+    lost = next(t for t in stored.trials if t.state == TrialState.RUNNING)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = (X[:, 0] > 0).astype(int)
+    result = tune(LogisticRegression(), X, y, name="k", n_trials=12, seed=3, resume=True)
+    assert len(params_of(result)) == 12
+    assert params_of(result)[6] == lost.params
+    assert not [t for t in result.trials if t.state == TrialState.RUNNING]
+
+
+def test_a_run_that_goes_on_cannot_be_taken(data: Any, model: Any) -> None:
+    with RunFolder.open("busy"), pytest.raises(RunLockedError, match="busy"):
+        tune(model, *data, name="busy", n_trials=2)
+
+
+def test_pause_waits_and_resume_goes_on(data: Any, model: Any) -> None:
+    control = Control()
+    seen: list[Event] = []
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, TrialFinished) and event.number == 2:
+            control.wish("pause")
+        if isinstance(event, Note) and event.text.startswith("Paused"):
+            control.wish("resume")
+
+    result = tune(model, *data, n_trials=5, seed=1, control=control, sinks=[sink])
+    assert len(params_of(result)) == 5
+    notes = [e.trial_number for e in seen if isinstance(e, Note) and "Paused" in e.text]
+    assert notes == [3]
+
+
+def test_wishes_are_applied_before_the_next_trial(data: Any, model: Any) -> None:
+    control = Control()
+    seen: list[Event] = []
+
+    def wish() -> None:
+        control.wish("sampler", "tpe")
+        control.wish("ratio", 0.3)
+        control.wish("range", {"param": "C", "low": 0.5, "high": 2.0})
+        control.wish("lock", "C")
+        control.wish("extend", 4)
+        control.wish("enqueue", {"C": 1.25, "tol": 1e-3})
+        control.wish("enqueue", {"nothing": 1})
+
+    result = tune(
+        model,
+        *data,
+        n_trials=14,
+        seed=1,
+        search_space=SPACE,
+        control=control,
+        sinks=[at(8, wish), seen.append],
+    )
+    applied = {e.wish: e.trial_number for e in seen if isinstance(e, WishApplied)}
+    assert set(applied) == {"sampler", "ratio", "range", "lock", "extend", "enqueue"}
+    assert set(applied.values()) == {9}
+    assert any(isinstance(e, Note) and "nothing" in e.text for e in seen), "a wish that cannot be met is said"
+    assert len(result.trials) == 18
+    assert result.trials[9].params == {"C": 1.25, "tol": 1e-3}
+    later = result.trials[10:]
+    assert {t.user_attrs["sllmbo:source"] for t in later} == {"tpe"}
+    assert all(0.5 <= t.params["C"] <= 2.0 for t in later)
+
+
+def test_resume_keeps_the_wishes_of_the_user_but_not_against_a_new_option(data: Any, model: Any) -> None:
+    control = Control()
+
+    def wish() -> None:
+        control.wish("ratio", 0.2)
+        control.wish("sampler", "tpe")
+        control.wish("range", {"param": "C", "low": 0.5, "high": 2.0})
+        control.wish("lock", "tol")
+
+    def on(n_trials: int, **options: Any) -> tuple[Any, dict[str, Any]]:
+        seen: list[Event] = []
+        given = {"search_space": SPACE, "seed": 1, "name": "w", "verify": False, "judge": False}
+        result = tune(model, *data, n_trials=n_trials, sinks=[seen.append], **given, **options)
+        started = next(e for e in seen if isinstance(e, RunStarted))
+        return result, started.run
+
+    on(12, control=control, callbacks=[lambda study, trial: wish() if trial.number == 8 else None])
+    result, run = on(20, resume=True)
+    assert (run["llm_ratio"], run["sampler"]) == (0.2, "tpe")
+    assert {t.user_attrs["sllmbo:source"] for t in result.trials[9:]} == {"tpe"}
+    assert all(0.5 <= t.params["C"] <= 2.0 for t in result.trials[9:])
+    assert on(21, resume=True)[1] == run | {"n_trials": 21, "n_done": 20}, "also after a second resume"
+    result, run = on(30, resume=True, sampler="llm")
+    assert (run["llm_ratio"], run["sampler"]) == (0.2, "llm"), "an option that is new was asked for last"
+    assert {t.user_attrs["sllmbo:source"] for t in result.trials[21:]} == {"rulebook"}
+    assert on(31, resume=True, sampler="llm", llm_ratio=0.7)[1]["llm_ratio"] == 0.7
+
+
+def test_another_process_steers_through_the_folder(data: Any, model: Any) -> None:
+    sink = at(2, lambda: send_command("far", "stop"))
+    result = tune(model, *data, name="far", n_trials=40_000, seed=1, sinks=[sink])
+    assert result.status == "stopped"
+
+
+def test_a_view_that_raises_is_dropped(data: Any, model: Any) -> None:
+    calls: list[Event] = []
+
+    def broken(event: Event) -> None:
+        calls.append(event)
+        raise RuntimeError("a bug of the view")
+
+    result = tune(model, *data, n_trials=3, seed=1, sinks=[broken])
+    assert len(params_of(result)) == 3
+    assert len(calls) == 1
+
+
+def test_time_limit_and_patience_end_the_run(data: Any, model: Any) -> None:
+    limited = tune(model, *data, n_trials=100_000, timeout=0.6, seed=1, verify=False)
+    assert limited.status == "finished"
+    assert "time limit" in limited.summary["reason"]
+    patient = tune(model, *data, n_trials=200, patience=4, seed=1, verify=False)
+    best = patient.best_trial.number
+    assert len(patient.trials) == best + 5
+    assert "patience 4" in patient.summary["reason"]
+
+
+def test_an_estimator_that_cannot_fit_is_one_line(data: Any) -> None:
+    class Broken(LogisticRegression):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            raise ValueError("the reason")
+
+    with pytest.raises(InputError, match=r"Broken cannot be fitted.*the reason"):
+        tune(Broken(), *data, name="broken", n_trials=5, seed=1)
+    stored = TuneResult.load(".sllmbo/broken")
+    assert stored.status == "failed"
+    assert "ValueError: the reason" in stored.summary["reason"]
+    assert stored.study.trials[0].user_attrs["sllmbo:evaluation"]["cause"] == "ValueError: the reason"
+
+
+def test_a_missing_key_is_one_line_before_any_fit_and_a_plan_needs_none(data: Any, model: Any) -> None:
+    fits: list[Event] = []
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        tune(model, *data, name="k", llm="openai:gpt-4o", n_trials=5, sinks=[fits.append])
+    assert not fits
+    assert not Path(".sllmbo/k").exists()
+    assert "Write the search space" in plan(model, *data, llm="openai:gpt-4o").first_request()
+
+
+def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -> None:
+    result = tune(model, *data, llm=FunctionProvider(Responder(1)), n_trials=8, seed=1)
+    saved = result.save(tmp_path / "new" / "run")
+    assert saved.name == "run.zip"
+    loaded = TuneResult.load(saved)
+    assert loaded.summary["text"] == result.summary["text"]
+    assert loaded.best_params == result.best_params
+    assert loaded.best_value == result.best_value
+    assert [e["prompt"] for e in loaded.history] == [e["prompt"] for e in result.history]
+    assert loaded.bundle() == result.bundle()
+    assert loaded.best_trial.distributions == result.best_trial.distributions
+
+
+def test_a_saved_result_keeps_the_values_of_queued_trials_and_is_a_journal_of_optuna(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="minimize")
+    study.set_user_attr("of the user", [1, 2])
+    study.add_trial(
+        optuna.trial.create_trial(
+            params={"x": 0.5},
+            distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
+            value=0.5,
+            intermediate_values={1: 0.7},
+            system_attrs={"by a sampler": 3},
+        )
+    )
+    study.enqueue_trial({"x": 0.3}, user_attrs={"note": "mine"})
+    path = TuneResult(study, []).save(tmp_path / "saved")
+
+    loaded = TuneResult.load(path).study
+    assert loaded.user_attrs == study.user_attrs
+    assert [t.state for t in loaded.trials] == [t.state for t in study.trials]
+    assert loaded.trials[0].system_attrs == {"by a sampler": 3}
+    assert loaded.trials[0].intermediate_values == {1: 0.7}
+    queued = loaded.ask()
+    assert queued.suggest_float("x", 0, 1) == 0.3
+    assert queued.user_attrs == {"note": "mine"}
+
+    with zipfile.ZipFile(path) as file:
+        file.extract("study.log", tmp_path)
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.log"))
+    plain = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    assert [t.params for t in plain.trials] == [{"x": 0.5}, {}]
+
+
+def test_a_result_whose_name_was_used_again_is_saved_with_its_own_conversation(data: Any, model: Any) -> None:
+    def saved(result: TuneResult) -> list[str]:
+        with zipfile.ZipFile(result.save("kept.zip")) as file:
+            records = [json.loads(line) for line in file.read("transcript.jsonl").splitlines()]
+        return [record["messages"][-1]["content"] for record in records if "messages" in record]
+
+    first = tune(model, *data, name="again", llm=FunctionProvider(Responder(1)), n_trials=6, seed=1)
+    sent = saved(first)
+    second = tune(model, *data, name="again", llm=FunctionProvider(Responder(2)), n_trials=12, seed=2)
+    assert saved(first) == sent != saved(second)
+    assert (first.path.name, first.name, second.name) == ("again.1", "again.1", "again")
+
+
+def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: Any, tmp_path: Path) -> None:
+    result = tune(model, *data, n_trials=1, seed=1, folder="", verify=False)
+    with pytest.raises(InputError, match="is a folder"):
+        result.save(tmp_path)
+    (tmp_path / "file").write_text("no zip")
+    with pytest.raises(StorageError, match=r"cannot be written: (File exists|Not a directory)"):
+        result.save(tmp_path / "file" / "run.zip")
+    with pytest.raises(StorageError, match="is not a saved run"):
+        TuneResult.load(tmp_path / "file")
+    with pytest.raises(StorageError, match="is not a saved run"):
+        TuneResult.load(tmp_path / "nothing.zip")
+
+
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any, candidates: int) -> None:
+    options = {"n_trials": 16, "seed": 1, "candidates": candidates}
+    first = tune(model, *data, name="rec", llm=FunctionProvider(Responder(1)), **options)
+    again = tune(model, *data, name="again", llm="replay:.sllmbo/rec", **options)
+    assert params_of(again) == params_of(first)
+    same = tune(model, *data, name="rec", llm="replay:.sllmbo/rec", **options)
+    assert params_of(same) == params_of(first)
+
+
+def test_a_refused_resume_names_the_parameters_that_changed(data: Any, model: Any) -> None:
+    tune(model, *data, name="r", n_trials=2, seed=1)
+    other = LogisticRegression(max_iter=51, tol=0.5)
+    with pytest.raises(RunChangedError) as caught:
+        tune(other, *data, name="r", n_trials=4, resume=True)
+    assert "It had `max_iter=50` and has `max_iter=51`; it had `tol=0.0001` and has `tol=0.5`." in str(
+        caught.value
+    )
+
+
+def objective_of(text: str, folder: Path) -> Any:
+    """A function as a cell has it: with a source that ``inspect`` finds."""
+    path = folder / f"cell_{abs(hash(text))}.py"
+    path.write_text(text)
+    names: dict[str, Any] = {}
+    exec(compile(text, str(path), "exec"), names)
+    return names["objective"]
+
+
+def test_a_refused_resume_names_the_changed_lines_of_the_objective(tmp_path: Path) -> None:
+    secret = "sk-" + "proj-" + "abcdefghijklmnopqrstuvwxyz0123456789"
+    first = f"def objective(p):\n    key = '{secret}'\n    x = p['x']\n    return x * 2\n"
+    second = first.replace("return x * 2", "return x * 3") + "\n# a comment\n"
+    options: dict[str, Any] = {
+        "search_space": {"x": (0.0, 1.0)},
+        "direction": "minimize",
+        "name": "o",
+        "folder": tmp_path,
+        "seed": 1,
+    }
+    tune(objective_of(first, tmp_path), n_trials=2, **options)
+    with pytest.raises(RunChangedError) as caught:
+        tune(objective_of(second, tmp_path), n_trials=4, resume=True, **options)
+    message = str(caught.value)
+    assert "the objective is not the same" in message
+    assert "It had `return x * 2` and has `return x * 3`." in message
+    assert "\n" not in message
+    stored = "".join(p.read_text() for p in (tmp_path / "o").iterdir() if p.suffix in (".json", ".log"))
+    assert secret not in stored
+    tune(objective_of(first + "# only a comment\n", tmp_path), n_trials=3, resume=True, **options)

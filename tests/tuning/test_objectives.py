@@ -1,0 +1,344 @@
+"""Objectives of one's own, conditional and large spaces, several objectives, parameters without effect."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
+from sllmbo_magic import LLMSampler
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import SearchSpace
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
+from sllmbo_magic.report.summary import summary_text
+from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import score
+from sllmbo_magic.space.search_space import Condition
+from sllmbo_magic.testing import FunctionProvider
+from tests.replies import Responder
+from tests.replies import reply
+
+
+def sources(result: TuneResult) -> list[str]:
+    return [t.user_attrs["sllmbo:source"] for t in result.trials]
+
+
+def notes(result: TuneResult) -> list[str]:
+    return [e.text for e in result.events if isinstance(e, Note)]
+
+
+def run(objective: Any, llm: Any = "rulebook", n_trials: int = 30, **options: Any) -> TuneResult:
+    given = {"direction": "minimize", "seed": 1, "folder": "", **options}
+    return tune(objective, llm=llm, n_trials=n_trials, **given)
+
+
+def test_an_objective_of_params_gets_the_whole_configuration() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def objective(params: dict[str, Any]) -> float:
+        seen.append(params)
+        return float((params["x"] - 0.3) ** 2 + params["n"])
+
+    space = {"x": (0.0, 1.0), "n": (0, 9), "kind": ["a", "b"]}
+    llm = FunctionProvider(Responder(2))
+    result = run(objective, llm, search_space=space)
+    assert [t.params for t in result.trials] == seen
+    assert {"llm-init", "llm", "tpe"} <= set(sources(result))
+    assert result.best_value < 0.05
+    assert result.default_value is None
+    assert "own objective" in llm.requests[0].messages[-1].content
+
+
+def test_an_objective_of_a_trial_defines_its_space_as_it_runs() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", -1, 1), trial.suggest_float("y", 1e-3, 1.0, log=True)
+        return x**2 + abs(math.log10(y) + 1)
+
+    llm = FunctionProvider(Responder(2))
+    result = run(objective, llm, judge=False, schedule="alternate")
+    assert "initialize" not in [r.purpose for r in llm.requests]
+    assert [r.trial_number for r in llm.requests][:1] == [1], "after the first trial has shown the parameters"
+    assert sources(result).count("llm") >= 8
+    assert (
+        "Current search space:\nx: float -1 to 1\ny: float 0.001 to 1, log"
+        in llm.requests[0].messages[-1].content
+    )
+
+
+def test_a_trial_with_branches_is_searched_where_its_trials_agree() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["lin", "deep"])
+        base = trial.suggest_float("base", 0, 1)
+        if kind == "deep":
+            return base + trial.suggest_int("layers", 1, 5) / 10
+        return base + 0.3
+
+    result = run(objective, FunctionProvider(Responder(2)), judge=False, schedule="alternate")
+    assert len(result.trials) == 30
+    assert {t.state.name for t in result.trials} == {"COMPLETE"}
+    assert all(("layers" in t.params) == (t.params["kind"] == "deep") for t in result.trials)
+    assert {"llm", "tpe"} == set(sources(result)), "the first trial, which had no space yet, has its source"
+
+
+CONDITIONAL = SearchSpace(
+    {
+        "model": CategoricalDistribution(["linear", "tree"]),
+        "penalty": FloatDistribution(1e-4, 10.0, log=True),
+        "depth": IntDistribution(1, 12),
+        "rate": FloatDistribution(0.01, 1.0, log=True),
+    },
+    conditions=[
+        Condition("penalty", "model", ("linear",)),
+        Condition("depth", "model", ("tree",)),
+        Condition("rate", "model", ("tree",)),
+    ],
+)
+
+
+def by_model(params: dict[str, Any]) -> float:
+    if params["model"] == "linear":
+        return 0.5 + abs(math.log10(params["penalty"]))
+    return abs(params["depth"] - 6) / 10 + abs(math.log10(params["rate"]) + 1)
+
+
+@pytest.mark.parametrize("judge", [True, False])
+@pytest.mark.parametrize("sampler", ["llm-tpe", "llm", "tpe"])
+def test_a_conditional_space_gives_the_active_parameters_only(sampler: str, judge: bool) -> None:
+    llm = FunctionProvider(Responder(3))
+    result = run(by_model, llm, search_space=CONDITIONAL, sampler=sampler, judge=judge)
+    for trial in result.trials:
+        active = {"penalty"} if trial.params["model"] == "linear" else {"depth", "rate"}
+        assert {*trial.params} == {"model", *active}
+    assert result.best_value < 0.5
+    if sampler != "tpe":
+        text = llm.requests[-1].messages[-1].content
+        assert "depth: int 1 to 12, only when model is tree" in text
+
+
+def test_the_rulebook_knows_conditions() -> None:
+    result = run(by_model, search_space=CONDITIONAL, n_trials=40)
+    assert result.best_params["model"] == "tree"
+    assert "rulebook" in sources(result)
+
+
+def test_forty_and_more_parameters_need_no_larger_request() -> None:
+    names = [f"w{i:02}" for i in range(48)]
+    space = dict.fromkeys(names, (-1.0, 1.0))
+
+    def objective(params: dict[str, Any]) -> float:
+        return float(sum((params[n] - 0.2) ** 2 for n in names[:4]) * 10 + 0.01 * params["w40"])
+
+    llm = FunctionProvider(Responder(1))
+    result = run(objective, llm, n_trials=60, search_space=space)
+    sizes = [len(r.messages[-1].content) for r in llm.requests if r.purpose == "propose"]
+    assert len(sizes) >= 3
+    assert max(sizes) < 16_000
+    assert all(len(t.params) == 48 for t in result.trials)
+    taken = [t for t in result.trials if t.user_attrs["sllmbo:source"] == "llm"]
+    assert taken
+    assert "Rough importance: much" in llm.requests[-1].messages[-1].content
+
+
+def two(params: dict[str, Any]) -> tuple[float, float]:
+    return params["x"] ** 2, (params["x"] - 1) ** 2
+
+
+TWO: dict[str, Any] = {
+    "direction": ["minimize", "minimize"],
+    "search_space": {"x": (-2.0, 2.0)},
+    "n_trials": 15,
+}
+
+
+def test_several_objectives_are_left_to_tpe_and_that_is_said() -> None:
+    llm = FunctionProvider(Responder(0))
+    result = run(two, llm, **TWO)
+    assert len(result.trials) == 15
+    assert {*sources(result)} == {"tpe"}
+    assert not llm.requests
+    assert any("Several objectives" in text and "TPE takes all trials" in text for text in notes(result))
+
+
+def test_no_key_is_asked_for_where_no_llm_takes_part() -> None:
+    assert {*sources(run(two, "openai:gpt-4o", **TWO))} == {"tpe"}
+
+
+class Counting(optuna.samplers.NSGAIISampler):
+    """Notes which trials it is asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.asked: list[int] = []
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+        self.asked.append(trial.number)
+        return super().sample_relative(study, trial, search_space)
+
+
+def test_a_sampler_that_takes_several_objectives_is_used_and_another_replaced() -> None:
+    assert {*sources(run(two, sampler="random", **TWO))} == {"random"}
+    told = notes(run(two, warm_start="earlier", **TWO))
+    assert "Several objectives have no single best to start from: --warm-start is not used." in told
+    mine = Counting(seed=1, population_size=5)
+    nsga = run(two, sampler=mine, **TWO)
+    assert mine.asked == [*range(15)]
+    assert not any("Several objectives" in text for text in notes(nsga))
+    pytest.importorskip("cmaes")
+    replaced = run(two, sampler="cmaes", **TWO)
+    assert {*sources(replaced)} == {"tpe"}
+    assert "Several objectives: sampler cmaes takes one only, so TPE takes all trials." in notes(replaced)
+
+
+def test_several_objectives_end_with_the_front_and_every_picture_of_it(tmp_path: Path) -> None:
+    result = run(two, enqueue=[{"x": 0.5}], **TWO)
+    front = [t.number for t in result.best_trials]
+    assert sources(result)[0] == "user"
+    assert result.trials[0].params == {"x": 0.5}
+    assert f"Several objectives: {len(front)} of 15 trials are on the Pareto front" in result.summary["text"]
+    assert f"trial {front[0]} (" in result.summary["text"]
+    assert [t["number"] for t in result.summary["front"]] == front
+    assert result.summary["best_number"] is None
+    for plot in ("history", "search_space", "importances", "parallel", "sources"):
+        assert getattr(result, f"plot_{plot}")().axes
+    page = result.report(tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "on the Pareto front" in page
+    assert f"returned {result.trials[3].values[0]:.5g}, {result.trials[3].values[1]:.5g}" in page
+    for single in ("best_params", "best_value", "code"):
+        with pytest.raises(InputError, match="no single best"):
+            getattr(result, single) if single != "code" else result.code()
+
+
+@pytest.mark.parametrize("kind", [LLMSampler, LLMTPESampler])
+def test_the_samplers_refuse_several_objectives(kind: type[LLMTPESampler]) -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=kind())
+    with pytest.raises(ValueError, match="multi-objective"):
+        study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 0.0), n_trials=2)
+
+
+def test_failed_and_pruned_trials_of_an_objective_are_told_by_category() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        if trial.number in (3, 4):
+            raise RuntimeError("secret-4711")
+        if trial.number == 5:
+            return float("nan")
+        if trial.number in (6, 7):
+            raise optuna.TrialPruned
+        return x
+
+    llm = FunctionProvider(Responder(1))
+    result = run(objective, llm, judge=False, schedule="alternate")
+    states = [t.state.name for t in result.trials]
+    assert states[3:8] == ["FAIL", "FAIL", "FAIL", "PRUNED", "PRUNED"]
+    text = llm.requests[2].messages[-1].content
+    assert "FAILED (" in text
+    assert "PRUNED" in text
+    assert "secret" not in "".join(r.messages[-1].content for r in llm.requests)
+
+
+def test_queued_configurations_keep_their_values_and_their_source() -> None:
+    llm = FunctionProvider(Responder(1))
+    mine = [{"model": "tree", "depth": 5, "rate": 0.1}, {"model": "linear"}]
+    result = run(by_model, llm, search_space=CONDITIONAL, enqueue=mine, n_trials=12)
+    assert result.trials[0].params == mine[0]
+    assert result.trials[1].params["model"] == "linear"
+    assert sources(result)[:2] == ["user", "user"], "also where the sampler fills in the rest"
+    assert "penalty" in result.trials[1].params
+
+
+# --- parameters without effect --------------------------------------------------------------------------
+
+
+def test_a_parameter_without_effect_is_said_before_to_the_llm_and_at_the_end(data: Any) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1)
+    space = {"subsample": (0.5, 0.99), "learning_rate": (0.05, 0.5, "log")}
+    rng = np.random.default_rng(0)
+
+    def answer(request: Any) -> Any:
+        return reply(request.messages[-1].content, rng)
+
+    llm = FunctionProvider(answer)
+    result = tune(model, *data, search_space=space, llm=llm, n_trials=9, seed=0, folder="", verify=False)
+    why = "rows are sampled only with subsample_freq of at least 1"
+    assert f"Searching subsample has no effect here: {why}." in notes(result)
+    asked = [r.messages[-1].content for r in llm.requests if r.purpose == "propose"]
+    assert asked
+    assert all(
+        f"Without effect at the incumbent, so do not move them alone: subsample ({why})." in t for t in asked
+    )
+    if result.best_params:
+        assert f"subsample has no effect in the best configuration: {why}." in notes(result)
+        assert f"Without effect in the best configuration: subsample ({why})." in result.summary["text"]
+
+
+def test_the_known_ranges_search_nothing_that_has_no_effect(data: Any) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1)
+    result = tune(model, *data, n_trials=4, seed=0, folder="", verify=False)
+    assert not [text for text in notes(result) if text.startswith("Searching")]
+
+
+def test_a_run_without_a_score_says_so_in_one_line() -> None:
+    def broken(params: dict[str, Any]) -> float:
+        raise ValueError
+
+    result = run(broken, sampler="random", search_space={"x": (0.0, 1.0)}, n_trials=3)
+    for ask in (lambda: result.best_params, lambda: result.best_value, result.code):
+        with pytest.raises(InputError, match="no trial has a score"):
+            ask()
+    assert result.summary["text"].startswith("No trial has a score. 3 trials")
+
+
+# --- the paragraph at the end ---------------------------------------------------------------------------
+
+
+def test_the_paragraph_says_what_the_llm_changed_and_what_was_learnt() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        return float((params["x"] - 0.3) ** 2 + 0.001 * params["y"])
+
+    rng = np.random.default_rng(4)
+
+    def answer(request: Any) -> Any:
+        narrow = [{"action": "narrow", "name": "x", "low": 0.1, "high": 0.6, "reason": "the rest is bad"}]
+        return reply(request.messages[-1].content, rng, changes=narrow if len(llm.requests) == 4 else [])
+
+    llm = FunctionProvider(answer)
+    space = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    result = run(objective, llm, n_trials=40, search_space=space, judge=False, schedule="alternate")
+    text = result.summary["text"]
+    llm_best = min(t.value for t in result.trials if t.user_attrs["sllmbo:source"] in ("llm", "llm-init"))
+    rest = min(t.value for t in result.trials if t.user_attrs["sllmbo:source"] == "tpe")
+    digits = decimals(min(llm_best, rest), result.default_value)
+    assert text.startswith(
+        f"Best objective {score(min(llm_best, rest), digits)} (trial {result.best_trial.number}"
+    )
+    assert "the default" not in text, "an objective has none"
+    n_llm = sum(s in ("llm", "llm-init") for s in sources(result))
+    assert re.search(rf"{llm.id} took {n_llm} trials and (never )?improved the best", text)
+    if llm_best < rest:
+        assert f"Without the trials of {llm.id} the best would be {score(rest, digits)} (trial" in text
+    else:
+        assert f"The best of {llm.id} was {score(llm_best, digits)} (trial" in text
+    assert "What mattered most: x (" in text
+    assert "The search space changed once (by the LLM): narrowed x." in text
+    assert text == TuneResult(result.study, result.events).summary["text"]
+    assert text == summary_text(result.bundle()), "the saved picture says the same"
+    assert "\n" not in text
+
+
+def test_the_paragraph_of_a_plain_run_speaks_of_no_llm() -> None:
+    result = run(lambda p: p["x"], sampler="random", search_space={"x": (0.0, 1.0)}, n_trials=12)
+    assert "LLM" not in result.summary["text"]
+    assert "the rulebook" not in result.summary["text"]

@@ -1,0 +1,116 @@
+"""A range that the user sets while a run goes on: it holds from then on, or the run says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+
+from sllmbo_magic import tune
+from sllmbo_magic.control import Control
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import WishApplied
+
+SPACE = {"max_depth": (2, 12), "min_samples_leaf": (1, 20), "criterion": ["gini", "entropy"]}
+
+
+def steered(data: Any, commands: dict[int, list[tuple[str, Any]]], **options: Any) -> tuple[Any, list[Event]]:
+    """A run in which each trial of ``commands`` is followed by commands."""
+    control, seen = Control(), []
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, TrialFinished):
+            for name, value in commands.get(event.number, []):
+                control.wish(name, value)
+
+    result = tune(
+        DecisionTreeClassifier(random_state=0),
+        *data,
+        n_trials=24,
+        seed=3,
+        search_space=SPACE,
+        verify=False,
+        judge=False,
+        control=control,
+        sinks=[sink],
+        **{"sampler": "tpe", **options},
+    )
+    return result, seen
+
+
+def depth(low: int, high: int) -> tuple[str, Any]:
+    return "range", {"param": "max_depth", "low": low, "high": high}
+
+
+def from_trial(result: Any, number: int, name: str) -> set[Any]:
+    return {t.params[name] for t in result.trials if t.number >= number}
+
+
+@pytest.mark.parametrize("before", [[depth(3, 8)], [depth(3, 8), ("lock", "max_depth")], []])
+@pytest.mark.parametrize("sampler", ["tpe", "llm-tpe"])
+def test_a_range_wider_than_the_outer_space_holds_also_after_a_narrower_one(
+    data: Any, before: list[Any], sampler: str
+) -> None:
+    result, seen = steered(data, {3: before, 6: [depth(20, 40)]}, sampler=sampler)
+    applied = [e for e in seen if isinstance(e, WishApplied) and e.wish == "range"]
+    assert applied[-1].value["high"] == 40
+    assert all(20 <= d <= 40 for d in from_trial(result, 7, "max_depth"))
+    assert result.space_versions[-1].space["max_depth"].high == 40
+
+
+def test_a_choice_beyond_the_outer_space_holds_also_after_fewer_choices(data: Any) -> None:
+    choices = lambda *names: ("range", {"param": "criterion", "choices": list(names)})  # noqa: E731
+    result, _ = steered(data, {3: [choices("gini")], 6: [choices("log_loss")]})
+    assert from_trial(result, 7, "criterion") == {"log_loss"}
+
+
+def test_another_parameters_range_of_the_user_stays_when_one_goes_beyond_the_outer_space(data: Any) -> None:
+    leaf = ("range", {"param": "min_samples_leaf", "low": 5, "high": 9})
+    result, _ = steered(data, {3: [leaf, depth(3, 8)], 6: [depth(20, 40)]})
+    assert all(5 <= n <= 9 for n in from_trial(result, 4, "min_samples_leaf"))
+    assert all(20 <= d <= 40 for d in from_trial(result, 7, "max_depth"))
+
+
+def test_the_last_of_several_ranges_holds_after_a_resume_too(data: Any) -> None:
+    steered(data, {3: [depth(3, 8)], 6: [depth(20, 40)]}, name="again")
+    control = Control()
+    result = tune(
+        DecisionTreeClassifier(random_state=0),
+        *data,
+        n_trials=30,
+        seed=3,
+        search_space=SPACE,
+        verify=False,
+        judge=False,
+        sampler="tpe",
+        name="again",
+        resume=True,
+        control=control,
+    )
+    assert all(20 <= d <= 40 for d in from_trial(result, 7, "max_depth"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"param": "max_depth", "choices": [3, 4]},
+        {"param": "criterion", "low": 1, "high": 2},
+        {"param": "max_depth", "low": -5, "high": 3},
+    ],
+)
+def test_a_range_that_cannot_hold_says_why_and_is_not_called_applied(data: Any, value: Any) -> None:
+    result, seen = steered(data, {3: [("range", value)]})
+    assert not [e for e in seen if isinstance(e, WishApplied)]
+    notes = [e.text for e in seen if isinstance(e, Note) and e.level == "warning"]
+    assert any(value["param"] in text for text in notes), notes
+    assert len(result.trials) == 24
+
+
+def test_ends_that_a_parameter_cannot_have_are_set_as_near_as_they_go_and_named(data: Any) -> None:
+    _, seen = steered(data, {3: [("range", {"param": "max_depth", "low": 3.2, "high": 6.8})]})
+    (note,) = [e.text for e in seen if isinstance(e, Note) and e.level == "warning"]
+    assert note.startswith("max_depth: 3.2 to 6.8 was set as")

@@ -1,0 +1,159 @@
+"""``select``: the best of the search, or the best of its three best configurations on fresh folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.base import RegressorMixin
+from sklearn.model_selection import KFold
+from sklearn.model_selection import TimeSeriesSplit
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.sklearn_api.search_cv import SLLMBOSearchCV
+from sllmbo_magic.tuning.result import TuneResult
+from sllmbo_magic.tuning.tune import tune
+
+RNG = np.random.default_rng(0)
+X = np.column_stack([np.arange(60.0), RNG.normal(size=60)])
+Y = RNG.normal(size=60)
+CV = KFold(5, shuffle=True, random_state=3)
+
+
+class Lucky(RegressorMixin, BaseEstimator):
+    """With ``shift`` 1 it is perfect on the folds of the search, and the worst on any others."""
+
+    searched: ClassVar[set[frozenset[float]]] = {frozenset(X[train, 0]) for train, _ in CV.split(X)}
+
+    def __init__(self, shift: float = 0.5) -> None:
+        self.shift = shift
+
+    def fit(self, X: Any, y: Any) -> Lucky:
+        known = frozenset(np.asarray(X)[:, 0]) in self.searched
+        self.error_ = (0.0 if known else 9.0) if self.shift == 1.0 else abs(self.shift)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return Y[np.asarray(X)[:, 0].astype(int)] + self.error_
+
+
+ENQUEUE = [{"shift": 1.0}, {"shift": 0.2}, {"shift": 0.1}, {"shift": 0.3}]
+OPTIONS: dict[str, Any] = {
+    "cv": CV,
+    "sampler": "random",
+    "search_space": {"shift": (0.05, 1.0)},
+    "enqueue": ENQUEUE,
+    "n_trials": 5,
+    "seed": 0,
+    "folder": "",
+}
+
+
+def test_the_best_score_is_kept_unless_a_recheck_is_asked_for() -> None:
+    result = tune(Lucky(), X, Y, **OPTIONS)
+    assert result.best_params == {"shift": 1.0}
+    assert "selection" not in result.summary
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_recheck_keeps_the_best_of_three_on_fresh_folds(verify: bool) -> None:
+    result = tune(Lucky(), X, Y, select="recheck", verify=verify, **OPTIONS)
+    summary = result.summary
+    selection = summary["selection"]
+    assert [row["number"] for row in selection["candidates"]] == [1, 3, 2]
+    assert [row["fresh_mean"] for row in selection["candidates"]] == pytest.approx([-9.0, -0.1, -0.2])
+    assert (selection["number"], selection["n_folds"]) == (3, 10)
+    assert result.best_params == summary["best_params"] == {"shift": 0.1}
+    assert result.best_trial.number == summary["best_number"] == 3
+    assert result.best_value == summary["best_value"] == pytest.approx(-0.1)
+    assert [t.number for t in result.best_trials] == [3]
+    assert "trial 3 is kept instead of trial 1" in summary["text"]
+    assert "MAE 9 (trial 1), 0.1 (trial 3), 0.2 (trial 2) on 10 fresh folds" in summary["text"]
+    assert "trial 3" in summary["verdict"]
+    assert "0.1" in result.code()
+    assert "shift=0.1" in repr(result)
+    if verify:
+        assert summary["verification"]["best_mean"] == pytest.approx(-0.1)
+
+
+def test_the_winner_stays_the_same_after_load_resume_and_in_a_report(tmp_path: Path) -> None:
+    options = OPTIONS | {"folder": tmp_path, "name": "a"}
+    result = tune(Lucky(), X, Y, select="recheck", **options)
+    assert result.best_trial.number == 3
+    assert TuneResult.load(tmp_path / "a").best_params == {"shift": 0.1}
+    assert "trial 3 is kept" in result.report(tmp_path / "a.html").read_text()
+    saved = TuneResult.load(result.save(tmp_path / "a.zip"))
+    assert saved.best_params == {"shift": 0.1}
+    resumed = tune(Lucky(), X, Y, resume=True, **options)
+    assert (resumed.best_trial.number, resumed.summary["selection"]["number"]) == (3, 3)
+    again = tune(Lucky(), X, Y, resume=True, select="best", **options)
+    assert again.best_trial.number == 1
+
+
+def test_without_other_folds_the_best_of_the_search_is_kept_and_that_is_said() -> None:
+    result = tune(Lucky(), X, Y, select="recheck", **(OPTIONS | {"cv": TimeSeriesSplit(3)}))
+    assert result.summary["selection"]["number"] == result.summary["best_number"]
+    assert "this cv has no other folds" in result.summary["text"]
+
+
+def test_equal_configurations_are_scored_once() -> None:
+    twice = [{"shift": 0.2}, {"shift": 0.2}]
+    result = tune(Lucky(), X, Y, select="recheck", **(OPTIONS | {"enqueue": twice, "n_trials": 3}))
+    rows = result.summary["selection"]["candidates"]
+    values = [result.study.trials[row["number"]].params["shift"] for row in rows]
+    assert len(values) == len(set(values))
+
+
+def test_what_has_no_folds_is_refused_before_the_first_trial() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        raise AssertionError("evaluated")
+
+    with pytest.raises(InputError, match="an objective has none"):
+        tune(objective, search_space={"x": (0.0, 1.0)}, direction="minimize", select="recheck", folder="")
+    with pytest.raises(InputError, match="select"):
+        tune(Lucky(), X, Y, select="second", **OPTIONS)
+
+
+def test_several_objectives_say_that_there_is_no_winner() -> None:
+    def objective(params: dict[str, Any]) -> tuple[float, float]:
+        return params["x"], 1 - params["x"]
+
+    result = tune(
+        objective,
+        search_space={"x": (0.0, 1.0)},
+        direction=["minimize", "minimize"],
+        select="recheck",
+        n_trials=3,
+        seed=0,
+        folder="",
+    )
+    notes = [e.text for e in result.events if type(e).__name__ == "Note"]
+    assert any("select recheck is not used" in text for text in notes)
+
+
+def test_search_cv_keeps_the_same_winner_and_its_rows_are_those_of_the_search() -> None:
+    def search(select: str) -> SLLMBOSearchCV:
+        return SLLMBOSearchCV(
+            Lucky(),
+            cv=CV,
+            sampler="random",
+            search_space={"shift": (0.05, 1.0)},
+            n_trials=5,
+            random_state=0,
+            scoring="neg_mean_absolute_error",
+            tune_options={"enqueue": ENQUEUE, "select": select},
+        ).fit(X, Y)
+
+    best, recheck = search("best"), search("recheck")
+    assert best.best_params_ == {"shift": 1.0}
+    assert recheck.best_params_ == {"shift": 0.1}
+    assert recheck.best_index_ == 3
+    assert recheck.best_score_ == pytest.approx(-0.1)
+    assert recheck.result_.best_trial.number == 3
+    for name in best.cv_results_:
+        if "time" not in name:
+            np.testing.assert_array_equal(best.cv_results_[name], recheck.cv_results_[name])

@@ -1,0 +1,193 @@
+"""A study's trials are never taken for those of another task, whatever door the study comes through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Lasso
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
+
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunChangedError
+from sllmbo_magic.errors import StorageError
+
+X, y = make_regression(40, 3, noise=5, random_state=0)
+OPTIONS: dict[str, Any] = {"n_trials": 2, "seed": 0, "verify": False, "cv": 2}
+ALPHA = {"alpha": (0.1, 1.0)}
+STORAGES = ["sqlite:///s.db", "journal:s.log", "object"]
+
+
+class Unfitted(Ridge):
+    """Fails the test when it is fitted."""
+
+    def fit(self, *arguments: Any, **more: Any) -> Any:
+        raise AssertionError("it was fitted")
+
+
+@pytest.fixture(params=STORAGES)
+def storage(request: pytest.FixtureRequest) -> Any:
+    return optuna.storages.InMemoryStorage() if request.param == "object" else request.param
+
+
+def opened(storage: Any) -> Any:
+    """As Optuna takes it."""
+    if not str(storage).startswith("journal:"):
+        return storage
+    backend = optuna.storages.journal.JournalFileBackend(storage.removeprefix("journal:"))
+    return optuna.storages.JournalStorage(backend)
+
+
+def names(storage: Any) -> set[str]:
+    return set(optuna.get_all_study_names(opened(storage)))
+
+
+@pytest.mark.parametrize("folder", ["two", ""])
+def test_another_task_of_the_same_name_gets_a_study_of_its_own(storage: Any, folder: str, data: Any) -> None:
+    tune(Ridge(), X, y, storage=storage, folder="one", **OPTIONS)
+    result = tune(LogisticRegression(), *data, storage=storage, folder=folder, **OPTIONS)
+    assert result.summary["metric"] == "f1_weighted"
+    assert all(trial.value > 0 for trial in result.trials)
+    assert names(storage) == {"run", "run-2"}
+
+
+def test_the_same_task_again_begins_anew_unless_it_is_resumed(storage: Any) -> None:
+    options = {**OPTIONS, "storage": storage, "search_space": ALPHA}
+    first = tune(Ridge(), X, y, **options)
+    second = tune(Ridge(), X, y, **options)
+    assert (len(first.trials), len(second.trials)) == (2, 2)
+    assert first.study.study_name != second.study.study_name
+    before = [t.params for t in second.trials]
+    resumed = tune(Ridge(), X, y, **{**options, "n_trials": 3}, resume=True)
+    assert resumed.study.study_name == second.study.study_name
+    assert [t.params for t in resumed.trials][:2] == before
+    assert resumed.summary["n_trials"] == 3
+
+
+@pytest.mark.parametrize("folder", ["", "elsewhere"])
+def test_a_study_is_resumed_from_its_storage_alone_with_its_fingerprint(storage: Any, folder: str) -> None:
+    options = {**OPTIONS, "storage": storage, "search_space": ALPHA}
+    before = [t.params for t in tune(Ridge(), X, y, folder="", **options).trials]
+    resumed = tune(Ridge(), X, y, folder=folder, resume=True, **{**options, "n_trials": 4})
+    assert resumed.summary["n_trials"] == 4
+    assert [t.params for t in resumed.trials][:2] == before
+    with pytest.raises(RunChangedError, match="data is not the same"):
+        tune(Ridge(), X + 1, y, folder=folder, resume=True, **options)
+
+
+def test_a_study_that_is_not_ours_is_not_resumed(storage: Any) -> None:
+    opened = (
+        storage
+        if not str(storage).startswith("journal:")
+        else optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(storage.removeprefix("journal:"))
+        )
+    )
+    foreign = optuna.create_study(study_name="run", storage=opened, direction="maximize")
+    foreign.add_trial(
+        create_trial(params={"alpha": 0.2}, distributions={"alpha": FloatDistribution(0, 1)}, value=9)
+    )
+    with pytest.raises(RunChangedError, match="is no run of this package"):
+        tune(Unfitted(), X, y, storage=storage, resume=True, folder="", **OPTIONS)
+    result = tune(Ridge(), X, y, storage=storage, folder="", **OPTIONS)
+    assert result.best_value < 9
+    assert result.study.study_name == "run-2"
+
+
+def test_a_stored_run_is_not_resumed_in_a_storage_that_does_not_have_it() -> None:
+    tune(Ridge(), X, y, storage="sqlite:///one.db", **OPTIONS)
+    with pytest.raises(StorageError, match="no study 'run'"):
+        tune(Ridge(), X, y, storage="sqlite:///two.db", resume=True, **OPTIONS)
+
+
+def minimized() -> optuna.Study:
+    return optuna.create_study(direction="minimize")
+
+
+def of_two_values() -> optuna.Study:
+    return optuna.create_study(directions=["maximize", "minimize"])
+
+
+def study_with(name: str, distribution: Any, value: Any) -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    study.add_trial(create_trial(params={name: value}, distributions={name: distribution}, value=3.0))
+    return study
+
+
+def with_a_queued_trial() -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"foo": 1.0})
+    return study
+
+
+@pytest.mark.parametrize(
+    ("study", "facts"),
+    [
+        (minimized, ["minimizes", "neg_mean_absolute_error", "maximized"]),
+        (of_two_values, ["2 directions (maximize, minimize)", "one value"]),
+        (lambda: study_with("foo", FloatDistribution(0, 2), 1.0), ["trials of foo", "alpha"]),
+        (with_a_queued_trial, ["trials of foo", "alpha"]),
+        (
+            lambda: study_with("alpha", CategoricalDistribution([0.1, 1.0]), 1.0),
+            ["alpha", "CategoricalDistribution"],
+        ),
+    ],
+)
+def test_a_study_of_the_user_that_does_not_fit_is_refused_before_the_first_fit(
+    study: Any, facts: list[str]
+) -> None:
+    made = study()
+    before = len(made.trials)
+    with pytest.raises(InputError) as error:
+        tune(Unfitted(), X, y, study=made, search_space=ALPHA, **OPTIONS)
+    assert all(fact in str(error.value) for fact in facts), str(error.value)
+    assert 'optuna.create_study(direction="maximize")' in str(error.value)
+    assert len(made.trials) == before
+    assert not Path(".sllmbo").exists()
+
+
+def test_an_objective_checks_its_directions_too() -> None:
+    def objective(trial: Any) -> float:
+        raise AssertionError("it was called")
+
+    with pytest.raises(InputError, match=r"maximizes.*minimized"):
+        tune(objective, direction="minimize", study=optuna.create_study(direction="maximize"), **OPTIONS)
+    with pytest.raises(InputError, match=r"1 direction \(minimize\).*2 values"):
+        tune(objective, direction=["minimize", "maximize"], study=minimized(), **OPTIONS)
+
+
+def test_a_study_is_not_shared_by_two_tasks() -> None:
+    study = optuna.create_study(direction="maximize")
+    tune(Ridge(), X, y, study=study, search_space=ALPHA, **OPTIONS)
+    with pytest.raises(InputError, match="2 trials of another task: estimator differ"):
+        tune(Lasso(), X, y, study=study, search_space=ALPHA, **OPTIONS)
+    more = tune(Ridge(), X, y, study=study, search_space=ALPHA, **{**OPTIONS, "n_trials": 4})
+    assert more.summary["n_trials"] == 4
+
+
+def test_no_trial_of_a_run_waits_in_a_shared_study_and_a_resume_has_them_again(storage: Any) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"alpha": 0.25})
+    study.enqueue_trial({"alpha": 0.75})
+    tune(Ridge(), X, y, study=study, search_space=ALPHA, **{**OPTIONS, "n_trials": 1})
+    waiting = [t.system_attrs["fixed_params"] for t in study.trials if t.state.name == "WAITING"]
+    assert waiting in ([{"alpha": 0.75}], [{"alpha": 0.25}, {"alpha": 0.75}]), "the user queued these"
+
+    queued = [{"alpha": value} for value in (0.2, 0.4, 0.6)]
+    options = {**OPTIONS, "storage": storage, "search_space": ALPHA, "enqueue": queued, "name": "shared"}
+    first = tune(Ridge(), X, y, **options)
+    assert {t.state.name for t in first.study.trials} == {"COMPLETE", "FAIL"}
+    assert first.summary["n_trials"] == 2
+    assert first.summary["n_failed"] == 0
+    resumed = tune(Ridge(), X, y, **{**options, "n_trials": 4}, resume=True)
+    tried = [t.params["alpha"] for t in resumed.trials if t.state.name == "COMPLETE" and t.params]
+    assert np.isin([0.2, 0.4, 0.6], tried).all()

@@ -1,0 +1,178 @@
+"""A run that starts with the best configurations of an earlier one, and says what that gained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
+from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import score
+
+SPACE: dict[str, Any] = {"x": (-10.0, 10.0), "rate": (1e-4, 1.0, "log")}
+
+
+def bowl(params: dict[str, Any]) -> float:
+    import math
+
+    return float((params["x"] - 3) ** 2 + math.log10(params["rate"] / 0.01) ** 2)
+
+
+def run(name: str = "new", n_trials: int = 12, space: Any = None, **options: Any) -> TuneResult:
+    return tune(
+        bowl,
+        direction="minimize",
+        search_space=SPACE if space is None else space,
+        sampler="tpe",
+        name=name,
+        n_trials=n_trials,
+        seed=options.pop("seed", 2),
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def stored_run(tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
+    """A run of 40 trials, made once; nothing may change its folder."""
+    return run("old", 40, seed=1, folder=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def earlier(stored_run: TuneResult) -> TuneResult:
+    """The run of 40 trials in the folder of the test."""
+    shutil.copytree(stored_run.path, ".sllmbo/old")
+    return stored_run
+
+
+def best_of(study: optuna.Study, n: int = 3) -> list[dict[str, Any]]:
+    return [t.params for t in sorted(study.trials, key=lambda t: t.value)[:n]]
+
+
+def stored(*points: tuple[float, float]) -> optuna.Study:
+    """A study with these trials (x, rate), the first one the best."""
+    study = optuna.create_study(direction="minimize")
+    ranges = {n: optuna.distributions.FloatDistribution(low, high) for n, (low, high, *_) in SPACE.items()}
+    for value, (x, rate) in enumerate(points):
+        params = {"x": x, "rate": rate}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=ranges, value=float(value)))
+    return study
+
+
+def check(result: TuneResult, expected: list[dict[str, Any]], label: str) -> None:
+    begun = result.trials[: len(expected)]
+    assert [t.params for t in begun] == expected
+    for trial in begun:
+        assert trial.user_attrs["sllmbo:source"] == "user"
+        assert label in trial.user_attrs["sllmbo:provenance"]["reason"]
+    assert result.trials[len(expected)].user_attrs["sllmbo:source"] == "tpe"
+    notes = [e.text for e in result.events if isinstance(e, Note)]
+    assert f"Warm start: the 3 best configurations of {label} are tried first." in notes
+
+
+def test_by_name_path_saved_file_result_and_study(earlier: TuneResult, tmp_path: Path) -> None:
+    expected = best_of(earlier.study)
+    saved = earlier.save(tmp_path / "kept.zip")
+    for given, label in [
+        ("old", "run 'old'"),
+        (".sllmbo/old", "run 'old'"),
+        (Path(".sllmbo/old").resolve(), "run 'old'"),
+        (saved, "run 'kept.zip'"),
+        (earlier, "run 'old'"),
+        (earlier.study, "study 'old'"),
+    ]:
+        check(run(n_trials=5, warm_start=given), expected, label)
+
+
+def test_from_a_plain_optuna_study() -> None:
+    study = optuna.create_study(study_name="plain", direction="minimize")
+    study.optimize(
+        lambda t: bowl({"x": t.suggest_float("x", -50, 50), "rate": t.suggest_float("rate", 1e-3, 0.5)}),
+        n_trials=30,
+    )
+    result = run(warm_start=study)
+    queued = result.trials[:3]
+    for trial, params in zip(queued, best_of(study), strict=True):
+        assert trial.params["rate"] == params["rate"]
+        assert trial.params["x"] == min(max(params["x"], -10.0), 10.0), "moved into this run's range"
+
+
+def test_a_run_that_follows_its_predecessor_of_the_same_name(earlier: TuneResult) -> None:
+    expected = best_of(earlier.study)
+    result = run("old", 4, warm_start="old")
+    assert [t.params for t in result.trials[:3]] == expected
+
+
+def test_configurations_of_another_space_take_what_is_shared(earlier: TuneResult) -> None:
+    result = run(n_trials=4, space={**SPACE, "more": (0, 4)}, warm_start=earlier)
+    expected = [{**p, "more": 2} for p in best_of(earlier.study)]
+    assert [t.params for t in result.trials[:3]] == expected
+
+
+def test_equal_configurations_are_taken_once() -> None:
+    study = optuna.create_study(direction="minimize")
+    for value in (1.0, 1.0, 2.0):
+        params = {"x": value, "rate": 0.1}
+        dist = {
+            "x": optuna.distributions.FloatDistribution(-10, 10),
+            "rate": optuna.distributions.FloatDistribution(1e-4, 1),
+        }
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=dist, value=value))
+    result = run(n_trials=4, warm_start=study)
+    assert [t.params["x"] for t in result.trials[:2]] == [1.0, 2.0]
+    assert result.trials[2].user_attrs["sllmbo:source"] == "tpe"
+
+
+def test_the_gain_over_not_doing_so_is_said(earlier: TuneResult, data: Any, model: Any) -> None:
+    text = run(warm_start=earlier, n_trials=12).summary["text"]
+    best = earlier.best_value
+    assert f"Warm start: its best configuration (trial 0) scored {score(best, decimals(best))}" in text
+    assert "no other trial of this run reached that." in text
+    far = optuna.create_study(direction="minimize")
+    params = {"x": -9.0, "rate": 0.9}
+    dist = {
+        "x": optuna.distributions.FloatDistribution(-10, 10),
+        "rate": optuna.distributions.FloatDistribution(1e-4, 1),
+    }
+    far.add_trial(optuna.trial.create_trial(params=params, distributions=dist, value=0.0))
+    slow = run(warm_start=far, n_trials=20)
+    own = next(t.number for t in slow.trials[1:] if t.value <= slow.trials[0].value)
+    assert f"without it the run was as far at trial {own}." in slow.summary["text"]
+
+    first = tune(model, *data, n_trials=15, seed=1, folder="", verify=False)
+    second = tune(model, *data, n_trials=8, seed=2, folder="", verify=False, warm_start=first)
+    given = [t for t in second.trials if t.user_attrs["sllmbo:source"] == "user"]
+    top = max(given, key=lambda t: t.value)
+    gain = top.value - second.default_value
+    digits = decimals(second.default_value, second.best_value)
+    words = f"scored {score(top.value, digits)}, {score(gain, digits)} better than the default"
+    assert words in second.summary["text"]
+    assert second.summary["default_value"] == second.trials[0].value, "the default comes first all the same"
+
+
+def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="warm start 'odl' is no run"):
+        run(warm_start="odl")
+    other = optuna.create_study(direction="minimize")
+    other.optimize(lambda t: t.suggest_float("z", 0, 1), n_trials=3)
+    with pytest.raises(InputError, match="no scored trial with a parameter of this search space"):
+        run(warm_start=other)
+    two = optuna.create_study(directions=["minimize", "maximize"])
+    with pytest.raises(InputError, match="several objectives"):
+        run(warm_start=two)
+    junk = tmp_path / "junk.zip"
+    junk.write_text("no zip")
+    with pytest.raises(InputError, match="cannot be read"):
+        run(warm_start=junk)
+
+
+def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:
+    run("twice", 8, warm_start="old")
+    again = run("twice", 14, warm_start="old", resume=True)
+    assert [t.user_attrs["sllmbo:source"] for t in again.trials].count("user") == 3
