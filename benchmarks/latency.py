@@ -19,8 +19,8 @@ import time
 import numpy as np
 
 from sllmbo_magic import tune
-from sllmbo_magic.testing import LoopbackServer
-from sllmbo_magic.testing import Seen
+from tests.loopback import LoopbackServer
+from tests.loopback import Received
 from tests.replies import Responder
 
 SPACE = {f"x{i}": (0.0, 1.0) for i in range(6)}
@@ -29,7 +29,7 @@ SPACE = {f"x{i}": (0.0, 1.0) for i in range(6)}
 class Question:
     """A request as :class:`Responder` reads it."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Received) -> None:
         self.content = "\n".join(str(m.get("content", "")) for m in seen.body.get("messages", []))
         self.messages = (self,)
 

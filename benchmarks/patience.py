@@ -23,9 +23,9 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree import DecisionTreeRegressor
 
 from sllmbo_magic import tune
-from sllmbo_magic.history import History
-from sllmbo_magic.history import observe
-from sllmbo_magic.stopping import make_rule
+from sllmbo_magic.history.history import History
+from sllmbo_magic.history.trials import observe
+from sllmbo_magic.tuning.stopping import make_rule
 
 TASKS = (
     (DecisionTreeClassifier(random_state=0), load_wine, "f1_weighted", 178),

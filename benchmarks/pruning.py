@@ -19,8 +19,8 @@ from lightgbm import LGBMRegressor
 from sklearn.datasets import load_breast_cancer
 from sklearn.datasets import load_diabetes
 
-from sllmbo_magic.compare import compare
-from sllmbo_magic.comparison import ComparedRun
+from sllmbo_magic.comparison.compare import compare
+from sllmbo_magic.comparison.result import ComparedRun
 
 TASKS = {
     "diabetes": (LGBMRegressor(random_state=0, verbose=-1), load_diabetes, "neg_mean_absolute_error"),

@@ -22,7 +22,7 @@ from optuna.distributions import IntDistribution
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
-from sllmbo_magic.samplers import judge as judging
+from sllmbo_magic.samplers import surrogate as judging
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 
@@ -80,7 +80,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.fitted = self.waited = 0.0
-        self._fit, self._get = judging.JudgeAhead._fit, judging.JudgeAhead.get
+        self._fit, self._get = judging.SurrogatePrefetch._fit, judging.SurrogatePrefetch.get
 
     def fit(self, *args: Any) -> Any:
         start = time.perf_counter()
@@ -89,7 +89,7 @@ class Watched:
         finally:
             self.fitted += time.perf_counter() - start
 
-    def get(self, ahead: judging.JudgeAhead, *args: Any) -> Any:
+    def get(self, ahead: judging.SurrogatePrefetch, *args: Any) -> Any:
         start = time.perf_counter()
         try:
             return self._get(ahead, *args)
@@ -98,8 +98,8 @@ class Watched:
 
     def patches(self) -> ExitStack:
         stack = ExitStack()
-        stack.enter_context(patch.object(judging.JudgeAhead, "_fit", lambda *args: self.fit(*args)))
-        stack.enter_context(patch.object(judging.JudgeAhead, "get", lambda *args: self.get(*args)))
+        stack.enter_context(patch.object(judging.SurrogatePrefetch, "_fit", lambda *args: self.fit(*args)))
+        stack.enter_context(patch.object(judging.SurrogatePrefetch, "get", lambda *args: self.get(*args)))
         return stack
 
 
