@@ -17,8 +17,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
-from sllmbo_magic.storage import RunInfo
-from sllmbo_magic.storage import list_runs
+from sllmbo_magic.storage.runs import RunInfo
+from sllmbo_magic.storage.runs import list_runs
+from sllmbo_magic.task.display_metric import display_metric
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "quickstart.ipynb"
@@ -78,14 +79,15 @@ def report(run: RunInfo) -> str:
     """What a run gained over the library's defaults, in a few aligned lines."""
     summary = json.loads((run.path / "run.json").read_text(encoding="utf-8")).get("summary") or {}
     verification = summary.get("verification") or {}
+    metric = display_metric(run.metric)
     rows = [
         ("Run", f"{run.name} ({run.status})"),
-        ("Metric", run.metric),
-        ("Default", number(summary.get("default_value"))),
-        ("Best", number(summary.get("best_value"))),
+        ("Metric", f"{metric.label}, {metric.better}"),
+        ("Default", number(metric.shown(summary.get("default_value")))),
+        ("Best", number(metric.shown(summary.get("best_value")))),
         ("Gain", signed(summary.get("gain"))),
         ("  re-scored on fresh folds", signed(verification.get("gain"))),
-        ("  noise of that (sd)", number(verification.get("noise"))),
+        ("  standard error of that", number(verification.get("noise"))),
         ("  verdict", verification.get("verdict") or "not verified"),
         ("Trials", f"{run.n_done} of {run.n_trials}"),
         ("Seconds", f"{summary.get('seconds', float('nan')):.0f}"),
