@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parents[1]
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:root|work|home/\w+|Users/\w+)/")
-MADE = {"docs/options.md": "sllmbo_magic.magic.help"}
-"""Documents made from code, each with the module that prints it."""
+MADE = {"docs/options.md": "-m sllmbo_magic.magic.help", "docs/priors.md": "docs/_priors.py"}
+"""Documents made from code, each with what Python runs to print it."""
 
 PUBLIC = {"pypi.org", "files.pythonhosted.org", "registry.npmjs.org", "deb.debian.org"}
 
@@ -58,11 +58,11 @@ def faults() -> list[str]:
 
 def outdated() -> list[str]:
     found = []
-    for name, module in MADE.items():
-        command = [sys.executable, "-m", module]
+    for name, program in MADE.items():
+        command = [sys.executable, *program.split()]
         made = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True)
         if made.stdout != (HERE / name).read_text(encoding="utf-8"):
-            found.append(f"{name}: not as the code makes it; run: python -m {module} > {name}")
+            found.append(f"{name}: not as the code makes it; run: python {program} > {name}")
     return found
 
 
