@@ -239,10 +239,24 @@ class Lab:
 
     def command(self, label: str) -> None:
         """Carry out a command of the palette."""
-        self.page.keyboard.press("Control+Shift+C")
+        self.open_palette(label)
         palette = self.page.locator(".jp-ModalCommandPalette")
-        palette.locator(".lm-CommandPalette-input").fill(label)
         palette.locator(".lm-CommandPalette-item").filter(has_text=label).first.click()
+
+    def open_palette(self, text: str) -> None:
+        """Type into the palette. Lab closes it when something else takes the focus, as a page does that still
+        arranges itself; a person opens it again then, and so does this.
+        """
+        from playwright.sync_api import TimeoutError as NotInTime
+
+        field = self.page.locator(".jp-ModalCommandPalette .lm-CommandPalette-input")
+        for _ in range(10):
+            if not field.is_visible():
+                self.page.keyboard.press("Control+Shift+C")
+            with contextlib.suppress(NotInTime):
+                field.fill(text, timeout=3000)
+                return
+        raise AssertionError("the command palette does not stay open")
 
     def view(self, index: int) -> Any:
         """The view of a run in a cell's output."""

@@ -254,8 +254,7 @@ def test_the_palette_has_the_commands_and_the_settings_hold_no_key(open_lab: Any
     page = lab.page
     lab.run(0)  # once it has answered nothing takes the focus from the palette any more
     lab.cell(0).locator(".jp-InputPrompt").click()
-    page.keyboard.press("Control+Shift+C")
-    page.locator(".jp-ModalCommandPalette .lm-CommandPalette-input").fill("sllmbo")
+    lab.open_palette("sllmbo")
     for label in (
         "Tune This Cell with %%sllmbo",
         "Show the Runs of the Notebook",

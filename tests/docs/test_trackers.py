@@ -103,11 +103,12 @@ def test_wandb_has_the_scores_the_best_parameters_and_the_report(monkeypatch: py
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     (program,) = (block.code for block in blocks_of("docs/how-to/wandb.md"))
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(shortened(program), names)
-    result = names["result"]
+    result, run = names["result"], names["run"]
 
-    steps, summary, files = wandb_contents(Path("wandb/latest-run"))
+    # next to its "files"; W&B may keep the folder in which this process used it first
+    steps, summary, files = wandb_contents(Path(run.dir).parent)
     assert [step["_step"] for step in steps] == [trial.number for trial in result.trials]
     for step, trial in zip(steps, result.trials, strict=True):
         assert step["score"] == pytest.approx(trial.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.n_readings = 0
 
     def perf_counter(self) -> float:
-        return self.now
+        now = self.now
+        self.n_readings += 1
+        return now
+
+    def wait_until_read(self, times: int) -> None:
+        """Return when it was read so often, for instance by another thread."""
+        deadline = time.monotonic() + 30
+        while self.n_readings < times:
+            assert time.monotonic() < deadline, f"read {self.n_readings} times, not {times}"
+            time.sleep(0.001)
 
 
 class SlowSampler(RandomSampler):
@@ -81,6 +92,7 @@ def test_the_first_configurations_of_an_llm_are_waited_for_and_count(clock: Cloc
     answer = Responder(2)
 
     def slow(*args: Any, **options: Any) -> Any:
+        clock.wait_until_read(3)  # before and after trial 0 is asked for, and where the loop begins to wait
         clock.now += 7.0
         return answer(*args, **options)
 

@@ -15,6 +15,8 @@ type Range = Ends | { choices: Value[] };
 interface RangeCommands {
   /** The range that was sent and is not applied yet. */
   pending: Range | undefined;
+  /** The range on its way or in force at this moment: of two keys in a row the second comes before a new rendering. */
+  newest: () => Range | ParamSpec;
   /** Changes whenever the range in force may have changed: an edit that was begun before then is over. */
   base: string;
   /** Send a range, unless it is in force or on its way already. */
@@ -25,16 +27,22 @@ interface RangeCommands {
 function useRange(spec: ParamSpec): RangeCommands {
   const { store } = useEnv();
   useBundle();
-  const commands = store
-    .recentCommands()
-    .filter(c => c.name === 'range' && (c.value as { param?: string } | null)?.param === spec.name);
-  const settled = commands.filter(isSettled).pop();
-  const pending = commands.filter(c => !isSettled(c)).pop()?.value as Range | undefined;
+  const commands = () =>
+    store
+      .recentCommands()
+      .filter(c => c.name === 'range' && (c.value as { param?: string } | null)?.param === spec.name);
+  const pending = () =>
+    commands()
+      .filter(c => !isSettled(c))
+      .pop()?.value as Range | undefined;
+  const newest = () => pending() ?? spec;
+  const settled = commands().filter(isSettled).pop();
   return {
-    pending,
+    pending: pending(),
+    newest,
     base: JSON.stringify([spec.low, spec.high, spec.choices, settled?.id, settled?.state]),
     send: range => {
-      if (!sameRange(range, pending ?? spec)) {
+      if (!sameRange(range, newest())) {
         const { name: param, low, high, choices } = spec;
         const value = choices ? { param, choices } : { param, low, high };
         store.command('range', { param, ...range }, { name: 'range', value });
@@ -219,11 +227,12 @@ function TypedEnds(props: { spec: ParamSpec; range: RangeCommands; setProblem: (
 function Choices(props: { spec: ParamSpec; outer: ParamSpec; range: RangeCommands }) {
   const { spec, outer, range } = props;
   const [typed, setTyped] = useState('');
-  const pending = range.pending as { choices?: Value[] } | undefined;
-  const all = [...new Set([...(outer.choices ?? []), ...(spec.choices ?? []), ...(pending?.choices ?? [])])];
-  const selected = new Set<Value>(pending?.choices ?? spec.choices ?? []);
+  const selection = () => (range.newest() as { choices?: Value[] }).choices ?? [];
+  const all = [...new Set([...(outer.choices ?? []), ...(spec.choices ?? []), ...selection()])];
+  const selected = new Set<Value>(selection());
   const toggle = (choice: Value) => {
-    const next = all.filter(c => (c === choice ? !selected.has(c) : selected.has(c)));
+    const now = new Set(selection());
+    const next = all.filter(c => (c === choice ? !now.has(c) : now.has(c)));
     if (next.length) {
       range.send({ choices: next });
     }
@@ -231,7 +240,8 @@ function Choices(props: { spec: ParamSpec; outer: ParamSpec; range: RangeCommand
   const add = () => {
     if (typed.trim()) {
       const choice = parseChoice(typed, all);
-      range.send({ choices: [...all.filter(c => selected.has(c) && c !== choice), choice] });
+      const now = new Set(selection());
+      range.send({ choices: [...all.filter(c => now.has(c) && c !== choice), choice] });
       setTyped('');
     }
   };
