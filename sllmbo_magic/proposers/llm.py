@@ -38,6 +38,7 @@ from sllmbo_magic.proposers.history_manager import HistoryManager
 from sllmbo_magic.proposers.memory import MAX_COLUMNS
 from sllmbo_magic.proposers.memory import focus
 from sllmbo_magic.proposers.memory import state
+from sllmbo_magic.proposers.reply import in_groups
 from sllmbo_magic.proposers.reply import read_initialize
 from sllmbo_magic.proposers.reply import read_propose
 from sllmbo_magic.proposers.schemas import initialize_schema
@@ -323,7 +324,7 @@ class LLMProposer:
         ]
         reasoning = proposal.reasoning
         if not proposal.candidates and problems:
-            reasoning += "\n\nNot usable: " + "; ".join(problems[:5])
+            reasoning += "\n\nNot usable: " + "; ".join(in_groups(problems)[:5])
         elif proposal.refused:
             reasoning += "\n\nNot done: " + "; ".join(proposal.refused[:5])
         self.emit(

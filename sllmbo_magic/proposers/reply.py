@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -40,6 +43,7 @@ _EXPECTS = ("better", "similar", "explore")
 _TEXT = 2000
 """Characters of a reason that are kept."""
 _MAX_CHANGES = 40
+_PLACE = re.compile(r"configuration \d+: ")
 _ENTRY = ("name", "type", "low", "high", "log", "choices")
 """Keys of an entry of the first space."""
 
@@ -358,6 +362,21 @@ def check_configurations(
         expects = entry.get("expects")
         candidates.append(Candidate(params, reason, expects if expects in _EXPECTS else "explore"))
     return tuple(candidates), tuple(rejected), problems
+
+
+def in_groups(problems: Sequence[str]) -> list[str]:
+    """The problems of :func:`check_configurations` for a reader: one that several configurations share once.
+
+    ``"configuration 1: x is missing"`` and ``"configuration 2: x is missing"`` become
+    ``"2 configurations: x is missing"``. Others stay as they are, in their order.
+    """
+    matches = [_PLACE.match(problem) for problem in problems]
+    reasons = Counter(problem[m.end() :] for problem, m in zip(problems, matches, strict=True) if m)
+    texts = []
+    for problem, m in zip(problems, matches, strict=True):
+        reason = problem[m.end() :] if m else ""
+        texts.append(f"{reasons[reason]} configurations: {reason}" if reasons[reason] > 1 else problem)
+    return list(dict.fromkeys(texts))
 
 
 def _with_pairs(entry: dict[str, Any], key: str) -> dict[str, Any]:

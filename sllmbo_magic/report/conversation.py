@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,16 +93,33 @@ def _text(kind: str, entry: Mapping[str, Any], limit: int) -> str:
     if kind == "reply" and (candidates or entry.get("reasoning")):
         # The raw reply says the same once more; it is in the transcript.
         reasoning = cut(entry.get("reasoning") or "", limit, WHERE)
-        return "\n".join(line for line in (reasoning, *(_candidate(c, limit) for c in candidates)) if line)
+        return "\n".join(line for line in (reasoning, *_candidates(candidates, limit)) if line)
     return cut(entry.get("text") or "", limit if kind == "prompt" else 2 * limit, WHERE)
 
 
+def _candidates(candidates: list[Mapping[str, Any]], limit: int) -> list[str]:
+    """A line for each candidate; a reason for which several were rejected stands once, above them."""
+    rejected = [str(c.get("why") or "") for c in candidates if c.get("status") == "rejected"]
+    shared = {why for why, n in Counter(rejected).items() if why and n > 1}
+    lines = [_candidate(c, limit) for c in candidates if _why(c) not in shared]
+    for why in dict.fromkeys(w for w in rejected if w in shared):
+        lines.append(f"{rejected.count(why)} rejected: {one_line(why, limit)}")
+        lines += [f"– {_listed(c)}" for c in candidates if _why(c) == why]
+    return lines
+
+
+def _why(candidate: Mapping[str, Any]) -> str | None:
+    return str(candidate.get("why") or "") if candidate.get("status") == "rejected" else None
+
+
 def _candidate(candidate: Mapping[str, Any], limit: int) -> str:
+    why = one_line(candidate.get("why") or candidate.get("reason") or "", limit)
+    status = one_line(candidate.get("status") or "proposed", 20)
+    return f"{status}: {_listed(candidate)}{' – ' + why if why else ''}"
+
+
+def _listed(candidate: Mapping[str, Any]) -> str:
     params = candidate.get("params")
     pairs = list(params.items()) if isinstance(params, Mapping) else []
     listed = ", ".join(f"{one_line(k, 40)}={value(v, 24)}" for k, v in pairs[:_PARAMETERS])
-    more = ", …" if len(pairs) > _PARAMETERS else ""
-    why = one_line(candidate.get("why") or candidate.get("reason") or "", limit)
-    return (
-        f"{one_line(candidate.get('status') or 'proposed', 20)}: {listed}{more}{' – ' + why if why else ''}"
-    )
+    return f"{listed}{', …' if len(pairs) > _PARAMETERS else ''}"

@@ -445,6 +445,37 @@ def test_the_chat_reads_as_a_conversation(new_page: Any, report: str) -> None:
     assert chat.locator(".note", has_text="re-scored on fresh folds").count() == 1
 
 
+def test_a_reason_that_several_configurations_were_rejected_for_is_said_once(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    why = "max_depth 40 is out of range; allowed: 2 to 12"
+    rejected = {"reason": "deep", "expected": "", "status": "rejected", "why": why}
+    candidates = [{**rejected, "params": {"max_depth": 40, "n": i}} for i in range(4)]
+    candidates.append({**rejected, "params": {"n": 9}, "why": "max_depth is missing"})
+    repeated = "; ".join(f"configuration {i}: {why}" for i in range(1, 5))
+    widget.sink(
+        *run_events(3, finish=False),
+        ev.ReplyReceived(
+            request=77,
+            purpose="propose",
+            trial_number=3,
+            provider="p",
+            text="{}",
+            reasoning=f"Deep trees.\n\nNot usable: {repeated}",  # as runs of earlier versions have it
+            candidates=candidates,
+            usage={},
+            seconds=1.0,
+        ),
+    )
+    answer = widget.root.locator(".reply").last
+    assert answer.get_by_text(why).all_inner_texts() == [f"4 configurations: {why}"]
+    assert answer.get_by_text("max_depth is missing").count() == 1
+    assert answer.get_by_text("Deep trees.").count() == 1
+    answer.get_by_text("The 4 rejected configurations").click()
+    assert answer.locator("details .candidate").count() == 4
+    assert answer.get_by_text(why).count() == 1
+
+
 def test_the_chat_is_followed_until_the_reader_scrolls_away(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()

@@ -234,6 +234,25 @@ def test_good_configurations_among_bad_ones_are_taken_and_the_others_shown() -> 
     assert [c["status"] for c in first.candidates].count("accepted") == 2
 
 
+def test_a_problem_of_several_configurations_is_told_once_with_their_number() -> None:
+    def answer(request: Request) -> Any:
+        data = good(request)
+        if request.purpose == "propose":
+            for entry in data["configurations"]:
+                entry["params"]["x"] = 5000
+            del data["configurations"][-1]["params"]["n"]
+        return data
+
+    result = run(answer)
+    told = next(e for e in seen(result, ReplyReceived) if e.purpose == "propose")
+    shared = next(c["why"] for c in told.candidates)
+    n = len(told.candidates)
+    assert n > 2
+    assert told.reasoning.count(f"{n - 1} configurations: {shared}") == 1
+    assert told.reasoning.count("x: 5000") == 2
+    assert f"configuration {n}: " in told.reasoning
+
+
 @pytest.mark.parametrize(
     "change",
     [

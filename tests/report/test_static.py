@@ -204,6 +204,25 @@ def test_the_conversation_is_readable(static: dict[str, Any], bundle: dict[str, 
     assert "nearly the same as trial 3" in text
 
 
+def test_a_shared_reason_of_rejected_configurations_stands_once(bundle: dict[str, Any]) -> None:
+    why = "max_depth 40 is out of range"
+    candidates = [{"params": {"n": i}, "status": "rejected", "why": why} for i in range(4)]
+    candidates.append({"params": {"n": 9}, "status": "rejected", "why": "n is missing"})
+    entry = {
+        "id": "r9",
+        "kind": "reply",
+        "trial": 1,
+        "time": 0.0,
+        "candidates": candidates,
+        "reasoning": "Deep.",
+    }
+    text = Reader(mimebundle({**bundle, "chat": [entry]})["text/html"]).text
+    assert text.count(why) == 1
+    assert f"4 rejected: {why}" in text
+    assert "rejected: n=9 – n is missing" in text
+    assert all(f"– n={i}" in text for i in range(4))
+
+
 def test_changes_of_the_space_stand_in_the_conversation(bundle: dict[str, Any]) -> None:
     bundle = {**bundle, "chat": [entry for entry in bundle["chat"] if entry["kind"] != "space"]}
     text = Reader(mimebundle(bundle)["text/html"]).text

@@ -133,6 +133,8 @@ function Reply({ item }: { item: ChatItem }) {
     }
   }, [item.more, item.id, store]);
   const { candidates = [], usage = {} } = item;
+  const [alone, groups] = byReason(candidates);
+  const reasoning = withoutRejections(item.reasoning ?? '', candidates);
   const tokens = (usage.input_tokens ?? 0) + (usage.output_tokens ?? 0);
   const facts = [
     tokens ? `${count(tokens)} tokens` : '',
@@ -145,20 +147,64 @@ function Reply({ item }: { item: ChatItem }) {
         <strong>{plain(item.provider)}</strong> <At trial={item.trial} />
         <span class="muted facts">{facts.join(' · ')}</span>
       </header>
-      {item.reasoning && <Markdown text={item.reasoning} />}
+      {reasoning && <Markdown text={reasoning} />}
       {candidates.length > 0 && (
         <ol class="candidates">
-          {candidates.map((c, i) => (
+          {alone.map((c, i) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: the candidates of a reply never change places
             <CandidateCard key={i} candidate={c} request={item.request ?? -1} />
           ))}
+          {groups.map(([why, group]) => (
+            <Rejected key={why} why={why} candidates={group} request={item.request ?? -1} />
+          ))}
         </ol>
       )}
-      {!item.reasoning && candidates.length === 0 && item.text && <Markdown text={item.text} />}
-      {item.text && (item.reasoning || candidates.length > 0) && (
+      {!reasoning && candidates.length === 0 && item.text && <Markdown text={item.text} />}
+      {item.text && (reasoning || candidates.length > 0) && (
         <Folded summary="Answer as it came">{() => <pre tabIndex={0}>{plain(item.text)}</pre>}</Folded>
       )}
     </article>
+  );
+}
+
+/** Candidates with a card of their own, and those that were rejected for one reason, by that reason. */
+function byReason(candidates: Candidate[]): [Candidate[], [string, Candidate[]][]] {
+  const groups = new Map<string, Candidate[]>();
+  for (const c of candidates) {
+    if (c.status === 'rejected' && c.why) {
+      groups.set(c.why, [...(groups.get(c.why) ?? []), c]);
+    }
+  }
+  const shared = [...groups].filter(([, group]) => group.length > 1);
+  const inGroup = new Set(shared.flatMap(([, group]) => group));
+  return [candidates.filter(c => !inGroup.has(c)), shared];
+}
+
+/** The reasoning without the list of rejected configurations at its end: the cards say it. */
+function withoutRejections(reasoning: string, candidates: Candidate[]): string {
+  const at = reasoning.search(/(^|\n\n)Not usable: (configuration \d+|\d+ configurations): /);
+  return at >= 0 && candidates.some(c => c.status === 'rejected') ? reasoning.slice(0, at) : reasoning;
+}
+
+/** Several configurations that were rejected for the same reason: it is said once. */
+function Rejected(props: { why: string; candidates: Candidate[]; request: number }) {
+  const { why, candidates, request } = props;
+  return (
+    <li class="candidate is-rejected">
+      <p class="why">
+        {candidates.length} configurations: {plain(why)}
+      </p>
+      <Folded summary={`The ${candidates.length} rejected configurations`}>
+        {() => (
+          <ol class="candidates">
+            {candidates.map((c, i) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: the candidates of a reply never change places
+              <CandidateCard key={i} candidate={{ ...c, why: '' }} request={request} />
+            ))}
+          </ol>
+        )}
+      </Folded>
+    </li>
   );
 }
 
