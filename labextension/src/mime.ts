@@ -2,13 +2,15 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
-import { liveModel } from './live-models';
+import { liveModel, onLiveModel } from './live-models';
+import type { Model } from './view/bundle';
 import { mount } from './view/mount';
 
 export const MIME = 'application/vnd.sllmbo.run+json';
 
 class RunOutput extends Widget implements IRenderMime.IRenderer {
   private takeAway: (() => void) | undefined;
+  private stopWaiting: (() => void) | undefined;
 
   constructor() {
     super();
@@ -16,15 +18,21 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    this.takeAway?.();
+    this.stopWaiting?.();
     const data = model.data[MIME];
     const { live } = (data ?? {}) as { live?: unknown };
-    const running = typeof live === 'string' ? liveModel(live) : undefined;
-    this.takeAway = mount(this.node, running ? { ...running, snapshot: data } : { snapshot: data });
+    const id = typeof live === 'string' ? live : undefined;
+    const show = (running: Model | undefined) => {
+      this.takeAway?.();
+      this.takeAway = mount(this.node, running ? { ...running, snapshot: data } : { snapshot: data });
+    };
+    show(id === undefined ? undefined : liveModel(id));
+    this.stopWaiting = id === undefined ? undefined : onLiveModel(id, show);
     return Promise.resolve();
   }
 
   override dispose(): void {
+    this.stopWaiting?.();
     this.takeAway?.();
     super.dispose();
   }

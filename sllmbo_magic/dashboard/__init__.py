@@ -14,7 +14,9 @@ from sllmbo_magic.tuning import observers
 if TYPE_CHECKING:
     from sllmbo_magic.control import Control
     from sllmbo_magic.dashboard.widget import Dashboard
+    from sllmbo_magic.events import Event
     from sllmbo_magic.events import Sink
+    from sllmbo_magic.tuning.result import TuneResult
 
 __all__ = ["TARGET", "Dashboard", "register", "unregister"]
 
@@ -29,13 +31,13 @@ def register(shell: Any) -> None:
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
     if manager is not None:
         manager.register_target(TARGET, _opened)
-        observers.add(_observe)
+        observers.add(_ONLOOKER)
 
 
 def unregister(shell: Any) -> None:
     """Undo :func:`register`."""
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
-    observers.remove(_observe)
+    observers.remove(_ONLOOKER)
     if manager is not None:
         manager.targets.pop(TARGET, None)
 
@@ -46,10 +48,26 @@ def _opened(comm: Any, message: Any) -> None:
     runs.opened(comm, message)
 
 
-def _observe(control: Control) -> Sink | None:
-    from sllmbo_magic.dashboard import runs
+class _Onlooker:
+    """The list of runs, which is loaded when there is something for it."""
 
-    return runs.observe(control)
+    def sink(self, control: Control) -> Sink | None:
+        from sllmbo_magic.dashboard import runs
+
+        return runs.observe(control)
+
+    def ended(self, control: Control, result: TuneResult) -> None:
+        from sllmbo_magic.dashboard import runs
+
+        runs.ended(control, result)
+
+    def marked(self, result: TuneResult, event: Event) -> None:
+        from sllmbo_magic.dashboard import runs
+
+        runs.marked(result, event)
+
+
+_ONLOOKER = _Onlooker()
 
 
 def __getattr__(name: str) -> Any:

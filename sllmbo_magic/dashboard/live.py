@@ -12,8 +12,13 @@ a view says                                        it gets
 ``{"get": "item", "kind": "chat", "id": "r4"}``    ``{"item": entry, "kind": "chat"}``
 ``{"get": "compare"}``                             ``{"curves": [...]}``: this run and others
 ``{"get": "html"}``                                ``{"html": "..."}``: the report, as one page
+``{"get": "importances", "kind": "surrogate"}``    ``{"shares": {...}, "intervals": {...}, ...}``, after
+                                                   some seconds
 (nothing)                                          ``{"delta": {...}}`` for each event
 =================================================  ====================================================
+
+After the end of a run its views can still mark trials and ask for importances, while the kernel holds the
+result or the run's folder does (:meth:`LiveRun.keep`).
 """
 
 from __future__ import annotations
@@ -21,15 +26,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeAlias
 
 from sllmbo_magic import events as ev
 from sllmbo_magic.control import Control
+from sllmbo_magic.control import check
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.html import render_report
+from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.report.limits import json_ready
+
+if TYPE_CHECKING:
+    from sllmbo_magic.tuning.result import TuneResult
 
 Channel: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -63,19 +79,36 @@ class LiveRun:
         self._held: dict[str, Any] | None = None
         self._folds_sent = float("-inf")
         self._ended = False
+        self._result: Callable[[], TuneResult | None] = lambda: None
+        self._last: ev.Event | None = None
+        self._folder: Path | None = None
+        self._importances: dict[str, dict[str, Any]] = {}
 
     def sink(self, event: ev.Event) -> None:
         """Take one event, from any thread; the views get what it changed."""
         with self._lock:
+            self._last = event
             delta = self._view.delta(event)
             if isinstance(event, ev.RunStarted | ev.RunFinished):
                 self._ended = isinstance(event, ev.RunFinished)
+                self._importances.clear()
             self._publish(delta, only_folds=isinstance(event, ev.FoldFinished))
 
     def snapshot(self) -> dict[str, Any]:
         """The bundle so far, bounded by :data:`LIMITS`."""
         with self._lock:
             return self._view.snapshot(**LIMITS)
+
+    def keep(self, result: TuneResult) -> None:
+        """The run has ended with this result. It is not held: its data would stay in memory with it."""
+        with self._lock:
+            self._result = weakref.ref(result)
+            self._folder = result.path
+            self._publish(self._view.result_is_kept())
+
+    def shows(self, result: TuneResult) -> bool:
+        """Whether this is the result of the run."""
+        return self._result() is result
 
     def head(self) -> dict[str, Any]:
         """A few fields for a list of runs: name, status, trials, scores."""
@@ -111,6 +144,12 @@ class LiveRun:
             with self._lock:
                 bundle = self._view.snapshot()
             reply({"html": render_report(bundle)})
+        elif message.get("get") == "importances":
+            kind = str(message.get("kind"))
+            name = "sllmbo-importances"  # it takes seconds, and views and cells go on meanwhile
+            threading.Thread(
+                target=self._send_importances, args=(kind, reply), name=name, daemon=True
+            ).start()
         elif message.get("get") == "item":
             kind = str(message.get("kind"))
             with self._lock:
@@ -121,10 +160,14 @@ class LiveRun:
     def _command(self, message: dict[str, Any], reply: Channel) -> None:
         name, value, id = message["wish"], message.get("value"), str(message.get("id"))
         try:
+            if self._ended and name == "note":
+                self._mark(value, id)
+                reply({"ack": id, "ok": True, "error": ""})
+                return
             if self._ended:
                 raise InputError("The run has ended.")
             command = self.control.wish(str(name), value, id=id)
-        except InputError as error:
+        except SllmboError as error:
             reply({"ack": id, "ok": False, "error": str(error)})
             return
         reply({"ack": id, "ok": True, "error": ""})
@@ -132,6 +175,36 @@ class LiveRun:
             delta = self._view.command_sent(command.name, command.value, command.id, command.time)
             if delta is not None:
                 self._publish(delta)
+
+    def _mark(self, value: Any, id: str) -> None:
+        """Put a star or a note on a trial of the run, which has ended."""
+        value = check("note", value)
+        for event in self._kept_result().apply_mark(value, id):
+            if event is not self._last:  # the list of runs may have brought it already
+                self.sink(event)
+
+    def _kept_result(self) -> TuneResult:
+        """The result, or a copy from the run's folder where the notebook holds it no more."""
+        result = self._result()
+        if result is not None:
+            return result
+        if self._folder is None:
+            raise InputError("The run has ended, and its result is gone.")
+        from sllmbo_magic.tuning.result import TuneResult
+
+        return TuneResult.load(self._folder)
+
+    def _send_importances(self, kind: str, reply: Channel) -> None:
+        try:
+            if kind not in self._importances:
+                result = self._kept_result()
+                shares, intervals = result.importances(kind), result.importance_intervals(kind)
+                self._importances[kind] = {"shares": shares, "intervals": json_ready(intervals)}
+            answer = {**self._importances[kind], "error": ""}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the view waits for an answer
+            _log.warning("importances of a run could not be computed", exc_info=True)
+            answer = {"shares": {}, "intervals": {}, "error": bounded_text(error_text(error), 300)}
+        reply({"kind": kind, **answer})
 
     def _publish(self, delta: dict[str, Any], *, only_folds: bool = False) -> None:
         held, self._held = self._held, None

@@ -21,6 +21,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic import events as ev
@@ -28,6 +29,9 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.dashboard.live import Channel
 from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.report.bundle import MIME
+
+if TYPE_CHECKING:
+    from sllmbo_magic.tuning.result import TuneResult
 
 KEPT = 20
 """Runs that are remembered; an older one leaves the list."""
@@ -106,6 +110,20 @@ def observe(control: Control) -> Callable[[ev.Event], None] | None:
         return None
     blocks = threading.current_thread() is threading.main_thread()
     return add(LiveRun(control), blocks=blocks).sink
+
+
+def ended(control: Control, result: TuneResult) -> None:
+    """A run has ended: with its result, its views can mark trials and ask for more."""
+    for entry in entries():
+        if entry.live.control is control:
+            entry.live.keep(result)
+
+
+def marked(result: TuneResult, event: ev.Event) -> None:
+    """A trial of a result was marked: show it in the views of its run."""
+    for entry in entries():
+        if entry.live.shows(result):
+            entry.live.sink(event)
 
 
 def entries() -> list[Entry]:

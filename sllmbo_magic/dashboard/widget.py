@@ -39,6 +39,11 @@ class Dashboard(anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self._entry = runs.add(self._live, model_id=self.model_id)
 
+    @property
+    def run_id(self) -> str:
+        """What the list of runs calls the run."""
+        return self._entry.id
+
     def sink(self, event: Event) -> None:
         """Take one event of the run, from any thread."""
         self._initial_snapshot = None

@@ -109,12 +109,15 @@ class _Replaced:
             bundle = self._state.snapshot()
             if bundle["run"]["status"] in ("running", "paused"):
                 bundle["run"]["status"] = "failed"
-        picture = static_picture(bundle)
+        picture = self._picture(bundle)
         if self._handle is None:
             show_output(picture, raw=True)
         else:
             self._handle.update(picture, raw=True)
         self._finished(picture)
+
+    def _picture(self, bundle: dict[str, Any]) -> dict[str, Any]:
+        return static_picture(bundle)
 
     def _finished(self, picture: dict[str, Any]) -> None:
         """Called with the final picture after it was shown."""
@@ -174,6 +177,13 @@ class DashboardView(_Replaced):
             self._dashboard.sink(event)
         if self._handle is None and events:
             self._handle = show_output(self._dashboard, display_id=True)
+
+    def _picture(self, bundle: dict[str, Any]) -> dict[str, Any]:
+        # by its id the extension finds the run, which takes marks while the kernel lives
+        from sllmbo_magic.report.bundle import MIME
+
+        picture = super()._picture(bundle)
+        return {**picture, MIME: {**picture[MIME], "live": self._dashboard.run_id}}
 
     def _finished(self, picture: dict[str, Any]) -> None:
         self._dashboard.finish(picture)  # for a page that was reloaded and misses the update

@@ -89,6 +89,10 @@ class RunView:
             time,
         )
 
+    def result_is_kept(self) -> dict[str, Any]:
+        """The kernel holds the result of the run: its views may mark trials and ask for importances."""
+        return self._finish(self._change_run({"has_result": True}), 0.0)
+
     def _finish(self, patch: dict[str, Any], time: float) -> dict[str, Any]:
         self.seq += 1
         if self._origin is not None:
@@ -111,6 +115,8 @@ class RunView:
         self._unseen = max(0, int(event.run.get("n_done") or 0) - self._done)
         new = json_ready({k: v for k, v in event.run.items() if k not in ("path", "n_done")})
         new.update(status="running", reason="", summary=None)
+        if self._run.get("has_result"):
+            new["has_result"] = False
         new.setdefault("started_at", self._run.get("started_at", event.time))
         self._origin = event.time - self._run["seconds"]
         patch = self._change_run(new)

@@ -16,6 +16,7 @@ from typing import TypedDict
 
 Value: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = dict[str, Value]
+ImportanceKind: TypeAlias = Literal["ped-anova", "surrogate"]
 ItemKind: TypeAlias = Literal["chat", "trial", "space"]
 
 Condition = TypedDict("Condition", {"param": str, "in": list[Value]})
@@ -156,6 +157,8 @@ class _RunInfo(TypedDict, total=False):
     description: str
     taken: str
     started_at: float
+    has_result: bool
+    """Whether the kernel holds the result, so that a run that has ended takes marks; never stored."""
     checked: list[int]
     """While the closing check runs: fits that are scored, and all of them."""
 
@@ -352,6 +355,8 @@ class Bundle(TypedDict):
     importances: dict[str, float]
     cost: Cost
     omitted: Omitted
+    live: NotRequired[str]
+    """In an output of a notebook: the row of the side panel that tells of the run while its kernel lives."""
 
 
 class Delta(TypedDict, total=False):
@@ -463,6 +468,24 @@ class Curve(TypedDict):
     steps: list[list[float]]
 
 
+class ImportancesRequest(TypedDict):
+    """From a view: send the shares of one kind, and how sure they are. Takes seconds; after the run only."""
+
+    get: Literal["importances"]
+    kind: ImportanceKind
+
+
+class ImportancesMessage(TypedDict):
+    """From the kernel: share of the score's variation of each parameter, and the interval in which 90 % of
+    the resamples lie. ``error``: why there are none; "" else.
+    """
+
+    kind: ImportanceKind
+    shares: dict[str, float]
+    intervals: dict[str, list[float]]
+    error: str
+
+
 class CurvesMessage(TypedDict):
     """From the kernel: the runs that can be compared, newest first."""
 
@@ -517,6 +540,8 @@ ROOTS = (
     ItemRequest,
     CompareRequest,
     CurvesMessage,
+    ImportancesRequest,
+    ImportancesMessage,
     PageRequest,
     PageMessage,
     RunRow,

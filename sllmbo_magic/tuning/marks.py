@@ -54,7 +54,9 @@ def mark(
     return {"trial": trial, **now}
 
 
-def mark_stored(study: Study, folder: Path | None, n_trials: int, value: dict[str, Any]) -> list[Event]:
+def mark_stored(
+    study: Study, folder: Path | None, n_trials: int, value: dict[str, Any], id: str | None = None
+) -> list[Event]:
     """Mark a trial of a run that has ended, in its study and in its folder.
 
     Args:
@@ -62,6 +64,7 @@ def mark_stored(study: Study, folder: Path | None, n_trials: int, value: dict[st
         folder: The run's folder, where it has one.
         n_trials: Trials that have begun.
         value: As the command ``note`` has it (see ``control.check``).
+        id: Of the command, where a view sent it.
 
     Returns:
         The event of the mark; empty where another process goes on with the run, which gets the command.
@@ -76,7 +79,7 @@ def mark_stored(study: Study, folder: Path | None, n_trials: int, value: dict[st
         kept.append_wish("note", value)
         return []
     value = mark(study, n_trials=n_trials, **value)
-    event = WishApplied(wish="note", value=value, trial_number=n_trials)
+    event = WishApplied(wish="note", value=value, trial_number=n_trials, id=id)
     if kept is not None:
         with kept:
             kept.acquire()

@@ -6,30 +6,61 @@ so that the modules that run trials need not know the notebook.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sllmbo_magic.control import Control
+from sllmbo_magic.events import Event
 from sllmbo_magic.events import Sink
 
-Onlooker: TypeAlias = Callable[[Control], Sink | None]
-"""Takes the control of a run that is about to start; gives what takes its events, or None."""
+if TYPE_CHECKING:
+    from sllmbo_magic.tuning.result import TuneResult
+
+
+class Onlooker(Protocol):
+    """Sees the runs of this process, from their start to what becomes of their results."""
+
+    def sink(self, control: Control) -> Sink | None:
+        """What takes the events of a run that is about to start, or None."""
+        ...
+
+    def ended(self, control: Control, result: TuneResult) -> None:
+        """A run has ended, and this is its result."""
+        ...
+
+    def marked(self, result: TuneResult, event: Event) -> None:
+        """The user marked a trial of a result."""
+        ...
+
 
 _onlookers: list[Onlooker] = []
 
 
 def add(onlooker: Onlooker) -> None:
-    """Ask this one at the start of each run, once."""
+    """Tell this one of each run, once."""
     if onlooker not in _onlookers:
         _onlookers.append(onlooker)
 
 
 def remove(onlooker: Onlooker) -> None:
-    """Do not ask it any more."""
+    """Do not tell it any more."""
     if onlooker in _onlookers:
         _onlookers.remove(onlooker)
 
 
 def sinks(control: Control) -> tuple[Sink, ...]:
     """What else takes the events of a run that starts."""
-    return tuple(sink for onlooker in list(_onlookers) if (sink := onlooker(control)) is not None)
+    found = [onlooker.sink(control) for onlooker in list(_onlookers)]
+    return tuple(sink for sink in found if sink is not None)
+
+
+def ended(control: Control, result: TuneResult) -> None:
+    """Tell of the result of a run."""
+    for onlooker in list(_onlookers):
+        onlooker.ended(control, result)
+
+
+def marked(result: TuneResult, event: Event) -> None:
+    """Tell of a mark on a trial of a result."""
+    for onlooker in list(_onlookers):
+        onlooker.marked(result, event)

@@ -27,6 +27,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.tuning import archive
 from sllmbo_magic.tuning import object_choices
+from sllmbo_magic.tuning import observers
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.marks import mark_stored
 from sllmbo_magic.tuning.warning_table import warning_table
@@ -336,8 +337,20 @@ class TuneResult:
         """
         if text is None and star is None:
             raise InputError("a note needs a text or a star.", "note(3, 'odd'), note(3, star=True)")
-        value = {"trial": trial, "text": text, "star": star}
-        self.events += mark_stored(self.study, self.path, len(self.trials), value)
+        self.apply_mark({"trial": trial, "text": text, "star": star})
+
+    def apply_mark(self, value: dict[str, Any], id: str | None = None) -> list[Event]:
+        """:meth:`note` by the value of the command ``note`` (see ``control.check``); returns what happened.
+
+        Args:
+            value: ``trial``, ``text``, ``star``.
+            id: Of the command, where a view sent it.
+        """
+        events = mark_stored(self.study, self.path, len(self.trials), value, id)
+        self.events += events
+        for event in events:
+            observers.marked(self, event)
+        return events
 
     # Pictures
 

@@ -231,7 +231,7 @@ def tune(
             run = Run(
                 plan, run_folder, control, seen_by, storage, study, resume, is_seeded, "select" in arguments
             )
-        return run.execute(
+        result = run.execute(
             enqueue=configurations,
             warm_start=warm_start,
             callbacks=checked_callbacks,
@@ -244,6 +244,8 @@ def tune(
     finally:
         if run_folder is not None:
             run_folder.release()
+    observers.ended(control, result)
+    return result
 
 
 def _open_folder(plan: Plan, name: str | None, root: str | Path | None, resume: bool) -> RunFolder:

@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from sllmbo_magic import TuneResult
 from sllmbo_magic import events as ev
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.static import mimebundle
@@ -165,6 +166,30 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
     lab.run(1)
     lab.view(1).get_by_text(at_least(1)).wait_for()
     page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("running").wait_for()
+
+
+def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> None:
+    lab = open_lab("marks", LOAD, SLOW.format(n=3))
+    page = lab.page
+    lab.run(0)
+    lab.run(1)
+    view = final(lab)
+    view.get_by_role("button", name=re.compile("Star trial")).click()
+    view.get_by_role("button", name=re.compile("Star trial"), pressed=True).wait_for()
+    view.get_by_text(re.compile("^Star on trial")).wait_for()
+    folder = lab.server.root / "marks" / ".sllmbo" / "slow"
+    assert any(t.get("star") for t in TuneResult.load(folder).bundle()["trials"])
+    lab.save()
+    lab.open()
+    view = final(lab)
+    view.get_by_role("button", name=re.compile("Star trial"), pressed=True).wait_for()
+    page.get_by_role("menuitem", name="Kernel").click()
+    page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    view.get_by_role("button", name=re.compile("Star trial")).wait_for(state="detached")
+    assert view.get_by_text("disconnected").count() == 0
+    view.get_by_role("img", name="Starred").wait_for()
+    assert lab.watched.errors == []
 
 
 def test_notebook_7_does_as_lab_does(open_lab: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from sllmbo_magic import events as ev
+from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.dashboard import runs
 from sllmbo_magic.dashboard.live import LiveRun
@@ -233,6 +235,87 @@ def test_a_star_and_a_note_are_sent_shown_and_kept(new_widget: Any, tmp_path: Pa
     page.goto(write_report(widget.live.snapshot(), tmp_path / "noted.html").as_uri())
     page.locator("p.trial-note", has_text="the one <b>to keep</b>").wait_for()
     assert page.get_by_role("img", name="Starred").count() == 1
+
+
+def test_after_the_end_trials_are_marked_while_the_kernel_lives(
+    new_widget: Any, data: Any, model: Any
+) -> None:
+    widget = new_widget()
+    widget.show()
+    options: dict[str, Any] = {"seed": 1, "verify": False, "judge": False, "sampler": "tpe"}
+    result = tune(model, *data, n_trials=3, control=widget.control, sinks=[widget.sink], **options)
+    root = widget.root
+    root.get_by_text("finished", exact=True).wait_for()
+    assert root.get_by_role("button", name=re.compile("Star trial")).count() == 0, "nobody would keep it"
+    widget.live.keep(result)
+    widget.pump()
+    open_pane(root, "Trials").get_by_role("row").filter(has_text="default").click()
+    root.get_by_role("button", name="Star trial 0").click()
+    field = root.get_by_label("Note on trial 0")
+    field.fill("where it began")
+    field.press("Enter")
+    widget.pump()
+    root.get_by_role("cell", name="★ 0").wait_for()
+    assert result.bundle()["trials"][0]["note"] == "where it began"
+    widget.page.evaluate("window.models.w.emit('comm:close')")
+    root.get_by_role("img", name="Starred").wait_for()
+    assert root.get_by_label("Note on trial 0").count() == 0, "without a kernel it is not offered"
+    assert root.get_by_text("where it began").count() >= 1
+    assert root.get_by_text("disconnected").count() == 0, "a run that has ended has lost nothing"
+    assert root.get_by_role("alert").count() == 0
+
+
+def test_a_mark_that_cannot_be_kept_says_why(new_widget: Any, data: Any, model: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    options: dict[str, Any] = {"seed": 1, "verify": False, "judge": False, "sampler": "tpe", "folder": ""}
+    result = tune(model, *data, n_trials=2, control=widget.control, sinks=[widget.sink], **options)
+    widget.live.keep(result)
+    widget.pump()
+    del result
+    gc.collect()
+    widget.root.get_by_role("button", name=re.compile("Star trial")).click()
+    widget.pump()
+    widget.root.get_by_text("Not kept: The run has ended, and its result is gone.").wait_for()
+    assert widget.root.get_by_role("button", name=re.compile("Star trial"), pressed=True).count() == 0
+
+
+def test_importances_of_both_kinds_with_their_uncertainty_come_on_request(
+    new_widget: Any, data: Any, model: Any, serious: Callable[..., list[str]]
+) -> None:
+    widget = new_widget()
+    widget.show()
+    space = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-2, "log")}
+    options: dict[str, Any] = {"seed": 1, "verify": False, "judge": False, "sampler": "tpe", "folder": ""}
+    result = tune(
+        model, *data, search_space=space, n_trials=14, control=widget.control, sinks=[widget.sink], **options
+    )
+    pane = open_pane(widget.root, "Importance")
+    pane.get_by_text("(PED-ANOVA)").wait_for()
+    assert pane.get_by_role("button", name="How sure is that?").count() == 0, "nobody would answer"
+    widget.live.keep(result)
+    widget.pump()
+    for kind, name in (("ped-anova", "PED-ANOVA"), ("surrogate", "Surrogate")):
+        if kind == "ped-anova":
+            pane.get_by_role("button", name="How sure is that?").click()
+        else:
+            pane.get_by_role("radio", name=name).check(force=True)
+        pane.get_by_text("The kernel computes 20 resamples").wait_for()
+        for _ in range(600):
+            widget.pump()
+            if pane.get_by_text("The kernel computes 20 resamples").count() == 0:
+                break
+            widget.page.wait_for_timeout(100)
+        intervals = result.importance_intervals(kind)
+        for parameter, (low, high) in intervals.items():
+            row = pane.locator(".importance-row", has_text=parameter)
+            assert f"{100 * low:.0f} to {100 * high:.0f} %" in row.inner_text()
+            line, bar = row.locator(".whisker").bounding_box(), row.locator(".bar").bounding_box()
+            most = max(high for _, high in intervals.values())
+            assert line["x"] == pytest.approx(bar["x"] + bar["width"] * low / most, abs=1.5)
+            assert line["width"] == pytest.approx(max(1, bar["width"] * (high - low) / most), abs=1.5)
+        assert pane.get_by_text("where 90 % of 20 resamples of the trials lie").count() == 1
+    assert serious(widget.page, OPEN_PANE) == []
 
 
 def test_an_enqueued_configuration_is_taken_back(new_widget: Any) -> None:

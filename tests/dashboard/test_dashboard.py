@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import itertools
 import json
+import queue
 import threading
 import weakref
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sllmbo_magic import TuneResult
 from sllmbo_magic import events as ev
 from sllmbo_magic.control import Control
 from sllmbo_magic.dashboard import TARGET
@@ -439,6 +442,89 @@ def test_a_resumed_run_of_tune_is_listed_with_all_of_its_trials(data: Any, model
     mine, stored = live.snapshot(), result.bundle()
     assert mine["trials"] == stored["trials"]
     assert len(mine["chat"]) == len(stored["chat"]), "nothing is told twice"
+
+
+# ---------------------------------------------------------------- after the end of a run
+
+MARKED: dict[str, Any] = {"seed": 1, "verify": False, "judge": False, "sampler": "tpe"}
+SPACE = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-2, "log")}
+
+
+def test_a_trial_is_marked_in_the_view_after_the_end_and_the_study_keeps_it(
+    panel: RecordingComm, data: Any, model: Any
+) -> None:
+    result = tune(model, *data, n_trials=3, name="kept", **MARKED)
+    of = panel.sent[-1]["run"]["id"]
+    panel.say({"of": of, "get": "deltas"})
+    panel.say({"of": of, "get": "snapshot"})
+    assert panel.sent[-1]["snapshot"]["run"]["has_result"]
+    panel.say({"of": of, "wish": "note", "value": {"trial": 1, "star": True, "text": "odd"}, "id": "p1"})
+    delta, answer = panel.sent[-2:]
+    assert answer == {"of": of, "ack": "p1", "ok": True, "error": ""}
+    assert (delta["delta"]["chat"]["id"], delta["delta"]["chat"]["state"]) == ("w:p1", "applied")
+    assert delta["delta"]["trial"] == {"n": 1, "star": True, "note": "odd"}
+    assert result.bundle()["trials"][1]["note"] == "odd"
+    assert TuneResult.load(".sllmbo/kept").bundle()["trials"][1]["star"] is True
+    assert "has_result" not in result.bundle()["run"], "a stored run has no kernel"
+    result.note(2, "by a line in a cell")
+    assert panel.sent[-1]["delta"]["trial"]["note"] == "by a line in a cell"
+    panel.say({"of": of, "wish": "note", "value": {"trial": 9, "star": True}, "id": "p2"})
+    assert (panel.sent[-1]["ok"], "no trial 9" in panel.sent[-1]["error"]) == (False, True)
+
+
+def test_a_view_does_not_keep_a_result_in_memory_and_marks_by_its_folder(
+    panel: RecordingComm, data: Any, model: Any
+) -> None:
+    result = tune(model, *data, n_trials=2, name="gone", **MARKED)
+    of = panel.sent[-1]["run"]["id"]
+    reference = weakref.ref(result)
+    del result
+    gc.collect()
+    assert reference() is None
+    panel.say({"of": of, "wish": "note", "value": {"trial": 1, "star": True}, "id": "p1"})
+    assert panel.sent[-1]["ok"]
+    assert TuneResult.load(".sllmbo/gone").bundle()["trials"][1]["star"] is True
+
+
+def test_without_result_and_folder_a_mark_is_refused_in_one_sentence(
+    control: Control, data: Any, model: Any
+) -> None:
+    live, sent = LiveRun(control), []
+    result = tune(model, *data, n_trials=2, folder="", control=control, sinks=[live.sink], **MARKED)
+    live.keep(result)
+    live.receive({"wish": "note", "value": {"trial": 1, "star": True}, "id": "v1"}, sent.append)
+    assert sent[-1]["ok"]
+    del result
+    gc.collect()
+    live.receive({"wish": "note", "value": {"trial": 1, "star": False}, "id": "v2"}, sent.append)
+    assert sent[-1] == {"ack": "v2", "ok": False, "error": "The run has ended, and its result is gone."}
+
+
+@pytest.mark.parametrize("kind", ["ped-anova", "surrogate", "no such kind"])
+def test_importances_with_their_intervals_are_computed_beside_the_views(
+    control: Control, data: Any, model: Any, kind: str
+) -> None:
+    live = LiveRun(control)
+    options = {**MARKED, "search_space": SPACE, "control": control, "sinks": [live.sink]}
+    result = tune(model, *data, n_trials=12, folder="", **options)
+    live.keep(result)
+    answers: queue.Queue[tuple[dict[str, Any], bool]] = queue.Queue()
+    here = threading.current_thread()
+    live.receive(
+        {"get": "importances", "kind": kind},
+        lambda m: answers.put((m, threading.current_thread() is here)),
+    )
+    answer, blocked = answers.get(timeout=60)
+    assert not blocked
+    assert answer["kind"] == kind
+    if kind == "no such kind":
+        assert "Allowed: ped-anova, surrogate" in answer["error"]
+    else:
+        assert answer["error"] == ""
+        assert answer["shares"] == result.importances(kind)
+        assert {n: tuple(i) for n, i in answer["intervals"].items()} == {
+            n: pytest.approx(i) for n, i in result.importance_intervals(kind).items()
+        }
 
 
 @pytest.mark.parametrize("id", ["lock", "unlock"])

@@ -18,9 +18,14 @@ const PATIENCE = 800;
 export function keepOutputs(runs: KernelRuns): void {
   const seenRunning = new Set<string>();
   const done = new Set<string>();
+  const known = new Set<string>();
   runs.whenFound(row => showAgain(runs, row));
   runs.listen(() => {
     for (const row of runs.rows) {
+      if (!known.has(row.id)) {
+        known.add(row.id);
+        setLiveModel(row.id, runs.modelOf(row.id));
+      }
       if (goesOn(row)) {
         seenRunning.add(row.id);
       } else if (row.final && !done.has(row.id)) {
@@ -96,7 +101,6 @@ function showAgain(runs: KernelRuns, row: RunRow): void {
     }
     return;
   }
-  setLiveModel(row.id, runs.modelOf(row.id));
   const { name, status, n_trials, best_value, default_value, direction, metric, negated } = row;
   const run = { name, status, n_trials, best_value, default_value, direction, metric, negated };
   put(cell, at >= 0 ? at : findOutput(cell, picture), {

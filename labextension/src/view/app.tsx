@@ -70,14 +70,14 @@ function View() {
     ...PANES.slice(0, 1),
     ...(several ? [PARETO] : []),
     ...PANES.slice(1),
-    ...(store.canSend ? [COMPARE] : [])
+    ...((store.canSend && store.connected) || store.curves ? [COMPARE] : [])
   ];
   const panes = wide ? own : [...own.slice(0, 1), CHAT, ...own.slice(1)];
   const open = panes.find(p => p.key === pane) ?? panes[0]!;
   return (
     <section class="run" aria-label={`Run ${run.name ?? ''}`} ref={ref}>
       <Status />
-      {store.canSend && <Controls />}
+      {store.canSend && store.wasLive && <Controls />}
       {printing ? (
         [...own.filter(p => p !== COMPARE), CHAT].map(({ key, label, content: Content }) => (
           <section class="printed" key={key}>

@@ -8,6 +8,8 @@ import type {
   CompareRequest,
   CurvesMessage,
   DeltaMessage,
+  ImportancesMessage,
+  ImportancesRequest,
   ItemRequest,
   PageMessage,
   PageRequest,
@@ -26,6 +28,7 @@ export type {
   Cost,
   Curve,
   Delta,
+  ImportancesMessage,
   ParamSpec,
   Run,
   RunRow,
@@ -38,6 +41,7 @@ export type {
 
 export type Params = Trial['params'];
 export type Value = Params[string];
+export type ImportanceKind = ImportancesRequest['kind'];
 export type ItemKind = ItemRequest['kind'];
 export type Item = ChatItem | Trial | Version;
 
@@ -49,12 +53,19 @@ export type Incoming =
   | TrialMessage
   | VersionMessage
   | CurvesMessage
+  | ImportancesMessage
   | PageMessage
   | Ack
   | { connected: boolean };
 
 /** What a view sends to a kernel: a command, or that it needs an entry in full length. */
-export type Outgoing = CommandMessage | SnapshotRequest | ItemRequest | CompareRequest | PageRequest;
+export type Outgoing =
+  | CommandMessage
+  | SnapshotRequest
+  | ItemRequest
+  | CompareRequest
+  | ImportancesRequest
+  | PageRequest;
 
 /** What a view is mounted on: a bundle, and for a living run the way to its kernel. */
 export interface Model {

@@ -38,6 +38,11 @@ export function Inspector() {
           <div class="inspector-body" tabIndex={0} role="group" aria-label="Its parameters">
             <Chips params={trial.params} />
             <NoteOf trial={trial} />
+            {!store.live && store.refusal('note') && (
+              <p class="refusal" role="status">
+                Not kept: {plain(store.refusal('note'))}
+              </p>
+            )}
             {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
           </div>
         </Fragment>
@@ -58,7 +63,7 @@ function useMark(trial: Trial): { star: boolean; text: string } {
   const waiting = store
     .pending('note')
     .map(c => c.value as { trial?: number; star?: boolean; text?: string })
-    .filter(v => store.live && v?.trial === trial.n) // what never was applied does not hold in a stored run
+    .filter(v => store.canMark && v?.trial === trial.n) // what never was applied does not hold in a stored run
     .pop();
   return {
     star: waiting?.star ?? trial.star ?? false,
@@ -69,7 +74,7 @@ function useMark(trial: Trial): { star: boolean; text: string } {
 function Star({ trial }: { trial: Trial }) {
   const { store } = useEnv();
   const { star, text } = useMark(trial);
-  if (!store.live) {
+  if (!store.canMark) {
     return star ? (
       <span class="star" role="img" aria-label="Starred">
         ★
@@ -93,7 +98,7 @@ function NoteOf({ trial }: { trial: Trial }) {
   const { store } = useEnv();
   const { star, text } = useMark(trial);
   const [edited, setEdited] = useState<string | null>(null);
-  if (!store.live) {
+  if (!store.canMark) {
     return text ? <p class="trial-note">{text}</p> : null;
   }
   const save = () => {

@@ -64,7 +64,8 @@ export function Status() {
   const total = run.n_trials ?? done;
   const better = gain(run);
   const left = eta(bundle);
-  const isLost = store.canSend && !store.connected;
+  const goesOn = ['running', 'paused', 'checking'].includes(run.status);
+  const isLost = store.canSend && !store.connected && goesOn;
   const state = isLost ? 'disconnected' : run.status;
   const verdict = verdictOf(run);
   const checking = run.status === 'checking';

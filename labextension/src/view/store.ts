@@ -5,6 +5,8 @@ import type {
   ChatItem,
   Curve,
   Delta,
+  ImportanceKind,
+  ImportancesMessage,
   Incoming,
   Item,
   ItemKind,
@@ -133,6 +135,10 @@ export class Store {
   connected = true;
   /** The runs to compare with, this one first; null until they were asked for. */
   curves: Curve[] | null = null;
+  /** Importances with their intervals by kind, as far as they were asked for; `waiting` until they come. */
+  importances: Partial<Record<ImportanceKind, ImportancesMessage | 'waiting'>> = {};
+  /** Whether the run went on while this view showed it: its controls keep their place when it has ended. */
+  wasLive: boolean;
   private onPage: ((html: string) => void) | undefined;
   /** The commands that this view sent, oldest first. */
   commands: Command[] = [];
@@ -147,6 +153,7 @@ export class Store {
   constructor(private model: Model) {
     this.bundle = asBundle(model.snapshot);
     this.canSend = Boolean(model.send);
+    this.wasLive = goesOn(model.snapshot);
     this.unsubscribe = model.subscribe?.(message => this.receive(message));
     if (model.subscribe) {
       model.send?.({ get: 'snapshot' });
@@ -156,6 +163,22 @@ export class Store {
   get live(): boolean {
     const { status } = this.bundle.run;
     return this.canSend && (status === 'running' || status === 'paused');
+  }
+
+  /** Whether trials can be starred and noted: the run goes on, or its kernel still holds the result. */
+  get canMark(): boolean {
+    return this.live || this.canAsk;
+  }
+
+  /** Whether the kernel of a run that has ended can still be asked about it. */
+  get canAsk(): boolean {
+    return this.canSend && this.connected && this.bundle.run.has_result === true;
+  }
+
+  /** Why the last command of a name was refused; empty if it was not. */
+  refusal(name: string): string {
+    const last = this.commands.filter(c => c.name === name).pop();
+    return last?.state === 'refused' ? (last.error ?? '') : '';
   }
 
   /** The last commands, of this view and of any other (a reloaded page, a line command), oldest first. */
@@ -225,6 +248,15 @@ export class Store {
     this.model.send?.({ get: 'compare' });
   }
 
+  /** Ask for importances with their intervals, once. */
+  requestImportances(kind: ImportanceKind): void {
+    if (!this.importances[kind]) {
+      this.importances = { ...this.importances, [kind]: 'waiting' };
+      this.model.send?.({ get: 'importances', kind });
+      this.notify();
+    }
+  }
+
   /** Ask for the run's HTML report. */
   requestPage(then: (html: string) => void): void {
     this.onPage = then;
@@ -243,15 +275,21 @@ export class Store {
   receive(message: Incoming): void {
     if ('connected' in message) {
       this.connected = message.connected;
+      this.importances = Object.fromEntries(
+        Object.entries(this.importances).filter(([, found]) => found !== 'waiting')
+      );
     } else if ('snapshot' in message) {
       this.bundle = asBundle(message.snapshot);
       this.requested.clear();
       this.bundle.chat.forEach(item => this.markApplied(item));
       this.connected = true;
+      this.wasLive ||= goesOn(message.snapshot);
     } else if ('ack' in message) {
       this.update(message.ack, message.ok ? 'accepted' : 'refused', message.error);
     } else if ('curves' in message) {
       this.curves = message.curves;
+    } else if ('shares' in message) {
+      this.importances = { ...this.importances, [message.kind]: message };
     } else if ('html' in message) {
       this.onPage?.(message.html);
     } else if ('item' in message) {
@@ -265,6 +303,7 @@ export class Store {
   private receiveDelta(delta: Delta): void {
     const gap = (delta.since ?? delta.seq - 1) > this.bundle.seq;
     this.bundle = applyDelta(this.bundle, delta);
+    this.wasLive ||= goesOn(this.bundle);
     if (gap || delta.stale) {
       this.model.send?.({ get: 'snapshot' });
     }
@@ -311,6 +350,11 @@ export class Store {
   private notify(): void {
     this.listeners.forEach(listener => listener());
   }
+}
+
+function goesOn(data: unknown): boolean {
+  const status = (data as { run?: { status?: unknown } } | null | undefined)?.run?.status;
+  return ['running', 'paused', 'checking'].includes(String(status));
 }
 
 function undoOf(commands: Command[], id: string): Pick<Command, 'undo'> {

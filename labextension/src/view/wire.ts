@@ -9,6 +9,7 @@ export interface Bundle {
   importances: {
     [k: string]: number;
   };
+  live?: string;
   omitted: Omitted;
   run: Run;
   schema: number;
@@ -97,6 +98,7 @@ export interface Run {
   description?: string;
   direction?: string;
   estimator?: string;
+  has_result?: boolean;
   llm?: string;
   llm_ratio?: number | null;
   locked: string[];
@@ -341,6 +343,7 @@ export interface RunPatch {
   description?: string;
   direction?: string;
   estimator?: string;
+  has_result?: boolean;
   llm?: string;
   llm_ratio?: number | null;
   locked?: string[];
@@ -496,6 +499,27 @@ export interface Curve {
   started_at: number | null;
   status: string;
   steps: number[][];
+}
+/**
+ * From a view: send the shares of one kind, and how sure they are. Takes seconds; after the run only.
+ */
+export interface ImportancesRequest {
+  get: 'importances';
+  kind: 'ped-anova' | 'surrogate';
+}
+/**
+ * From the kernel: share of the score's variation of each parameter, and the interval in which 90 % of
+ * the resamples lie. ``error``: why there are none; "" else.
+ */
+export interface ImportancesMessage {
+  error: string;
+  intervals: {
+    [k: string]: number[];
+  };
+  kind: 'ped-anova' | 'surrogate';
+  shares: {
+    [k: string]: number;
+  };
 }
 /**
  * From a view: send the run's HTML report.

@@ -1,15 +1,15 @@
 /** Importance: how much each parameter matters, and how the score depends on it. */
 
 import { scaleLinear } from 'd3-scale';
-import { useCallback, useMemo, useRef } from 'preact/hooks';
-import type { Bundle, ParamSpec, Trial } from '../bundle';
-import { useBundle, useWidth } from '../context';
+import { useCallback, useMemo, useRef, useState } from 'preact/hooks';
+import type { Bundle, ImportanceKind, ParamSpec, Trial } from '../bundle';
+import { useBundle, useEnv, useWidth } from '../context';
 import { scoreDomain, scored, searched, usedRange } from '../derive';
-import { num, shortName, val } from '../format';
+import { entry, num, shortName, val } from '../format';
 import { hueOf } from '../marks';
 import type { Place } from '../plot';
 import { Empty, FocusMarks, Legend, Marks, nearest, Tip, usePick } from '../plot';
-import { useRanking } from '../ranking';
+import { byShare, useRanking } from '../ranking';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 
@@ -18,20 +18,38 @@ const NARROW = 560;
 const LEAST_TRIALS = 8;
 /** Scored trials per parameter from which shares are shown: with fewer, chance names the first ones. */
 const TRIALS_PER_PARAMETER = 2;
+const KINDS: Record<ImportanceKind, { label: string; text: string }> = {
+  'ped-anova': {
+    label: 'PED-ANOVA',
+    text: 'Share of the score’s variation that each parameter is responsible for (PED-ANOVA).'
+  },
+  surrogate: {
+    label: 'Surrogate',
+    text: 'Share of the variation of a model of the score (a Gaussian process over the search space) that goes with each parameter, alone or with others (total Sobol index).'
+  }
+};
 const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
 
 export function Importance() {
+  const { store, id } = useEnv();
   const bundle = useBundle();
+  const [kind, setKind] = useState<ImportanceKind>('ped-anova');
   const [ref, width] = useWidth<HTMLDivElement>();
   const specs = useMemo(() => searched(bundle), [bundle]);
   // the bars move with every trial; the rows change places when the trials have doubled, and not under a pointer
   const reading = useRef(false);
-  const { shares, order, measured } = useRanking(bundle, specs, reading.current);
+  const ranking = useRanking(bundle, specs, reading.current);
+  const { measured } = ranking;
+  const answer = store.importances[kind];
+  const found = answer && answer !== 'waiting' && !answer.error ? answer : null;
+  const shares = found ? new Map(specs.map(s => [s.name, entry(found.shares, s.name) ?? 0])) : ranking.shares;
+  const order = found ? byShare(shares) : ranking.order;
+  const rangeOf = (name: string) => (found ? entry(found.intervals, name) : undefined);
   const rows = order.flatMap(name => {
     const spec = specs.find(s => s.name === name);
     return spec ? [{ spec, share: shares.get(name) ?? 0 }] : [];
   });
-  const most = Math.max(0.01, ...rows.map(r => r.share));
+  const most = Math.max(0.01, ...rows.map(r => Math.max(r.share, rangeOf(r.spec.name)?.[1] ?? 0)));
   const count = bundle.trials.filter(scored).length;
   const enough = count >= LEAST_TRIALS;
   const tellsApart = count >= TRIALS_PER_PARAMETER * specs.length;
@@ -46,9 +64,42 @@ export function Importance() {
         {!tellsApart && enough
           ? `${count} scored trials are too few to tell the effects of ${specs.length} parameters apart. Each chart shows the score against one of them.`
           : measured
-            ? 'Share of the score’s variation that each parameter is responsible for.'
+            ? KINDS[found || answer ? kind : 'ped-anova'].text
             : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
+        {found && ' Lines: where 90 % of 20 resamples of the trials lie.'}
       </p>
+      {enough && tellsApart && (store.canAsk || found) && (
+        <div class="importance-bar">
+          <div class="group segmented" role="radiogroup" aria-label="Kind of importance">
+            {(Object.keys(KINDS) as ImportanceKind[]).map(k => (
+              <label key={k}>
+                <input
+                  type="radio"
+                  name={`${id}-importance`}
+                  checked={kind === k}
+                  onChange={() => {
+                    setKind(k);
+                    if (k !== 'ped-anova') {
+                      store.requestImportances(k);
+                    }
+                  }}
+                />
+                <span>{KINDS[k].label}</span>
+              </label>
+            ))}
+          </div>
+          {!answer && (
+            <button type="button" class="button" onClick={() => store.requestImportances(kind)}>
+              How sure is that?
+            </button>
+          )}
+          <span class="muted" role="status">
+            {answer === 'waiting' &&
+              'The kernel computes 20 resamples of the trials. This takes some seconds.'}
+            {answer && answer !== 'waiting' && answer.error && `Not computed: ${plain(answer.error)}`}
+          </span>
+        </div>
+      )}
       {!enough ? (
         <Empty>From eight scored trials on, the parameters are ranked here.</Empty>
       ) : (
@@ -59,9 +110,12 @@ export function Importance() {
               <span>{plain(spec.name)}</span>
               {tellsApart && (
                 <>
-                  <span class="share">{Math.round(share * 100)} %</span>
+                  <span class="share">
+                    {Math.round(share * 100)} % <Between range={rangeOf(spec.name)} />
+                  </span>
                   <div class="bar">
                     <div style={{ width: `${(100 * share) / most}%` }} />
+                    <Whisker range={rangeOf(spec.name)} most={most} />
                   </div>
                 </>
               )}
@@ -72,6 +126,26 @@ export function Importance() {
       )}
       {enough && <Legend bundle={bundle} />}
     </div>
+  );
+}
+
+/** The interval of a share in words. */
+function Between({ range }: { range: number[] | undefined }) {
+  return range ? (
+    <span class="muted">
+      {Math.round(100 * range[0]!)} to {Math.round(100 * range[1]!)} %
+    </span>
+  ) : null;
+}
+
+/** The interval of a share, as a line over its bar. */
+function Whisker({ range, most }: { range: number[] | undefined; most: number }) {
+  if (!range) {
+    return null;
+  }
+  const [low, high] = range as [number, number];
+  return (
+    <i class="whisker" style={{ left: `${(100 * low) / most}%`, width: `${(100 * (high - low)) / most}%` }} />
   );
 }
 
