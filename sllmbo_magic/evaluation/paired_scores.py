@@ -12,6 +12,7 @@ import numpy as np
 
 from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.cross_validation import CrossValidator
+from sllmbo_magic.evaluation.warnings import add_to_run
 from sllmbo_magic.task.task import Task
 
 
@@ -54,6 +55,8 @@ def paired_scores(
             ]
         finally:
             validator.close()
+        for evaluation in evaluations:
+            add_to_run(evaluation.warnings, evaluation.warning_texts)
         if any(evaluation.error is not None and not evaluation.stopped for evaluation in evaluations):
             return None
         if not all(evaluation.ok for evaluation in evaluations):

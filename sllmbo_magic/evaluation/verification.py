@@ -34,8 +34,8 @@ from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
 from sllmbo_magic.evaluation.paired_scores import paired_scores
 from sllmbo_magic.evaluation.sequential_test import SequentialTest
 from sllmbo_magic.evaluation.sequential_test import in_parts
-from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
+from sllmbo_magic.evaluation.warnings import counting_for_run
 from sllmbo_magic.task.data import n_rows
 from sllmbo_magic.task.display_metric import display_metric
 from sllmbo_magic.task.display_metric import is_negated
@@ -229,7 +229,7 @@ def _on_test_data(
     if task.X_test is None or should_stop():
         return _Test()
     everything = np.arange(n_rows(task.X_test))
-    with Quiet(), CountWarnings():
+    with Quiet(), counting_for_run():
         try:
             default = test_scores(task, refit(task, default_params))
             best = test_scores(task, refit(task, best_params))
@@ -273,7 +273,7 @@ def _relative_overtuning(
     best = max(values)
     if not incumbents:
         return None
-    with Quiet(), CountWarnings():
+    with Quiet(), counting_for_run():
         for params in incumbents:
             if should_stop():
                 return None

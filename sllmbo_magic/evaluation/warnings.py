@@ -3,7 +3,8 @@
 Python's warning filters belong to the process, so that a filter set in one thread is felt, and undone, in
 others. Here one hook serves all evaluations and runs that overlap: it counts in threads that run a fold or a
 run and passes on the warnings of all other threads. A thread that works for a run is started in a copy of its
-context (``contextvars.copy_context``), and so counts for it.
+context (``contextvars.copy_context``), and so counts for it. The filters that the hook needs hold in those
+threads only: what other threads, a notebook's other cells, warn of meanwhile is shown as without a run.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import sysconfig
 import threading
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from contextvars import Token
@@ -63,6 +66,12 @@ class CountWarnings:
             if category.__name__ == "UndefinedMetricWarning" and len(self.undefined) < _KEPT:
                 self.undefined.append(str(message))
 
+    def add_all(self, counts: Mapping[str, int], texts: Mapping[str, int]) -> None:
+        """Add what another counter counted."""
+        with self._lock:
+            self.counts.update(counts)
+            add_texts(self.texts, texts)
+
     def __enter__(self) -> CountWarnings:
         self._tokens.append(_counter.set(self))
         return self
@@ -90,7 +99,8 @@ def counting_libraries() -> CountWarnings:
 
 
 class Quiet:
-    """Around an evaluation or a run: installs the hook, and restores filters and hook after the last one.
+    """Around an evaluation or a run: installs the hook and our filters, and takes them away after the last
+    one. Filters that the user sets or restores meanwhile stay as the user wants them.
 
     User and runtime warnings are counted each time and not once per line, unless the user has a filter for
     them; one that turns warnings into errors makes the fold fail, as in scikit-learn.
@@ -98,24 +108,35 @@ class Quiet:
 
     _lock = threading.Lock()
     _users = 0
-    _saved: Any = None
 
     def __enter__(self) -> None:
         with Quiet._lock:
-            if Quiet._users == 0:
-                Quiet._saved = warnings.catch_warnings()
-                Quiet._saved.__enter__()
-                for category in (UserWarning, RuntimeWarning, FutureWarning):
-                    warnings.simplefilter("always", category, append=True)
-                _install()
             Quiet._users += 1
+            _install()  # each time: a block of the user's that ends restores what was before it
 
     def __exit__(self, *_: object) -> None:
         with Quiet._lock:
             Quiet._users -= 1
             if Quiet._users == 0:
-                Quiet._saved.__exit__(None, None, None)
-                Quiet._saved = None
+                _remove()
+
+
+def add_to_run(counts: Mapping[str, int], texts: Mapping[str, int]) -> None:
+    """Add what an evaluation counted to the counter of the run that this thread works for, if any."""
+    counter = _counter.get()
+    if counter is not None:
+        counter.add_all(counts, texts)
+
+
+@contextmanager
+def counting_for_run() -> Iterator[None]:
+    """Around fits that are no trial: count all warnings, whoever's file they come from, for the run."""
+    inner = CountWarnings()
+    try:
+        with inner:
+            yield
+    finally:
+        add_to_run(inner.counts, inner.texts)
 
 
 @contextmanager
@@ -134,7 +155,7 @@ def warning_text(message: Warning | str) -> str:
     return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 2]} …"
 
 
-def add_texts(total: Counter[str], more: dict[str, int] | Counter[str]) -> None:
+def add_texts(total: Counter[str], more: Mapping[str, int]) -> None:
     """Add counts by text to ``total``, which keeps at most :data:`MAX_TEXTS` of them; texts that differ in
     numbers only are one.
     """
@@ -151,14 +172,55 @@ def same_text(text: str) -> str:
     return _NUMBER.sub("#", text)
 
 
-def _install() -> None:
-    show = warnings.showwarning
+class _InARun:
+    """In the place of a filter's pattern for the message: fits in threads that count, and in no other."""
 
-    def hook(message: Any, category: type[Warning], filename: str, *rest: Any, **options: Any) -> None:
+    pattern = ""
+    """What scikit-learn sets the filter by in joblib's workers: there it fits all messages."""
+
+    def match(self, text: str) -> bool:
+        return _counter.get() is not None
+
+
+_FILTERS: tuple[Any, ...] = tuple(
+    ("always", _InARun(), category, None, 0) for category in (UserWarning, RuntimeWarning, FutureWarning)
+)
+
+
+class _Hook:
+    """Counts a warning, or passes it on to what showed warnings before."""
+
+    def __init__(self, show: Callable[..., Any]) -> None:
+        self.show = show
+
+    def __call__(
+        self, message: Any, category: type[Warning], filename: str, *rest: Any, **options: Any
+    ) -> None:
         counter = _counter.get()
         if counter is None or not counter.takes(filename):
-            show(message, category, filename, *rest, **options)
+            self.show(message, category, filename, *rest, **options)
         else:
             counter.add(message, category)
 
-    warnings.showwarning = hook
+
+def _install() -> None:
+    if _FILTERS[0] not in warnings.filters:
+        warnings.filters.extend(_FILTERS)  # type: ignore[attr-defined]
+        _filters_changed()
+    if not isinstance(warnings.showwarning, _Hook):
+        warnings.showwarning = _Hook(warnings.showwarning)
+
+
+def _remove() -> None:
+    for one in _FILTERS:
+        if one in warnings.filters:
+            warnings.filters.remove(one)  # type: ignore[attr-defined]
+    _filters_changed()
+    if isinstance(warnings.showwarning, _Hook):
+        warnings.showwarning = warnings.showwarning.show
+
+
+def _filters_changed() -> None:
+    """Make Python look at the filters again where it has shown a warning once."""
+    with warnings.catch_warnings():
+        pass

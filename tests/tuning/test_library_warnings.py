@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -39,14 +40,15 @@ def shown_in(run: Callable[[], Any]) -> tuple[list[str], Any]:
     return [f"{w.category.__name__}: {w.message}" for w in shown if w.category is not ResourceWarning], result
 
 
-def unconverged(verify: bool = False) -> Any:
-    return tune(LogisticRegression(max_iter=1), X, y, search_space=SPACE, verify=verify, **OPTIONS)
+def unconverged(verify: bool = False, max_iter: int = 2) -> Any:
+    return tune(LogisticRegression(max_iter=max_iter), X, y, search_space=SPACE, verify=verify, **OPTIONS)
 
 
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_runs_warnings_are_counted_by_text_and_none_is_shown(verify: bool) -> None:
     shown, result = shown_in(lambda: unconverged(verify))
     assert shown == []
+    assert bool(result.summary["verification"]) is verify
     row = next(row for row in result.warnings if row["category"] == "ConvergenceWarning")
     assert row["text"].startswith("lbfgs failed to converge")
     assert row["n_trials"] >= 5
@@ -56,7 +58,7 @@ def test_a_runs_warnings_are_counted_by_text_and_none_is_shown(verify: bool) -> 
 
 
 def test_importances_of_a_small_run_are_counted_and_not_shown() -> None:
-    shown, result = shown_in(unconverged)
+    shown, result = shown_in(lambda: unconverged(max_iter=1))  # all scores are equal then
     between = [row for row in result.warnings if row["trial"] is None]
     assert shown == []
     assert any("importances" in row["text"] for row in between), between
@@ -177,6 +179,80 @@ def test_no_warning_text_reaches_an_llm() -> None:
     assert observed.warnings == {"UserWarning": 1}
     assert "learner" not in repr(observed)
     assert np.isfinite(observed.value or 0)
+
+
+def test_warnings_of_the_closing_check_are_counted_too() -> None:
+    shown, without = shown_in(lambda: unconverged(verify=False))
+    _, result = shown_in(lambda: unconverged(verify=True))
+    assert shown == []
+
+    def between(result: Any) -> list[dict[str, Any]]:
+        return [r for r in result.warnings if r["trial"] is None and r["category"] == "ConvergenceWarning"]
+
+    assert between(without) == []
+    (row,) = between(result)
+    folds = result.summary["verification"]["n_folds"]
+    assert row["count"] == 2 * folds, "default and winner, on each fold"
+    assert row in result.summary["warnings"]
+
+
+def in_another_thread(work: Callable[[], Any]) -> None:
+    """Run it to its end in a thread that belongs to no run, as a notebook's other cells do."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_other_cells_warn_during_a_run_as_without_one() -> None:
+    source = "import warnings\nfor _ in range(3):\n    warnings.warn('of the user', UserWarning)"
+    code = compile(source, "<cell>", "exec")
+
+    def during(params: dict[str, float]) -> float:
+        in_another_thread(lambda: exec(code, {}))
+        return objective(params)
+
+    def run() -> Any:
+        return tune(during, search_space=SPACE, direction="minimize", verify=False, **OPTIONS)
+
+    shown, result = shown_in(run)
+    n_trials = len(result.trials)
+    assert shown == ["UserWarning: of the user"] * n_trials, "once for its line, in each new module, as ever"
+    assert sum(row["count"] for row in result.warnings if row["text"] == "of the user") == 0
+    row = next(row for row in result.warnings if row["trial"] is not None)
+    assert row["count"] == n_trials, "the run counts its own each time"
+
+
+def test_a_filter_that_the_user_sets_during_a_run_stays() -> None:
+    def user_sets(params: dict[str, float]) -> float:
+        in_another_thread(lambda: warnings.filterwarnings("ignore", message="of the user"))
+        return objective(params)
+
+    def run() -> list[Any]:
+        tune(user_sets, search_space=SPACE, direction="minimize", verify=False, **OPTIONS)
+        return list(warnings.filters)
+
+    _, filters = shown_in(run)
+    assert [f[0] for f in filters if f[1] is not None] == ["ignore"], "ours are gone, the user's is there"
+
+
+def test_a_block_of_the_users_that_ends_during_a_run_lets_no_warning_through() -> None:
+    block = warnings.catch_warnings()
+    done: list[float] = []
+
+    def leave_after_two(params: dict[str, float]) -> float:
+        done.append(params["C"])
+        if len(done) == 3:
+            in_another_thread(lambda: block.__exit__(None, None, None))
+        return objective(params)
+
+    def run() -> Any:
+        block.__enter__()
+        return tune(leave_after_two, search_space=SPACE, direction="minimize", verify=False, **OPTIONS)
+
+    shown, result = shown_in(run)
+    (row,) = [row for row in result.warnings if row["trial"] is not None]
+    assert row["count"] >= 8
+    assert len(shown) <= 1, "at most that of the trial in which it ended"
 
 
 def test_after_a_run_this_threads_warnings_are_shown_again() -> None:
