@@ -17,18 +17,31 @@ from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.history.trials import observe
+from sllmbo_magic.samplers.trial_spaces import TrialSpaces
 
 _SHOWN_PARAMETERS = 8
 
 
 @dataclass(frozen=True)
 class TrialContext:
-    """One trial that needs its parameters, and what may decide them."""
+    """One trial that needs its parameters, and what may decide them.
+
+    Attributes:
+        study: The whole study, also behind a bracket of Hyperband's.
+        trial: The trial.
+        rng: The trial's own generator.
+        history: The trials so far.
+        spaces: Where each source may propose.
+        has_design: Whether the run begins with an initial design, for want of a default, a user's or an
+            expert's configuration to start from.
+    """
 
     study: Study
     trial: FrozenTrial
     rng: np.random.Generator
     history: History
+    spaces: TrialSpaces
+    has_design: bool
 
 
 @dataclass(frozen=True)

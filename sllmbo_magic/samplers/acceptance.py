@@ -193,3 +193,11 @@ def veto_message(vetoed: Mapping[str, Any], source: str) -> str:
     """One sentence about a vetoed candidate; ``source`` is that of the suggestion that runs instead."""
     name = "the rulebook" if source == "rulebook" else source
     return f"The surrogate expects less of the LLM's candidate than of {name}: {short_text(vetoed)}"
+
+
+def veto_feedback(vetoed: Mapping[str, Any], source: str, trial_number: int) -> str:
+    """The same for the LLM, which reads it in its next request."""
+    return (
+        f"vetoed at trial {trial_number}, where the surrogate expects more of {source}'s proposal:"
+        f" {short_text(vetoed)}"
+    )

@@ -1,20 +1,26 @@
-"""Finite search spaces: no configuration is tried twice, and a space that is used up is known to be."""
+"""Finite search spaces: no configuration is tried twice, and a study ends when all have been tried."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from optuna.logging import get_logger
+from optuna.study import Study
 
 from sllmbo_magic import attrs
 from sllmbo_magic.history.history import History
+from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
 from sllmbo_magic.space.enumeration import configurations
 from sllmbo_magic.space.enumeration import identity
 from sllmbo_magic.space.enumeration import size_of
 from sllmbo_magic.space.search_space import SearchSpace
 
-__all__ = ["is_used_up", "size_of", "untried", "used_up_text"]
+__all__ = ["is_used_up", "size_of", "stop_when_used_up", "untried", "used_up_text"]
+
+optuna_logger = get_logger("optuna.sampler")
 
 
 def used_up_text(size: int) -> str:
@@ -76,3 +82,33 @@ def untried(
             nearest = np.flatnonzero(distances <= distances.min() + 1e-12)
             return {**left[int(rng.choice(nearest))], **within.fixed}
     return None
+
+
+def stop_when_used_up(
+    study: Study, outer: SearchSpace | None, undeclared: UndeclaredSpace, history: Callable[[], History]
+) -> None:
+    """End ``study.optimize`` once a finite space has no configuration left, as GridSampler does.
+
+    A space that was not declared ends nothing, since another trial may show more of it: a warning says once
+    that trials repeat.
+
+    Args:
+        outer: The declared outer space; None where there is none.
+        undeclared: What the study's trials have in common.
+        history: Called only where the space is finite.
+    """
+    if not study._thread_local.in_optimize_loop:
+        return
+    space = outer or undeclared.all_of(study)
+    size = None if space is None else size_of(space)
+    if space is None or size is None or not is_used_up(space, history()):
+        return
+    if outer is not None:
+        optuna_logger.info(f"Study stops: {used_up_text(size)}.")
+        study.stop()
+    elif not undeclared.is_used_up:
+        undeclared.is_used_up = True
+        optuna_logger.warning(
+            f"{used_up_text(size).capitalize()}; further trials repeat them. With search_space="
+            " the sampler ends the study then."
+        )

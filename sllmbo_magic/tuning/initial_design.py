@@ -60,11 +60,11 @@ def initialize(
         space=state.space,
         outer=state.outer,
         locked=state.user_controlled,
-        hints=tuple(sampler.hints),
+        hints=tuple(sampler.requests.hints),
         extension=None if grow is None else ask.extension,
     )
     try:
-        answer = sampler.queue.ask_now(ask, cancelled=sampler.cancelled, initial=True)
+        answer = sampler.queue.ask_now(ask, cancelled=sampler.requests.cancelled, initial=True)
         if answer is None:
             return  # the user stopped the run meanwhile
         proposal = answer

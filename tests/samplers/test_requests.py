@@ -158,7 +158,7 @@ def criticized(
         proposer=adviser, search_space=SPACE, seed=1, schedule="alternate", n_trials=n_trials, **options
     )
     critic = Critic(sampler.queue, chance)
-    sampler._prefetch.get = lambda number, space, history: critic if number > 10 else None  # type: ignore
+    sampler._sources.prefetch.get = lambda number, space, history: critic if number > 10 else None  # type: ignore
     study = optuna.create_study(sampler=sampler)
     study.optimize(bowl, n_trials=n_trials)
     return study, sampler

@@ -122,7 +122,7 @@ class Watched(SurrogatePrefetch):
 def watched_study(n_trials: int, prefetch: Watched, **options: Any) -> optuna.Study:
     space = SearchSpace.from_user({f"x{i}": (0.0, 1.0) for i in range(4)})
     sampler = LLMTPESampler(FunctionProvider(Responder(0)), search_space=space, seed=1, **options)
-    sampler._prefetch = prefetch
+    sampler._sources.prefetch = prefetch
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda t: sum((v - 0.3) ** 2 for v in space.suggest(t).values()), n_trials=n_trials)
     return study

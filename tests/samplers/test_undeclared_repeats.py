@@ -11,7 +11,7 @@ import pytest
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
-from sllmbo_magic.samplers import llm_tpe
+from sllmbo_magic.samplers import finite
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 
@@ -38,7 +38,7 @@ def test_a_finite_space_is_searched_before_anything_is_repeated_which_is_said_on
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(llm_tpe.optuna_logger, "warning", said.append)
+    monkeypatch.setattr(finite.optuna_logger, "warning", said.append)
     study = optuna.create_study(sampler=SAMPLERS[name]())
     study.optimize(of_six, n_trials=9)
     tried = configurations(study)

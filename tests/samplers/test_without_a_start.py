@@ -115,7 +115,7 @@ class Preference:
 def test_the_draw_that_the_surrogate_rates_highest_runs(candidates: bool, source: str) -> None:
     sampler = LLMTPESampler(search_space=SPACE, seed=1, schedule="alternate")
     preference = Preference(sampler, candidates=candidates)
-    sampler._prefetch.get = lambda number, space, history: preference  # type: ignore[assignment,method-assign,return-value]
+    sampler._sources.prefetch.get = lambda number, space, history: preference  # type: ignore[assignment,method-assign,return-value]
     study = optuna.create_study(sampler=sampler)
     study.optimize(bowl, n_trials=20)
     turns = [trial for trial in study.trials[N_STARTS:] if trial.number % 2]

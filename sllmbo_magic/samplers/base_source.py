@@ -1,0 +1,75 @@
+"""The base sampler as a source of trials: its draws, and the initial design in place of a random start."""
+
+from __future__ import annotations
+
+from sllmbo_magic.proposers.space_filling import N_STARTS
+from sllmbo_magic.proposers.space_filling import initial_configuration
+from sllmbo_magic.proposers.space_filling import reason_of
+from sllmbo_magic.samplers import finite
+from sllmbo_magic.samplers._trial import Suggestion
+from sllmbo_magic.samplers._trial import TrialContext
+from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
+
+
+class BaseSource:
+    """Suggestions of the base sampler.
+
+    Args:
+        sampler: The wrapped sampler.
+        label: What its trials are labelled with, ``"tpe"`` for example.
+    """
+
+    def __init__(self, sampler: BaseSamplerAdapter, label: str) -> None:
+        self.sampler = sampler
+        self.label = label
+
+    def suggest(
+        self, context: TrialContext, reason: str = "", source: str = "", *, is_rated: bool = False
+    ) -> Suggestion:
+        """One configuration that no trial had, where the space has one left.
+
+        Args:
+            reason: Why the base sampler takes the trial, for its provenance.
+            source: Instead of the label.
+            is_rated: Whether a surrogate compares the draw with others. TPE then models all parameters
+                together; else, in a search with an initial design, each by itself, which searches more
+                broadly.
+        """
+        if context.spaces.outer is not None:
+            suggestion = self._in_declared_space(context, reason, source or self.label, is_rated)
+        else:
+            space = context.spaces.current
+            params = self.sampler.sample_undeclared(context.study, context.trial, dict(space))
+            params = finite.untried(space, space, params, context.history, context.rng) or params
+            suggestion = Suggestion(params, source or self.label, {"reason": reason})
+        return suggestion
+
+    def _in_declared_space(
+        self, context: TrialContext, reason: str, source: str, is_rated: bool
+    ) -> Suggestion:
+        outer, space = context.spaces.outer, context.spaces.base
+        assert outer is not None
+        number = context.trial.number
+        if self._is_start(context):
+            params = {**initial_configuration(space, self.sampler.seed, number), **space.fixed}
+            reason = reason or reason_of(number)
+        else:
+            params = self.sampler.sample(
+                context.study,
+                number,
+                outer,
+                space,
+                context.rng,
+                per_parameter=context.has_design and not is_rated,
+            )
+        untried = finite.untried(space, outer, params, context.history, context.rng)
+        if untried is not None:
+            self.sampler.forget(number)  # the draw that its trial does not have
+            params = untried
+        more = {} if space is context.spaces.current else {"wide_space": True}
+        return Suggestion(params, source, {"reason": reason, **more})
+
+    def _is_start(self, context: TrialContext) -> bool:
+        """Whether TPE would draw at random where the initial design covers the space better."""
+        few = len(context.history.complete) < N_STARTS
+        return few and self.label == "tpe" and context.has_design

@@ -1,0 +1,89 @@
+"""Which configuration takes a trial of the LLM where a surrogate rates its candidates and their rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sllmbo_magic.proposers.exploration import worth_exploring
+from sllmbo_magic.samplers._trial import Suggestion
+from sllmbo_magic.samplers._trial import TrialContext
+from sllmbo_magic.samplers.acceptance import AcceptanceRule
+from sllmbo_magic.samplers.acceptance import highest
+from sllmbo_magic.samplers.acceptance import standing_in
+from sllmbo_magic.samplers.acceptance import veto_power
+from sllmbo_magic.samplers.acceptance import without_near_duplicates
+from sllmbo_magic.samplers.candidate_queue import CandidateQueue
+from sllmbo_magic.samplers.candidate_queue import QueuedCandidate
+from sllmbo_magic.samplers.surrogate import Rating
+from sllmbo_magic.samplers.surrogate import Surrogate
+from sllmbo_magic.space.search_space import SearchSpace
+
+
+def best_candidate(queue: CandidateQueue, surrogate: Surrogate | None, space: SearchSpace) -> Suggestion:
+    """The queue's candidate with the highest rating; without a surrogate the first one."""
+    best = 0 if surrogate is None else highest(rated(queue, surrogate, space))
+    return queue.take(best, space)
+
+
+def highest_rated(
+    context: TrialContext, queue: CandidateQueue, rivals: Sequence[Suggestion], surrogate: Surrogate
+) -> Suggestion:
+    """The rulebook's candidate or the draw of TPE that the surrogate rates highest: rules that draw, as
+    TPE does, have no claim to the trial.
+    """
+    space = context.spaces.current
+    candidates = rated(queue, surrogate, space)
+    best = highest([*candidates, *surrogate.rate([r.params for r in rivals])])
+    if best < len(candidates):
+        return queue.take(best, space)
+    vetoed = queue.remove(highest(candidates)) if candidates else None
+    return standing_in(rivals[best - len(candidates)], vetoed, queue.proposer.source)
+
+
+def accepted_or_rival(
+    context: TrialContext,
+    queue: CandidateQueue,
+    rivals: Sequence[Suggestion],
+    surrogate: Surrogate,
+    *,
+    share: float,
+    may_explore: bool,
+) -> tuple[Suggestion, QueuedCandidate | None]:
+    """The LLM's best candidate, or a rival if the surrogate vetoes it.
+
+    Args:
+        rivals: The draw of the base sampler, then the rulebook's suggestions.
+        share: The LLM's share of the trials, 0 to 1.
+        may_explore: Whether a candidate that explores can be exempt from the veto.
+
+    Returns:
+        The suggestion, and the candidate that was vetoed for it.
+    """
+    history, spaces = context.history, context.spaces
+    draw, *steps = rivals
+    draw_rating, *step_ratings = surrogate.rate([r.params for r in rivals])
+    steps, step_ratings = without_near_duplicates(steps, step_ratings, history, spaces.wide)
+    rule = AcceptanceRule(share, may_veto=surrogate.mature, power=veto_power(history, spaces.wide))
+    exempt = _exempt(context, queue) if may_explore else ()
+    choice = rule.choose(rated(queue, surrogate, spaces.current), [draw_rating, *step_ratings], exempt)
+    if choice.candidate is not None:
+        return queue.take(choice.candidate, spaces.current), None
+    assert choice.rival is not None
+    vetoed = None if choice.vetoed is None else queue.remove(choice.vetoed)
+    return standing_in([draw, *steps][choice.rival], vetoed, queue.proposer.source), vetoed
+
+
+def rated(queue: CandidateQueue, surrogate: Surrogate, space: SearchSpace) -> list[Rating]:
+    """The ratings of the queue's candidates."""
+    return surrogate.rate([{**space.fixed, **q.candidate.params} for q in queue.candidates])
+
+
+def _exempt(context: TrialContext, queue: CandidateQueue) -> list[bool]:
+    """For each candidate whether it explores and needs no more than a chance: one per request, while
+    looking away from the incumbent is worth a trial.
+    """
+    history = context.history
+    if not worth_exploring(history, len(context.spaces.current)):
+        return [False] * len(queue.candidates)
+    explored = {o.request for o in history.observations if o.expects == "explore"}
+    return [c.candidate.expects == "explore" and c.request not in explored for c in queue.candidates]

@@ -1,0 +1,165 @@
+"""Which source proposes a trial: the LLM or the base sampler, by mode, schedule and surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
+from sllmbo_magic.history.history import History
+from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.samplers._trial import Suggestion
+from sllmbo_magic.samplers._trial import TrialContext
+from sllmbo_magic.samplers.acceptance import rulebook_rivals
+from sllmbo_magic.samplers.acceptance import veto_feedback
+from sllmbo_magic.samplers.acceptance import veto_message
+from sllmbo_magic.samplers.base_source import BaseSource
+from sllmbo_magic.samplers.candidate_selection import accepted_or_rival
+from sllmbo_magic.samplers.candidate_selection import best_candidate
+from sllmbo_magic.samplers.candidate_selection import highest_rated
+from sllmbo_magic.samplers.requests import Requests
+from sllmbo_magic.samplers.schedule import Schedule
+from sllmbo_magic.samplers.schedule import share_of
+from sllmbo_magic.samplers.surrogate import Surrogate
+from sllmbo_magic.samplers.surrogate import SurrogatePrefetch
+from sllmbo_magic.space.search_space import SearchSpace
+
+MODES = ("llm", "llm-tpe", "tpe")
+
+
+class SourceChoice:
+    """Chooses the source of each trial and gives the trial a configuration from it.
+
+    Args:
+        mode: ``"llm-tpe"``, ``"llm"`` or ``"tpe"`` (the base sampler alone).
+        schedule: Whose turn it is in mode ``"llm-tpe"``.
+        requests: The LLM's side.
+        base: The base sampler's side.
+        rulebook: Its suggestions stand in for the LLM's vetoed candidates.
+        judge: Whether a surrogate ranks and vetoes candidates.
+        emit: Takes a ``Note`` event for each veto.
+
+    Attributes:
+        prefetch: The surrogates, fitted one trial ahead.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        schedule: Schedule,
+        requests: Requests,
+        base: BaseSource,
+        rulebook: RulebookProposer,
+        *,
+        judge: bool,
+        emit: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.mode = mode
+        self.schedule = schedule
+        self.requests = requests
+        self.queue = requests.queue
+        self.base = base
+        self.rulebook = rulebook
+        self.judge = judge
+        self.emit = emit
+        self.prefetch = SurrogatePrefetch()
+
+    @property
+    def mode(self) -> str:
+        """Settable between trials. Raises InputError for a mode that is not one of :data:`MODES`."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in MODES:
+            raise InputError(f"sampler {mode!r} is not known.", f"Allowed: {', '.join(MODES)}.")
+        self._mode = mode
+
+    def suggest(self, context: TrialContext) -> Suggestion:
+        """The LLM's candidate when it is the LLM's turn and one is accepted; else the base sampler's or the
+        rulebook's.
+        """
+        if not self._is_llms_turn(context):
+            return self.base.suggest(context)
+        self.requests.fill_queue(context, llm_only=self.mode == "llm")
+        number, spaces = context.trial.number, context.spaces
+        surrogate = self.prefetch.get(number, spaces.wide, context.history) if self.judge else None
+        if surrogate is not None and self.mode == "llm-tpe":
+            return self._select(context, surrogate)
+        if self.queue.candidates:
+            return best_candidate(self.queue, surrogate, spaces.current)
+        if self.queue.off is not None:
+            return self.base.suggest(context, self.queue.off.message, "fallback")
+        return self.base.suggest(context, "no candidate is left")
+
+    def _is_llms_turn(self, context: TrialContext) -> bool:
+        if self.mode == "tpe" or not len(context.spaces.current):
+            return False
+        if self.mode == "llm":
+            return True
+        return self.schedule.choose(context.trial.number, context.history, context.rng) == "llm"
+
+    def _select(self, context: TrialContext, surrogate: Surrogate) -> Suggestion:
+        """One of the LLM's candidates, or a rival if the surrogate vetoes it."""
+        queue, history, number = self.queue, context.history, context.trial.number
+        rivals = [self.base.suggest(context, is_rated=True)]
+        if queue.proposer.instant and context.has_design:
+            return highest_rated(context, queue, rivals, surrogate)
+        if not queue.proposer.instant:
+            space = context.spaces.base
+            ask = self.requests.ask(space, history, number, queue.n_candidates)
+            rivals += rulebook_rivals(self.rulebook, ask, space)
+        suggestion, vetoed = accepted_or_rival(
+            context,
+            queue,
+            rivals,
+            surrogate,
+            share=share_of(self.schedule, history),
+            may_explore=not self.requests.is_last_batch(history, number),
+        )
+        if vetoed is not None and not queue.proposer.instant:
+            params = vetoed.candidate.params
+            if self.emit is not None:
+                self.emit(Note(text=veto_message(params, suggestion.source), trial_number=number))
+            self.requests.feedback.append(veto_feedback(params, suggestion.source, number))
+        return suggestion
+
+    def may_choose_llm(self, trial_number: int) -> bool:
+        """Whether a trial from this one on can be the LLM's; else no request is worth its price."""
+        if self.mode == "llm-tpe":
+            return self.schedule.may_choose_llm(trial_number)
+        return self.mode == "llm"
+
+    def has_design(self, history: History) -> bool:
+        """Whether an initial design and then several kinds of draws, among which the surrogate chooses, take
+        the place of a start that somebody gave. At its first trial a run with an LLM is about to have one.
+        """
+        if not self.judge or self.mode != "llm-tpe" or not (len(history) or self.queue.proposer.instant):
+            return False
+        return self.rulebook.has_design(history)
+
+    def prepare_next(self, trial_number: int, space: SearchSpace | None, history: History, seed: int) -> None:
+        """Begin to fit the surrogate of the next trial, while this one is evaluated.
+
+        Called after :meth:`suggest`: there is one prepared surrogate, and that has just used it.
+
+        Args:
+            trial_number: Of the trial that was sampled.
+            space: Of the surrogate; None prepares nothing.
+            history: The trials so far.
+            seed: Of the run.
+        """
+        if not self.judge or self.mode != "llm-tpe" or space is None:
+            return
+        number = trial_number + 1
+        rng = np.random.default_rng([seed, number])
+        # The history of the next trial may change its source; then its surrogate is fitted on demand.
+        if self.schedule.choose(number, history, rng) == "llm":
+            self.prefetch.prepare(number, space, history)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "emit": None}
