@@ -77,6 +77,8 @@ def _meant(url: str) -> str:
     host = re.sub(r"^https?:/*|^[a-z]*:?/+|^[a-z]+://", "", text, flags=re.IGNORECASE)
     if not host:
         return "http://localhost:8000/v1"
+    if re.fullmatch(r":?\d{2,5}", host):  # a port alone
+        return f"http://localhost:{host.lstrip(':')}/v1"
     if scheme:
         return f"{scheme[0].lower()}://{host}"
     return f"{'http' if _LOCAL.match(host) else 'https'}://{host}"

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Container
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -53,7 +54,11 @@ def _words(pattern: str) -> re.Pattern[str]:
 _NO_CREDIT = _words(
     r"insufficient_quota|credit balance|insufficient (balance|credits?|funds)|billing_(hard_limit|not_active)"
     r"|billing hard limit|spend(ing)? limit|available credits|out of credits|exceeded_current_quota_error"
-    r"|account is (suspended|not active)"
+    r"|account is (suspended|not active)|budget.{0,20}exceeded"
+)
+_BAD_KEY = _words(
+    r"(api.?key|access token)\b.{0,30}(not valid|invalid|incorrect|expired|missing|required)"
+    r"|(invalid|incorrect|expired|missing|no) (api.?key|access token)|api_key_invalid"
 )
 _PER_TIME = _words(
     r"per.?(min|sec|hour|day)|\b[rt]p[md]\b|rate.?limit|retrydelay"
@@ -70,12 +75,13 @@ _ADDRESS = _words(
 _MODEL = _words(
     r"(model|deployment).{0,80}(not (found|exist|available|supported)|does(n't| not) exist|decommissioned)"
     r"|(no|unknown|invalid|not a valid) model\b|model_not_found|model not exist|unable to access model"
-    r"|no models? (is )?loaded"
+    r"|no models? (is )?loaded|\bmodel: \S+"
 )
 _CONTEXT = _words(
     r"context.{0,20}(length|window|size|limit)|maximum context|prompt is too long|too many (input )?tokens"
-    r"|exceeds? the (model'?s )?(available )?context|input.{0,20}too long"
+    r"|exceeds? the (model'?s )?(available )?context|input.{0,20}too long|tokens must be at least 1, got -"
 )
+_FLAGGED = _words(r"flagged|requires moderation|content.?(filter|policy|management)")
 _FILTER = _words(r"content.?(filter|policy|management)|safety|flagged|responsible ?ai")
 
 _NO_QUOTA = "the account has no credit or quota left"
@@ -93,6 +99,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule((401,), "bad-key", PermanentProviderError, "the key was not accepted", "Check the key."),
     Rule(
+        (400, 403), "bad-key", PermanentProviderError, "the key was not accepted", "Check the key.", _BAD_KEY
+    ),
+    Rule(
+        (407,),
+        "proxy",
+        PermanentProviderError,
+        "the proxy wants a user and a password",
+        "Write them in the environment: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+    ),
+    Rule(
         (400, 403, 429),
         "quota",
         PermanentProviderError,
@@ -103,6 +119,14 @@ RULES: tuple[Rule, ...] = (
     Rule((403, 429), "rate-limit", TransientProviderError, "too many requests", _LESS_OFTEN, _PER_TIME),
     Rule((402,), "quota", PermanentProviderError, _NO_QUOTA, _ADD_CREDIT),
     Rule((403, 429), "quota", PermanentProviderError, _NO_QUOTA, _ADD_CREDIT, _QUOTA),
+    Rule(
+        (403,),
+        "content-filter",
+        ReplyError,
+        "the provider's content filter refused the prompt",
+        "Use other words in --describe, or another model.",
+        words=_FLAGGED,
+    ),
     Rule(
         (403,),
         "permission",
@@ -125,6 +149,13 @@ RULES: tuple[Rule, ...] = (
         "the server has nothing at this address",
         "Most such servers want --base-url {api}",
         words=_ADDRESS,
+    ),
+    Rule(
+        (405,),
+        "wrong-address",
+        PermanentProviderError,
+        "the server has nothing at this address",
+        "Most such servers want --base-url {api}",
     ),
     Rule(  # LM Studio answers 200 with this error in the body
         (500,),
@@ -285,7 +316,7 @@ def message_of(body: object) -> str:
             return message_of(error)
         for name in ("message", "detail", "msg", "error_msg", "error", "code", "type"):
             if error.get(name) and not isinstance(error[name], bool):
-                return message_of(error[name])
+                return (message_of(error[name]) + _behind_gateway(error))[:2000]
         return json.dumps(error, default=str)[:300] if any(v is not None for v in error.values()) else ""
     if not isinstance(body, str):
         return "" if body is None else str(body)[:2000]
@@ -293,6 +324,17 @@ def message_of(body: object) -> str:
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         return title.group(1)[:2000] if title else ""
     return body[:2000]
+
+
+def _behind_gateway(error: Mapping[str, object]) -> str:
+    """What the server behind a gateway said, where the gateway quotes it (OpenRouter's ``metadata.raw``)."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+    if isinstance(raw, str):
+        with suppress(ValueError):  # often plain text
+            raw = json.loads(raw)
+    words = message_of(raw)
+    return f": {words}" if words else ""
 
 
 def evidence_of(body: object) -> str:
@@ -348,9 +390,10 @@ def not_the_protocol(*, who: str, body: object = None) -> ReplyError:
     """The error for an answer that is not what the protocol promises: HTML, cut JSON, other fields."""
     words = message_of(body)
     shown = f' It says: "{one_line(words, 120)}".' if words else ""
+    ending = "" if who.startswith("anthropic:") else "; most end in /v1"  # Anthropic's SDK adds /v1 itself
     error = ReplyError(
         f"{who}: the answer is not what this kind of server sends (cut short, or no JSON).{shown}",
-        "Check that --base-url names an API and not a web page; most end in /v1.",
+        f"Check that --base-url names an API and not a web page{ending}.",
         category="not-json",
     )
     if isinstance(body, str) and re.match(r"\s*(data|event):", body):

@@ -11,6 +11,7 @@ inside a string.
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -29,7 +30,8 @@ MAX_WRAPPERS = 3
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _THOUGHT = r"think|thinking|thoughts?|reasoning|reflection|seed:think"
 _THOUGHT_END = re.compile(
-    rf"</(?:{_THOUGHT})\s*>|<\|end_of_thought\|>|\[/THINK\]|◁/think▷|<\|channel\|>\s*final\s*<\|message\|>",
+    rf"</(?:{_THOUGHT})\s*>|<\|end_of_thought\|>|\[/THINK\]|◁/think▷"
+    r"|<\|channel\|>\s*final\s*(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>",
     re.IGNORECASE,
 )
 _THOUGHT_START = re.compile(
@@ -37,7 +39,14 @@ _THOUGHT_START = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"""[{,]\s*["']?[\w -]+["']?\s*:""")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.%/*])")
+_NUMBER = re.compile(
+    r"(?<=[:\[,=\s])[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+    r"(?=[ \t]*(?:[,}\]]|//|/\*|#|\r?\n)|[ \t]+[\"']|\s*\Z)"
+)
+"""A number that stands alone: what ``10^-3``, ``0.1 - 0.5`` or ``1 000`` means would be a guess."""
+_QUOTES = str.maketrans("“”„‟«»", '"' * 6)
+"""Typographic quotes, which a chat shows in place of JSON's."""
+_MINUS = str.maketrans("−", "-")
 _NOT_FINITE = re.compile(r"[:\[,]\s*[-+]?(?:NaN|Infinity|inf)\b", re.IGNORECASE)
 
 
@@ -95,21 +104,21 @@ def _parse(text: str, schema: dict[str, Any] | None = None) -> Any:
     for piece in (*fences, *objects):
         data = _strict(piece)
         data = _repaired(piece) if data is None else data
-        if data is None:
+        if data is None or data == schema:  # some models repeat the schema before they answer
             continue
         if schema is None:
             return data
         first = data if first is None else first
         count = _count_of_names(data, schema)
-        if count and piece in fences:
-            return data
         if count:
-            answers.append((count, data))
-    most = max((count for count, _ in answers), default=0)
-    best = [data for count, data in answers if count == most]
-    if any(other != best[0] for other in best[1:]):
+            answers.append((count, piece in fences, data))
+    most = max((count for count, _, _ in answers), default=0)
+    best = [(fenced, data) for count, fenced, data in answers if count == most]
+    if best and best[0][0]:  # the last fence
+        return best[0][1]
+    if any(other != best[0][1] for _, other in best[1:]):
         raise _several_answers()
-    return best[0] if best else first
+    return best[0][1] if best else first
 
 
 def _strict(text: str) -> Any:
@@ -131,8 +140,9 @@ def _strict(text: str) -> Any:
 def _unwrapped(data: Any, schema: dict[str, Any]) -> Any:
     """The one part of the data that answers the schema, or the data as it is if no part does.
 
-    A part answers if it has all the required properties, else half of them, else one. Nothing deeper than
-    :data:`MAX_WRAPPERS` is looked at.
+    A part answers if it has all the required properties, else half of them, else one. One that stands among
+    the words of a text (an argument for the answer, say) only counts where there is no other beside it.
+    Nothing deeper than :data:`MAX_WRAPPERS` is looked at.
     """
     names = set(schema.get("properties", ()))
     required = set(schema.get("required", names)) or names
@@ -144,10 +154,12 @@ def _unwrapped(data: Any, schema: dict[str, Any]) -> Any:
             answers = [
                 part for part in layer if isinstance(part, dict) and len(required & set(part)) >= least
             ]
+            written = [part for part in answers if not isinstance(part, _FromProse)]
+            answers = written or answers
             if answers:
                 if any(other != answers[0] for other in answers[1:]):
                     raise _several_answers()
-                return answers[0]
+                return dict(answers[0])
             layer = [inner for part in layer for inner in _inside(part)]
     return data
 
@@ -170,14 +182,21 @@ def _inside(part: Any) -> Iterator[Any]:
             yield value
 
 
+class _FromProse(dict[str, Any]):
+    """An object that was found among the words of a text."""
+
+
 def _json_in(text: str) -> Any:
     """The data in a string that is itself JSON, perhaps in a code fence; None where it is not."""
     if "{" not in text:
         return None
+    text = final_text(text)
     try:
-        return _parse(final_text(text))
+        data = _parse(text)
     except ReplyError:
         return None
+    among_words = isinstance(data, dict) and not text.startswith(("{", "[", "`"))
+    return _FromProse(data) if among_words else data
 
 
 # Repair
@@ -185,6 +204,7 @@ def _json_in(text: str) -> Any:
 
 def _repaired(text: str) -> Any:
     """What json_repair makes of a piece of text, where that is safe; None where it is not."""
+    text = _with_plain_quotes(text).translate(_MINUS)
     if not _KEY.search(text):
         return None
     if _NOT_FINITE.search(text):
@@ -209,6 +229,16 @@ def _repaired(text: str) -> Any:
     ):
         return None  # a number that is not in the text as such was guessed, e.g. 10 for "10%"
     return _checked(data)
+
+
+def _with_plain_quotes(text: str) -> str:
+    """The text with JSON's own quotes, if it has none: a chat or a web page may have changed them all."""
+    if '"' not in text:
+        text = text.translate(_QUOTES)
+        text = html.unescape(text) if "&quot;" in text or "&#34;" in text else text
+    elif text.count('"') == text.count('\\"'):
+        text = text.replace('\\"', '"').replace("\\n", "\n")
+    return text
 
 
 @dataclass

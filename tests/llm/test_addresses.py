@@ -42,6 +42,8 @@ REFUSED = [
     ("<https://api.example.com/v1>", "--base-url https://api.example.com/v1"),
     ("192.168.1.5:8000/v1", "--base-url http://192.168.1.5:8000/v1"),
     ("gpu.local:8000/v1", "--base-url http://gpu.local:8000/v1"),
+    (":8000", "--base-url http://localhost:8000/v1"),
+    ("8080", "--base-url http://localhost:8080/v1"),
 ]
 
 

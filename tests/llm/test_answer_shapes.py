@@ -42,6 +42,7 @@ def call(arguments):
         {"a": {"b": {"c": GOOD}}},
         [GOOD, GOOD],
         {"kind": "wrapper", "answer": GOOD},
+        {"reasoning": 'I first took {"x": 0.9, "kind": "b"}, which is too large.', "answer": GOOD},
     ],
 )
 def test_an_answer_inside_wrappers_is_found(data):
@@ -66,10 +67,40 @@ OTHER = json.dumps({"x": 0.7, "kind": "b"})
         f'An aside {{"note": 1}} and then {TEXT[:-1]},}}',
         f"```json\n{OTHER}\n```\nBetter:\n```json\n{TEXT}\n```",
         f"<|begin_of_thought|>{OTHER}<|end_of_thought|>{TEXT}",
+        f'Input:\n```json\n{{"history": [{{"x": 0.1}}]}}\n```\nOutput: {TEXT}',
+        f"{json.dumps(SCHEMA)}\n{TEXT}",
+        f"```json\n{TEXT}\n```\nIt follows the schema {json.dumps(SCHEMA)}.",
     ],
 )
 def test_what_answers_is_found_among_other_objects(text):
     assert extract_json(text, SCHEMA) == GOOD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{“x”: 0.5, “kind”: “a”}",
+        TEXT.replace('"', '\\"'),
+        TEXT.replace('"', "&quot;"),
+        f"```json\n{TEXT.replace(chr(34), chr(8221))}\n```",
+        "{'x': 0.5 // a half\n, 'kind': 'a'}",
+    ],
+)
+def test_quotes_that_a_chat_or_a_page_changed_are_read(text):
+    assert extract_json(text, SCHEMA) == GOOD
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["10^-3", "0.1 - 0.5", "0.5 or 0.6", "1 000", "1'000", "3×10", "0.5±0.1", "~0.5", ">0.5", "1:2", "5²"],
+)
+def test_what_is_no_single_number_is_not_guessed(number):
+    with pytest.raises(ReplyError, match="no usable JSON"):
+        extract_json(f'{{"x": {number}, "kind": "a"}}', SCHEMA)
+
+
+def test_a_typographic_minus_keeps_its_sign():
+    assert extract_json('{"x": −0.5, "kind": "a"}', SCHEMA) == {"x": -0.5, "kind": "a"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +145,7 @@ def test_an_incomplete_answer_is_returned_as_it_is_for_a_repair():
         ("<reasoning>a</reasoning>b", "b"),
         ("◁think▷a◁/think▷b", "b"),
         ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", "b"),
+        ("<|channel|>analysis<|message|>a<|channel|>final <|constrain|>json<|message|>b", "b"),
         ("plain <b>text</b>", "plain <b>text</b>"),
     ],
 )
@@ -149,6 +181,10 @@ def completed(message):
         {"content": [{"type": "thinking", "thinking": "{}"}, {"type": "text", "text": TEXT}]},
         {"content": [{"type": "text", "text": TEXT[:8]}, {"type": "text", "text": TEXT[8:]}]},
         {"content": None, "tool_calls": [{"id": "1", **call(TEXT)}]},
+        {"content": "I call the tool.", "tool_calls": [{"id": "1", **call(TEXT)}]},
+        {"content": [{"type": "text", "text": {"value": TEXT}}]},
+        {"content": "", "thinking": TEXT},
+        {"content": None, "reasoning_details": [{"type": "reasoning.text", "text": TEXT}]},
     ],
 )
 def test_where_servers_put_the_answer(message):
@@ -191,3 +227,18 @@ def test_an_answer_in_unusual_fields_of_a_message(message):
         provider = make_provider("openai-compatible:m", base_url=server.url, api_key="k" * 20)
         completion = provider.complete(request(schema=SCHEMA))
     assert extract_json(completion.text, SCHEMA) == GOOD
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": TEXT, "finish_reason": "stop"},
+        {"message": {"content": TEXT + "\n" * 40}, "finish_reason": "length"},
+    ],
+    ids=["before chats", "blanks up to the limit"],
+)
+def test_a_choice_that_holds_a_whole_answer_is_one(choice):
+    with LoopbackServer([Fault(status=200, body={"choices": [choice], "model": "m"})]) as server:
+        provider = make_provider("openai-compatible:m", base_url=server.url)
+        assert extract_json(provider.complete(request(schema=SCHEMA)).text, SCHEMA) == GOOD
+    assert len(server.requests) == 1

@@ -61,6 +61,11 @@ def test_words_come_with_every_status_and_without_the_key(status, protocol):
         ("plain text", "plain text"),
         ("<html><head><title>503 Service Unavailable</title></head></html>", "503 Service Unavailable"),
         ("<html>no title</html>", ""),
+        (
+            {"error": {"message": "gateway", "metadata": {"raw": '{"error": {"message": "behind it"}}'}}},
+            "gateway: behind it",
+        ),
+        ({"error": {"message": "gateway", "metadata": {"raw": "behind it"}}}, "gateway: behind it"),
         (None, ""),
         ([], ""),
         ({}, ""),
@@ -87,6 +92,7 @@ def test_ollamas_words_on_memory():
             status=404, body={"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
         ),
         Fault(status=405, body={"detail": "Method Not Allowed"}),
+        Fault(status=405, body=""),
         Fault(status=200, body={"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
     ],
 )
@@ -106,6 +112,7 @@ def test_a_missing_v1_has_the_address_to_write(fault):
         "The model `m` has been decommissioned and is no longer supported.",
         "Model Not Exist",
         "m is not a valid model ID",
+        "model: m",
     ],
 )
 def test_an_unknown_model(status, words):
@@ -236,6 +243,40 @@ def test_no_credit(status, body):
     error = error_of(Fault(status=status, body={"error": body}))
     assert isinstance(error, PermanentProviderError)
     assert error.category == "quota"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "category"),
+    [
+        (400, "API key not valid. Please pass a valid API key.", "bad-key"),
+        (400, "Incorrect API key provided: x***9.", "bad-key"),
+        (403, "Your API key has expired.", "bad-key"),
+        (403, "m requires moderation. Your input was flagged", "content-filter"),
+        (400, "max_tokens must be at least 1, got -404.", "context-length"),
+        (400, "Budget has been exceeded! Current cost: 10, Max budget: 5", "quota"),
+        (407, "Proxy Authentication Required", "proxy"),
+    ],
+)
+def test_what_servers_say_with_a_status_that_others_use_for_something_else(status, words, category):
+    assert error_of(Fault(status=status, body={"error": {"message": words}})).category == category
+
+
+def test_a_gateway_without_a_server_for_the_format_is_asked_without_it():
+    words = "No endpoints found that can handle the requested parameters."
+
+    def answer(received):
+        refused = Fault(status=404, body={"error": {"message": words, "code": 404}})
+        return refused if "response_format" in received.body else {"x": 1, "kind": "a"}
+
+    with LoopbackServer(answer) as server:
+        provider = make_provider("openai-compatible:m", base_url=server.url)
+        assert provider.complete(request(schema=SCHEMA)).text
+
+
+def test_an_anthropic_server_is_not_told_to_end_in_v1():
+    error = error_of(Fault(status=200, body={"choices": []}), "anthropic")
+    assert error.category == "not-json"
+    assert "/v1" not in str(error)
 
 
 def test_every_rule_of_the_table_can_decide():

@@ -182,12 +182,14 @@ def _no_system_role(c: Capabilities, words: str, request: Request) -> bool:
 
 
 _FORMAT = {
-    "json_schema": r"(response|text|output)[_.](format|config)|json|schema|structured|grammar|guided",
-    "json_object": r"response_format|text\.format|json|schema|structured|grammar|guided",
+    "json_schema": r"(response|text|output)[_.](format|config)|json|schema|structured|grammar|guided"
+    r"|handle the requested parameters",
+    "json_object": r"response_format|text\.format|json|schema|structured|grammar|guided"
+    r"|handle the requested parameters",
     "tool": r"tool",
     "text": r"(?!)",
 }
-"""By mode, what a refusal of it is about."""
+"""By mode, what a refusal of it is about; a gateway (OpenRouter) may name no field at all."""
 
 
 def _other_format(c: Capabilities, words: str, request: Request) -> bool:

@@ -23,7 +23,7 @@ from sllmbo_magic.llm.json_reply import extract_json
 from sllmbo_magic.llm.json_reply import final_text
 from sllmbo_magic.llm.providers.sdk import error_fields
 
-_THOUGHTS = ("reasoning_content", "reasoning")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Fields in which servers return a model's reasoning."""
 
 
@@ -47,9 +47,10 @@ def chat_completion(reply: Any, request: Request, *, who: str, base_url: str = "
         raise error_mapping.no_text(who=who, why="content-filter", usage=usage)
     if getattr(message, "refusal", None):
         raise error_mapping.no_text(who=who, why="refusal", usage=usage)
-    if finish == "length":
-        raise error_mapping.no_text(who=who, why="truncated", usage=usage)
     text = _answer_in(message, request)
+    if finish == "length" and not _is_whole(text, request):
+        raise error_mapping.no_text(who=who, why="truncated", usage=usage)
+    text = text or _completed_text(choice)
     if not text.strip():
         raise error_mapping.no_text(who=who, why="empty", usage=usage)
     return Completion(text, usage or Usage(), model=str(getattr(reply, "model", "") or ""))
@@ -58,7 +59,8 @@ def chat_completion(reply: Any, request: Request, *, who: str, base_url: str = "
 def _answer_in(message: Any, request: Request) -> str:
     """The text of a message; where there is none, its tool call, or the JSON among its reasoning."""
     text = text_of(_field(message, "content"))
-    if final_text(text):
+    schema = request.schema
+    if final_text(text) and (schema is None or _holds_json(text, schema)):
         return text
     calls = _field(message, "tool_calls")
     functions = [_field(call, "function") for call in calls] if isinstance(calls, list) else []
@@ -67,11 +69,31 @@ def _answer_in(message: Any, request: Request) -> str:
         arguments = json.dumps(arguments) if isinstance(arguments, dict) else arguments
         if isinstance(arguments, str) and arguments.strip():
             return arguments
+    if final_text(text):  # a repair is asked for
+        return text
     for name in _THOUGHTS:
         thoughts = text_of(_field(message, name))
-        if request.schema is not None and _holds_json(thoughts, request.schema):
+        if schema is not None and _holds_json(thoughts, schema):
             return thoughts
-    return text if final_text(text) else ""
+    return ""
+
+
+def _is_whole(text: str, request: Request) -> bool:
+    """Whether a reply that reached the limit is complete: some models go on with blanks up to it."""
+    if request.schema is None:
+        return False
+    try:
+        data = json.loads(final_text(text))
+    except ValueError:
+        return False
+    names = set(request.schema.get("required", ())) or set(request.schema.get("properties", ()))
+    return isinstance(data, dict) and names <= set(data)
+
+
+def _completed_text(choice: Any) -> str:
+    """The text of a choice without a message, as before chats."""
+    text = _field(choice, "text") if _field(choice, "message") is None else None
+    return text if isinstance(text, str) else ""
 
 
 def _holds_json(text: str, schema: dict[str, Any]) -> bool:
@@ -92,8 +114,9 @@ def text_of(content: Any) -> str:
     for part in content if isinstance(content, list) else ():
         if isinstance(part, str):
             continue  # not a part of any protocol
-        if _field(part, "type") in ("text", "output_text", None):
+        if _field(part, "type") in ("text", "output_text", "reasoning.text", None):
             text = _field(part, "text")
+            text = _field(text, "value") if isinstance(text, Mapping) else text
             texts.append(text if isinstance(text, str) else "")
     return "".join(texts)
 
