@@ -19,6 +19,7 @@ from typing import Any
 from sllmbo_magic.errors import InputError
 
 SAMPLER_MODES = ("llm", "llm-tpe", "tpe")
+NO_HINTS = "The rulebook reads no hints: change a range instead, or give an LLM by --llm."
 _ids = itertools.count(1)
 
 

@@ -144,7 +144,11 @@ class SllmboMagics(Magics):
                 )
 
         started = self.session.start(
-            spec.name, work, background=spec.flag("background"), widget=not spec.flag("no_widget")
+            spec.name,
+            work,
+            background=spec.flag("background"),
+            widget=not spec.flag("no_widget"),
+            reads_hints=not _is_of_the_rulebook(task),
         )
         if started.background:
             print(f"{spec.name} goes on in the background: %sllmbo wait, pause, stop, show (%sllmbo help).")
@@ -168,9 +172,13 @@ def _debug(line: str) -> bool:
     return "--debug" in line.split()
 
 
+def _is_of_the_rulebook(task: ResolvedTask) -> bool:
+    return task.arguments.get("llm", "rulebook") in ("rulebook", "offline")
+
+
 def _print_unused_key(task: ResolvedTask) -> None:
     """Name a key in the environment that this run does not use, and how to use it."""
-    if task.arguments.get("llm", "rulebook") not in ("rulebook", "offline"):
+    if not _is_of_the_rulebook(task):
         return
     for source in SOURCES.values():
         variable = next((v for v in source.variables if os.environ.get(v)), None)

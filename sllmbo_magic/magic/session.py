@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic.control import NO_HINTS
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import SllmboError
@@ -138,11 +139,14 @@ class Session:
         *,
         background: bool,
         widget: bool,
+        reads_hints: bool,
     ) -> StartedRun:
         """Start a run; one in the background is followed, and its variable holds a :class:`BackgroundRun`."""
         if background:
             load_libraries()
         run = RunThread(name, work)
+        if not reads_hints:
+            run.control.refuse("hint", NO_HINTS)  # from the first moment on, before its thread has begun
         view = open_view(self.shell, name, run.control, widget=widget)
         started = StartedRun(run, view, self.shell, background, self._result(name))
         self.runs[name] = started

@@ -11,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
+from sllmbo_magic.control import NO_HINTS
 from sllmbo_magic.control import Command
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
@@ -30,7 +31,6 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.tuning.marks import mark
 
 ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-NO_HINTS = "The rulebook reads no hints: change a range instead, or give an LLM by --llm."
 _POLL_SECONDS = 0.3
 """Commands from other processes are looked for at most that often."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import time
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,20 +121,28 @@ def test_wandb_has_the_scores_the_best_parameters_and_the_report(monkeypatch: py
 
 
 def wandb_contents(folder: Path) -> tuple[list[dict[str, object]], dict[str, object], set[str]]:
-    """The steps, the summary and the names of the saved files of an offline run of W&B."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    (path,) = folder.glob("*.wandb")
+    """The steps, the summary and the names of the saved files of an offline run of W&B, once its process has
+    written the last record.
+    """
+    deadline = time.monotonic() + 60
+    while not (records := wandb_records(folder)) or not records[-1].HasField("exit"):
+        assert time.monotonic() < deadline, f"{len(records)} records and no last one"
+        time.sleep(0.1)
     steps: list[dict[str, object]] = []
     summary: dict[str, object] = {}
     files: set[str] = set()
-    for data in leveldb_records(path.read_bytes()[7:], offset=7):
-        record = Record()
-        record.ParseFromString(data)
+    for record in records:
         steps += [read_items(record.history.item)] if record.HasField("history") else []
         summary.update(read_items(record.summary.update))
         files.update(file.path for file in record.files.files)
     return steps, summary, files
+
+
+def wandb_records(folder: Path) -> list[Any]:
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.glob("*.wandb")
+    return [Record.FromString(data) for data in leveldb_records(path.read_bytes()[7:], offset=7)]
 
 
 def read_items(items: Iterable[Any]) -> dict[str, object]:

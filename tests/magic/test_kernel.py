@@ -180,8 +180,8 @@ def test_a_background_run_goes_on_between_cells(kernel: Kernel) -> None:
     launch = kernel.run(f"%%sllmbo back {LINE} --trials 40 --background\n{OBJECTIVE}")
     assert launch.status == "ok"
     assert "back goes on in the background" in launch.text
-    steered = kernel.run("%sllmbo hint small numbers")
-    assert "back: hint is noted" in steered.text
+    steered = kernel.run("%sllmbo range x -2 2")
+    assert "back: range is noted" in steered.text
     waited = kernel.run("%sllmbo wait back")
     assert waited.status == "ok", waited
     assert kernel.value("type(back).__name__, len(back.trials)") == "('TuneResult', 40)"

@@ -488,6 +488,9 @@ def test_a_hint_to_the_rulebook_is_refused_at_once(shell: Shell) -> None:
     begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
     shell.ok("calls = []")
     shell.ok(f"%%sllmbo slow --background --direction maximize --trials 2 --seed 1\n{begun}")
+    assert "reads no hints" in str(shell.run("%sllmbo hint at once").error_in_exec), (
+        "before the run is set up"
+    )
     while not shell.user_ns["calls"]:
         time.sleep(0.02)
     result = shell.run("%sllmbo hint prefer small numbers")
@@ -537,7 +540,7 @@ def test_several_runs_need_a_name(shell: Shell) -> None:
     result = shell.run("%sllmbo pause")
     assert "2 runs go on: one, two" in str(result.error_in_exec)
     assert "two: stop is noted" in shell.ok("%sllmbo stop two")
-    assert "one: hint is noted" in shell.ok("%sllmbo hint words --run one")
+    assert "one: ratio is noted" in shell.ok("%sllmbo ratio 0.4 --run one")
     shell.ok("%sllmbo stop one")
     for name in ("one", "two"):
         shell.user_ns["gate"].set()

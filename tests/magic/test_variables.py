@@ -110,7 +110,7 @@ def test_a_second_run_of_a_name_leaves_the_first_one_alone(shell: Shell, again: 
     assert "%sllmbo wait go" in message
     assert "RUNS" not in shell.out
     assert shell.user_ns["go"] is handle
-    assert "hint is noted" in shell.ok("%sllmbo hint words"), "it is still steered"
+    assert "ratio is noted" in shell.ok("%sllmbo ratio 0.4"), "it is still steered"
     shell.user_ns["gate"].set()
     shell.ok("%sllmbo wait go")
     assert isinstance(shell.user_ns["go"], TuneResult)
