@@ -19,7 +19,9 @@ from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.space import distributions as dist
-from sllmbo_magic.space import serialization as data_form
+from sllmbo_magic.space import json_schema
+from sllmbo_magic.space import serialization
+from sllmbo_magic.space import user_space
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import labelled
 from sllmbo_magic.space.configurations import Condition
@@ -118,7 +120,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         """
         if isinstance(space, SearchSpace):
             return space
-        (distributions, conditions, fixed), objects = data_form.parts_from_user(space)
+        (distributions, conditions, fixed), objects = user_space.parts_from_user(space)
         return cls(distributions, conditions=conditions, fixed=fixed, objects=objects)
 
     @classmethod
@@ -131,7 +133,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         Raises:
             InputError: With all problems in one line of bounded length.
         """
-        distributions, conditions, fixed = data_form.parts_from_json(data)
+        distributions, conditions, fixed = serialization.parts_from_json(data)
         return cls(distributions, conditions=conditions, fixed=fixed)
 
     def to_json(self) -> dict[str, Any]:
@@ -141,11 +143,11 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         ``when`` (``{"param", "in"}``, a list of these if several), ``fixed`` (then without a range).
         """
         searched = [
-            data_form.param_to_json(name, distribution, self._by_param.get(name, ()))
+            serialization.param_to_json(name, distribution, self._by_param.get(name, ()))
             for name, distribution in self._distributions.items()
         ]
         fixed = [
-            data_form.fixed_to_json(name, value, self._by_param.get(name, ()))
+            serialization.fixed_to_json(name, value, self._by_param.get(name, ()))
             for name, value in self._fixed.items()
         ]
         return {"params": searched + fixed}
@@ -159,7 +161,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         descriptions, for a prompt that has them.
         """
         properties = {
-            name: data_form.param_schema(
+            name: json_schema.param_schema(
                 distribution, self._by_param.get(name, ()), bounds=bounds, ranges=ranges
             )
             for name, distribution in self._distributions.items()

@@ -18,17 +18,11 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.space import notations
-from sllmbo_magic.space.choices import label_of
-from sllmbo_magic.space.choices import labelled
 from sllmbo_magic.space.configurations import Condition
 from sllmbo_magic.space.distributions import MAX_INT
 from sllmbo_magic.space.distributions import MAX_NUMBER
 from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import Value
-from sllmbo_magic.space.distributions import allowed
-from sllmbo_magic.space.distributions import check
-from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.distributions import same
 from sllmbo_magic.space.distributions import show
@@ -104,40 +98,6 @@ def fixed_to_json(name: str, value: Value, conditions: Iterable[Condition]) -> d
     return data
 
 
-_JSON_TYPES: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    type(None): "null",
-}
-
-
-def param_schema(
-    distribution: Distribution, conditions: Sequence[Condition], *, bounds: bool, ranges: bool = True
-) -> dict[str, Any]:
-    """JSON Schema of one parameter's value; null is allowed where a condition may switch it off."""
-    words = allowed(distribution) if ranges else ""
-    if conditions:
-        when = " and ".join(
-            f"{c.parent} is {' or '.join(show(value) for value in c.values)}" for c in conditions
-        )
-        words = f"{words}{'; ' if words else ''}only when {when}, else null"
-    description = {"description": words} if words else {}
-    if isinstance(distribution, CategoricalDistribution):
-        choices = list(distribution.choices)
-        if conditions and None not in choices:
-            choices.append(None)
-        types = list(dict.fromkeys(_JSON_TYPES[type(choice)] for choice in choices))
-        return {"type": types[0] if len(types) == 1 else types, "enum": choices, **description}
-    number: dict[str, Any] = {"type": "integer" if isinstance(distribution, IntDistribution) else "number"}
-    if bounds:
-        number |= {"minimum": distribution.low, "maximum": distribution.high}
-    if conditions:
-        return {"anyOf": [number, {"type": "null"}], **description}
-    return {**number, **description}
-
-
 # --- from data ------------------------------------------------------------------------------------------
 
 
@@ -153,7 +113,7 @@ def parts_from_json(data: object) -> Parts:
         entries = []
     parts: Parts = ({}, [], {})
     for position, entry in enumerate(entries):
-        _read_entry(entry, position, parts, problems)
+        read_entry(entry, position, parts, problems)
     distributions, conditions, fixed = parts
     for condition in conditions:
         if condition.parent not in distributions and condition.parent not in fixed:
@@ -162,7 +122,8 @@ def parts_from_json(data: object) -> Parts:
     return parts
 
 
-def _read_entry(entry: object, position: int, parts: Parts, problems: Problems) -> None:
+def read_entry(entry: object, position: int, parts: Parts, problems: Problems) -> None:
+    """Add one typed entry to the parts, or what is wrong with it to the problems."""
     distributions, conditions, fixed = parts
     if not isinstance(entry, Mapping):
         problems.add(f"params[{position}]", f"is {show(entry)}, not an object")
@@ -297,130 +258,3 @@ def _conditions(name: str, when: object, label: str, problems: Problems) -> list
             continue
         conditions.append(Condition(name, parent, tuple(value for value, _ in values)))
     return conditions
-
-
-# --- from a user's dict ---------------------------------------------------------------------------------
-
-
-def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
-    """A user's dict (see ``SearchSpace.from_user``) -> distributions, conditions, fixed values; and the
-    objects among its choices by parameter and label.
-    """
-    if isinstance(space, Mapping) and isinstance(space.get("params"), list):
-        return parts_from_json(space), {}
-    problems = Problems()
-    parts: Parts = ({}, [], {})
-    objects: dict[str, dict[str, Any]] = {}
-    if not isinstance(space, Mapping):
-        problems.add("", f"needs a dict of parameters, not {show(space)}")
-        space = {}
-    for name, raw in space.items():
-        if not isinstance(name, str) or not name:
-            problems.add("", f"the name {show(name)} is not text")
-            continue
-        try:
-            read, labels = _without_objects(name, notations.read(raw))
-        except notations.NotationError as error:
-            problems.add(show(name), str(error))
-            continue
-        if labels:
-            objects[name] = labels
-        if isinstance(read, BaseDistribution):
-            distribution = normal(read)
-            if distribution is None:
-                problems.add(show(name), f"{show(read)} is no Optuna distribution of a known kind")
-            else:
-                parts[0][name] = distribution
-        else:
-            _read_entry(_as_entry(name, read), 0, parts, problems)
-    _check_conditions(parts, objects, problems)
-    problems.raise_if_any("search_space")
-    return parts, objects
-
-
-_ENTRY_KEYS = ("type", "low", "high", "log", "step", "choices", "fixed", "when", "if", "range")
-
-
-def _without_objects(name: str, raw: object) -> tuple[object, dict[str, Any]]:
-    """What a user wrote for one parameter with labels in the place of objects, and what these stand for."""
-    if isinstance(raw, CategoricalDistribution):
-        raw = list(raw.choices)
-    if isinstance(raw, list):
-        return labelled(name, raw)
-    if isinstance(raw, Mapping):
-        if not any(key in raw for key in _ENTRY_KEYS):
-            raise notations.NotationError(
-                f"a dict describes a range; as a choice write a list of one choice: [{label_of('', raw)}]"
-            )
-        if isinstance(raw.get("choices"), list | tuple):
-            choices, labels = labelled(name, raw["choices"])
-            return {**raw, "choices": choices}, labels
-        return raw, {}
-    if isinstance(raw, tuple | BaseDistribution):
-        return raw, {}
-    (value,), labels = labelled(name, [raw])  # one value, which is fixed
-    return value, labels
-
-
-def _check_conditions(parts: Parts, objects: Mapping[str, Any], problems: Problems) -> None:
-    """Note each condition that can never hold: its parent is missing, or never has such a value."""
-    distributions, conditions, fixed = parts
-    for condition in conditions:
-        name, parent = show(condition.param), show(condition.parent)
-        if condition.parent not in distributions:
-            if condition.parent not in fixed:
-                problems.add(name, f"depends on {parent}, which is no parameter")
-            continue
-        distribution = normal(distributions[condition.parent])
-        if distribution is None or condition.parent in objects:
-            continue
-        wrong = [v for v in condition.values if check(distribution, v, repair=False)[1]]
-        if wrong:
-            problems.add(
-                name, f"depends on {parent} being {show(wrong[0])}; it can be {allowed(distribution)}"
-            )
-
-
-def _when(entry: Mapping[Any, Any]) -> dict[str, Any]:
-    """``if={"kernel": "poly"}`` (a value, or a list of them) as the typed form's ``when``."""
-    conditions = entry.get("if")
-    if conditions is None:
-        return {}
-    if not isinstance(conditions, Mapping) or not conditions:
-        return {"when": conditions}  # refused with the form that is needed
-    return {
-        "when": [
-            {"param": parent, "in": list(values) if isinstance(values, list | tuple | set) else [values]}
-            for parent, values in conditions.items()
-        ]
-    }
-
-
-def _with_range(name: str, entry: Mapping[Any, Any]) -> dict[Any, Any]:
-    """``range`` in one of the short forms as the typed form's keys."""
-    rest = {key: value for key, value in entry.items() if key not in ("if", "range")}
-    if "range" not in entry:
-        return rest
-    short = _as_entry(name, entry["range"])
-    return {**short, **rest} if isinstance(short, Mapping) else rest
-
-
-def _with_kind(entry: dict[Any, Any]) -> dict[Any, Any]:
-    """With whole numbers where both bounds are whole and nothing else is said, as in a tuple."""
-    bounds = [plain(entry.get(end))[0] for end in ("low", "high")]
-    if entry.get("type") is None and all(isinstance(b, int) and not isinstance(b, bool) for b in bounds):
-        return {**entry, "type": "int"}
-    return entry
-
-
-def _as_entry(name: str, value: object) -> object:
-    """What a user wrote for one parameter, as typed data."""
-    if isinstance(value, Mapping):
-        return {**_with_kind(_with_range(name, value)), "name": name, **_when(value)}
-    if isinstance(value, list):
-        return {"name": name, "type": "categorical", "choices": value}
-    if isinstance(value, tuple):
-        is_int = all(isinstance(plain(bound)[0], int) for bound in value[:2])
-        kind = "int" if is_int else "float"
-        return {"name": name, "type": kind, "low": value[0], "high": value[1], "log": len(value) == 3}
-    return {"name": name, "fixed": value}

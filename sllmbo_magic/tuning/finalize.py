@@ -45,7 +45,7 @@ from sllmbo_magic.tuning.selection import recheck
 from sllmbo_magic.tuning.warning_table import warning_table
 
 
-class Closing:
+class Finalizer:
     """Ends a run.
 
     Args:

@@ -16,14 +16,19 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
 from sllmbo_magic.evaluation.warnings import counting_libraries
 from sllmbo_magic.history.history import History
+from sllmbo_magic.history.importances import importances
 from sllmbo_magic.history.trials import observe
+from sllmbo_magic.history.trials import real_configuration
+from sllmbo_magic.history.trials import scored
 from sllmbo_magic.samplers import surrogate
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.storage.runs import quiet_optuna
@@ -35,6 +40,49 @@ LEVEL = 0.9
 _POINTS = 256
 
 Shares = dict[str, float]
+
+
+def study_importances(study: Study, kind: str) -> Shares:
+    """Shares over the scored trials of a study, as ``TuneResult.importances`` describes them.
+
+    Raises:
+        InputError: The kind is none of :data:`KINDS`.
+    """
+    points = _points(study, kind)
+    if not points:
+        return {}
+    direction = study.direction.name.lower()
+    if kind == "ped-anova" and (shares := ped_anova(points, direction)):
+        return shares
+    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
+    history = History(tuple(observe(t) for t in points), direction)
+    return of_surrogate(history, outer) if kind == "surrogate" else importances(history, outer)
+
+
+def study_intervals(study: Study, kind: str, resamples: int) -> dict[str, tuple[float, float]]:
+    """The intervals of :func:`study_importances`, as ``TuneResult.importance_intervals`` describes them.
+
+    Raises:
+        InputError: The kind is none of :data:`KINDS`.
+    """
+    points = _points(study, kind)
+    if not points:
+        return {}
+    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
+    direction = study.direction.name.lower()
+    return resampled(kind, points, direction, outer, resamples, study_importances(study, kind))
+
+
+def _points(study: Study, kind: str) -> list[FrozenTrial]:
+    """The scored trials that are points of the search space; none where there are too few."""
+    if kind not in KINDS:
+        raise InputError(f"importances of the kind {kind!r} are not known.", f"Allowed: {', '.join(KINDS)}.")
+    if len(study.directions) > 1 or not study.user_attrs.get(attrs.SPACE_VERSIONS):
+        return []
+    scored_trials = [t for t in study.get_trials(deepcopy=False) if scored(t)]
+    # the default, where the search space cannot express it, is no point of that space
+    points = [t for t in scored_trials if not real_configuration(t)[1]]
+    return points if len(points) >= LEAST_TRIALS else []
 
 
 def ped_anova(trials: Sequence[FrozenTrial], direction: str) -> Shares:
@@ -106,10 +154,10 @@ def intervals(
         estimate: Shares of all trials, which lie inside their intervals.
     """
     rng = np.random.default_rng(0)
-    found = [one for one in (shares_of(rng.integers(0, n, n)) for _ in range(resamples)) if one]
+    samples = [shares for shares in (shares_of(rng.integers(0, n, n)) for _ in range(resamples)) if shares]
     result = {}
     for name, share in estimate.items():
-        values = [one.get(name, 0.0) for one in found] or [share]
+        values = [shares.get(name, 0.0) for shares in samples] or [share]
         low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         result[name] = min(float(low), share), max(float(high), share)
     return result

@@ -15,19 +15,15 @@ from sllmbo_magic.errors import missing_extra
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
-from sllmbo_magic.history.history import History
-from sllmbo_magic.history.importances import importances
 from sllmbo_magic.history.trials import is_withdrawn
-from sllmbo_magic.history.trials import observe
-from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.history.trials import scored
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import decoded
-from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.tuning import archive
 from sllmbo_magic.tuning import object_choices
 from sllmbo_magic.tuning import observers
+from sllmbo_magic.tuning.chat import exchanges
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.marks import mark_stored
 from sllmbo_magic.tuning.warning_table import warning_table
@@ -196,35 +192,7 @@ class TuneResult:
     def history(self) -> list[dict[str, Any]]:
         """The chat: per exchange request, purpose, trial_number, prompt, reply, reasoning, candidates, usage,
         seconds and ``trials``, the numbers and values of the trials it led to."""
-        from sllmbo_magic.events import ReplyReceived
-        from sllmbo_magic.events import RequestSent
-
-        chat: dict[int, dict[str, Any]] = {}
-        for event in self.events:
-            if isinstance(event, RequestSent):
-                chat[event.request] = {
-                    "request": event.request,
-                    "purpose": event.purpose,
-                    "trial_number": event.trial_number,
-                    "provider": event.provider,
-                    "prompt": event.text,
-                    "reply": None,
-                    "trials": [],
-                }
-            elif isinstance(event, ReplyReceived) and event.request in chat:
-                chat[event.request].update(
-                    reply=event.text,
-                    reasoning=event.reasoning,
-                    candidates=event.candidates,
-                    usage=event.usage,
-                    seconds=event.seconds,
-                )
-        for trial in self.study.get_trials(deepcopy=False):
-            request = (trial.user_attrs.get(attrs.PROVENANCE) or {}).get("request")
-            if request in chat:
-                value = trial.values[0] if trial.values else None
-                chat[request]["trials"].append({"number": trial.number, "value": value})
-        return [chat[n] for n in sorted(chat)]
+        return exchanges(self.events, self.study.get_trials(deepcopy=False))
 
     @property
     def space_versions(self) -> list[SpaceVersion]:
@@ -271,17 +239,9 @@ class TuneResult:
         Raises:
             InputError: The kind is none of these.
         """
-        from sllmbo_magic.tuning.importance import of_surrogate
-        from sllmbo_magic.tuning.importance import ped_anova
+        from sllmbo_magic.tuning.importance import study_importances
 
-        points = self._points(kind)
-        if not points:
-            return {}
-        if kind == "ped-anova" and (shares := ped_anova(points, self.study.direction.name.lower())):
-            return shares
-        outer = SearchSpace.from_json(self.study.user_attrs[attrs.OUTER_SPACE])
-        history = History(tuple(observe(t) for t in points), self.study.direction.name.lower())
-        return of_surrogate(history, outer) if kind == "surrogate" else importances(history, outer)
+        return study_importances(self.study, kind)
 
     def importance_intervals(
         self, kind: str = "ped-anova", resamples: int = 20
@@ -296,30 +256,9 @@ class TuneResult:
         Raises:
             InputError: The kind is none of these.
         """
-        from sllmbo_magic.tuning.importance import resampled
+        from sllmbo_magic.tuning.importance import study_intervals
 
-        points = self._points(kind)
-        if not points:
-            return {}
-        outer = SearchSpace.from_json(self.study.user_attrs[attrs.OUTER_SPACE])
-        direction = self.study.direction.name.lower()
-        return resampled(kind, points, direction, outer, resamples, self.importances(kind))
-
-    def _points(self, kind: str) -> list[FrozenTrial]:
-        """The scored trials that are points of the search space; none where there are too few."""
-        from sllmbo_magic.tuning.importance import KINDS
-        from sllmbo_magic.tuning.importance import LEAST_TRIALS
-
-        if kind not in KINDS:
-            raise InputError(
-                f"importances of the kind {kind!r} are not known.", f"Allowed: {', '.join(KINDS)}."
-            )
-        if len(self.study.directions) > 1 or not self.space_versions:
-            return []
-        scored_trials = [t for t in self.study.get_trials(deepcopy=False) if scored(t)]
-        # the default, where the search space cannot express it, is no point of that space
-        points = [t for t in scored_trials if not real_configuration(t)[1]]
-        return points if len(points) >= LEAST_TRIALS else []
+        return study_intervals(self.study, kind, resamples)
 
     # Marks
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -28,13 +27,12 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
 from sllmbo_magic.history.trials import counts
+from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.space_extension import gained
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
-from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import requeue_stale
 from sllmbo_magic.storage.storage_problems import storage_problem
@@ -43,15 +41,13 @@ from sllmbo_magic.storage.study_migration import link
 from sllmbo_magic.storage.study_migration import migrate_trials
 from sllmbo_magic.tuning import object_choices
 from sllmbo_magic.tuning.commands import Commands
-from sllmbo_magic.tuning.commands import enqueue as enqueue_params
 from sllmbo_magic.tuning.default_trial import check_default
-from sllmbo_magic.tuning.default_trial import queue_default
 from sllmbo_magic.tuning.event_log import Record
-from sllmbo_magic.tuning.finalize import Closing
+from sllmbo_magic.tuning.finalize import Finalizer
+from sllmbo_magic.tuning.first_trials import queue_first_trials
 from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.initial_design import initialize
 from sllmbo_magic.tuning.initial_design import queue_first
-from sllmbo_magic.tuning.initial_design import queue_random
 from sllmbo_magic.tuning.initial_design import was_initialized
 from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.loop import Outcome
@@ -62,19 +58,19 @@ from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.resume import earlier_commands
 from sllmbo_magic.tuning.run_evaluator import check_settings_for
 from sllmbo_magic.tuning.run_evaluator import run_evaluator
+from sllmbo_magic.tuning.run_sampler import run_sampler
 from sllmbo_magic.tuning.run_space import space_state
+from sllmbo_magic.tuning.run_study import resumed_plan
+from sllmbo_magic.tuning.run_study import run_study
 from sllmbo_magic.tuning.runtime import check_sendable
 from sllmbo_magic.tuning.runtime import executor_of
 from sllmbo_magic.tuning.runtime import interrupts
 from sllmbo_magic.tuning.runtime import warm_up
 from sllmbo_magic.tuning.settings import base_sampler
 from sllmbo_magic.tuning.stopping import make_rule
-from sllmbo_magic.tuning.studies import check_has_study
-from sllmbo_magic.tuning.studies import open_study
 from sllmbo_magic.tuning.studies import queue_withdrawn
 from sllmbo_magic.tuning.studies import remember_task
 from sllmbo_magic.tuning.studies import withdraw_queued
-from sllmbo_magic.tuning.task_text import described
 from sllmbo_magic.tuning.trials import Trials
 
 if TYPE_CHECKING:
@@ -111,18 +107,20 @@ class Run:
         seeded: bool,
         chose_select: bool = True,
     ) -> None:
-        self.plan = plan
-        self.task = plan.task
-        self.settings = plan.settings
         self.folder = folder
         self.control = control
         started = time.time()
         self.shared = study is not None or storage is not None
         in_folder = resume and folder is not None and folder.resumed
-        options = self._check_resume(seeded, chose_select) if in_folder else {}
+        options: dict[str, Any] = {}
+        if in_folder and folder is not None:
+            plan, options = resumed_plan(plan, folder, seeded=seeded, chose_select=chose_select)
+        self.plan = plan
+        self.task = plan.task
+        self.settings = plan.settings
         self._own_study = study is None
         if study is None:
-            self.study, self.resumed = self._open_study(storage, resume, in_folder)
+            self.study, self.resumed = run_study(plan, folder, storage, resume=resume, in_folder=in_folder)
         else:
             self.study, self.resumed = study, in_folder
         remember_task(self.study, self.plan.fingerprint())
@@ -132,7 +130,7 @@ class Run:
         self.earlier.forget_changed(options, self.settings.sampler_name, self.settings.llm_ratio)
         own_journal = study is None and storage is None and folder is not None
         self.library_warnings = LibraryWarnings()
-        self.closing = Closing(self.record, control, own_journal, started, self.library_warnings)
+        self.finalizer = Finalizer(self.record, control, own_journal, started, self.library_warnings)
         self._commands_offset = 0
         self._study_name, self._directions = self.study.study_name, self.study.directions
         self._study_attrs: dict[str, Any] = {}
@@ -142,45 +140,6 @@ class Run:
         self.source = "base"
         self.tuner: Tuner | None = None
         self.provider: RecordingProvider | None = None
-
-    def _check_resume(self, seeded: bool, chose_select: bool) -> dict[str, Any]:
-        """The options of the earlier process. Raises RunChangedError when its trials would not compare."""
-        assert self.folder is not None
-        meta = self.folder.read_meta()
-        check_fingerprint(
-            meta.get("fingerprint") or {},
-            self.plan.fingerprint(),
-            stored_text=meta.get("described") or {},
-            current_text=described(self.task),
-            has_objective=self.task.objective is not None,
-        )
-        if not seeded and isinstance(meta.get("seed"), int):
-            self.settings = replace(self.settings, seed=meta["seed"])
-            self.plan = replace(self.plan, settings=self.settings)
-        options = dict(meta.get("options") or {})
-        if not chose_select and options.get("select") == "recheck" and not self.task.directions:
-            self.settings = replace(self.settings, select="recheck")
-            self.plan = replace(self.plan, settings=self.settings)
-        return options
-
-    def _open_study(
-        self, storage: str | BaseStorage | None, resume: bool, in_folder: bool
-    ) -> tuple[Study, bool]:
-        """The run's study, and whether it is resumed.
-
-        Args:
-            in_folder: Whether the run's folder holds an earlier process of it.
-        """
-        opened = open_storage(storage, self.folder)
-        name = self.task.name
-        if in_folder and self.folder is not None:  # a run may have been renamed; its study is not
-            stored = self.folder.read_meta().get("study_name")
-            if stored and storage is not None:
-                check_has_study(opened, stored, self.folder.name)
-            name = stored or name
-        directions = self.task.directions or [self.task.direction]
-        study, resumed = open_study(opened, name, directions, self.plan.fingerprint(), resume=resume)
-        return study, resumed or in_folder
 
     # The run
 
@@ -220,17 +179,28 @@ class Run:
         is_storage_gone = False
         with quiet_optuna(), Quiet(), self.library_warnings:
             try:
-                self._prepare(proposer, taken)
-                self._queue_first(enqueue, warm_start)
+                self._announce(taken)
+                self._set_sampler(proposer)
+                if not (self.resumed and self.study.get_trials(deepcopy=False)):
+                    queue_first_trials(
+                        self.study,
+                        self.plan,
+                        None if self.sampler is None else self.sampler.space_state.outer,
+                        self.sampler,
+                        enqueue=enqueue,
+                        warm_start=warm_start,
+                        folder=self.folder,
+                        emit=self.emit,
+                    )
                 self._study_attrs = dict(self.study.user_attrs)
                 outcome = self._loop(evaluator, pool, parallel, callbacks)
-                return self.closing.finish(self.study, self.provider, outcome, verify, paired_scores)
+                return self.finalizer.finish(self.study, self.provider, outcome, verify, paired_scores)
             except BaseException as error:
                 problem = storage_problem(error)
                 is_storage_gone = problem is not None
                 if problem is not None and self.tuner is not None and self.tuner.trials.ended:
                     return self._finish_in_memory(problem)
-                self.closing.fail(problem or error)
+                self.finalizer.fail(problem or error)
                 if problem is not None:
                     raise problem from error
                 raise
@@ -253,30 +223,34 @@ class Run:
             self.sampler.space_state.store(study)
         self.tuner.trials.go_on_in_memory(study)
         outcome = Outcome("failed", problem.message.removesuffix("."))
-        return self.closing.finish(study, self.provider, outcome, verify=False)
+        return self.finalizer.finish(study, self.provider, outcome, verify=False)
 
-    def _prepare(self, proposer: Any, taken: str) -> None:
-        s, plan = self.settings, self.plan
-        trials = self.study.get_trials(deepcopy=False)
-        description = self.record.about(taken, sum(counts(t) for t in trials))
+    def _announce(self, taken: str) -> None:
+        """Emit the start of the run and the notes that belong to it."""
+        n_done = sum(counts(t) for t in self.study.get_trials(deepcopy=False))
+        description = self.record.about(taken, n_done)
         if self.earlier.mode is not None and not self.multi:
             description["sampler"] = self.earlier.mode
         if self.earlier.ratio is not None:
             description["llm_ratio"] = self.earlier.ratio
         self.emit(RunStarted(run=description))
-        for note in plan.notes:
+        for note in self.plan.notes:
             self.emit(Note(text=note))
-        if s.uses_llm:
-            self.emit(Note(text=str(forecast(plan)["text"])))
+        if self.settings.uses_llm:
+            self.emit(Note(text=str(forecast(self.plan)["text"])))
         if self.provider is not None and self.provider.notice is not None:
             self.emit(Note(text=self.provider.notice, level="warning"))
-        base, source = base_sampler(s)
+
+    def _set_sampler(self, proposer: Proposer) -> None:
+        """Give the study its sampler, and queue again what an earlier process left."""
+        base, source = base_sampler(self.settings)
         if self.multi:
             self.source = source
-            self.study.sampler = base if isinstance(base, BaseSampler) else base(s.seed + len(trials))
+            seed = self.settings.seed + len(self.study.get_trials(deepcopy=False))
+            self.study.sampler = base if isinstance(base, BaseSampler) else base(seed)
             return
         state = space_state(
-            plan,
+            self.plan,
             self.study,
             self.record.events,
             self.earlier,
@@ -284,74 +258,40 @@ class Run:
             may_migrate=self._own_study,
             emit=self.emit,
         )
-        mode = "tpe" if s.baseline else s.sampler
-        ratio = self.earlier.ratio
-        sampler = LLMTPESampler(
-            proposer=proposer,
-            search_space=state,
-            description=plan.description,
-            candidates=s.candidates,
-            schedule=s.schedule,
-            llm_ratio=s.llm_ratio if ratio is None else ratio,
-            judge=s.judge,
-            base_sampler=base,
-            base_source=source,
-            rulebook=plan.rulebook(),
-            mode=self.earlier.mode or mode,
-            hints=self.earlier.hints,
-            n_trials=s.n_trials,
-            seed=s.seed,
+        self.sampler = run_sampler(
+            self.plan,
+            state,
+            proposer,
+            base,
+            source,
+            self.earlier,
             cancelled=lambda: self.control.stopping,
             emit=self.emit,
         )
-        self.sampler = sampler
-        self.study.sampler = sampler
+        self.study.sampler = self.sampler
         if self.resumed:
             requeue_stale(self.study)
             queue_first(self.study)
             queue_withdrawn(self.study)
 
-    def _go_on(self, study: Study, growth: PendingExtension, trial_number: int) -> Study:
-        """The new study in which the run goes on with a grown outer space."""
+    def _go_on(self, study: Study, extension: PendingExtension, trial_number: int) -> Study:
+        """The new study in which the run goes on with an extended outer space."""
         sampler = self.sampler
         assert sampler is not None
         assert sampler.space_state.outer is not None
         before, defaults = sampler.space_state.outer, self.plan.beyond().defaults
         added = {
-            n: v for n, v in {**defaults, **before.fixed}.items() if n in growth.outer and n not in before
+            n: v for n, v in {**defaults, **before.fixed}.items() if n in extension.outer and n not in before
         }
-        new = migrate_trials(study, growth.outer, added, self.plan.off)
+        new = migrate_trials(study, extension.outer, added, self.plan.off)
         self.study = new
-        sampler.continue_in(new, growth, trial_number, lambda: link(study, new))
+        sampler.continue_in(new, extension, trial_number, lambda: link(study, new))
         text = (
-            f"{gained(before, growth.outer)}. That is beyond the outer space of study {study.study_name}, so"
-            f" the run goes on in study {new.study_name}, with all trials."
+            f"{gained(before, extension.outer)}. That is beyond the outer space of study {study.study_name},"
+            f" so the run goes on in study {new.study_name}, with all trials."
         )
         self.emit(Note(text=text, trial_number=trial_number))
         return new
-
-    def _queue_first(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
-        """Trial 0 is the library's default; then the user's own configurations, then those of an earlier
-        run.
-        """
-        if self.resumed and self.study.get_trials(deepcopy=False):
-            return
-        outer = None if self.sampler is None else self.sampler.space_state.outer
-        if self.task.estimator is not None and outer is not None:
-            queue_default(
-                self.study, outer, self.plan.defaults, off=self.plan.off, may_differ=self.plan.set_by_prior
-            )
-        for params in enqueue:
-            enqueue_params(self.study, outer, dict(params))
-        if warm_start is not None and self.multi:
-            text = "Several objectives have no single best to start from: --warm-start is not used."
-            self.emit(Note(text=text, level="warning"))
-        elif warm_start is not None:
-            from sllmbo_magic.tuning.warm_start import queue_best
-
-            self.emit(Note(text=queue_best(self.study, outer, warm_start, self.task, self.folder)))
-        if self.settings.init == "random" and self.sampler is not None and not self.settings.baseline:
-            queue_random(self.study, self.sampler, self.settings.candidates)
 
     def _loop(
         self,

@@ -1,0 +1,58 @@
+"""The trials that are queued before a run begins: the default, the user's, those of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.study import Study
+
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.tuning.commands import enqueue as enqueue_params
+from sllmbo_magic.tuning.default_trial import queue_default
+from sllmbo_magic.tuning.initial_design import queue_random
+from sllmbo_magic.tuning.plan import Plan
+
+
+def queue_first_trials(
+    study: Study,
+    plan: Plan,
+    outer: SearchSpace | None,
+    sampler: LLMTPESampler | None,
+    *,
+    enqueue: Sequence[Mapping[str, Any]],
+    warm_start: Any,
+    folder: RunFolder | None,
+    emit: Callable[[Event], None],
+) -> None:
+    """Queue the first trials of a new run, in the order in which they run.
+
+    Args:
+        study: The run's study.
+        plan: What is run.
+        outer: The sampler's outer space; None where it has none.
+        sampler: None for a run with several objectives.
+        enqueue: Configurations of the user's.
+        warm_start: As ``tune`` has it.
+        folder: Of this run.
+        emit: Takes a note about the warm start.
+    """
+    if plan.task.estimator is not None and outer is not None:
+        queue_default(study, outer, plan.defaults, off=plan.off, may_differ=plan.set_by_prior)
+    for params in enqueue:
+        enqueue_params(study, outer, dict(params))
+    if warm_start is not None and len(study.directions) > 1:
+        text = "Several objectives have no single best to start from: --warm-start is not used."
+        emit(Note(text=text, level="warning"))
+    elif warm_start is not None:
+        from sllmbo_magic.tuning.warm_start import queue_best
+
+        emit(Note(text=queue_best(study, outer, warm_start, plan.task, folder)))
+    if plan.settings.init == "random" and sampler is not None and not plan.settings.baseline:
+        queue_random(study, sampler, plan.settings.candidates)

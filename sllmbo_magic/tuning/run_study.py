@@ -1,0 +1,78 @@
+"""The study of a run, and what a resumed run takes over from the process that began it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from typing import Any
+
+from optuna.study import Study
+
+from sllmbo_magic.storage.backends import open_storage
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import check_fingerprint
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.studies import check_has_study
+from sllmbo_magic.tuning.studies import open_study
+from sllmbo_magic.tuning.task_text import described
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+
+def resumed_plan(
+    plan: Plan, folder: RunFolder, *, seeded: bool, chose_select: bool
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan with the earlier process's seed and ``select``, unless the user gave them; and the options of
+    that process.
+
+    Args:
+        plan: Of this process.
+        folder: Of the stored run.
+        seeded: Whether the user gave the seed.
+        chose_select: Whether the user gave ``select``.
+
+    Raises:
+        RunChangedError: The stored trials would not compare with new ones.
+    """
+    task = plan.task
+    meta = folder.read_meta()
+    check_fingerprint(
+        meta.get("fingerprint") or {},
+        plan.fingerprint(),
+        stored_text=meta.get("described") or {},
+        current_text=described(task),
+        has_objective=task.objective is not None,
+    )
+    options = dict(meta.get("options") or {})
+    settings = plan.settings
+    if not seeded and isinstance(meta.get("seed"), int):
+        settings = replace(settings, seed=meta["seed"])
+    if not chose_select and options.get("select") == "recheck" and not task.directions:
+        settings = replace(settings, select="recheck")
+    return replace(plan, settings=settings), options
+
+
+def run_study(
+    plan: Plan, folder: RunFolder | None, storage: str | BaseStorage | None, *, resume: bool, in_folder: bool
+) -> tuple[Study, bool]:
+    """The run's study, and whether it is resumed.
+
+    Args:
+        plan: What is run.
+        folder: Where the run is kept.
+        storage: As ``tune`` has it.
+        resume: Whether to go on with a study of that name.
+        in_folder: Whether the folder holds an earlier process of the run.
+    """
+    opened = open_storage(storage, folder)
+    task = plan.task
+    name = task.name
+    if in_folder and folder is not None:  # a run may have been renamed; its study is not
+        stored = folder.read_meta().get("study_name")
+        if stored and storage is not None:
+            check_has_study(opened, stored, folder.name)
+        name = stored or name
+    directions = task.directions or [task.direction]
+    study, resumed = open_study(opened, name, directions, plan.fingerprint(), resume=resume)
+    return study, resumed or in_folder
