@@ -37,9 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            # On a busy machine Lab itself can be too late, for instance when it closes a palette that just
-            # opened. A test that needs its second try stands in the report as a rerun.
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="package")  # not longer: its event loop would be in the way of tests that run their own
