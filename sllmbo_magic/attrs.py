@@ -59,6 +59,11 @@ FINGERPRINT = "sllmbo:fingerprint"
 compare.
 """
 
+DESCRIBED = "sllmbo:described"
+"""Study attribute of a storage that the user gave: the parts of :data:`FINGERPRINT` in lines of text (see
+``tuning/task_text.py``), so that a resume that is refused can name what changed. No saved file has it.
+"""
+
 CONTINUES = "sllmbo:continues"
 """Study attribute: the name of the study whose trials were carried over to this one (see ``linked.py``)."""
 

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import os
 import shutil
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ __all__ = [
     "requeue_stale",
     "send_command",
     "stale_trials",
+    "what_changed",
 ]
 
 _MOST_CHANGES = 3
@@ -326,10 +328,7 @@ def check_fingerprint(
         return
     names = ["the objective" if has_objective and part == "estimator" else part for part in differ]
     parts = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-    changed = [
-        _changed_lines((stored_text or {}).get(p, ""), (current_text or {}).get(p, "")) for p in differ
-    ]
-    what = "".join(f" {text}" for text in changed if text)
+    what = what_changed(differ, stored_text or {}, current_text or {})
     verb = "is" if len(differ) == 1 and differ[0] != "options" else "are"
     version = (
         " Another version of its library can have other parameters."
@@ -340,6 +339,18 @@ def check_fingerprint(
         f"cannot resume: {parts} {verb} not the same as in the stored run.{what}{version}",
         "Restore what changed, or run without --resume to begin anew (the stored run is kept).",
     )
+
+
+def what_changed(parts: Iterable[str], stored: Mapping[str, str], current: Mapping[str, str]) -> str:
+    """What changed in these parts of a task, a sentence each after a blank; "" where it is not known.
+
+    Args:
+        parts: Names of parts (see :func:`check_fingerprint`).
+        stored: What they were, in lines.
+        current: What they are.
+    """
+    changed = [_changed_lines(stored.get(part, ""), current.get(part, "")) for part in parts]
+    return "".join(f" {text}" for text in changed if text)
 
 
 def _changed_lines(before: str, after: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic import attrs
 from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Event
@@ -194,12 +195,13 @@ def _copy(study: Study, storage: BaseStorage) -> Study:
 
 
 def _journal_of(study: Study) -> str:
-    """The study as the lines of a journal file."""
+    """The study as the lines of a journal file, without the task in words: a file may be given away."""
     from optuna.storages import JournalStorage
 
     journal = _memory_journal([])
     _copy(study, JournalStorage(journal))
-    return "".join(json.dumps(log) + "\n" for log in journal.read_logs(0))
+    kept = (log for log in journal.read_logs(0) if attrs.DESCRIBED not in log.get("user_attr", ()))
+    return "".join(json.dumps(log) + "\n" for log in kept)
 
 
 def _study_in(lines: str) -> Study:

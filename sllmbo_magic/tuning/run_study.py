@@ -74,5 +74,13 @@ def run_study(
             check_has_study(opened, stored, folder.name)
         name = stored or name
     directions = task.directions or [task.direction]
-    study, resumed = open_study(opened, name, directions, plan.fingerprint(), resume=resume)
+    study, resumed = open_study(
+        opened,
+        name,
+        directions,
+        plan.fingerprint(),
+        described(task),
+        resume=resume,
+        has_objective=task.objective is not None,
+    )
     return study, resumed or in_folder

@@ -30,8 +30,10 @@ from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import is_withdrawn
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
+from sllmbo_magic.storage.runs import what_changed
 from sllmbo_magic.storage.study_migration import current
 from sllmbo_magic.task.metrics import Direction
+from sllmbo_magic.tuning.task_text import described
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -47,8 +49,10 @@ def open_study(
     name: str,
     directions: Sequence[Direction],
     fingerprint: Mapping[str, str],
+    text: Mapping[str, str],
     *,
     resume: bool,
+    has_objective: bool = False,
 ) -> tuple[Study, bool]:
     """The study of a run in a storage, and whether it is one that is resumed.
 
@@ -56,7 +60,9 @@ def open_study(
         storage: May hold studies of other runs.
         name: The study's name; a new study gets NAME-2, NAME-3, ... when that is taken.
         fingerprint: Of the task that is tuned.
+        text: Its parts in words (see ``tuning.task_text``).
         resume: Whether to go on with the study of that name, if there is one.
+        has_objective: Whether the task is an objective.
 
     Raises:
         RunChangedError: That study's trials would not compare with new ones.
@@ -65,7 +71,7 @@ def open_study(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if resume and name in _names(storage):
             study = current(optuna.load_study(study_name=name, storage=storage))
-            _check_stored(study, fingerprint)
+            _check_stored(study, fingerprint, text, has_objective)
             return study, True
         for free in _free_names(name, storage):
             try:
@@ -105,17 +111,20 @@ def check_users_study(study: Study, plan: Plan) -> None:
         expected = plan.fingerprint()
         differ = [part for part in expected if part in stored and stored[part] != expected[part]]
         if differ:
+            what = what_changed(differ, study.user_attrs.get(attrs.DESCRIBED) or {}, described(task))
             raise InputError(
                 f"the study has {n_trials} trials of another task: {', '.join(differ)} differ from this"
-                " run's, so their values do not compare.",
+                f" run's, so their values do not compare.{what}",
                 again,
             )
 
 
-def remember_task(study: Study, fingerprint: Mapping[str, str]) -> None:
-    """Keep in a study what its trials are scored on."""
+def remember_task(study: Study, fingerprint: Mapping[str, str], text: Mapping[str, str] | None) -> None:
+    """Keep in a study what its trials are scored on; ``text`` where no folder of the run has it."""
     if study.user_attrs.get(attrs.FINGERPRINT) != dict(fingerprint):
         study.set_user_attr(attrs.FINGERPRINT, dict(fingerprint))
+    if text is not None and study.user_attrs.get(attrs.DESCRIBED) != dict(text):
+        study.set_user_attr(attrs.DESCRIBED, dict(text))
 
 
 def withdraw_queued(study: Study) -> None:
@@ -141,10 +150,15 @@ def queue_withdrawn(study: Study) -> None:
             study.enqueue_trial(trial.system_attrs.get(_FIXED_PARAMS) or {}, user_attrs=user_attrs)
 
 
-def _check_stored(study: Study, fingerprint: Mapping[str, str]) -> None:
+def _check_stored(
+    study: Study, fingerprint: Mapping[str, str], text: Mapping[str, str], has_objective: bool
+) -> None:
     stored = study.user_attrs.get(attrs.FINGERPRINT)
     if isinstance(stored, Mapping):
-        check_fingerprint(stored, fingerprint)
+        stored_text = study.user_attrs.get(attrs.DESCRIBED) or {}
+        check_fingerprint(
+            stored, fingerprint, stored_text=stored_text, current_text=text, has_objective=has_objective
+        )
     elif study.get_trials(deepcopy=False) and attrs.SPACE_VERSIONS not in study.user_attrs:
         raise RunChangedError(
             f"cannot resume: study {study.study_name!r} in the storage is no run of this package.",

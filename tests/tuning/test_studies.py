@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
+from tests.tuning.test_life import objective_of
 
 X, y = make_regression(40, 3, noise=5, random_state=0)
 OPTIONS: dict[str, Any] = {"n_trials": 2, "seed": 0, "verify": False, "cv": 2}
@@ -82,6 +84,29 @@ def test_a_study_is_resumed_from_its_storage_alone_with_its_fingerprint(storage:
     assert [t.params for t in resumed.trials][:2] == before
     with pytest.raises(RunChangedError, match="data is not the same"):
         tune(Ridge(), X + 1, y, folder=folder, resume=True, **options)
+
+
+@pytest.mark.parametrize("folder", ["", "elsewhere"])
+def test_a_resume_from_a_storage_that_is_refused_names_what_changed(storage: Any, folder: str) -> None:
+    options = {**OPTIONS, "storage": storage, "search_space": ALPHA}
+    tune(Ridge(), X, y, folder="", **options)
+    with pytest.raises(RunChangedError, match=r"It had `tol=0\.0001` and has `tol=0\.5`"):
+        tune(Ridge(tol=0.5), X, y, folder=folder, resume=True, **options)
+
+
+def test_a_resumed_objective_in_a_storage_names_its_changed_lines_and_no_saved_file_has_them(
+    storage: Any, tmp_path: Path
+) -> None:
+    options = {**OPTIONS, "storage": storage, "search_space": ALPHA, "direction": "minimize", "folder": ""}
+    del options["cv"]
+    text = "def objective(p):\n    return 2 * p['alpha']\n"
+    result = tune(objective_of(text, tmp_path), **options)
+    with pytest.raises(RunChangedError) as caught:
+        tune(objective_of(text.replace("2", "3"), tmp_path), resume=True, **options)
+    assert "the objective is not the same" in str(caught.value)
+    assert "`return 2 * p['alpha']` and has `return 3 * p['alpha']`" in str(caught.value)
+    with zipfile.ZipFile(result.save(tmp_path / "run.zip")) as saved:
+        assert all(b"return 2 *" not in saved.read(name) for name in saved.namelist())
 
 
 def test_a_study_that_is_not_ours_is_not_resumed(storage: Any) -> None:
@@ -168,7 +193,7 @@ def test_an_objective_checks_its_directions_too() -> None:
 def test_a_study_is_not_shared_by_two_tasks() -> None:
     study = optuna.create_study(direction="maximize")
     tune(Ridge(), X, y, study=study, search_space=ALPHA, **OPTIONS)
-    with pytest.raises(InputError, match="2 trials of another task: estimator differ"):
+    with pytest.raises(InputError, match=r"2 trials of another task: estimator differ.* and has .*Lasso"):
         tune(Lasso(), X, y, study=study, search_space=ALPHA, **OPTIONS)
     more = tune(Ridge(), X, y, study=study, search_space=ALPHA, **{**OPTIONS, "n_trials": 4})
     assert more.summary["n_trials"] == 4
