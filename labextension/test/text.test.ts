@@ -67,6 +67,12 @@ test('scales: log where log, lanes for choices, whole numbers for integers', () 
     log.ticks.map(t => t.label),
     ['0.001', '0.01', '0.1', '1']
   );
+  const narrow = paramScale({ name: 'a', type: 'int', log: true }, [2, 56], [100, 0]);
+  assert.deepEqual(
+    narrow.ticks.map(t => t.label),
+    ['2', '10', '50'],
+    'round numbers where there are too few powers of ten'
+  );
   const lanes = paramScale({ name: 'b', type: 'categorical', choices: ['x', 'y', null] }, [0, 1], [0, 90]);
   assert.deepEqual([lanes.at('x'), lanes.at(null), lanes.at('z'), lanes.value(50)], [15, 75, null, 'y']);
   const whole = paramScale({ name: 'c', type: 'int' }, [0, 10], [100, 0]);

@@ -117,7 +117,9 @@ def test_many_parameters_are_ordered_filtered_and_drawn_on_request(
         more.click()
     assert pane.locator(".param-name").count() == n_params
     pane.get_by_label("Filter the parameters").fill("number_19")
-    assert pane.locator(".param-name").all_inner_texts() == ["classifier__step__parameter_number_19"]
+    (name,) = pane.locator(".param-name").all()
+    assert name.get_attribute("title") == "classifier__step__parameter_number_19"
+    assert name.inner_text().endswith("number_19"), "a long name keeps its end"
 
 
 def test_a_new_category_is_typed(new_widget: Any) -> None:
@@ -504,3 +506,135 @@ def test_no_figure_of_the_head_and_no_tab_leaves_its_place(new_widget: Any, widt
         "tabs.getBoundingClientRect().right + 0.5).map(t => t.textContent)"
     )
     assert hidden == []
+
+
+# ---------------------------------------------------------------- what overlapped or was cut off
+
+RIM = """chart => {
+    const box = e => e.getBoundingClientRect();
+    const hits = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const values = [...chart.querySelectorAll('.rim-value')];
+    const lines = [...chart.querySelectorAll('.grid line, .reference line')];
+    const texts = [...chart.querySelectorAll('text')];
+    const clash = [];
+    for (const value of values) {
+        for (const other of [...lines, ...texts.filter(t => t !== value)]) {
+            if (hits(box(value), box(other))) clash.push(value.textContent + ' ' + other.outerHTML);
+        }
+    }
+    return [values.map(v => v.textContent), clash];
+}"""
+
+
+def with_outliers(direction: str, far: dict[int, float]) -> Iterator[ev.Event]:
+    """A default near the worse end of the scores, and trials that are far beyond it."""
+    sign = 1 if direction == "maximize" else -1
+    yield ev.RunStarted(run={"name": "far", "metric": "score", "direction": direction, "n_trials": 40})
+    for i in range(40):
+        value = 0.5 if i == 0 else far.get(i, 0.5 + sign * (0.02 + 0.002 * (i * 7 % 31)))
+        source = "default" if i == 0 else "tpe"
+        yield ev.TrialStarted(number=i, params={"a": i / 40}, source=source)
+        yield ev.TrialFinished(
+            number=i, state="COMPLETE", value=value, params={"a": i / 40}, source=source, best_number=0
+        )
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_values_at_the_rim_stand_clear_of_every_line_and_of_each_other(
+    new_widget: Any, direction: str, width: int
+) -> None:
+    widget = new_widget(viewport={"width": width, "height": 900})
+    widget.show()
+    sign = 1 if direction == "maximize" else -1
+    widget.sink(*with_outliers(direction, {n: 0.5 - sign * (3 + n / 10) for n in (8, 9, 10, 30)}))
+    for name in ("Scores", "Slice"):
+        chart = open_pane(widget.root, name).locator(".chart")
+        values, clash = chart.evaluate(RIM)
+        assert clash == [], name
+        assert len(values) >= 3, name
+        assert all(re.fullmatch(r"[\u2212]?[3-7]\.\d+", value) for value in values)
+        assert chart.locator("path.rim-arrows").get_attribute("d").count("M") == 4
+
+
+def test_long_names_are_told_apart_in_every_pane(new_widget: Any) -> None:
+    for width in (1500, 900, 360):
+        widget = new_widget(viewport={"width": width, "height": 900})
+        widget.show()
+        widget.sink(*wide_run(20, n_trials=45))
+        names = open_pane(widget.root, "Search space").locator(".param-name")
+        assert len(set(names.all_inner_texts())) == 20
+        assert names.evaluate_all("all => all.filter(e => e.scrollWidth > e.clientWidth).length") == 0, width
+        for pane in ("Slice", "Contour"):
+            choice = open_pane(widget.root, pane).get_by_role("combobox").first
+            assert len(set(choice.locator("option").all_inner_texts())) == 20
+        heads = open_pane(widget.root, "Trials").get_by_role("columnheader", name=re.compile("number_"))
+        assert len(set(heads.all_inner_texts())) == 20
+        rows = open_pane(widget.root, "Importance").locator(".importance-row")
+        assert len(set(rows.locator(".importance-name span:first-child").all_inner_texts())) == 20
+        cut = "row => row.firstChild.scrollWidth > row.firstChild.clientWidth"
+        assert not any(row.evaluate(cut) for row in rows.all()), width
+
+
+def test_no_number_of_the_table_is_cut_off_at_its_end(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 1280, "height": 900})
+    widget.show()
+    widget.sink(*wide_run(20))
+    table = open_pane(widget.root, "Trials").locator(".table-scroll")
+    shade = "e => getComputedStyle(e, '::before').backgroundImage"
+    assert "gradient" in table.locator("td.acts").first.evaluate(shade), "what goes on below it fades"
+    table.evaluate("e => { e.scrollLeft = e.scrollWidth; }")
+    row = table.locator("tbody tr:not([aria-hidden])").first
+    last, actions = row.locator("td").nth(-2), row.locator("td.acts")
+    end = last.evaluate(
+        """e => {
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            return range.getBoundingClientRect().right;
+        }"""
+    )
+    faded = actions.bounding_box()["x"] - 28
+    assert end <= faded, "the last one stands clear of it"
+
+
+def test_the_words_below_the_parallel_coordinates_are_seen_on_a_narrow_page(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 360, "height": 900})
+    widget.show()
+    widget.sink(*wide_run(20))
+    pane = open_pane(widget.root, "Parallel coordinates")
+    frame, words = pane.bounding_box(), pane.locator(".legend-row").bounding_box()
+    assert words["y"] + words["height"] <= frame["y"] + frame["height"]
+
+
+def test_a_contour_names_both_of_its_axes(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*run_events(50, finish=False))
+    pane = open_pane(widget.root, "Contour")
+    across, up = (pane.get_by_label(name).input_value() for name in ("Across", "Up"))
+    titles = [text.split(",")[0] for text in pane.locator(".axis-title").all_text_contents()]
+    assert sorted(titles) == sorted([across, up])
+
+
+def test_a_run_with_several_objectives_shows_no_pane_of_one_score(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 900, "height": 900})
+    widget.show()
+    events = list(several_objectives())
+    space = [{"name": "a", "type": "float", "low": 0.0, "high": 1.0}]
+    start = ev.SpaceChanged(version=0, trial_number=0, params=space, reason="r", by="user", outer=space)
+    widget.sink(events[0], start, *events[1:])
+    tabs = widget.root.get_by_role("tab").all_inner_texts()
+    assert tabs == ["Pareto", "Chat", "Search space", "Trials", "Failures", "Cost", "Compare"]
+    assert widget.root.get_by_role("tab", selected=True).inner_text() == "Pareto"
+    front = widget.root.get_by_role("tabpanel").locator("circle.front, .front circle, circle").count()
+    tile = widget.root.locator(".figure", has_text="On the Pareto front")
+    n = int(re.search(r"(\d+) trials", tile.inner_text()).group(1))
+    assert 0 < n <= front
+    pane = open_pane(widget.root, "Search space")
+    pane.get_by_text("on the Pareto front").wait_for()
+    assert pane.get_by_text("worse", exact=True).count() == 0
+    marks = pane.locator(".marks path")
+    kinds = marks.evaluate_all(
+        "all => all.map(e => [e.getAttribute('class'), e.getAttribute('d').split('M').length - 1])"
+    )
+    assert dict(kinds) == {"lev-6": n, "lev-1": 12 - n}

@@ -36,6 +36,8 @@ const PANES: Pane[] = [
   { key: 'failures', label: 'Failures', content: Failures },
   { key: 'cost', label: 'Cost', content: CostPane }
 ];
+/** Panes about the one score of each trial, which several objectives have not. */
+const OF_ONE_SCORE = new Set(['scores', 'importance', 'slice', 'parallel', 'contour']);
 const PARETO: Pane = { key: 'pareto', label: 'Pareto', content: Pareto };
 const COMPARE: Pane = { key: 'compare', label: 'Compare', content: Compare };
 
@@ -67,9 +69,7 @@ function View() {
   }, [jump]);
   const several = run.direction?.includes(',') ?? false;
   const own = [
-    ...PANES.slice(0, 1),
-    ...(several ? [PARETO] : []),
-    ...PANES.slice(1),
+    ...(several ? [PARETO, ...PANES.filter(p => !OF_ONE_SCORE.has(p.key))] : PANES),
     ...((store.canSend && store.connected) || store.curves ? [COMPARE] : [])
   ];
   const panes = wide ? own : [...own.slice(0, 1), CHAT, ...own.slice(1)];
@@ -88,7 +88,7 @@ function View() {
       ) : (
         <div class={wide ? 'body wide' : 'body'}>
           <div class="main">
-            <Tabs panes={panes} current={!wide || pane !== 'chat' ? pane : 'scores'} choose={setPane} />
+            <Tabs panes={panes} current={open.key} choose={setPane} />
             <Inspector />
             <ExportRow pane={open.label} />
             {width >= WIDE && !chatOpen && (

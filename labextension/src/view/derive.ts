@@ -37,8 +37,17 @@ export function bestSoFar(bundle: Bundle): [number, number][] {
   return steps;
 }
 
-/** Level of each scored trial, 0 (worst) to LEVELS - 1 (best), by rank, so that one bad score hides nothing. */
+/**
+ * Level of each scored trial, 0 (worst) to LEVELS - 1 (best), by rank, so that one bad score hides nothing. Of several
+ * objectives: the trials on the Pareto front have the best level, all others one of the low ones.
+ */
 export function levels(trials: Trial[], direction: string | undefined): Map<number, number> {
+  const objectives = objectivesOf({ direction });
+  if (objectives.length > 1) {
+    const front = frontOf(trials, objectives);
+    const whole = trials.filter(t => t.state === 'COMPLETE' && t.values?.length === objectives.length);
+    return new Map(whole.map(t => [t.n, front.has(t.n) ? LEVELS - 1 : 1]));
+  }
   const s = sign({ direction });
   const order = trials.filter(scored).sort((a, b) => s * (a.value - b.value));
   const last = Math.max(1, order.length - 1);
@@ -270,7 +279,7 @@ export function explained(name: string, bundle: Bundle): number {
 }
 
 /** The direction of each objective. */
-export function objectivesOf(run: Run): string[] {
+export function objectivesOf(run: { direction?: string | undefined }): string[] {
   return (run.direction ?? 'maximize').split(',').map(d => d.trim());
 }
 

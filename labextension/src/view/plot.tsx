@@ -4,8 +4,8 @@ import type { ScaleContinuousNumeric } from 'd3-scale';
 import type { ComponentChildren, SVGAttributes, TargetedMouseEvent } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from './bundle';
-import { useEnv, useFocus } from './context';
-import { scored, trialByNumber } from './derive';
+import { useBundle, useEnv, useFocus } from './context';
+import { objectivesOf, scored, trialByNumber } from './derive';
 import { num, sourceName } from './format';
 import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
@@ -225,6 +225,17 @@ const OUT = [
 ] as const;
 
 export function Levels() {
+  const { run } = useBundle();
+  if (objectivesOf(run).length > 1) {
+    return (
+      <span class="levels" role="img" aria-label="Colour: whether a trial is on the Pareto front">
+        <i class="swatch lev-1" />
+        <span class="muted">other trials</span>
+        <i class="swatch lev-6" />
+        <span class="muted">on the Pareto front</span>
+      </span>
+    );
+  }
   return (
     <span class="levels" role="img" aria-label="Colour: from worst to best score by rank">
       <span class="muted">worse</span>

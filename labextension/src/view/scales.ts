@@ -53,12 +53,14 @@ function ticksOf(
 ): number[] {
   let ticks = scale.ticks(n);
   if (log) {
-    const decades = ticks.filter(t => Math.abs(Math.log10(t) % 1) < 1e-9);
-    const step = Math.ceil(decades.length / (n + 1));
-    ticks = decades.length >= 2 ? decades.filter((_, i) => i % step === 0) : [low, high];
-    if (decades.length < 2) {
-      ticks = ticks.map(t => Number(t.toPrecision(2)));
-    }
+    const leading = (t: number) => Number(t.toExponential(3).split('e')[0]);
+    const decades = ticks.filter(t => leading(t) === 1);
+    const nice = decades.length >= 3 ? decades : ticks.filter(t => [1, 2, 5].includes(leading(t)));
+    const step = Math.ceil(nice.length / (n + 1));
+    ticks =
+      nice.length >= 2
+        ? nice.filter((_, i) => i % step === 0)
+        : [low, high].map(t => Number(t.toPrecision(2)));
   }
   return isInteger ? ticks.filter(Number.isInteger) : ticks;
 }

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { Closing } from './closing';
 import { useBundle, useEnv } from './context';
-import { eta, finished, gain, scored } from './derive';
+import { eta, finished, frontOf, gain, objectivesOf, scored } from './derive';
 import { count, duration, entry, money, num, sentence, signed } from './format';
 import { betterText } from './metric';
 import { plain } from './safe';
@@ -79,6 +79,7 @@ export function Status() {
   const seconds = median(trials.flatMap(t => (t.seconds ? [t.seconds] : [])));
   // An objective of the user's has neither a default nor folds: no gain, no check, no spread.
   const compares = !!(run.n_rows || run.n_folds) || run.default_value !== null || spread !== null;
+  const objectives = objectivesOf(run);
   const model = plain(run.model ?? run.estimator);
   return (
     <header class="status">
@@ -112,12 +113,19 @@ export function Status() {
           {done}
           <small> of {total}</small>
         </Figure>
-        <Figure
-          label={`Best ${plain(run.metric ?? '')}`}
-          note={run.best_number === null ? '' : `trial ${run.best_number}`}
-        >
-          {num(run.best_value)}
-        </Figure>
+        {objectives.length > 1 ? (
+          <Figure label="On the Pareto front" note="no trial beats these in all objectives">
+            {frontOf(trials, objectives).size}
+            <small> trials</small>
+          </Figure>
+        ) : (
+          <Figure
+            label={`Best ${plain(run.metric ?? '')}`}
+            note={run.best_number === null ? '' : `trial ${run.best_number}`}
+          >
+            {num(run.best_value)}
+          </Figure>
+        )}
         {compares && (
           <>
             <Figure

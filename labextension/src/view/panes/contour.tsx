@@ -12,7 +12,9 @@ import { plain } from '../safe';
 import { paramScale } from '../scales';
 
 const HEIGHT = 360;
-const PAD = { top: 12, right: 16, bottom: 40, left: 70 };
+const PAD = { top: 28, right: 16, bottom: 40, left: 70 };
+/** Characters of a name in a choice. */
+const OPTION = 22;
 const CELLS = 28;
 const LEAST_TRIALS = 8;
 /** Beyond this distance from every trial, in shares of the chart, nothing is suggested. */
@@ -32,7 +34,7 @@ export function Contour() {
       <select id={`${id}-${label}`} value={current.name} onChange={event => set(event.currentTarget.value)}>
         {specs.map(s => (
           <option key={s.name} value={s.name}>
-            {plain(s.name)}
+            {shortName(plain(s.name), OPTION)}
           </option>
         ))}
       </select>
@@ -102,8 +104,13 @@ function Chart(props: { bundle: Bundle; across: ParamSpec; up: ParamSpec; width:
               {shortName(plain(t.label), 9)}
             </text>
           ))}
-          <text class="axis-title" x={width - PAD.right} y={HEIGHT - 6} text-anchor="end">
+          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
             {shortName(plain(across.name), 40)}
+            {across.log ? ', log scale' : ''}
+          </text>
+          <text class="axis-title" x={4} y={12}>
+            {shortName(plain(up.name), 40)}
+            {up.log ? ', log scale' : ''}
           </text>
         </g>
         <Marks trials={trials} place={place} classOf={classOf} />

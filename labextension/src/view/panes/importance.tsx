@@ -15,6 +15,8 @@ import { paramScale } from '../scales';
 
 const HEIGHT = 64;
 const NARROW = 560;
+/** Characters of a name beside its chart. */
+const MOST_NAME = 28;
 const LEAST_TRIALS = 8;
 /** Scored trials per parameter from which shares are shown: with fewer, chance names the first ones. */
 const TRIALS_PER_PARAMETER = 2;
@@ -107,7 +109,9 @@ export function Importance() {
         rows.map(({ spec, share }) => (
           <div class="importance-row" key={spec.name}>
             <div class="importance-name">
-              <span>{plain(spec.name)}</span>
+              <span title={plain(spec.name)}>
+                {shortName(plain(spec.name), width < NARROW ? 60 : MOST_NAME)}
+              </span>
               {tellsApart && (
                 <>
                   <span class="share">

@@ -22,7 +22,10 @@ import { paramScale } from '../scales';
 
 /** Of the drawing, in pixels; long names make it higher only where the lines would have no room left. */
 const HEIGHT = 350;
-const LEAST_PLOT = 230;
+/** On a narrow page the words below need more lines. */
+const NARROW = 560;
+const LOW = 280;
+const LEAST_PLOT = 200;
 const PAD = { bottom: 16, left: 16 };
 const STEP = 64;
 const SLANT = 18;
@@ -68,7 +71,7 @@ function layoutOf(bundle: Bundle, room: number, chosen: string[] | null): Layout
   const step = (width - PAD.left - right) / Math.max(1, kept.length);
   const longest = Math.max(...kept.map(s => s.name.length), metric.length);
   const top = 24 + Math.ceil(UP * Math.min(longest, LONGEST_NAME));
-  const height = Math.max(HEIGHT, top + LEAST_PLOT + PAD.bottom);
+  const height = Math.max(room < NARROW ? LOW : HEIGHT, top + LEAST_PLOT + PAD.bottom);
   const range: [number, number] = [height - PAD.bottom - 8, top];
   const score: ParamSpec = { name: SCORE, type: 'float' };
   const axes = [...kept, score].map((spec, i) => {

@@ -5,7 +5,7 @@ import { useCallback, useMemo } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useEnv, useJump } from '../context';
 import type { Step } from '../derive';
-import { axisEnd, bands, latest, scored, trialByNumber, usedRange } from '../derive';
+import { axisEnd, bands, latest, trialByNumber, usedRange } from '../derive';
 import { rangeText, sentence, shortName, val } from '../format';
 import { CHANGE } from '../marks';
 import type { Place } from '../plot';
@@ -15,6 +15,8 @@ import { paramScale } from '../scales';
 import { DragHandles, Lock, RangeEditor } from './range-editor';
 
 const HEIGHT = 132;
+/** Width of a character of a name, with a share of what stands beside it. */
+const NAME_CHARACTER = 11;
 const PAD = { top: 8, right: 18, bottom: 20, left: 46 };
 
 export function ParamPanel(props: {
@@ -24,7 +26,7 @@ export function ParamPanel(props: {
   levels: Map<number, number>;
 }) {
   const { spec, bundle, width, levels } = props;
-  const { store, ui, id } = useEnv();
+  const { store, ui } = useEnv();
   const jump = useJump();
   const { run, trials } = bundle;
   const { name } = spec;
@@ -48,7 +50,7 @@ export function ParamPanel(props: {
   );
   const classOf = useCallback(
     (t: Trial) =>
-      scored(t) ? `lev-${levels.get(t.n) ?? 0}` : t.state === 'RUNNING' ? 'is-running' : 'is-out',
+      levels.has(t.n) ? `lev-${levels.get(t.n)}` : t.state === 'RUNNING' ? 'is-running' : 'is-out',
     [levels]
   );
   const steps = bands(name, bundle, last);
@@ -64,12 +66,11 @@ export function ParamPanel(props: {
   const best = trialByNumber(trials, run.best_number);
   const bestAt = best && place(best);
   const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 24));
-  const title = `${id}-p-${name.replace(/[^\w-]/g, '_')}`;
   return (
-    <figure class={`param${locked ? ' is-locked' : ''}`} aria-labelledby={title}>
+    <figure class={`param${locked ? ' is-locked' : ''}`} aria-label={plain(name)}>
       <figcaption>
-        <span class="param-name" id={title}>
-          {plain(name)}
+        <span class="param-name" title={plain(name)}>
+          {shortName(plain(name), Math.max(16, Math.floor(width / NAME_CHARACTER)))}
         </span>
         {spec.log && <span class="tag">log</span>}
         {locked && <span class="tag">locked</span>}

@@ -4,19 +4,18 @@ import { scaleLinear } from 'd3-scale';
 import { useCallback, useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
-import { axisEnd, bestSoFar, scoreDomain, scored, spreadOf, trialByNumber } from '../derive';
+import { axisEnd, bestSoFar, scored, spreadOf, trialByNumber } from '../derive';
 import { num, sentence } from '../format';
 import { hueOf, outMark } from '../marks';
 import { betterText } from '../metric';
 import type { Place } from '../plot';
 import { Empty, FocusMarks, Grid, Legend, Marks, outcome, Tip, usePick } from '../plot';
+import { Rim, useScoreScale } from '../rim';
 import { plain } from '../safe';
 import { activity } from '../words';
 
 const HEIGHT = 388;
 const PAD = { top: 30, right: 74, bottom: 46, left: 58 };
-/** Values of trials beyond the rim that are written out. */
-const MOST_RIM_VALUES = 6;
 const floor = HEIGHT - PAD.bottom;
 const classOf = (t: Trial) =>
   scored(t) ? `src-${hueOf(t.source)}` : t.state === 'RUNNING' ? 'is-running' : 'is-out';
@@ -57,20 +56,16 @@ function FocusedSpread(props: { trials: Trial[]; x: (n: number) => number; at: (
   return <path class="spread focused" d={`M${props.x(trial.n)},${props.at(a)}V${props.at(b)}`} />;
 }
 
-/** An arrow at the rim, outwards. */
-function rimMark(x: number, y: number): string {
-  return y > floor ? `M${x - 4},${floor + 2}l4,5l4,-5` : `M${x - 4},${PAD.top - 8}l4,-5l4,5`;
-}
-
 function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
   const { run, trials } = bundle;
   const last = axisEnd(bundle) - 1;
-  const [low, high] = useMemo(() => scoreDomain(bundle), [bundle]);
   const x = useMemo(
     () => scaleLinear([0, Math.max(last, 1)], [PAD.left + 8, width - PAD.right]),
     [last, width]
   );
-  const y = useMemo(() => scaleLinear([low, high], [floor - 6, PAD.top]), [low, high]);
+  // the worse side has a strip of its own for what is too far out to be drawn to scale
+  const scale = useScoreScale(bundle, trials, PAD.top, floor - 6);
+  const { y, yOf, top, bottom } = scale;
   const place: Place = useCallback(
     (t: Trial) => {
       const folds = (t.folds ?? []).filter((f): f is number => f !== null);
@@ -83,29 +78,19 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
       if (value === null && t.state === 'RUNNING') {
         return null;
       }
-      return [x(t.n), value === null ? floor - 6 : Math.min(floor - 6, Math.max(PAD.top, y(value)))];
+      return [x(t.n), value === null ? floor - 6 : yOf(value)];
     },
-    [x, y]
+    [x, yOf]
   );
-  const cut = (v: number) => Math.min(floor, Math.max(PAD.top - 6, y(v)));
+  const cut = (v: number) => Math.min(bottom + 6, Math.max(top - 6, y(v)));
   const steps = bestSoFar(bundle);
-  const line = steps.map(([n, v], i) => `${i ? `H${x(n)}V` : `M${x(n)},`}${Math.min(floor, y(v))}`).join('');
+  const line = steps.map(([n, v], i) => `${i ? `H${x(n)}V` : `M${x(n)},`}${yOf(v)}`).join('');
   const end = trials[trials.length - 1]?.n ?? 0;
   const best = steps[steps.length - 1];
   const incumbent = best && trialByNumber(trials, best[0]);
   const noise = incumbent && scored(incumbent) && incumbent.std ? spreadOf(incumbent) : null;
-  const isWorse = (v: number) => (run.direction === 'minimize' ? v > high : v < low);
-  const beyond = trials.filter(scored).filter(t => isWorse(t.value));
-  // values of neighbours stand in two rows
-  const down = run.direction === 'minimize' ? 11 : -11;
-  const rows = beyond.map(() => 0);
-  beyond.forEach((t, i) => {
-    const before = beyond[i - 1];
-    rows[i] = before && x(t.n) - x(before.n) < 40 ? 1 - rows[i - 1]! : 0;
-  });
-  const rowOf = (i: number) => down * rows[i]!;
   const base = run.default_value;
-  const showBase = base !== null && base >= low && base <= high;
+  const showBase = base !== null && base >= y.domain()[0]! && base <= y.domain()[1]!;
   const closeLabels = best !== undefined && showBase && Math.abs(y(best[1]) - y(base)) < 28;
   const pick = usePick(trials, (px, py) => {
     if (px < PAD.left - 4 || px > width - PAD.right + 8 || py > HEIGHT) {
@@ -177,34 +162,19 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
           d={trials
             .map(t => {
               const [cx, cy] = [x(t.n), floor - 6];
-              if (scored(t)) {
-                // too far out to be drawn to scale
-                return isWorse(t.value) ? rimMark(cx, y(t.value)) : '';
-              }
-              if (t.state === 'RUNNING') {
+              if (scored(t) || t.state === 'RUNNING') {
                 return '';
               }
               return outMark(t.state, cx, cy);
             })
             .join('')}
         />
-        {beyond.length <= MOST_RIM_VALUES &&
-          beyond.map((t, i) => (
-            <text
-              key={t.n}
-              class="rim-value"
-              x={x(t.n)}
-              y={(run.direction === 'minimize' ? PAD.top + 18 : floor - 14) + rowOf(i)}
-              text-anchor="middle"
-            >
-              {num(t.value, 3)}
-            </text>
-          ))}
+        <Rim scale={scale} x={t => x(t.n)} />
         <Marks trials={trials} place={place} classOf={classOf} />
         {best && (
           <g class="best-label">
-            <circle cx={x(best[0])} cy={Math.min(floor, y(best[1]))} r={8} />
-            <text x={width - PAD.right + 14} y={Math.min(floor, y(best[1]))} dy="0.32em">
+            <circle cx={x(best[0])} cy={yOf(best[1])} r={8} />
+            <text x={width - PAD.right + 14} y={yOf(best[1])} dy="0.32em">
               {num(best[1])}
             </text>
           </g>

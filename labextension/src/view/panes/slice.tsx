@@ -1,21 +1,22 @@
 /** Slice: the score against one parameter, the trials coloured by who proposed them. */
 
-import { scaleLinear } from 'd3-scale';
 import { useCallback, useMemo, useState } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useWidth } from '../context';
-import { scoreDomain, scored, trialByNumber, usedRange } from '../derive';
+import { scored, trialByNumber, usedRange } from '../derive';
 import { num, shortName, val } from '../format';
 import { hueOf } from '../marks';
 import { betterText } from '../metric';
 import type { Place } from '../plot';
 import { Empty, FocusMarks, Grid, Legend, Marks, nearest, Tip, usePick } from '../plot';
 import { byImportance } from '../ranking';
+import { Rim, useScoreScale } from '../rim';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 
 const HEIGHT = 340;
 const PAD = { top: 28, right: 20, bottom: 42, left: 64 };
+const OPTION = 36;
 const classOf = (t: Trial) => `src-${hueOf(t.source)}`;
 
 export function SlicePane() {
@@ -43,7 +44,7 @@ export function SlicePane() {
               >
                 {specs.map(s => (
                   <option key={s.name} value={s.name}>
-                    {plain(s.name)}
+                    {shortName(plain(s.name), OPTION)}
                   </option>
                 ))}
               </select>
@@ -68,16 +69,15 @@ function Chart({ bundle, spec, width }: { bundle: Bundle; spec: ParamSpec; width
     () => paramScale(spec, usedRange(spec, bundle), [PAD.left + 8, width - PAD.right - 8], 6),
     [bundle, spec, width]
   );
-  const y = useMemo(() => scaleLinear(scoreDomain(bundle), [bottom - 6, PAD.top]), [bundle, bottom]);
+  const scale = useScoreScale(bundle, trials, PAD.top, bottom - 6);
+  const { y, yOf } = scale;
   const place: Place = useCallback(
     (t: Trial) => {
       const at = x.at(t.params[spec.name]);
       const jitter = x.half ? (((t.n * 7) % 11) / 10 - 0.5) * x.half : 0;
-      return at === null || !scored(t)
-        ? null
-        : [at + jitter, Math.min(bottom - 6, Math.max(PAD.top, y(t.value)))];
+      return at === null || !scored(t) ? null : [at + jitter, yOf(t.value)];
     },
-    [x, y, spec.name, bottom]
+    [x, yOf, spec.name]
   );
   const pick = usePick(trials, (px, py) => nearest(trials, place, px, py, 24));
   const best = trialByNumber(trials, run.best_number);
@@ -108,6 +108,7 @@ function Chart({ bundle, spec, width }: { bundle: Bundle; spec: ParamSpec; width
             {run.direction === 'minimize' ? ' ↓' : ' ↑'}
           </text>
         </g>
+        <Rim scale={scale} x={t => place(t)?.[0] ?? null} />
         <Marks trials={trials} place={place} classOf={classOf} />
         {bestAt && <circle class="incumbent" cx={bestAt[0]} cy={bestAt[1]} r={8} />}
         <FocusMarks trials={trials} place={place} classOf={classOf} />

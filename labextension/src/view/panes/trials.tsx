@@ -4,7 +4,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
 import { parameters, scored, trialByNumber } from '../derive';
-import { duration, entry, num, sourceName, val } from '../format';
+import { duration, entry, num, shortName, sourceName, val } from '../format';
 import { CopyButton, TrialActions } from '../inspector';
 import { hueOf, point, shapeOf } from '../marks';
 import { Empty, outcome } from '../plot';
@@ -12,6 +12,8 @@ import { plain } from '../safe';
 
 const ROW = 30;
 const HEIGHT = 388;
+/** Characters of a parameter's name at the head of its column. */
+const MOST_NAME = 20;
 
 interface Column {
   key: string;
@@ -206,7 +208,7 @@ export function Trials() {
                       type="button"
                       onClick={() => setSort(s => ({ key: c.key, down: s.key === c.key ? !s.down : true }))}
                     >
-                      {c.label}
+                      <span title={c.label}>{shortName(c.label, MOST_NAME)}</span>
                       <span aria-hidden="true">{sort.key === c.key ? (sort.down ? ' ↓' : ' ↑') : ''}</span>
                     </button>
                   </th>
