@@ -3,7 +3,7 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
 import { liveModel, onLiveModel } from './live-models';
-import type { Model } from './view/bundle';
+import type { Bundle, Incoming, Model } from './view/bundle';
 import { mount } from './view/mount';
 
 export const MIME = 'application/vnd.sllmbo.run+json';
@@ -11,6 +11,9 @@ export const MIME = 'application/vnd.sllmbo.run+json';
 class RunOutput extends Widget implements IRenderMime.IRenderer {
   private takeAway: (() => void) | undefined;
   private stopWaiting: (() => void) | undefined;
+  private model: IRenderMime.IMimeModel | undefined;
+  /** The run that is shown by way of its kernel. */
+  private followed: string | undefined;
 
   constructor() {
     super();
@@ -18,17 +21,49 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    this.stopWaiting?.();
+    this.model = model;
     const data = model.data[MIME];
     const { live } = (data ?? {}) as { live?: unknown };
     const id = typeof live === 'string' ? live : undefined;
+    if (id !== undefined && id === this.followed) {
+      return Promise.resolve(); // it shows this run already, and more of it than the output holds
+    }
+    this.stopWaiting?.();
     const show = (running: Model | undefined) => {
       this.takeAway?.();
-      this.takeAway = mount(this.node, running ? { ...running, snapshot: data } : { snapshot: data });
+      this.followed = running && id;
+      this.takeAway = mount(this.node, running ? this.kept(running, data) : { snapshot: data });
     };
     show(id === undefined ? undefined : liveModel(id));
     this.stopWaiting = id === undefined ? undefined : onLiveModel(id, show);
     return Promise.resolve();
+  }
+
+  /** The way to a run whose marks are written into the output too, so that the saved notebook has them. */
+  private kept(running: Model, data: unknown): Model {
+    return {
+      ...running,
+      snapshot: data,
+      subscribe: listener =>
+        running.subscribe?.(message => {
+          this.write(message);
+          listener(message);
+        }) ?? (() => {})
+    };
+  }
+
+  private write(message: Incoming): void {
+    const patch = 'delta' in message ? message.delta.trial : undefined;
+    const data = this.model?.data[MIME] as unknown as Partial<Bundle> | undefined;
+    const marks = {
+      ...(patch?.star === undefined ? {} : { star: patch.star }),
+      ...(patch?.note === undefined ? {} : { note: patch.note })
+    };
+    if (!patch || Object.keys(marks).length === 0 || !data?.trials || !data.run?.summary) {
+      return;
+    }
+    const trials = data.trials.map(t => (t.n === patch.n ? { ...t, ...marks } : t));
+    this.model?.setData({ data: { ...this.model.data, [MIME]: { ...data, trials } as never } });
   }
 
   override dispose(): void {

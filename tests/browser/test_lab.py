@@ -179,7 +179,11 @@ def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> 
     view.get_by_text(re.compile("^Star on trial")).wait_for()
     folder = lab.server.root / "marks" / ".sllmbo" / "slow"
     assert any(t.get("star") for t in TuneResult.load(folder).bundle()["trials"])
-    lab.save()
+    (output,) = [o for o in lab.save().cells[1].outputs if "data" in o]
+    assert [t["n"] for t in output.data[MIME]["trials"] if t.get("star")] == [
+        t["n"] for t in TuneResult.load(folder).bundle()["trials"] if t.get("star")
+    ]
+    assert "image/png" in output.data
     lab.open()
     view = final(lab)
     view.get_by_role("button", name=re.compile("Star trial"), pressed=True).wait_for()
