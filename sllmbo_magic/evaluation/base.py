@@ -154,10 +154,18 @@ def timeout_text(seconds: float | None) -> str:
     return "the trial reached its time limit" + ("" if seconds is None else f" (trial_timeout={seconds:g} s)")
 
 
+def message_of(error: BaseException) -> str:
+    """The message of an exception; "" where its own code fails to give one."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - foreign code
+        return ""
+
+
 def category_of(error: BaseException, *, scoring: bool = False) -> str:
     """The kind of a failure: one of :data:`CATEGORIES`."""
     name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "bad_alloc" in str(error):
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "bad_alloc" in message_of(error):
         return "out-of-memory"
     if name == "InvalidParameterError":  # scikit-learn's check of declared constraints, private there
         return "invalid-parameter"
@@ -170,16 +178,21 @@ def as_score(value: Any) -> float:
     Raises:
         TypeError: It is not one number.
     """
-    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+    if type(value).__name__ == "MaskedConstant":  # numpy.ma.masked, whose item() is 0.0
+        value = None
+    elif hasattr(value, "item") and getattr(value, "size", 1) == 1:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         try:
             value = float(value) if not isinstance(value, str) else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = None
     if value is None:
         raise TypeError("a score must be one number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf if value > 0 else -math.inf
 
 
 def is_finite(value: float) -> bool:

@@ -11,21 +11,47 @@ from typing import Any
 
 import numpy as np
 
+from sllmbo_magic.evaluation.base import message_of
 from sllmbo_magic.llm.redact import redact
 from sllmbo_magic.task.data import is_missing
 from sllmbo_magic.task.data import take
 
+_MOST_CAUSES = 3
 MAX_LENGTH = 4000
 """Characters of a cause that are kept."""
 
 
 def error_text(error: BaseException) -> str:
-    """Class and whole message of an exception, keys redacted, at most :data:`MAX_LENGTH` characters."""
-    message = redact(str(error).strip())
+    """Class and whole message of an exception, keys redacted, at most :data:`MAX_LENGTH` characters.
+
+    What it was raised from follows, as ``RuntimeError: no data; from FileNotFoundError: data.csv``.
+    """
+    text = "; from ".join(_one_error(one) for one in _with_causes(error))
+    inner = getattr(error, "exceptions", None)  # of an ExceptionGroup
+    if isinstance(inner, tuple) and inner and all(isinstance(one, BaseException) for one in inner):
+        text += f": {'; '.join(_one_error(one) for one in inner[:_MOST_CAUSES])}"
+    return text
+
+
+def _one_error(error: BaseException) -> str:
+    message = redact(message_of(error).strip())
     if len(message) > MAX_LENGTH:
         message = f"{message[:MAX_LENGTH].rstrip()} [… {len(message) - MAX_LENGTH:,} more characters]"
     name = type(error).__name__
     return f"{name}: {message}" if message else name
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    """The exception and those that it names as its cause (``raise ... from``) without quoting them itself."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain and len(chain) <= _MOST_CAUSES:
+        if type(cause).__name__ == "_RemoteTraceback":  # of a process pool: a traceback, not a cause
+            break
+        if not message_of(cause).strip() or message_of(cause).strip() not in message_of(error):
+            chain.append(cause)
+        else:
+            break
+    return chain
 
 
 def fit_error_text(error: BaseException, kind: str, y: Any, train: Any, fold: int) -> str:

@@ -144,14 +144,19 @@ class ObjectiveEvaluator:
 
     def _outcome(self, value: Any, started: float) -> Evaluation:
         directions = self.task.directions
+        if directions and getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
+            value = value.tolist()  # an array with one number per direction
         several = isinstance(value, tuple | list)
-        try:
-            values = tuple(as_score(v) for v in (value if several else (value,)))
-        except TypeError:
-            kind = "None" if value is None else f"a {type(value).__name__}"
-            hint = " (is a return statement missing?)" if value is None else ""
-            error = TypeError(f"the objective returned {kind}, not a number{hint}")
-            return _failed("score-failed", error, started)
+        values: tuple[float, ...] = ()
+        for place, one in enumerate(value if several else (value,)):
+            try:
+                values = (*values, as_score(one))
+            except TypeError:
+                kind = "None" if one is None else f"a {type(one).__name__}"
+                hint = " (is a return statement missing?)" if value is None else ""
+                where = f" as value {place + 1} of {len(value)}" if several and len(value) > 1 else ""
+                error = TypeError(f"the objective returned {kind}{where}, not a number{hint}")
+                return _failed("score-failed", error, started)
         expected = len(directions) if directions else 1
         if len(values) != expected:
             returned = f"{len(values)} value{'' if len(values) == 1 else 's'}"

@@ -153,7 +153,8 @@ class Progress:
             parts.append(f"best {self._display.shown(self.best_value):.5g} ({where})")
         if self.best_value is not None and self.default_value is not None:
             shown = self._display.shown(self.best_value) - self._display.shown(self.default_value)
-            parts.append(f"gain over default {shown if self._display.maximize else -shown:+.3g}")
+            gain = (shown if self._display.maximize else -shown) + 0.0  # no "-0"
+            parts.append(f"gain over default {gain:+.3g}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.requests:

@@ -75,9 +75,21 @@ def _check_one(estimator: Any, owner: Any, name: str, last: str, own: list[str])
 
 
 def _missing(estimator: Any, name: str, allowed: list[str]) -> InputError:
-    close = difflib.get_close_matches(name, allowed, n=1)
+    close = _same_letters(name, allowed) or difflib.get_close_matches(name, allowed, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"Allowed: {', '.join(sorted(allowed)[:12])}, ..."
     return InputError(f"{type(estimator).__name__} has no parameter {name!r}.", hint)
+
+
+def _same_letters(name: str, allowed: list[str]) -> list[str]:
+    """The one name that differs in case only; else the one of a step that ends in the name as written."""
+    for matches in (
+        [other for other in allowed if other.lower() == name.lower()],
+        [other for other in allowed if other.endswith(f"__{name}")],
+        [other for other in allowed if other.lower().endswith(f"__{name.lower()}")],
+    ):
+        if len(matches) == 1:
+            return matches
+    return []
 
 
 def _is_passed_on(estimator: Any, own: dict[str, Any], prefix: str) -> bool:

@@ -27,6 +27,8 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
 from sllmbo_magic.llm.base import Provider
+from sllmbo_magic.options import BY_ARGUMENT
+from sllmbo_magic.options.values import check
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.factory import make_proposer
 from sllmbo_magic.proposers.llm import LLMProposer
@@ -120,7 +122,8 @@ class LLMTPESampler(BaseSampler):
             self.schedule = make_schedule(schedule, llm_ratio, n_trials)
         except ValueError as error:
             raise InputError(str(error)) from None
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        seed = check(BY_ARGUMENT["seed"], seed, "seed")
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.emit = emit
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""

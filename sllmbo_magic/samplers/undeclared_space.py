@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import TrialState
@@ -33,8 +34,18 @@ class UndeclaredSpace:
         return SearchSpace(shared) if shared else None
 
     def shared(self, study: Study) -> dict[str, BaseDistribution]:
-        """The parameters that all trials have under one distribution, those with one value too."""
-        return self._intersection.calculate(study) or _of_failed(study)
+        """The parameters that all trials have under one distribution, those with one value too.
+
+        One with tuples or other objects as choices is not among them: it is sampled by itself, as Optuna has
+        no value for it that could be compared or stored.
+        """
+        shared = self._intersection.calculate(study) or _of_failed(study)
+        return {name: distribution for name, distribution in shared.items() if not _has_objects(distribution)}
+
+
+def _has_objects(distribution: BaseDistribution) -> bool:
+    choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
+    return not all(choice is None or isinstance(choice, bool | int | float | str) for choice in choices)
 
 
 def _of_failed(study: Study) -> dict[str, BaseDistribution]:

@@ -111,6 +111,8 @@ def _text(value: Any) -> str:
         return "{" + ", ".join(sorted(map(_text, value))) + "}"
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return _text(value.item())
+    if hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1 and getattr(value, "size", 99) <= 8:
+        return f"{type(value).__name__}({_text(value.tolist())})"
     if inspect.isclass(value) or inspect.isroutine(value):
         return str(getattr(value, "__name__", type(value).__name__))
     if callable(getattr(value, "get_params", None)):

@@ -6,9 +6,14 @@ libraries are recognised by the names of their modules and classes, so that none
 
 from __future__ import annotations
 
+import inspect
 import math
+from array import array
+from collections import deque
 from collections.abc import Callable
+from collections.abc import KeysView
 from collections.abc import Mapping
+from collections.abc import ValuesView
 from numbers import Integral
 from numbers import Real
 from typing import Any
@@ -43,23 +48,44 @@ def read(raw: object) -> object:
         return _range(raw)
     if isinstance(raw, tuple):
         return _tuple(raw)
+    if isinstance(raw, list):
+        _check_instances(raw)
     if isinstance(raw, set | frozenset):
         ordered = sorted(raw, key=lambda value: (type(value).__name__, repr(value)))
         raise NotationError(f"is a set, which has no order; write a list: {_short(ordered)}")
     library, kind = _origin(raw)
-    if library in ("numpy", "pandas", "polars") and hasattr(raw, "ndim" if library == "numpy" else "to_list"):
+    if library == "numpy" and hasattr(raw, "ndim"):
         return _array(raw)
+    if library in ("pandas", "polars", "pyarrow") and (hasattr(raw, "to_list") or hasattr(raw, "tolist")):
+        return _array(raw)
+    if isinstance(raw, KeysView | ValuesView | deque | array):
+        return _listed(raw)
     if library == "scipy":
         return _scipy(raw)
     if library == "hyperopt":
         return _hyperopt(raw)
-    if library == "ray" and hasattr(raw, "sample"):
+    if library in ("ray", "flaml") and hasattr(raw, "sample"):  # FLAML has a copy of Ray Tune's classes
         return _ray(raw, kind)
+    if library == "skopt" and hasattr(raw, "prior"):
+        return _skopt(raw, kind)
+    if (
+        isinstance(raw, Mapping)
+        and raw.keys() & {"values", "min", "max"}
+        and not raw.keys() & {"low", "high"}
+    ):
+        return _wandb(raw)
     if isinstance(raw, Mapping) and [*raw] == ["grid_search"]:  # Ray Tune's
         return _listed(raw["grid_search"])
     if hasattr(raw, "__next__"):
         raise NotationError("is an iterator, which can be read only once; write a list of choices")
     return raw
+
+
+def _check_instances(choices: list[Any]) -> None:
+    for choice in choices:
+        if inspect.isclass(choice) and hasattr(choice, "get_params"):
+            name = choice.__name__
+            raise NotationError(f"{name} is a class, and an estimator is needed; write {name}()")
 
 
 def _origin(raw: object) -> tuple[str, str]:
@@ -86,6 +112,13 @@ def _tuple(raw: tuple[Any, ...]) -> tuple[Any, ...]:
         choices = f"[{low}, {high}, {step}] for three choices"
         raise NotationError(
             f"({low}, {high}, {step}) has several meanings; write {steps}{', or ' if steps else ''}{choices}"
+        )
+    if len(raw) == 3 and all(numbers) and raw[2] > 0 and raw[0] < raw[1]:
+        low, high, step = (show(_number(value)) for value in raw)
+        range_of_steps = f'{{"low": {low}, "high": {high}, "step": {step}}}'
+        raise NotationError(
+            f"({low}, {high}, {step}) has several meanings; write {range_of_steps} for steps of {step}, or"
+            f" [{low}, {high}, {step}] for three choices"
         )
     if len(raw) == 3 and all(numbers[:2]) and isinstance(raw[2], str):
         raise NotationError(f'the scale {show(raw[2])} is not known; write (low, high) or (low, high, "log")')
@@ -213,6 +246,48 @@ def _literal(node: Any) -> Any:
     if node.name == "dict":
         return {key: _literal(part) for key, part in node.named_args}
     raise NotationError("has a distribution inside a choice; write each parameter by itself, with conditions")
+
+
+# --- scikit-optimize, Weights & Biases ------------------------------------------------------------------
+
+
+def _skopt(raw: Any, kind: str) -> object:
+    if kind == "Categorical":
+        return _listed(raw.categories)
+    log = raw.prior == "log-uniform"
+    if kind == "Real":
+        return _float(raw.low, raw.high, log=log)
+    if kind == "Integer":
+        return _int(raw.low, raw.high, log=log)
+    raise NotationError(f"scikit-optimize's {kind} is no range; {_WRITE}")
+
+
+def _wandb(raw: Mapping[str, Any]) -> object:
+    """A parameter of a sweep: ``{"values": [...]}``, ``{"min": 1, "max": 9}``, with a distribution or not."""
+    if "values" in raw:
+        return _listed(raw["values"])
+    kind = str(raw.get("distribution", ""))
+    if not {"min", "max"} <= raw.keys() or (kind and kind not in _WANDB):
+        raise NotationError(
+            f"is no range of a sweep that can be read{f' ({kind})' if kind else ''}; {_WRITE}"
+        )
+    low, high = raw["min"], raw["max"]
+    both_whole = isinstance(low, Integral) and isinstance(high, Integral)
+    whole = kind == "int_uniform" or (not kind and both_whole)
+    log = "log" in kind
+    if kind in ("log_uniform", "q_log_uniform"):  # of the exponents
+        low, high = math.exp(low), math.exp(high)
+    if kind.startswith("q_"):
+        step = raw.get("q", 1)
+        return _quantized_log(low, high, step) if log else _float(low, high, step=step)
+    return _int(low, high, log=log) if whole else _float(low, high, log=log)
+
+
+_WANDB = (
+    "uniform", "int_uniform", "q_uniform", "log_uniform", "log_uniform_values", "q_log_uniform",
+    "q_log_uniform_values",
+)  # fmt: skip
+"""https://docs.wandb.ai/guides/sweeps/sweep-config-keys"""
 
 
 # --- Ray Tune -------------------------------------------------------------------------------------------

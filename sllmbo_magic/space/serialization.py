@@ -233,6 +233,12 @@ def _categorical(choices_data: object, label: str, problems: Problems) -> Distri
         if not ok:
             problems.add(label, f"{show(value)} cannot be a choice")
             return None
+        twin = next((other for other in choices if other == choice), None)
+        if twin is not None and not same(choice, twin):
+            problems.add(
+                label, f"{show(twin)} and {show(choice)} are one choice for Optuna; write one of them"
+            )
+            return None
         if any(same(choice, other) for other in choices):
             problems.add(label, f"the choice {show(choice)} occurs twice")
             return None

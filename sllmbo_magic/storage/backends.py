@@ -43,12 +43,26 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
         MissingExtraError: A package that it needs is not installed.
         StorageError: It cannot be reached or opened.
     """
+    from optuna.storages import BaseStorage
     from optuna.storages import InMemoryStorage
     from optuna.storages import JournalStorage
+    from optuna.storages.journal import BaseJournalBackend
 
     if spec is None:
         return InMemoryStorage() if folder is None else folder.storage()
+    if isinstance(spec, os.PathLike):
+        raise InputError(
+            f"storage is a path, {os.fspath(spec)}, which does not say of what kind.",
+            f'Write storage="sqlite:///{os.fspath(spec)}" or storage="journal:{os.fspath(spec)}".',
+        )
+    if isinstance(spec, BaseJournalBackend):
+        raise InputError(
+            f"storage is a {type(spec).__name__}, which Optuna takes inside a storage.",
+            "Write optuna.storages.JournalStorage(...) around it.",
+        )
     if not isinstance(spec, str):
+        if not isinstance(spec, BaseStorage):
+            raise InputError(f"storage is a {type(spec).__name__}.", "Allowed: text, or a storage of Optuna.")
         return spec
     kind, colon, rest = spec.partition(":")
     if spec == "memory":

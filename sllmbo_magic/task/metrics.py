@@ -77,8 +77,7 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
     Raises:
         InputError: Unknown name (with the closest match), several metrics, or a direction that does not fit.
     """
-    if direction not in (None, "maximize", "minimize"):
-        raise InputError(f"direction {direction!r} is not known.", "Allowed: maximize, minimize.")
+    direction = direction_of(direction)
     if scoring is None:
         scoring = {"classification": "f1_weighted", "regression": "neg_mean_absolute_error"}.get(kind)
         if scoring is None and direction != "minimize":
@@ -101,6 +100,23 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
     return Metric(scorer, name, "minimize" if direction == "minimize" else "maximize")
 
 
+def direction_of(direction: Any) -> Direction | None:
+    """A direction as text: in any case, or Optuna's ``StudyDirection``; None stays None.
+
+    Raises:
+        InputError: It is no direction.
+    """
+    text = getattr(direction, "name", direction)
+    text = text.strip().lower() if isinstance(text, str) else text
+    if text is None:
+        return None
+    if text == "maximize":
+        return "maximize"
+    if text == "minimize":
+        return "minimize"
+    raise InputError(f"direction {direction!r} is not known.", "Allowed: maximize, minimize.")
+
+
 def _check_callable_direction(scoring: Any, name: str, direction: str | None) -> None:
     """Refuse a direction that picks the worst: of scikit-learn's scorers the sign and the metric's name tell,
     of a metric function its name.
@@ -110,12 +126,19 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
     """
     metric = getattr(scoring, "_score_func", None)
     if metric is None:
-        if direction is None and _takes_two(scoring) and _is_loss(name):
+        if direction is None and _is_loss(name):
             raise InputError(
                 f"{name} is named like a loss, and without a direction greater is better.",
                 'Say direction="minimize" (or "maximize").',
             )
+        if direction == "minimize" and (_is_negative(name) or _is_own_score(scoring)):
+            shown = "estimator.score" if _is_own_score(scoring) else name
+            raise InputError(
+                f"direction 'minimize' does not fit the scorer {shown}: greater is better there.",
+                "Leave direction out; a loss's scorer is negative and maximised.",
+            )
         return
+    metric = _unwrapped(metric)
     metric_name = _callable_name(metric)
     if getattr(scoring, "_sign", 1) < 0:
         if direction == "minimize":
@@ -142,8 +165,28 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
 
 def _is_loss(name: str) -> bool:
     """Whether a metric of that name is better when it is smaller: scikit-learn's endings, and short names."""
-    negative = ALIASES.get(name.lower(), "").startswith("neg_")
-    return negative or name.lower().endswith(("_error", "_loss", "_deviance"))
+    name = name.lower().removesuffix("_scorer").removesuffix("_metric")
+    if _is_negative(name):
+        return False
+    negative = ALIASES.get(name, "").startswith("neg_")
+    return negative or name.endswith(("_error", "_loss", "_deviance")) or name in ("error", "loss")
+
+
+def _is_negative(name: str) -> bool:
+    """Whether a scorer's name says that it is the negative of a loss, as scikit-learn's do."""
+    return name.lower().startswith(("neg_", "negative_", "minus_"))
+
+
+def _is_own_score(scoring: Any) -> bool:
+    """Whether it is scikit-learn's scorer that calls the estimator's own ``score``."""
+    return type(scoring).__name__ == "_PassthroughScorer"
+
+
+def _unwrapped(function: Any) -> Any:
+    """The function inside partials and decorators."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.unwrap(function) if callable(function) else function
 
 
 def _is_score(metric: Any) -> bool:
@@ -185,7 +228,7 @@ def _as_scorer(function: Callable[..., Any]) -> Callable[..., Any]:
     """A metric ``(y_true, y_pred)`` becomes a scorer of its value as it is; a scorer stays what it is."""
     from sklearn.metrics import make_scorer
 
-    metric = function.func if isinstance(function, partial) else function
+    metric = _unwrapped(function)
     module = getattr(metric, "__module__", "") or ""
     if module.startswith("sklearn.metrics.") and inspect.isfunction(metric):
         raise InputError(
@@ -201,23 +244,23 @@ def _as_scorer(function: Callable[..., Any]) -> Callable[..., Any]:
         for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    if len(needed) == 2 and len(parameters) == 2:
+    if len(needed) == 2 and (len(parameters) == 2 or _compares_targets(parameters)):
         scorer: Callable[..., Any] = make_scorer(function)
         return scorer
     return function
 
 
-def _takes_two(function: Any) -> bool:
-    """Whether it is a metric ``(y_true, y_pred)`` and no scorer."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return len(parameters) == 2 and all(p.default is p.empty for p in parameters)
+def _compares_targets(parameters: list[inspect.Parameter]) -> bool:
+    """Whether a function of more than two parameters is a metric ``(y_true, y_pred, sample_weight=None)`` and
+    no scorer ``(estimator, X, y=None)``.
+    """
+    first, third = parameters[0].name.lower(), parameters[2].name.lower()
+    return first.startswith(("y", "true", "target", "label", "actual")) and not third.startswith("y")
 
 
 def _callable_name(function: Any) -> str:
     """The name of a scorer without its arguments, which may quote labels (``pos_label``)."""
+    function = _unwrapped(function)
     score = getattr(function, "_score_func", None)
     if score is not None:
         sign = "neg_" if getattr(function, "_sign", 1) < 0 else ""

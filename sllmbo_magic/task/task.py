@@ -25,6 +25,7 @@ from sllmbo_magic.task.description import TaskDescription
 from sllmbo_magic.task.description import describe
 from sllmbo_magic.task.fingerprint import fingerprint_of
 from sllmbo_magic.task.metrics import Direction
+from sllmbo_magic.task.metrics import direction_of
 from sllmbo_magic.task.metrics import resolve_metric
 from sllmbo_magic.task.splits import Split
 from sllmbo_magic.task.splits import describe_folds
@@ -278,17 +279,10 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
 
 
 def _directions(direction: str | Iterable[str] | None) -> list[Direction]:
-    if direction is None:
+    given: list[Any] = (
+        [*direction] if isinstance(direction, Iterable) and not isinstance(direction, str) else [direction]
+    )
+    directions = [direction_of(one) for one in given]
+    if not directions or None in directions:
         raise InputError("an objective needs a direction.", "Allowed: minimize, maximize.")
-    given = [direction] if isinstance(direction, str) else list(direction)
-    directions: list[Direction] = []
-    for one in given:
-        if one == "minimize":
-            directions.append("minimize")
-        elif one == "maximize":
-            directions.append("maximize")
-        else:
-            raise InputError(f"direction {one!r} is not known.", "Allowed: minimize, maximize.")
-    if not directions:
-        raise InputError("an objective needs a direction.", "Allowed: minimize, maximize.")
-    return directions
+    return [one for one in directions if one is not None]

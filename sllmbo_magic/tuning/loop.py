@@ -30,6 +30,7 @@ from sllmbo_magic.tuning.evaluations import Evaluations
 from sllmbo_magic.tuning.evaluations import ExecutorError
 from sllmbo_magic.tuning.evaluations import cut_off
 from sllmbo_magic.tuning.stopping import StoppingRule
+from sllmbo_magic.tuning.trials import CallbackError
 from sllmbo_magic.tuning.trials import Trials
 
 _PAUSE_SECONDS = 0.2
@@ -147,6 +148,8 @@ class Tuner:
             outcome = Outcome("interrupted", "interrupted")
         except ExecutorError as error:
             outcome = Outcome("failed", f"the executor takes no more trials: {error}")
+        except CallbackError as error:
+            outcome = Outcome("failed", str(error))
         except Exception as error:
             if storage_problem(error) is not None:
                 self._evaluations.abandon()  # their ends cannot be written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,10 +132,26 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     Raises:
         InputError: They are not a list of functions.
     """
-    if isinstance(callbacks, list | tuple) and all(callable(one) for one in callbacks):
-        return tuple(callbacks)
-    what = "a function" if callable(callbacks) else type_name(callbacks)
-    raise InputError(f"callbacks is {what}, not a list of functions.", "Write callbacks=[function].")
+    if callbacks is None:  # as in Optuna
+        return ()
+    write = "Write callbacks=[function], with def function(study, trial)."
+    if not isinstance(callbacks, list | tuple):
+        what = "a function" if callable(callbacks) else type_name(callbacks)
+        raise InputError(f"callbacks is {what}, not a list of functions.", write)
+    for place, one in enumerate(callbacks):
+        if not callable(one):
+            raise InputError(
+                f"callbacks is a list whose item {place} is {type_name(one)}, not a function.", write
+            )
+        try:
+            inspect.signature(one).bind(None, None)
+        except TypeError as error:
+            raise InputError(
+                f"callbacks[{place}] cannot be called with a study and a trial: {error}.", write
+            ) from None
+        except ValueError:  # no signature, as of some functions written in C
+            continue
+    return tuple(callbacks)
 
 
 def check_start(init: str, configurations: Sequence[Mapping[str, Any]], warm_start: Any) -> None:

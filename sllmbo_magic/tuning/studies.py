@@ -119,6 +119,27 @@ def check_users_study(study: Study, plan: Plan) -> None:
             )
 
 
+def check_is_study(study: Any) -> None:
+    """Raises InputError when what was given as a study is none."""
+    if isinstance(study, Study):
+        return
+    load = (
+        f'optuna.load_study(study_name={study!r}, storage="sqlite:///FILE")' if isinstance(study, str) else ""
+    )
+    raise InputError(
+        f"study is a {type(study).__name__}, not a study of Optuna.",
+        f'Write study={load}, or name="{study}" for a run of that name.'
+        if load
+        else 'Give what optuna.create_study(direction="maximize") returns.',
+    )
+
+
+def directions_of(study: Study) -> str | list[str]:
+    """The directions of a study, as ``tune`` takes them."""
+    directions = [direction.name.lower() for direction in study.directions]
+    return directions[0] if len(directions) == 1 else directions
+
+
 def remember_task(study: Study, fingerprint: Mapping[str, str], text: Mapping[str, str] | None) -> None:
     """Keep in a study what its trials are scored on; ``text`` where no folder of the run has it."""
     if study.user_attrs.get(attrs.FINGERPRINT) != dict(fingerprint):

@@ -22,7 +22,9 @@ from sllmbo_magic._utils.study_stop import forget_stop
 from sllmbo_magic._utils.study_stop import is_stopped
 from sllmbo_magic._utils.study_stop import stop_allowed
 from sllmbo_magic._utils.value_format import format_value
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
@@ -42,6 +44,12 @@ from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
 
 Callback = Callable[[Study, FrozenTrial], None]
+
+
+class CallbackError(Exception):
+    """A callback of the user's raised an exception; the message says which, and what it said."""
+
+
 """Optuna's: called with the study and each trial that ended."""
 
 
@@ -222,7 +230,13 @@ class Trials:
                 self._emit(Note(text=note, level="warning", trial_number=frozen.number))
         with stop_allowed(self.study):
             for callback in self._callbacks:
-                callback(self.study, frozen)
+                try:
+                    callback(self.study, frozen)
+                except Exception as exception:
+                    if isinstance(exception, SllmboError) or storage_problem(exception) is not None:
+                        raise
+                    name = getattr(callback, "__name__", type(callback).__name__)
+                    raise CallbackError(f"the callback {name} raised {error_text(exception)}") from exception
 
     def go_on_in_memory(self, study: Study) -> None:
         """Take a study that holds :attr:`ended`, and show the end of the trial that could not be written."""

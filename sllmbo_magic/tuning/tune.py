@@ -39,7 +39,9 @@ from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import check_callbacks
 from sllmbo_magic.tuning.settings import check_start
 from sllmbo_magic.tuning.settings import own_configurations
+from sllmbo_magic.tuning.studies import check_is_study
 from sllmbo_magic.tuning.studies import check_users_study
+from sllmbo_magic.tuning.studies import directions_of
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -212,7 +214,12 @@ def tune(
     is_seeded = seed is not None
     if not is_seeded:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
-    plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed})
+    given = _plan_arguments(arguments)
+    if study is not None:
+        check_is_study(study)
+        if estimator is None or not hasattr(estimator, "fit"):  # an objective
+            given.setdefault("direction", directions_of(study))
+    plan = make_plan(estimator, X, y, **{**given, "seed": seed})
     check_workers(plan.task, plan.settings, executor)
     configurations = own_configurations(enqueue)
     checked_callbacks = check_callbacks(callbacks)

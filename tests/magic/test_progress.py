@@ -50,6 +50,13 @@ def test_a_gain_is_positive_when_smaller_is_better() -> None:
     assert "gain over default +0.3" in progress.line()
 
 
+def test_no_gain_has_no_sign_of_a_loss() -> None:
+    progress = Progress()
+    for event in (started("minimize"), finished(0, 0.8, 0, 0.8, "default")):
+        progress.apply(event)
+    assert "gain over default +0 ·" in progress.line()
+
+
 def test_a_log_is_no_flood() -> None:
     progress = Progress()
     lines = progress.apply(started(n_trials=100))

@@ -14,6 +14,7 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import SLLMBOSearchCV
@@ -147,3 +148,20 @@ def test_catboosts_parameters_are_there_though_it_lists_only_what_is_set() -> No
     check_params(model, ["depth", "learning_rate", "l2_leaf_reg", "rsm"])
     with pytest.raises(InputError, match=r"Did you mean 'depth'?"):
         check_params(model, ["dept"])
+
+
+@pytest.mark.parametrize(
+    ("model", "written", "meant"),
+    [
+        (SVC(), "c", "C"),
+        (SVC(), "Gamma", "gamma"),
+        (make_pipeline(StandardScaler(), SVC()), "C", "svc__C"),
+        (make_pipeline(StandardScaler(), SVC()), "SVC__C", "svc__C"),
+        (make_pipeline(StandardScaler(), SVC()), "c", "svc__C"),
+    ],
+)
+def test_a_name_in_another_case_or_without_its_step_has_the_one_that_is_meant(
+    model: Any, written: str, meant: str
+) -> None:
+    with pytest.raises(InputError, match=f"Did you mean '{meant}'"):
+        check_params(model, [written])

@@ -11,6 +11,7 @@ import pytest
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.samplers import finite
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
@@ -104,3 +105,22 @@ def test_a_range_that_changes_while_all_trials_fail_is_sampled_anew() -> None:
     study = optuna.create_study(sampler=LLMTPESampler(seed=0))
     study.optimize(objective, n_trials=6, catch=(ValueError,))
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 3 + ["COMPLETE"] * 3
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_tuples_as_choices_are_sampled_as_optuna_does(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        layers = trial.suggest_categorical("layers", [(8,), (8, 8)])
+        return trial.suggest_float("x", 0, 1) + len(layers)
+
+    study = optuna.create_study(sampler=SAMPLERS[name]())
+    study.optimize(objective, n_trials=16)
+    assert {trial.params["layers"] for trial in study.trials} == {(8,), (8, 8)}
+
+
+@pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])
+@pytest.mark.parametrize("seed", [-1, 2**32, "a", True])
+def test_a_seed_that_is_none_is_refused_when_the_sampler_is_made(kind: Any, seed: Any) -> None:
+    with pytest.raises(InputError, match=r"seed.*Allowed: a whole number from 0"):
+        kind(seed=seed)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
@@ -14,6 +16,7 @@ from optuna.distributions import IntDistribution
 from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
@@ -34,6 +37,11 @@ def ray(kind: str, scale: str = "Uniform", q: float | None = None, **values: Any
     if q is not None:
         sampler = made("Quantized", q=q, sampler=sampler)
     return made(kind, sampler=sampler, **values)
+
+
+def made(module: str, name: str, **attributes: Any) -> Any:
+    """An object of a class of that name in a library that is not installed for a test."""
+    return type(name, (), {**attributes, "__module__": module})()
 
 
 READ: dict[str, tuple[Any, Any]] = {
@@ -59,6 +67,35 @@ READ: dict[str, tuple[Any, Any]] = {
     "ray qrandint": (ray("Integer", q=5, lower=5, upper=20), IntDistribution(5, 20, step=5)),
     "ray choice": (ray("Categorical", categories=["a", None]), CategoricalDistribution(["a", None])),
     "ray grid_search": ({"grid_search": [1, 2]}, CategoricalDistribution([1, 2])),
+    "flaml choice": (
+        made("flaml.tune.sample", "Categorical", sample=None, categories=[1, 2]),
+        CategoricalDistribution([1, 2]),
+    ),
+    "skopt Real": (
+        made("skopt.space.space", "Real", prior="log-uniform", low=0.1, high=2),
+        FloatDistribution(0.1, 2.0, log=True),
+    ),
+    "skopt Integer": (
+        made("skopt.space.space", "Integer", prior="uniform", low=1, high=5),
+        IntDistribution(1, 5),
+    ),
+    "skopt Categorical": (
+        made("skopt.space.space", "Categorical", prior=None, categories=("a", "b")),
+        CategoricalDistribution(["a", "b"]),
+    ),
+    "sweep values": ({"values": ["a", "b"]}, CategoricalDistribution(["a", "b"])),
+    "sweep of whole numbers": ({"min": 1, "max": 9}, IntDistribution(1, 9)),
+    "sweep of floats": ({"min": 0.5, "max": 9}, FloatDistribution(0.5, 9.0)),
+    "sweep uniform": ({"distribution": "uniform", "min": 1, "max": 9}, FloatDistribution(1.0, 9.0)),
+    "sweep log": (
+        {"distribution": "log_uniform_values", "min": 0.1, "max": 9},
+        FloatDistribution(0.1, 9.0, log=True),
+    ),
+    "sweep steps": ({"distribution": "q_uniform", "min": 2, "max": 9, "q": 2}, IntDistribution(2, 8, step=2)),
+    "pandas Categorical": (pd.Categorical(["a", "b", "a"]).unique(), CategoricalDistribution(["a", "b"])),
+    "keys of a dict": ({"a": 1, "b": 2}.keys(), CategoricalDistribution(["a", "b"])),
+    "values of a dict": ({"a": 1, "b": 2}.values(), CategoricalDistribution([1, 2])),
+    "array of the standard library": (array("i", [1, 5]), CategoricalDistribution([1, 5])),
 }
 
 
@@ -113,6 +150,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "ray normal": (ray("Float", "Normal", lower=-math.inf, upper=math.inf), "Normal is no range; write"),
     "ray sample_from": (ray("Function"), "Function is no range; write"),
     "a huge bound": ((1, 10**18), r"larger than 2\*\*53.*write \(1.0, 1e\+18, \"log\"\)"),
+    "floats low, high, step": (
+        (0.1, 1.0, 0.1),
+        r'write \{"low": 0.1, "high": 1, "step": 0.1\} for steps of 0.1, or \[0.1, 1, 0.1\]',
+    ),
+    "a class": ([StandardScaler, None], r"StandardScaler is a class.*write StandardScaler\(\)"),
+    "True and 1": ([True, False, 1], "True and 1 are one choice for Optuna"),
+    "a sweep's normal": (
+        {"distribution": "normal", "mu": 0, "sigma": 1, "values": []},
+        "at least one choice",
+    ),
+    "a sweep without an end": ({"min": 0}, "is no range of a sweep that can be read; write"),
     "a dict": ({"a": 1}, r"write a list of one choice: \[\{'a': 1\}\]"),
 }
 

@@ -6,9 +6,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from optuna.study import StudyDirection
 from sklearn.datasets import make_regression
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score
+from sklearn.metrics import check_scoring
+from sklearn.metrics import fbeta_score
 from sklearn.metrics import get_scorer
 from sklearn.metrics import log_loss
 from sklearn.metrics import make_scorer
@@ -34,6 +37,18 @@ def my_loss(y_true: Any, y_pred: Any) -> float:
     return rmse(y_true, y_pred)
 
 
+def neg_rmse(estimator: Any, X: Any, y: Any) -> float:
+    return -rmse(y, estimator.predict(X))
+
+
+def rmse_scorer(estimator: Any, X: Any, y: Any) -> float:
+    return rmse(y, estimator.predict(X))
+
+
+def weighted_error(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    return rmse(y_true, y_pred)
+
+
 def own_scorer(estimator: Any, X: Any, y: Any) -> float:
     return float(-rmse(y, estimator.predict(X)))
 
@@ -56,6 +71,16 @@ def own_scorer(estimator: Any, X: Any, y: Any) -> float:
         (mean_absolute_error, None, "does not say which way"),
         (mean_absolute_error, "minimize", "does not say which way"),
         (partial(mean_absolute_error, multioutput="uniform_average"), None, "does not say which way"),
+        (
+            make_scorer(partial(fbeta_score, beta=2)),
+            "minimize",
+            "scorer fbeta_score: greater is better there",
+        ),
+        (check_scoring(Ridge()), "minimize", "scorer estimator.score: greater is better there"),
+        (neg_rmse, "minimize", "scorer neg_rmse: greater is better there"),
+        (rmse_scorer, None, "rmse_scorer is named like a loss"),
+        (weighted_error, None, "weighted_error is named like a loss"),
+        (partial(weighted_error, sample_weight=None), None, "weighted_error is named like a loss"),
     ],
 )
 def test_a_direction_that_picks_the_worst_is_refused(scoring: Any, direction: str | None, what: str) -> None:
@@ -77,6 +102,10 @@ def test_a_direction_that_picks_the_worst_is_refused(scoring: Any, direction: st
         (own_scorer, None, "maximize"),
         (own_scorer, "minimize", "minimize"),
         ("mae", "minimize", "maximize"),
+        ("mae", "MINIMIZE", "maximize"),
+        ("mae", StudyDirection.MINIMIZE, "maximize"),
+        (rmse_scorer, StudyDirection.MINIMIZE, "minimize"),
+        (neg_rmse, None, "maximize"),
         ("neg_mean_absolute_error", None, "maximize"),
     ],
 )
@@ -95,3 +124,17 @@ def test_it_is_refused_before_the_first_fit_at_every_door() -> None:
         tune(Unfitted(), X, y, scoring=wrong, direction="minimize", n_trials=2, folder="")
     with pytest.raises(InputError, match="makes a large mean_absolute_error the best"):
         SLLMBOSearchCV(Unfitted(), scoring=make_scorer(mean_absolute_error), n_trials=2).fit(X, y)
+
+
+def test_a_metric_with_an_optional_third_argument_is_a_metric() -> None:
+    X, y = make_regression(20, 2, noise=1, random_state=0)
+    options: dict[str, Any] = {"n_trials": 1, "folder": "", "verify": False, "cv": 2, "direction": "minimize"}
+    plain, more = (tune(Ridge(), X, y, scoring=one, **options).best_value for one in (rmse, weighted_error))
+    assert plain == more
+
+
+@pytest.mark.parametrize("direction", [StudyDirection.MINIMIZE, "MINIMIZE", [StudyDirection.MINIMIZE]])
+def test_an_objectives_direction_has_the_same_forms(direction: Any) -> None:
+    options: dict[str, Any] = {"n_trials": 3, "folder": "", "search_space": {"x": (0.0, 1.0)}}
+    result = tune(lambda params: params["x"], direction=direction, **options)
+    assert result.study.direction is StudyDirection.MINIMIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,11 @@ def test_causes_are_kept_on_disk_and_in_every_view() -> None:
         ("0.5", "the objective returned a str, not a number"),
         ((0.5, 0.6), "the objective returned 2 values, but there is 1 direction"),
         (float("nan"), "the objective returned nan"),
+        (10**400, "the objective returned inf"),
+        (-(10**400), "the objective returned -inf"),
+        (Decimal("1e400"), "the objective returned inf"),
+        (np.ma.masked, "the objective returned a MaskedConstant, not a number"),
+        (np.array([0.5, 0.6]), "the objective returned a ndarray, not a number"),
     ],
 )
 def test_a_value_that_is_no_number_says_what_came_instead(returned: Any, cause: str) -> None:
@@ -246,3 +252,63 @@ def test_the_text_of_a_result_without_a_score_names_the_causes() -> None:
     assert [(row["cause"], row["count"]) for row in result.failures] == [
         ("FileNotFoundError: data.csv is not here", 5)
     ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "cause"),
+    [
+        ((0.5, None), "the objective returned None as value 2 of 2, not a number"),
+        (["low", 1.0], "the objective returned a str as value 1 of 2, not a number"),
+        (np.array([1.0, 2.0, 3.0]), "the objective returned 3 values, but there are 2 directions"),
+    ],
+)
+def test_one_of_several_values_that_is_no_number_is_named(returned: Any, cause: str) -> None:
+    options = {**OBJECTIVE, "n_trials": 2, "direction": ["minimize", "minimize"]}
+    assert cause in tune(lambda params: returned, **options).summary["failures"][0]["cause"]
+
+
+def test_an_array_with_one_number_per_direction_is_taken() -> None:
+    options = {**OBJECTIVE, "n_trials": 2, "direction": ["minimize", "minimize"]}
+    result = tune(lambda params: np.array([params["x"], 1.0]), **options)
+    assert [trial.values[1] for trial in result.trials] == [1.0, 1.0]
+
+
+class WithoutTextError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raised_from(params: dict[str, float]) -> float:
+    try:
+        return missing_file(params)
+    except FileNotFoundError as error:
+        raise RuntimeError("loading failed") from error
+
+
+def quoting(params: dict[str, float]) -> float:
+    try:
+        return missing_file(params)
+    except FileNotFoundError as error:
+        raise RuntimeError(f"loading failed: {error}") from error
+
+
+def grouped(params: dict[str, float]) -> float:
+    raise ExceptionGroup("two things", [ValueError("first"), KeyError("second")])
+
+
+def without_text(params: dict[str, float]) -> float:
+    raise WithoutTextError
+
+
+@pytest.mark.parametrize(
+    ("objective", "cause"),
+    [
+        (raised_from, "RuntimeError: loading failed; from FileNotFoundError: data.csv is not here"),
+        (quoting, "RuntimeError: loading failed: data.csv is not here"),
+        (grouped, "ExceptionGroup: two things (2 sub-exceptions): ValueError: first; KeyError: 'second'"),
+        (without_text, "WithoutTextError"),
+    ],
+)
+def test_what_an_exception_was_raised_from_is_part_of_the_cause(objective: Any, cause: str) -> None:
+    result = tune(objective, **OBJECTIVE)
+    assert [row["cause"] for row in result.summary["failures"]] == [cause]

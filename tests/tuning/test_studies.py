@@ -216,3 +216,34 @@ def test_no_trial_of_a_run_waits_in_a_shared_study_and_a_resume_has_them_again(s
     resumed = tune(Ridge(), X, y, **{**options, "n_trials": 4}, resume=True)
     tried = [t.params["alpha"] for t in resumed.trials if t.state.name == "COMPLETE" and t.params]
     assert np.isin([0.2, 0.4, 0.6], tried).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"study": "mine"}, r"study is a str.*optuna.load_study\(study_name='mine'"),
+        ({"study": {"n": 1}}, r"study is a dict.*optuna.create_study"),
+        ({"storage": Path("s.db")}, r"storage is a path.*storage=\"sqlite:///s.db\""),
+        ({"storage": ["s.db"]}, "storage is a list"),
+        (
+            {"storage": optuna.storages.journal.JournalFileBackend},
+            r"storage is a JournalFileBackend.*JournalStorage\(...\)",
+        ),
+    ],
+)
+def test_what_is_no_study_and_no_storage_is_refused_before_the_first_fit(options: Any, what: str) -> None:
+    if isinstance(options.get("storage"), type):  # it writes its file when it is made
+        options = {"storage": options["storage"]("s.log")}
+    with pytest.raises(InputError, match=what):
+        tune(Unfitted(), X, y, **options, search_space=ALPHA, folder="", **OPTIONS)
+
+
+@pytest.mark.parametrize("directions", [["maximize"], ["minimize", "maximize"]])
+def test_an_objectives_direction_may_be_that_of_its_study(directions: list[str]) -> None:
+    def objective(trial: Any) -> Any:
+        values = [trial.suggest_float("x", 0, 1)] * len(directions)
+        return values if len(directions) > 1 else values[0]
+
+    study = optuna.create_study(directions=directions)
+    result = tune(objective, study=study, folder="", **OPTIONS)
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 2

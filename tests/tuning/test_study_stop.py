@@ -12,7 +12,10 @@ from optuna.samplers import GridSampler
 from optuna.study import MaxTrialsCallback
 from sklearn.neighbors import KNeighborsClassifier
 
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import compare
 from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
 
 OPTIONS: dict[str, Any] = {"direction": "minimize", "n_trials": 20, "seed": 0, "folder": ""}
 SPACE = {"x": (0.0, 1.0)}
@@ -115,3 +118,37 @@ def test_a_default_outside_the_space_is_no_part_of_what_a_sampler_has_tried(
     result = tune(estimator, *data, sampler=make(), **options)
     searched = [trial.params["n_neighbors"] for trial in result.trials if trial.params]
     assert sorted(set(searched)) == [1, 2, 3]
+
+
+def failing(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    if trial.number == 1:
+        raise KeyError("mlflow")
+
+
+def test_a_callback_that_raises_ends_the_run_with_its_result() -> None:
+    result = tune(value, search_space=SPACE, callbacks=[failing], **OPTIONS)
+    assert result.status == "failed"
+    assert result.summary["reason"] == "the callback failing raised KeyError: 'mlflow'"
+    assert result.summary["n_trials"] == 2
+    assert result.best_params
+    assert not any(t.state.name == "RUNNING" for t in result.study.trials)
+
+
+@pytest.mark.parametrize("door", ["tune", "search", "compare"])
+def test_a_callback_that_cannot_be_called_is_refused_before_the_first_fit(door: str, data: Any) -> None:
+    class Unfitted(KNeighborsClassifier):  # type: ignore[misc]
+        def fit(self, *arguments: Any) -> Any:
+            raise AssertionError("it was fitted")
+
+    wrong: Any = {"callbacks": [lambda trial: None]}
+    doors: dict[str, Any] = {
+        "tune": lambda: tune(Unfitted(), *data, folder="", **wrong),
+        "search": lambda: SLLMBOSearchCV(Unfitted(), tune_options=wrong).fit(*data),
+        "compare": lambda: compare(Unfitted(), *data, **wrong),
+    }
+    with pytest.raises(InputError, match=r"callbacks\[0\] cannot be called with a study and a trial"):
+        doors[door]()
+
+
+def test_no_callbacks_may_be_none_as_in_optuna() -> None:
+    assert tune(value, search_space=SPACE, callbacks=None, **{**OPTIONS, "n_trials": 1}).status == "finished"
