@@ -201,7 +201,7 @@ class CrossValidator:
         results = scheduler.results
         if reason == "pruned" and reports is not None and not synchronized:
             # which of the folds in flight came to their end is a matter of timing
-            results = {fold: result for fold, result in results.items() if fold < reports.told}
+            results = {fold: result for fold, result in results.items() if fold < reports.n_reported}
         cut = {"abandoned": "stopped", "failed": None}.get(reason or "", reason)
         return results, cut, len(scheduler.begun)
 

@@ -28,7 +28,7 @@ class Reports:
         self.kind = kind
         self._n_folds = n_folds
         self._scores: dict[int, float] = {}
-        self._told = 0
+        self._n_reported = 0
         self.pruned_at = ""
         """Where the trial was pruned, in words; empty while it was not."""
 
@@ -44,18 +44,18 @@ class Reports:
     def fold(self, fold: int, score: float) -> bool:
         """One fold has its score; whether to prune.
 
-        Told in the order of the folds, whatever the timing. After the last one nobody is asked.
+        Folds are reported in their order, whatever the timing. After the last one the pruner is not asked.
         """
         self._scores[fold] = score
-        while not self.pruned_at and self._told in self._scores:
-            self._told += 1
-            known = [self._scores[i] for i in range(self._told)]
-            value = known[-1] if self.kind == "scores" else fmean(known)
+        while not self.pruned_at and self._n_reported in self._scores:
+            self._n_reported += 1
+            reported = [self._scores[i] for i in range(self._n_reported)]
+            value = reported[-1] if self.kind == "scores" else fmean(reported)
             if not math.isfinite(value):
                 return False
-            if self._told == self._n_folds:
-                self._trial.report(value, self._told)
-            elif self.step(self._told, value):
+            if self._n_reported == self._n_folds:
+                self._trial.report(value, self._n_reported)
+            elif self.step(self._n_reported, value):
                 return True
         return bool(self.pruned_at)
 
@@ -65,6 +65,6 @@ class Reports:
             self._trial.report(value, WHOLE)
 
     @property
-    def told(self) -> int:
-        """Folds that were told."""
-        return self._told
+    def n_reported(self) -> int:
+        """Number of folds whose score was reported, in the order of the folds."""
+        return self._n_reported

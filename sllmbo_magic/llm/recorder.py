@@ -236,7 +236,7 @@ class _Attempts:
     ) -> None:
         self._budget = budget
         self._provider = provider
-        self._asked = request
+        self._original = request
         self._most_output = most_output
         self._reserved = Charge()
         self._cut_off: ProviderError | None = None
@@ -255,7 +255,7 @@ class _Attempts:
             BudgetExceededError: A limit could be exceeded.
             ReplyError: The last reply was cut off, and no larger one is possible.
         """
-        prepared = self._provider.prepare(self._asked)
+        prepared = self._provider.prepare(self._original)
         bound = prepared.max_output_tokens
         if self._most_output is not None:
             bound = min(bound, self._most_output)
@@ -268,9 +268,9 @@ class _Attempts:
                     self._reserved = self._budget.reserve(candidate, self._provider.id)
                     self.count += 1
             except BudgetExceededError:
-                if bound <= self._asked.max_output_tokens:
+                if bound <= self._original.max_output_tokens:
                     raise
-                bound = max(self._asked.max_output_tokens, bound // 2)
+                bound = max(self._original.max_output_tokens, bound // 2)
             else:
                 self.request = candidate
                 return candidate

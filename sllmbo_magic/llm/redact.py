@@ -45,7 +45,7 @@ _OTHER_SHAPES = (
     re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"),
 )
 
-_known: set[str] = set()
+_registered: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -73,7 +73,7 @@ def remember(secret: str) -> None:
     """Redact this value wherever it occurs from now on. Values under 8 characters are not remembered."""
     if len(secret) >= _SHORTEST:
         with _lock:
-            _known.add(secret)
+            _registered.add(secret)
 
 
 def _secrets() -> list[str]:
@@ -83,7 +83,7 @@ def _secrets() -> list[str]:
             for line in value.splitlines():  # a variable of headers has one "Name: value" a line
                 values |= {line.strip(), line.partition(":")[2].strip()}
     with _lock:
-        values |= _known
+        values |= _registered
     return sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True)
 
 

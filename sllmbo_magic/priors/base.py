@@ -69,17 +69,17 @@ class Facts:
         scaled: bool = False,
     ) -> Facts:
         """From a description; what it does not say keeps its default."""
-        known: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if description is not None:
             shares = [share for _, share in description.classes or ()]
-            known = {
+            fields = {
                 "n_rows": description.n_rows or cls.n_rows,
                 "n_columns": description.n_columns or cls.n_columns,
                 "n_classes": description.n_classes or len(shares) or None,
                 "smallest_class": min(shares, default=1.0),
                 "metric": description.metric or "",
             }
-        return cls(kind=kind, current=current or {}, scaled=scaled, **known)
+        return cls(kind=kind, current=current or {}, scaled=scaled, **fields)
 
     @property
     def classification(self) -> bool:

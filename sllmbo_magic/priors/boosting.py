@@ -114,20 +114,20 @@ def lightgbm(facts: Facts) -> Table:
 
 
 def lightgbm_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     share, every = params.get("subsample"), params.get("subsample_freq")
     boosting = params.get("boosting_type")
     goss = "goss" in (boosting, params.get("data_sample_strategy"))
     if isinstance(share, int | float) and share < 1 and (not every or every < 1):
-        found["subsample"] = "rows are sampled only with subsample_freq of at least 1"
+        reasons["subsample"] = "rows are sampled only with subsample_freq of at least 1"
     elif every and share == 1:
-        found["subsample_freq"] = "subsample is 1: there is nothing to sample"
+        reasons["subsample_freq"] = "subsample is 1: there is nothing to sample"
     if goss and share != 1:
-        found["subsample"] = "goss samples rows by their gradients"
+        reasons["subsample"] = "goss samples rows by their gradients"
     if boosting == "rf":
-        found["learning_rate"] = "trees of a forest are averaged, not added up"
-    found |= leaves_and_depth(params, "num_leaves")
-    return found
+        reasons["learning_rate"] = "trees of a forest are averaged, not added up"
+    reasons |= leaves_and_depth(params, "num_leaves")
+    return reasons
 
 
 def leaves_and_depth(params: Mapping[str, Any], leaves_name: str) -> dict[str, str]:

@@ -152,17 +152,17 @@ def sgd(facts: Facts) -> Table:
 
 
 def sgd_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     if params.get("penalty") != "elasticnet" and "l1_ratio" in params:
-        found["l1_ratio"] = f"the penalty is {params.get('penalty')}, not elasticnet"
+        reasons["l1_ratio"] = f"the penalty is {params.get('penalty')}, not elasticnet"
     schedule = params.get("learning_rate")
     if schedule == "optimal" and "eta0" in params:
-        found["eta0"] = "the optimal schedule sets its own rate"
+        reasons["eta0"] = "the optimal schedule sets its own rate"
     if schedule != "invscaling" and "power_t" in params:
-        found["power_t"] = "it belongs to the invscaling schedule"
+        reasons["power_t"] = "it belongs to the invscaling schedule"
     if "epsilon" in params and params.get("loss") not in _EPSILON_LOSSES:
-        found["epsilon"] = f"the loss {params.get('loss')} has no epsilon"
-    return found
+        reasons["epsilon"] = f"the loss {params.get('loss')} has no epsilon"
+    return reasons
 
 
 _EPSILON_LOSSES = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")

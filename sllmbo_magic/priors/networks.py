@@ -74,7 +74,7 @@ def perceptron_inert(params: Mapping[str, Any]) -> dict[str, str]:
         "adam": ("beta_1", "beta_2", "epsilon"),
         "lbfgs": ("max_fun",),
     }
-    found = {
+    reasons = {
         name: f"it belongs to the solver {owner}, not {solver}"
         for owner, names in only.items()
         for name in names
@@ -82,12 +82,12 @@ def perceptron_inert(params: Mapping[str, Any]) -> dict[str, str]:
     }
     if solver == "lbfgs":
         steps = ("learning_rate_init", "batch_size", "early_stopping", "shuffle", "n_iter_no_change")
-        found |= {name: "lbfgs takes full-batch steps" for name in steps if name in params}
+        reasons |= {name: "lbfgs takes full-batch steps" for name in steps if name in params}
     if solver == "sgd" and params.get("learning_rate", "constant") != "invscaling" and "power_t" in params:
-        found["power_t"] = "it belongs to the invscaling schedule"
+        reasons["power_t"] = "it belongs to the invscaling schedule"
     if not params.get("early_stopping") and "validation_fraction" in params:
-        found["validation_fraction"] = "it belongs to early_stopping"
-    return found
+        reasons["validation_fraction"] = "it belongs to early_stopping"
+    return reasons
 
 
 def skorch(facts: Facts) -> Table:

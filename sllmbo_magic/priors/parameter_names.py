@@ -43,20 +43,20 @@ def check_params(estimator: Any, names: Iterable[str]) -> None:
     Raises:
         InputError: It lacks one, or takes any name and ignores this one; the closest match is named.
     """
-    own = estimator.get_params(deep=True)
+    params = estimator.get_params(deep=True)
     for name in names:
-        if name in own:
+        if name in params:
             continue
         prefix, _, last = name.rpartition("__")
-        owner = own.get(prefix) if prefix else estimator
+        owner = params.get(prefix) if prefix else estimator
         if owner is None or not hasattr(owner, "get_params") or inspect.isclass(owner):
-            if _is_passed_on(estimator, own, prefix):
+            if _is_passed_on(estimator, params, prefix):
                 continue
-            raise _missing(estimator, name, list(own))
-        _check_one(estimator, owner, name, last, list(own))
+            raise _missing(estimator, name, list(params))
+        _check_one(estimator, owner, name, last, list(params))
 
 
-def _check_one(estimator: Any, owner: Any, name: str, last: str, own: list[str]) -> None:
+def _check_one(estimator: Any, owner: Any, name: str, last: str, searchable: list[str]) -> None:
     prefix = name[: len(name) - len(last)]
     instead = _ignored(type(owner), last)
     if instead:
@@ -67,11 +67,13 @@ def _check_one(estimator: Any, owner: Any, name: str, last: str, own: list[str])
     documented = _documented(owner)
     if last in names or last in documented:
         return
-    known = [prefix + other for other in sorted({*names, *documented})]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+    accepted = [prefix + other for other in sorted({*names, *documented})]
+    close = difflib.get_close_matches(name, accepted, n=1, cutoff=_ALIKE)
     if takes_any and not close and not _lists_all(type(owner)):
         return  # it may be one that only the library knows
-    raise _missing(owner if takes_any else estimator, name, known if takes_any else sorted({*own, *known}))
+    raise _missing(
+        owner if takes_any else estimator, name, accepted if takes_any else sorted({*searchable, *accepted})
+    )
 
 
 def _missing(estimator: Any, name: str, allowed: list[str]) -> InputError:
@@ -92,10 +94,10 @@ def _same_letters(name: str, allowed: list[str]) -> list[str]:
     return []
 
 
-def _is_passed_on(estimator: Any, own: dict[str, Any], prefix: str) -> bool:
+def _is_passed_on(estimator: Any, params: dict[str, Any], prefix: str) -> bool:
     """Whether skorch hands the parameter on to its module, optimizer and the like."""
     outer, _, last = prefix.rpartition("__")
-    owner = own.get(outer) if outer else estimator
+    owner = params.get(outer) if outer else estimator
     return last in _PREFIXES and _library(type(owner)) == "skorch"
 
 
@@ -148,9 +150,10 @@ def _ignored(cls: type, name: str) -> str:
     for main, aliases in _lightgbm_aliases().items():
         # Of several names of one parameter LightGBM uses the main one, else the shortest. The constructor
         # always gives one of them.
-        own = next((other for other in (main, *aliases) if other in names), name)
-        if name in aliases and name not in (own, main):
-            return own if own == main or (len(own), own) < (len(name), name) else ""
+        listed = next((other for other in (main, *aliases) if other in names), name)
+        if name in aliases and name not in (listed, main):
+            is_used = listed == main or (len(listed), listed) < (len(name), name)
+            return listed if is_used else ""
     return ""
 
 

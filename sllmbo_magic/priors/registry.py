@@ -120,19 +120,21 @@ def real_values(estimator: Any) -> dict[str, Any]:
     return values
 
 
-def _inert(parts: Iterable[Part], values: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _inert(parts: Iterable[Part], values: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, str]:
+    reasons: dict[str, str] = {}
     for part in parts:
-        given = _without_prefix(part.prefix, values)
-        own = {**part.current, **given}
-        used = {n: alias for n, aliases in part.family.aliases.items() for alias in aliases if alias in given}
+        changed = _without_prefix(part.prefix, values)
+        params = {**part.current, **changed}
+        used = {
+            n: alias for n, aliases in part.family.aliases.items() for alias in aliases if alias in changed
+        }
         named = {**part.renamed, **used}
-        own |= {name: own[alias] for name, alias in named.items()}
-        for name, why in part.family.inert(own).items():
+        params |= {name: params[alias] for name, alias in named.items()}
+        for name, why in part.family.inert(params).items():
             full = part.prefix + named.get(name, name)
-            if full in asked:
-                found[full] = why
-    return found
+            if full in searched:
+                reasons[full] = why
+    return reasons
 
 
 def _without_prefix(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,24 +187,24 @@ def _renamed(table: Table, names: Mapping[str, str]) -> Table:
 
 def _configurations(space: SearchSpace, table: Table, part: Part) -> list[tuple[dict[str, Value], str]]:
     """The experts' configurations inside the space, complete and mutually different."""
-    found: list[tuple[dict[str, Value], str]] = []
-    seen = set()
+    configurations: list[tuple[dict[str, Value], str]] = []
+    keys = set()
     for i, expert in enumerate(table.experts):
         params: dict[str, Any] = {**space.clip({**part.current, **expert.params})}
         if "class_weight" in params and "class_weight" not in expert.params:
             params["class_weight"] = "balanced" if i % 2 else None  # half of them each
         params = space.clip(params)
-        if space.key(params) not in seen:
-            seen.add(space.key(params))
-            found.append((params, f"{expert.reason[0].upper()}{expert.reason[1:]}."))
-    return found[:_MAX_CONFIGURATIONS]
+        if space.key(params) not in keys:
+            keys.add(space.key(params))
+            configurations.append((params, f"{expert.reason[0].upper()}{expert.reason[1:]}."))
+    return configurations[:_MAX_CONFIGURATIONS]
 
 
 # --- all parts together ---------------------------------------------------------------------------------
 
 
 def _joined(built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
-    space = _union((part.prefix, own) for part, own, _ in built)
+    space = _union((part.prefix, part_space) for part, part_space, _ in built)
     limits: dict[str, Limits] = {}
     sources: dict[str, str] = {}
     for part, _, table in built:
@@ -210,7 +212,7 @@ def _joined(built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
             limits[part.prefix + row.name] = row.limits
             sources[part.prefix + row.name] = row.source
         sources |= {part.prefix + name: source for name, (_, source) in table.fixed.items()}
-    configurations = [_configurations(own, table, part) for part, own, table in built]
+    configurations = [_configurations(part_space, table, part) for part, part_space, table in built]
     joined = []
     for i in range(max((len(group) for group in configurations), default=0)):
         params: dict[str, Value] = {}

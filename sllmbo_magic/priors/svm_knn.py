@@ -95,16 +95,16 @@ def _tube(facts: Facts) -> tuple[Range, ...]:
 
 def support_vectors_inert(params: Mapping[str, Any]) -> dict[str, str]:
     kernel = params.get("kernel", "rbf")
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     if kernel != "poly" and "degree" in params:
-        found["degree"] = f"the {kernel} kernel has no degree"
+        reasons["degree"] = f"the {kernel} kernel has no degree"
     if kernel not in ("poly", "sigmoid") and "coef0" in params:
-        found["coef0"] = f"the {kernel} kernel has no coef0"
+        reasons["coef0"] = f"the {kernel} kernel has no coef0"
     if kernel == "linear" and "gamma" in params:
-        found["gamma"] = "the linear kernel has no width"
+        reasons["gamma"] = "the linear kernel has no width"
     return {
         name: why if isinstance(kernel, str) else "the kernel is the user's own"
-        for name, why in found.items()
+        for name, why in reasons.items()
     }
 
 
@@ -156,17 +156,17 @@ def neighbors(facts: Facts) -> Table:
 
 
 def neighbors_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     metric = params.get("metric", "minkowski")
     if metric != "minkowski" and "p" in params:
-        found["p"] = (
+        reasons["p"] = (
             f"the metric is {metric}, not minkowski"
             if isinstance(metric, str)
             else "the metric is the user's"
         )
     if params.get("algorithm") == "brute" and "leaf_size" in params:
-        found["leaf_size"] = "brute force has no tree"
-    return found
+        reasons["leaf_size"] = "brute force has no tree"
+    return reasons
 
 
 FAMILIES = (

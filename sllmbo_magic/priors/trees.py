@@ -95,22 +95,22 @@ def _forest_ranges(facts: Facts) -> tuple[Range, ...]:
 
 
 def tree_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     split, leaf = params.get("min_samples_split"), params.get("min_samples_leaf")
     if isinstance(split, int) and isinstance(leaf, int) and leaf > 1 and split <= 2 * leaf:
-        found["min_samples_split"] = f"two leaves of {leaf} rows need {2 * leaf} rows anyway"
-    return found | leaves_and_depth(params, "max_leaf_nodes")
+        reasons["min_samples_split"] = f"two leaves of {leaf} rows need {2 * leaf} rows anyway"
+    return reasons | leaves_and_depth(params, "max_leaf_nodes")
 
 
 def forest_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found = tree_inert(params)
+    reasons = tree_inert(params)
     if params.get("bootstrap") is False:
-        found |= {
+        reasons |= {
             name: "rows are sampled only with bootstrap"
             for name in ("max_samples", "oob_score")
             if params.get(name)
         }
-    return found
+    return reasons
 
 
 # --- one tree -------------------------------------------------------------------------------------------
@@ -210,11 +210,11 @@ def hist_boosting(facts: Facts) -> Table:
 
 
 def hist_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found = leaves_and_depth(params, "max_leaf_nodes")
+    reasons = leaves_and_depth(params, "max_leaf_nodes")
     if params.get("early_stopping") is False:
         names = ("n_iter_no_change", "validation_fraction", "tol")
-        found |= {name: "it belongs to early_stopping" for name in names if params.get(name) is not None}
-    return found
+        reasons |= {name: "it belongs to early_stopping" for name in names if params.get(name) is not None}
+    return reasons
 
 
 def gradient_boosting(facts: Facts) -> Table:
@@ -252,16 +252,16 @@ def gradient_boosting(facts: Facts) -> Table:
 
 
 def gradient_boosting_inert(params: Mapping[str, Any]) -> dict[str, str]:
-    found = tree_inert(params)
+    reasons = tree_inert(params)
     if params.get("n_iter_no_change", 0) is None:
-        found |= {
+        reasons |= {
             name: "it belongs to n_iter_no_change"
             for name in ("validation_fraction", "tol")
             if name in params
         }
     if "alpha" in params and params.get("loss", "squared_error") not in ("huber", "quantile"):
-        found["alpha"] = "it belongs to the losses huber and quantile"
-    return found
+        reasons["alpha"] = "it belongs to the losses huber and quantile"
+    return reasons
 
 
 def ada_boost(facts: Facts) -> Table:

@@ -53,9 +53,9 @@ def table_of(cls: type, current: Mapping[str, Any]) -> Table:
         if name in LEFT_ALONE or name.startswith("_"):
             continue
         declared = constraints.get(name) if isinstance(constraints, Mapping) else None
-        found = _declared(name, declared, value) if declared else _guessed(name, value)
-        if found is not None:
-            distribution, limits = found
+        parameter = _declared(name, declared, value) if declared else _guessed(name, value)
+        if parameter is not None:
+            distribution, limits = parameter
             ranges.append(Range(name, distribution, src.CONSTRAINTS if declared else src.SIGNATURE, limits))
     ranges = ranges[:MAX_RANGES]
     return Table(tuple(ranges), _experts(ranges), note="")

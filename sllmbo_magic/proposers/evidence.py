@@ -55,10 +55,10 @@ def supported(change: Narrow, space: SearchSpace, history: History) -> tuple[Nar
 def _supported_choices(
     change: Narrow, current: CategoricalDistribution, ranked: list[Observation], good: set[int]
 ) -> tuple[Narrow | None, list[str]]:
-    kept: list[Value] = list(change.choices or current.choices)
+    choices: list[Value] = list(change.choices or current.choices)
     notes = []
     for choice in current.choices:
-        if any(dist.same(choice, value) for value in kept):
+        if any(dist.same(choice, value) for value in choices):
             continue
         having = [o for o in ranked if dist.same(o.params[change.name], choice)]
         best = next((o for o in having if o.number in good), None)
@@ -71,26 +71,26 @@ def _supported_choices(
             )
         else:
             continue
-        kept.append(choice)
-    if len(kept) == len(current.choices):
+        choices.append(choice)
+    if len(choices) == len(current.choices):
         return None, notes
-    return replace(change, choices=tuple(kept)), notes
+    return replace(change, choices=tuple(choices)), notes
 
 
 def _supported_end(
-    end: str, wanted: float | None, now: float, name: str, ranked: Iterable[Observation], good: set[int]
+    end: str, proposed: float | None, current: float, name: str, ranked: Iterable[Observation], good: set[int]
 ) -> tuple[float | None, str]:
     """The end of the range that the scores support; None, where it stays as it is, and why."""
     sign = 1 if end == "low" else -1
-    if wanted is None or sign * wanted <= sign * now:
-        return wanted, ""
+    if proposed is None or sign * proposed <= sign * current:
+        return proposed, ""
     beyond = {
         o.number: float(o.params[name])
         for o in ranked
-        if _is_number(o.params[name]) and sign * o.params[name] < sign * wanted
+        if _is_number(o.params[name]) and sign * o.params[name] < sign * proposed
     }
     side = "below" if end == "low" else "above"
-    supported = wanted
+    supported = proposed
     note = ""
     for trial in sorted(beyond.keys() & good, key=lambda n: sign * beyond[n]):
         supported = beyond[trial]
@@ -99,9 +99,9 @@ def _supported_end(
     count = sum(sign * value < sign * supported for value in beyond.values())
     if count < MIN_TRIALS:
         verb = "lie" if count > 1 else "lies"
-        reason = note.rpartition(": ")[2] if note else f"{_scored(count)} {verb} {side} {show(wanted)}"
+        reason = note.rpartition(": ")[2] if note else f"{_scored(count)} {verb} {side} {show(proposed)}"
         more = "" if note else f", and {MIN_TRIALS} are needed to rule that out"
-        return None, f"its {end} stays {show(now)}: {reason}{more}"
+        return None, f"its {end} stays {show(current)}: {reason}{more}"
     return supported, note
 
 

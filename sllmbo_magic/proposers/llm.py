@@ -174,8 +174,8 @@ class LLMProposer:
         best = ask.history.incumbent
         if self.inert is None or best is None:
             return {}
-        found = self.inert({**ask.space.fixed, **best.params})
-        return {name: why for name, why in found.items() if name in ask.space}
+        reasons = self.inert({**ask.space.fixed, **best.params})
+        return {name: why for name, why in reasons.items() if name in ask.space}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LLMProposer:
         """A copy of its own, but for a provider that holds a key or a connection: that one both use."""
@@ -198,9 +198,9 @@ class LLMProposer:
             self._restored = True
             return
         self._restored = True
-        told = [e for e in transcript.exchanges() if e.get("purpose") == "summarize" and e.get("reply")]
-        if told and isinstance(told[-1].get("trial_number"), int):
-            self._manager.written, self._manager.upto = told[-1]["reply"], told[-1]["trial_number"]
+        summaries = [e for e in transcript.exchanges() if e.get("purpose") == "summarize" and e.get("reply")]
+        if summaries and isinstance(summaries[-1].get("trial_number"), int):
+            self._manager.written, self._manager.upto = summaries[-1]["reply"], summaries[-1]["trial_number"]
 
     def _summarize(self, facts: str, ask: Ask) -> str | None:
         request = Request(
@@ -218,8 +218,8 @@ class LLMProposer:
             return None  # an old summary is better than no proposal
         summary = final_text(completion.text)
         wrong = checked(summary, ask.history, ask.space)[1]
-        said = "Taken out, because the scores say otherwise:\n" + "\n".join(wrong) if wrong else ""
-        self._tell(number, request, completion, Proposal(reasoning=said))
+        note = "Taken out, because the scores say otherwise:\n" + "\n".join(wrong) if wrong else ""
+        self._tell(number, request, completion, Proposal(reasoning=note))
         return summary
 
     def _tell_overruled(self, ask: Ask) -> None:

@@ -129,12 +129,12 @@ def window(ask: Ask, names: list[str], k: int) -> HistoryPrompt:
     its configurations that became trials.
     """
     history, columns = ask.history, columns_of(ask, names)
-    asked: dict[int, list[Observation]] = {}
+    by_request: dict[int, list[Observation]] = {}
     for o in history.observations:
         if o.request is not None and o.source in ("llm", "llm-init"):
-            asked.setdefault(o.request, []).append(o)
-    starts = {request: min(o.asked for o in trials) for request, trials in asked.items()}
-    order = sorted(asked)
+            by_request.setdefault(o.request, []).append(o)
+    starts = {request: min(o.asked for o in trials) for request, trials in by_request.items()}
+    order = sorted(by_request)
     turns = []
     shown: list[Observation] = []
     for i in range(max(0, len(order) - k), len(order)):
@@ -143,7 +143,7 @@ def window(ask: Ask, names: list[str], k: int) -> HistoryPrompt:
         news = _between(history, since, starts[request])[-RECENT:]
         shown += news
         question = f"Before trial {starts[request]}. Trials since the last question:\n{rows(news, columns)}"
-        turns.append((question, _answer(asked[request], names)))
+        turns.append((question, _answer(by_request[request], names)))
     since = starts[order[-1]] if order else 0
     news = [o for o in history.observations if o.number >= since][-RECENT:]
     first = with_incumbent(history, columns, [*shown, *news])

@@ -65,7 +65,7 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
         allowed: Further parameters that the estimator has, by name.
     """
     more = [name for name in allowed if name not in ask.outer and name not in ask.outer.fixed]
-    known = trial_table({"": ask.history.observations[-10:]}, columns_of(ask, [*ask.outer][:_SMALL]))
+    trials = trial_table({"": ask.history.observations[-10:]}, columns_of(ask, [*ask.outer][:_SMALL]))
     parts = [
         _task(ask, [*ask.outer, *more]),
         "Search space that a rulebook would use (change it where this task calls for it):\n"
@@ -74,7 +74,7 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
         _held(ask),
         "A parameter with choices may get further ones that the estimator takes." if ask.extension else "",
         f"Other parameters of this estimator that may be added: {_listed(more)}." if more else "",
-        f"Known so far:\n{known}" if known else "",
+        f"Known so far:\n{trials}" if trials else "",
         _hints(ask),
         _first_answer(ask),
     ]
@@ -147,7 +147,7 @@ def propose(
     if inert:
         reasons = "; ".join(f"{name} ({why})" for name, why in [*inert.items()][:8])
         parts.append(f"Without effect at the incumbent, so do not move them alone: {reasons}.")
-    parts += [history, _hints(ask), _changes(ask, names), _wanted(ask)]
+    parts += [history, _hints(ask), _changes(ask, names), _assignment(ask)]
     earlier = [
         message
         for question, answer in turns
@@ -236,23 +236,23 @@ def _outer_choices(ask: Ask, names: list[str]) -> str:
     return f" Further choices of the outer space: {'; '.join(more)}." if more else ""
 
 
-def _wanted(ask: Ask) -> str:
+def _assignment(ask: Ask) -> str:
     """What is asked for: one configuration, or a batch that from the third on must also look elsewhere."""
-    wanted = "Propose the next configuration, one that has not been evaluated before."
+    task = "Propose the next configuration, one that has not been evaluated before."
     if ask.n_candidates > 1:
-        wanted = (
+        task = (
             f"Propose {ask.n_candidates} new whole configurations, none of them evaluated before, most"
             " promising first."
         )
     if ask.explore and ask.n_candidates > 1:
         near = math.ceil(ask.n_candidates / 2)
-        wanted += (
+        task += (
             f" At most {near} of them may lie near the incumbent (within a tenth of the ranges on average;"
             " more are rejected); the others must test regions without trials that the scores do not rule"
             " out."
         )
     return (
-        f"{_REASONING} {wanted} Give"
+        f"{_REASONING} {task} Give"
         f" {'it' if ask.n_candidates == 1 else 'each'} a short reason and say what you expect of it:"
         f" {_EXPECTATIONS.format(than='the incumbent')}"
     )

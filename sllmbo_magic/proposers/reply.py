@@ -322,9 +322,9 @@ def check_configurations(
     Returns:
         Both, and the problems of the rejected ones, each with its place in the list.
     """
-    seen = ask.history.keys(space)
+    trial_numbers = ask.history.keys(space)
     best = ask.history.points.incumbent
-    near_left = math.ceil(ask.n_candidates / 2) if ask.explore and ask.n_candidates > 1 else len(entries)
+    n_near_left = math.ceil(ask.n_candidates / 2) if ask.explore and ask.n_candidates > 1 else len(entries)
     candidates: list[Candidate] = []
     rejected: list[Rejected] = []
     problems: list[str] = []
@@ -344,7 +344,7 @@ def check_configurations(
         if params is None:
             reject(place, raw, "; ".join(wrong[:4]), reason)
             continue
-        other = seen.get(space.key(params))
+        other = trial_numbers.get(space.key(params))
         if other is not None:
             why = f"the same as trial {other}" if other >= 0 else "twice in this answer"
             reject(place, params, why, reason)
@@ -353,12 +353,12 @@ def check_configurations(
             reject(place, params, "more configurations than asked for", reason)
             continue
         if best is not None and diversity.is_near(params, best, space):
-            if near_left <= 0:
+            if n_near_left <= 0:
                 why = f"too close to trial {best.number}; this batch must explore"
                 reject(place, params, why, reason)
                 continue
-            near_left -= 1
-        seen[space.key(params)] = -1
+            n_near_left -= 1
+        trial_numbers[space.key(params)] = -1
         expects = entry.get("expects")
         candidates.append(Candidate(params, reason, expects if expects in _EXPECTS else "explore"))
     return tuple(candidates), tuple(rejected), problems

@@ -101,8 +101,8 @@ class RulebookProposer:
     def initialize(self, ask: Ask) -> Proposal:
         """The prior's space as it is, and its expert configurations."""
         chosen: list[Candidate] = []
-        for given, reason in self.configurations:
-            open_params = {k: v for k, v in given.items() if k in ask.space}
+        for prior_params, reason in self.configurations:
+            open_params = {k: v for k, v in prior_params.items() if k in ask.space}
             params, _ = ask.space.validate(open_params)
             if params is not None and len(chosen) < ask.n_candidates:
                 chosen.append(Candidate(params, reason, "better"))

@@ -110,9 +110,9 @@ def _made(
 def _value_of(change: Add, space: SearchSpace, ask: Ask) -> dict[str, Value]:
     """What a configuration has that does not name an added parameter."""
     defaults = {**({} if ask.extension is None else ask.extension.defaults), **ask.defaults}
-    own = [] if change.value is None else [change.value]
+    proposed = [] if change.value is None else [change.value]
     held = [values[change.name] for values in (ask.space.fixed, defaults) if change.name in values]
-    for value in (*own, *held):
+    for value in (*proposed, *held):
         checked, problem = space.check(change.name, value)
         if not problem:
             return {change.name: checked}
@@ -166,11 +166,11 @@ def first_space(
     return covering(inside, ask.space, outer, ask.defaults), None if wider == ask.outer else outer, notes
 
 
-def _is_cut(asked: BaseDistribution, inside: BaseDistribution) -> bool:
+def _is_cut(distribution: BaseDistribution, inside: BaseDistribution) -> bool:
     """Whether the outer space left less of a range than was asked for."""
-    if isinstance(asked, CategoricalDistribution) or isinstance(inside, CategoricalDistribution):
-        return len(getattr(inside, "choices", ())) < len(getattr(asked, "choices", ()))
-    return bool(inside.low > asked.low or inside.high < asked.high)  # type: ignore[attr-defined]
+    if isinstance(distribution, CategoricalDistribution) or isinstance(inside, CategoricalDistribution):
+        return len(getattr(inside, "choices", ())) < len(getattr(distribution, "choices", ()))
+    return bool(inside.low > distribution.low or inside.high < distribution.high)  # type: ignore[attr-defined]
 
 
 def _with_new_choices(ask: Ask, space: SearchSpace) -> tuple[SearchSpace, list[str]]:

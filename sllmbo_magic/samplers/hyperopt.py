@@ -57,7 +57,7 @@ class HyperoptSampler(BaseSampler):
             )
         self._rng = np.random.default_rng(seed)
         self._intersection = IntersectionSearchSpace(include_pruned=True)
-        self._told: dict[tuple[str, ...], _Told] = {}
+        self._by_names: dict[tuple[str, ...], _HyperoptTrials] = {}
         self._lock = threading.Lock()
 
     def seeded(self, seed: int) -> HyperoptSampler:
@@ -94,27 +94,31 @@ class HyperoptSampler(BaseSampler):
         from hyperopt import tpe
 
         with self._lock:
-            told = self._told_of(study, space)
+            converted = self._trials_of(study, space)
             docs = tpe.suggest(
-                [trial.number], told.domain, told.trials, int(self._rng.integers(2**31)), verbose=False
+                [trial.number],
+                converted.domain,
+                converted.trials,
+                int(self._rng.integers(2**31)),
+                verbose=False,
             )
         values = docs[0]["misc"]["vals"]
         return {name: _from_hyperopt(d, values[name][0]) for name, d in space.items()}
 
-    def _told_of(self, study: Study, space: Mapping[str, BaseDistribution]) -> _Told:
-        """The study in Hyperopt's words, brought up to date; each trial is translated once per space."""
+    def _trials_of(self, study: Study, space: Mapping[str, BaseDistribution]) -> _HyperoptTrials:
+        """The study's trials as Hyperopt has them, up to date; each trial is converted once per space."""
         names, name = tuple(sorted(space)), study.study_name
-        told = self._told.get(names)
-        if told is None or told.space != space or told.study != name:
-            told = self._told[names] = _Told(name, dict(space))
+        converted = self._by_names.get(names)
+        if converted is None or converted.space != space or converted.study != name:
+            converted = self._by_names[names] = _HyperoptTrials(name, dict(space))
         finished = study._get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED), use_cache=True
         )
-        told.update(finished, -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0)
-        return told
+        converted.update(finished, -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0)
+        return converted
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_told": {}, "_lock": None}
+        return {**self.__dict__, "_by_names": {}, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -122,14 +126,14 @@ class HyperoptSampler(BaseSampler):
 
 
 @dataclass
-class _Told:
-    """What Hyperopt was told of one study in one space."""
+class _HyperoptTrials:
+    """The trials of one study in one space, as Hyperopt has them."""
 
     study: str
     space: dict[str, BaseDistribution]
     domain: Any = field(init=False)
     trials: Any = field(init=False)
-    seen: set[int] = field(init=False, default_factory=set)
+    numbers: set[int] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         from hyperopt import Trials
@@ -139,10 +143,10 @@ class _Told:
         self.trials = Trials()
 
     def update(self, finished: list[FrozenTrial], sign: float) -> None:
-        new = [t for t in finished if t.number not in self.seen]
+        new = [t for t in finished if t.number not in self.numbers]
         if not new:
             return
-        self.seen.update(t.number for t in new)
+        self.numbers.update(t.number for t in new)
         docs = [self._doc(t, sign) for t in new if any(name in t.params for name in self.space)]
         self.trials.insert_trial_docs(docs)
         self.trials.refresh()

@@ -138,7 +138,7 @@ class Candidates:
             splits=folds.splits,
         )
 
-    def complete_results(self, found: TuneResult) -> None:
+    def complete_results(self, result: TuneResult) -> None:
         """Add failed candidates and ``source`` to the dict that ``BaseSearchCV.fit`` goes on with."""
         if self._n_searched is not None:
             self._results.update(first_rows(self._results, self._n_searched))
@@ -146,7 +146,7 @@ class Candidates:
             self._results.update(
                 with_failed(self._results, self._failed, self._search.error_score, len(self._folds.splits))
             )
-        trials = found.study.get_trials(deepcopy=False)
+        trials = result.study.get_trials(deepcopy=False)
         sources = [trials[number].user_attrs.get(attrs.SOURCE) for number in self._numbers]
         self._results["source"] = np.array(sources, dtype=object)
 
@@ -349,8 +349,8 @@ def _ranks(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _param_column(name: str, params: list[dict[str, Any]]) -> np.ma.MaskedArray[Any, Any]:
     """One column ``param_NAME``, masked where a candidate does not set it."""
-    given = [one[name] for one in params if name in one]
-    kind = np.asarray(given).dtype if all(isinstance(v, bool | int | float) for v in given) else object
+    values = [one[name] for one in params if name in one]
+    kind = np.asarray(values).dtype if all(isinstance(v, bool | int | float) for v in values) else object
     column: np.ma.MaskedArray[Any, Any] = np.ma.MaskedArray(np.empty(len(params), dtype=kind), mask=True)
     for row, one in enumerate(params):
         if name in one:

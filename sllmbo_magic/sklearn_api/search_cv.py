@@ -148,7 +148,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         options = {n: v for n, v in (self.tune_options or {}).items() if n not in _BY_JOBLIB}
         if self.verbose:
             options["sinks"] = (*options.get("sinks", ()), _print_trial)
-        found = tune(
+        result = tune(
             candidates.task(),
             search_space=self.search_space,
             evaluator=candidates,
@@ -161,20 +161,20 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
             **options,
         )
         self.result_ = TuneResult(
-            found.study,
-            found.events,
-            path=found.path,
+            result.study,
+            result.events,
+            path=result.path,
             code_parts=parts_of(self.estimator),
-            objects=found.objects,
+            objects=result.objects,
         )
-        if found.status == "interrupted":
+        if result.status == "interrupted":
             raise KeyboardInterrupt
-        candidates.complete_results(found)
-        self._selected_row = candidates.row_of((found.summary.get("selection") or {}).get("number"))
-        if not any(t.state.name == "COMPLETE" for t in found.study.get_trials(deepcopy=False)):
+        candidates.complete_results(result)
+        self._selected_row = candidates.row_of((result.summary.get("selection") or {}).get("number"))
+        if not any(t.state.name == "COMPLETE" for t in result.study.get_trials(deepcopy=False)):
             # BaseSearchCV would refit the first candidate, as if it were the best.
             causes = "; ".join(
-                f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in found.failures[:3]
+                f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in result.failures[:3]
             )
             raise InputError(
                 f"no candidate has a score{f': {causes}' if causes else ''}.",
@@ -195,8 +195,8 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
     def _check_options(self) -> None:
         for name in self.tune_options or {}:
             if name not in TUNE_OPTIONS:
-                own = name in self.get_params(deep=False)
-                where = "an argument of SLLMBOSearchCV itself" if own else "not one of its options"
+                is_argument = name in self.get_params(deep=False)
+                where = "an argument of SLLMBOSearchCV itself" if is_argument else "not one of its options"
                 allowed = f"Allowed: {', '.join(TUNE_OPTIONS)}."
                 raise InputError(f"tune_options: {name!r} is {where}.", allowed)
         options = {**self._main_options(), **(self.tune_options or {})}

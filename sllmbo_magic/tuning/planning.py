@@ -97,5 +97,5 @@ def make_plan(
         plan,
         pruning=pruning,
         notes=(*plan.notes, pruning.note),
-        description=plan.description.with_evaluation(pruning.told),
+        description=plan.description.with_evaluation(pruning.for_llm),
     )

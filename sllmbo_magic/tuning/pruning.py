@@ -45,13 +45,13 @@ class Pruning:
         pruner: Optuna's.
         reporting: What an estimator reports; None for an objective.
         note: One sentence for the user.
-        told: One sentence for the LLM.
+        for_llm: One sentence for the LLM.
     """
 
     pruner: BasePruner
     reporting: Reporting | None
     note: str
-    told: str
+    for_llm: str
 
 
 def check_pruner(pruner: Any) -> None:
@@ -92,9 +92,9 @@ def pruning_of(task: Task, pruner: Any) -> Pruning | None:
                 f"objective(params) cannot report on its way, so pruner {name} has nothing to look at.",
                 "Write objective(trial) with trial.report(value, step), or leave pruner out.",
             )
-        said = f"Pruner: {name}, asked where the objective calls trial.should_prune()."
-        told = "an evaluation may be stopped on its way (PRUNED) where earlier ones were better"
-        return Pruning(_made(pruner), None, said, told)
+        note = f"Pruner: {name}, asked where the objective calls trial.should_prune()."
+        for_llm = "an evaluation may be stopped on its way (PRUNED) where earlier ones were better"
+        return Pruning(_made(pruner), None, note, for_llm)
     if not _compares_folds(pruner) and _reports(task.estimator):
         at = ", ".join(str(step) for step in STEPS[:-1]) + f" or {STEPS[-1]}"
         what = f"trial that others beat after {at} % of its training is stopped there"

@@ -139,18 +139,18 @@ def test_pruned_trials_count_as_bad_and_failed_ones_are_left_out() -> None:
         value = bowl(trial)
         study.tell(trial, *([value] if i % 3 else [None, optuna.trial.TrialState.FAIL]))
     run_before_the_last = [t.number for t in study.trials[:29] if t.number % 3]
-    told = sampler._told[tuple(sorted(SPACE))]
-    assert [doc["tid"] for doc in told.trials.trials] == run_before_the_last
+    converted = sampler._by_names[tuple(sorted(SPACE))]
+    assert [doc["tid"] for doc in converted.trials.trials] == run_before_the_last
 
 
 def test_each_trial_is_translated_once() -> None:
     sampler = HyperoptSampler(seed=0)
     study = run(sampler, 30)
-    told = sampler._told[tuple(sorted(SPACE))]
-    docs = list(told.trials.trials)
+    converted = sampler._by_names[tuple(sorted(SPACE))]
+    docs = list(converted.trials.trials)
     study.optimize(bowl, n_trials=5)
-    assert sampler._told[tuple(sorted(SPACE))] is told
-    assert all(a is b for a, b in zip(docs, told.trials.trials, strict=False))
+    assert sampler._by_names[tuple(sorted(SPACE))] is converted
+    assert all(a is b for a, b in zip(docs, converted.trials.trials, strict=False))
 
 
 def test_tune_with_it_says_so_and_a_resumed_run_goes_on_as_an_uninterrupted_one(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ class Capabilities:
     most_output: int | None = None
     _tried: set[tuple[str, Any]] = field(default_factory=set)
 
-    def output_bound(self, asked: int) -> int:
+    def output_bound(self, max_output_tokens: int) -> int:
         """The bound on the reply that is sent, for the one that a request asks for; in tokens."""
-        bound = max(asked, self.least_output)
+        bound = max(max_output_tokens, self.least_output)
         return bound if self.most_output is None else min(bound, self.most_output)
 
     def learn(self, error: ProviderError, request: Request) -> bool:
