@@ -163,7 +163,10 @@ class Fallback(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WishApplied(Event):
-    """A wish of the user took effect: ``trial_number`` is the first trial that feels it."""
+    """A command of the user took effect; ``trial_number`` is the first trial after it.
+
+    Transcripts store the names of this class and of ``wish``, so they stay.
+    """
 
     wish: str
     value: Any

@@ -16,7 +16,7 @@ _CLEARLY_WORSE = 0.7
 
 @dataclass(frozen=True)
 class Hint:
-    """A wish in words, with the trial at which it was given."""
+    """A hint in words, with the trial at which it was given."""
 
     text: str
     trial_number: int

@@ -1,4 +1,4 @@
-"""JSON Schemas as the providers want them."""
+"""JSON Schemas in the form that each provider accepts."""
 
 from __future__ import annotations
 

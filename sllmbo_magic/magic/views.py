@@ -57,9 +57,9 @@ def has_front_end(shell: Any) -> bool:
 
     Lab, Notebook and VS Code send the id of the cell with each execution; nbconvert and papermill do not.
     """
-    wish = os.environ.get(WIDGET_VARIABLE)
-    if wish in ("0", "1"):
-        return wish == "1"
+    setting = os.environ.get(WIDGET_VARIABLE)
+    if setting in ("0", "1"):
+        return setting == "1"
     if "google.colab" in sys.modules:
         return True
     try:

@@ -70,7 +70,7 @@ def _check_one(estimator: Any, owner: Any, name: str, last: str, searchable: lis
     accepted = [prefix + other for other in sorted({*names, *documented})]
     close = difflib.get_close_matches(name, accepted, n=1, cutoff=_ALIKE)
     if takes_any and not close and not _lists_all(type(owner)):
-        return  # it may be one that only the library knows
+        return  # it may be one that the library takes and does not list
     raise _missing(
         owner if takes_any else estimator, name, accepted if takes_any else sorted({*searchable, *accepted})
     )

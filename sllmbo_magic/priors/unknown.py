@@ -1,4 +1,4 @@
-"""A table for an estimator that no family knows: from its signature, and where scikit-learn declares what a
+"""A table for an estimator of no family: from its signature, and where scikit-learn declares what a
 parameter may be (``_parameter_constraints``), from that.
 
 Only what plausibly changes how well a model fits: numbers around their defaults, on a log scale where the

@@ -54,7 +54,7 @@ class Ask:
         n_candidates: How many configurations are wanted.
         trial_number: The trial at whose start the proposer is asked.
         n_trials: The run's total; None when open.
-        hints: The user's wishes in words, oldest first.
+        hints: The user's hints in words, oldest first.
         locked: Parameters whose range only the user may change.
         explore: Whether the batch must also look away from the incumbent.
         frozen_space: Whether ranges may not be changed at all.

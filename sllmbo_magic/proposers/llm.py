@@ -223,7 +223,7 @@ class LLMProposer:
         return summary
 
     def _tell_overruled(self, ask: Ask) -> None:
-        """Say once of each hint that the scores speak against it."""
+        """Note once of each hint that the scores contradict it."""
         for hint in ask.hints:
             why = None if hint in self._overruled else overruled(hint, ask.history)
             if why is not None:

@@ -46,7 +46,7 @@ _EXPECTATIONS = (
 
 
 def _role(ask: Ask) -> str:
-    """The system's message; of the default and of folds it speaks only where there are any."""
+    """The system's message; the default and folds are mentioned only where there are any."""
     default = ", default (the settings before tuning, which need not lie in the ranges)"
     has_folds = ask.task is not None and bool(ask.task.cv)
     error = "se is the standard error over the folds, " if has_folds else ""

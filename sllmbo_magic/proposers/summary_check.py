@@ -96,7 +96,7 @@ def checked(summary: str, history: History, space: SearchSpace) -> tuple[str, li
     """A summary without what the study contradicts, and the sentences that were taken out.
 
     A sentence goes when it names a trial that does not exist; when a number in it is neither a score of a
-    trial, a value in the range of the parameter it follows, nor a count; or when it speaks of a best (best,
+    trial, a value in the range of the parameter it follows, nor a count; or when it mentions a best (best,
     incumbent, highest, beats, ...) and names another trial, score or source than the study's best (for "top
     5" and the like: than the five best). A parameter's value in a sentence about a best or about named trials
     must be theirs; a failed trial may only be said to have failed.

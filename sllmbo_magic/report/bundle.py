@@ -298,19 +298,19 @@ class RunView:
             patch["importances"] = self._importances
         return patch
 
-    def _run_fields_after(self, wish: str, value: Any) -> dict[str, Any]:
+    def _run_fields_after(self, command: str, value: Any) -> dict[str, Any]:
         """What a command that took effect changes in the run's own fields."""
-        if wish in ("pause", "resume"):
-            return {"status": "paused" if wish == "pause" else "running"}
-        if wish == "sampler":
+        if command in ("pause", "resume"):
+            return {"status": "paused" if command == "pause" else "running"}
+        if command == "sampler":
             return {"sampler": bounded_text(value, 100)}
-        if wish == "ratio":
+        if command == "ratio":
             return {"llm_ratio": rounded(value)}
-        if wish == "extend" and isinstance(self._run.get("n_trials"), int):
+        if command == "extend" and isinstance(self._run.get("n_trials"), int):
             return {"n_trials": self._run["n_trials"] + int(value)}
-        if wish in ("lock", "unlock"):
+        if command in ("lock", "unlock"):
             others = [name for name in self._run["locked"] if name != value]
-            return {"locked": [*others, bounded_text(value, 200)] if wish == "lock" else others}
+            return {"locked": [*others, bounded_text(value, 200)] if command == "lock" else others}
         return {}
 
     def _change_run(self, new: dict[str, Any]) -> dict[str, Any]:

@@ -291,7 +291,7 @@ class ChatItem(TypedDict, total=False):
     candidates: list[Candidate]
     usage: Usage
     seconds: float | None
-    wish: str
+    wish: str  # the command's name, under the key of stored transcripts
     value: Any
     state: str
     category: str
@@ -421,7 +421,7 @@ class Ack(TypedDict):
 class CommandMessage(TypedDict):
     """From a view: a command for the run (see ``control.check``)."""
 
-    wish: str
+    wish: str  # the command's name, under the key of stored transcripts
     value: Any
     id: str
 

@@ -38,8 +38,8 @@ def acceptance_threshold(share: float) -> float:
     """The part of the base sampler's expected improvement that a candidate must reach.
 
     The larger the share of the trials that the LLM has earned, the lower: an LLM whose proposals pay is
-    trusted more than the surrogate; one whose proposals do not has to be as good as the base sampler in its
-    eyes.
+    trusted more than the surrogate; one whose proposals do not has to be rated as high as
+    the base sampler.
     """
     return min(1.0, max(0.2, 1.25 * (1.0 - share)))
 
@@ -69,7 +69,7 @@ class AcceptanceRule:
 
     Attributes:
         share: The LLM's share of the trials, 0 to 1.
-        may_veto: False while the surrogate has too few trials to speak against a candidate.
+        may_veto: False while the surrogate has too few trials to veto a candidate.
         power: 0 to 1; how much a veto is worth by the surrogate's record (:func:`veto_power`).
     """
 

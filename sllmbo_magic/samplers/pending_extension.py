@@ -26,7 +26,7 @@ class PendingExtension:
 
 
 def with_kept(space: SearchSpace, current: SearchSpace, names: Collection[str]) -> SearchSpace:
-    """A space in which these parameters are as they are now: an answer may be older than a wish."""
+    """A space in which these parameters are as they are now: an answer may be older than a command."""
     if not names:
         return space
     known, fixed = space.distributions, space.fixed

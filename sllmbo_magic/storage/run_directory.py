@@ -102,9 +102,9 @@ class RunFolder:
         return self.path / "owner.json"
 
     @property
-    def wishes_path(self) -> Path:
+    def commands_path(self) -> Path:
         """Commands from other kernels."""
-        return self.path / "wishes.jsonl"
+        return self.path / "wishes.jsonl"  # the name in run folders since the first version
 
     @classmethod
     def open(
@@ -204,7 +204,7 @@ class RunFolder:
         # what a dead owner left: torn last lines, commands that nobody took, drafts of run.json
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)
-        for path in (self.wishes_path, *self.path.glob("run.json.*")):
+        for path in (self.commands_path, *self.path.glob("run.json.*")):
             path.unlink(missing_ok=True)
 
     # ---- run.json
@@ -268,46 +268,49 @@ class RunFolder:
         self.write_problem = "" if error is None else error.strerror or type(error).__name__
         self.was_rewritten = self.was_rewritten or error is None
 
-    # ---- wishes
+    # ---- commands
 
-    def append_wish(self, name: str, value: Any = None) -> Command:
-        """Leave a wish for the owner, from any process.
+    def append_command(self, name: str, value: Any = None) -> Command:
+        """Leave a command for the owner, from any process.
 
         Raises:
-            InputError: The wish is malformed; nothing is written.
+            InputError: The command is malformed; nothing is written.
         """
-        wish = Command(name, control.check(name, value), id=uuid.uuid4().hex)
-        line = json.dumps({"name": wish.name, "value": _plain(wish.value), "id": wish.id, "time": wish.time})
+        command = Command(name, control.check(name, value), id=uuid.uuid4().hex)
+        line = json.dumps(
+            {"name": command.name, "value": _plain(command.value), "id": command.id, "time": command.time}
+        )
         # the line end in front closes a line that a killed writer left torn
-        with self.wishes_path.open("ab") as file:
+        with self.commands_path.open("ab") as file:
             file.write(b"\n" + line.encode() + b"\n")
-        return wish
+        return command
 
-    def read_wishes(self, offset: int = 0) -> tuple[list[Command], int]:
-        """The wishes written since an offset (bytes; 0 at first) and the offset to ask from next.
+    def read_commands(self, offset: int = 0) -> tuple[list[Command], int]:
+        """The commands written since an offset (bytes; 0 at first) and the offset to read from next.
 
-        A line that is not complete yet is left for the next call; one that is no wish is logged and skipped.
+        A line that is not complete yet is left for the next call; one that is no command is logged and
+        skipped.
         """
         try:
-            with self.wishes_path.open("rb") as file:
+            with self.commands_path.open("rb") as file:
                 file.seek(offset)
                 data = file.read()
         except FileNotFoundError:
             return [], 0
         complete = data[: data.rfind(b"\n") + 1]
-        wishes = []
+        commands = []
         for line in complete.splitlines():
             if not line.strip():
                 continue
             try:
-                given = json.loads(line)
-                name = str(given["name"])
-                wishes.append(
-                    Command(name, control.check(name, given["value"]), str(given["id"]), float(given["time"]))
+                entry = json.loads(line)
+                name = str(entry["name"])
+                commands.append(
+                    Command(name, control.check(name, entry["value"]), str(entry["id"]), float(entry["time"]))
                 )
             except (ValueError, KeyError, TypeError) as error:
-                _logger.warning("%s: a line that is no wish was skipped: %s", self.wishes_path, error)
-        return wishes, offset + len(complete)
+                _logger.warning("%s: a line that is no command was skipped: %s", self.commands_path, error)
+        return commands, offset + len(complete)
 
 
 def is_run(path: Path) -> bool:

@@ -157,19 +157,19 @@ def rename_run(name: str, new: str, root: str | Path | None = None) -> RunFolder
 
 
 def send_command(
-    name_or_path: str | Path, wish_name: str, value: Any = None, root: str | Path | None = None
+    name_or_path: str | Path, command: str, value: Any = None, root: str | Path | None = None
 ) -> Command:
     """Steer a run of another process on this machine (or a shared disk) through its folder.
 
     Raises:
-        InputError: There is no such run, or the wish is malformed (see ``control.check``).
-        StorageError: Nothing runs it, so nobody would take the wish.
+        InputError: There is no such run, or the command is malformed (see ``control.check``).
+        StorageError: Nothing runs it, so nobody would take the command.
     """
-    value = control.check(wish_name, value)
+    value = control.check(command, value)
     folder = find_run(name_or_path, root)
     if folder.owner() is None:
         raise StorageError(f"run {folder.name!r} is not running.", "Go on with it by --resume.")
-    return folder.append_wish(wish_name, value)
+    return folder.append_command(command, value)
 
 
 @contextlib.contextmanager

@@ -154,7 +154,7 @@ class Record:
             self._note_problem(error)
 
     def code_parts(self) -> dict[str, Any]:
-        """What ``TuneResult.code`` needs to know of the estimator."""
+        """What ``TuneResult.code`` needs of the estimator."""
         estimator = self.plan.task.estimator
         return {} if estimator is None else parts_of(estimator)
 

@@ -76,7 +76,7 @@ def mark_stored(
     value = check("note", value)
     kept = None if folder is None else RunFolder(folder)
     if kept is not None and kept.owner() is not None:
-        kept.append_wish("note", value)
+        kept.append_command("note", value)
         return []
     value = mark(study, n_trials=n_trials, **value)
     event = WishApplied(wish="note", value=value, trial_number=n_trials, id=id)

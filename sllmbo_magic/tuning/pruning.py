@@ -1,7 +1,7 @@
 """Pruners by name: trials that do badly on the way are stopped there.
 
 What a step is depends on what can report. An estimator that trains in rounds reports the mean score over all
-folds after a quarter and half of its rounds; another one after each fold; an objective what it likes. The
+folds after a quarter and half of its rounds; another one after each fold; an objective, what it reports. The
 named pruners are Optuna's, set for those steps; ``folds`` is ours (``fold_racing.py``).
 """
 

@@ -369,7 +369,7 @@ class Run:
 
     def _poll(self) -> None:
         assert self.folder is not None
-        commands, self._commands_offset = self.folder.read_wishes(self._commands_offset)
+        commands, self._commands_offset = self.folder.read_commands(self._commands_offset)
         for command in commands:
             try:
                 self.control.wish(command.name, command.value, id=command.id)

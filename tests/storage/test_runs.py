@@ -518,36 +518,36 @@ def test_a_wish_from_another_process_reaches_the_run_once(child: Child) -> None:
     """)
     sent = says(process)
     assert process.wait() == 0
-    wishes, offset = folder.read_wishes()
-    assert [(w.name, w.value) for w in wishes] == [("ratio", 0.25), ("hint", "prefer shallow trees")]
-    assert wishes[0].id == sent != wishes[1].id
-    assert folder.read_wishes(offset) == ([], offset)
+    commands, offset = folder.read_commands()
+    assert [(w.name, w.value) for w in commands] == [("ratio", 0.25), ("hint", "prefer shallow trees")]
+    assert commands[0].id == sent != commands[1].id
+    assert folder.read_commands(offset) == ([], offset)
     runs.send_command(folder.path, "stop")
-    assert [w.name for w in folder.read_wishes(offset)[0]] == ["stop"]
+    assert [w.name for w in folder.read_commands(offset)[0]] == ["stop"]
 
 
 def test_torn_and_foreign_lines_among_the_wishes_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     with RunFolder.open("iris") as folder:
-        folder.append_wish("pause")
-        with folder.wishes_path.open("ab") as file:
+        folder.append_command("pause")
+        with folder.commands_path.open("ab") as file:
             file.write(b'{"name": "st')
-        wishes, offset = folder.read_wishes()
-        assert [w.name for w in wishes] == ["pause"]
+        commands, offset = folder.read_commands()
+        assert [w.name for w in commands] == ["pause"]
         assert caplog.records == []  # perhaps somebody is still writing it
-        folder.append_wish("resume")
-        with folder.wishes_path.open("ab") as file:
+        folder.append_command("resume")
+        with folder.commands_path.open("ab") as file:
             file.write(b'{"name": "ratio", "value": 7, "id": "x", "time": 0}\n[1]\n\xff\n')
-        wishes, offset = folder.read_wishes(offset)
-        assert [w.name for w in wishes] == ["resume"]
+        commands, offset = folder.read_commands(offset)
+        assert [w.name for w in commands] == ["resume"]
         assert len(caplog.records) == 4
-        assert folder.read_wishes(offset)[0] == []
+        assert folder.read_commands(offset)[0] == []
 
 
 def test_a_wish_is_checked_before_it_is_sent_and_needs_a_run_that_runs() -> None:
     folder = RunFolder.open("iris")
     with pytest.raises(InputError, match="ratio 2 is out of range"):
         runs.send_command("iris", "ratio", 2)
-    assert not folder.wishes_path.exists()
+    assert not folder.commands_path.exists()
     with pytest.raises(InputError, match=r"no run 'irsi'\. Did you mean 'iris'"):
         runs.send_command("irsi", "stop")
     folder.release()
@@ -559,7 +559,7 @@ def test_wishes_of_an_earlier_session_are_not_obeyed_on_resume() -> None:
     with RunFolder.open("iris") as folder:
         runs.send_command("iris", "stop")
     with RunFolder.open("iris", resume=True) as folder:
-        assert folder.read_wishes() == ([], 0)
+        assert folder.read_commands() == ([], 0)
 
 
 # ---- the list
