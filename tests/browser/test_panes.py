@@ -606,6 +606,16 @@ def test_the_words_below_the_parallel_coordinates_are_seen_on_a_narrow_page(new_
     assert words["y"] + words["height"] <= frame["y"] + frame["height"]
 
 
+def test_a_note_is_typed_in_a_field_that_is_seen_whole(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 360, "height": 900})
+    widget.show()
+    widget.sink(*run_events(20, finish=False))
+    field = widget.root.get_by_placeholder("A note on this trial").bounding_box()
+    frame = widget.root.locator(".inspector-body").bounding_box()
+    assert frame["x"] <= field["x"]
+    assert field["x"] + field["width"] <= frame["x"] + frame["width"]
+
+
 def test_a_contour_names_both_of_its_axes(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()

@@ -445,6 +445,24 @@ def test_the_chat_reads_as_a_conversation(new_page: Any, report: str) -> None:
     assert chat.locator(".note", has_text="re-scored on fresh folds").count() == 1
 
 
+def test_a_long_prompt_is_folded_by_its_parts(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    rows = "\n".join(f"#{i},tpe,0.8{i:02d}" for i in range(40))
+    text = f"Estimator: SVC\n\nNext is trial #9.\n\nBest 40 of 60 scored trials:\n{rows}\n\nPropose 5."
+    widget.sink(
+        *run_events(3, finish=False),
+        ev.RequestSent(request=70, purpose="propose", trial_number=3, provider="p", text=text),
+    )
+    asked = widget.root.locator(".prompt").last
+    asked.locator("summary").first.click()
+    assert asked.locator("pre").all_inner_texts() == ["Estimator: SVC\n\nNext is trial #9.", "Propose 5."]
+    part = asked.get_by_text("Best 40 of 60 scored trials:")
+    assert re.search(r"40 more lines$", part.inner_text())
+    part.click()
+    assert asked.locator("pre").nth(1).inner_text() == rows
+
+
 def test_a_reason_that_several_configurations_were_rejected_for_is_said_once(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()
@@ -1256,6 +1274,57 @@ def test_the_chat_is_folded_to_give_the_panes_its_room(new_page: Any, report: st
     open_pane(page, "Chat").get_by_text("openai:gpt-4o").first.wait_for()
     page.get_by_role("button", name="Show the chat beside").click()
     page.get_by_role("region", name="Chat").wait_for()
+
+
+def test_the_closing_text_is_an_answer(new_widget: Any) -> None:
+    """One sentence; default and best on all folds that there are; what changed; the rest is folded."""
+    widget = new_widget()
+    widget.show()
+    params = {"max_depth": 3, "eta": 0.1}
+    trials = [("default", {"max_depth": 3, "eta": 0.3}, -50.0), ("tpe", params, -44.3)]
+    run = {"name": "loss", "metric": "neg_mean_absolute_error", "direction": "maximize", "n_trials": 2}
+    widget.sink(ev.RunStarted(run=run))
+    for n, (source, values, score) in enumerate(trials):
+        widget.sink(
+            ev.TrialFinished(
+                number=n, state="COMPLETE", value=score, params=values, source=source, best_number=n
+            )
+        )
+    summary = {
+        "default_value": -50.0,
+        "best_value": -44.3,
+        "best_number": 1,
+        "verdict": "MAE fell.",
+        "text": "MAE fell. And much more.",
+        "verification": {
+            "fresh": True,
+            "verdict": "real",
+            "text": "",
+            "n_folds": 10,
+            "gain": 3.1,
+            "noise": 0.98,
+            "default_mean": -51.0,
+            "best_mean": -47.9,
+            "test_default": -52.0,
+            "test_best": -48.0,
+            "test_interval": [1.0, 7.0],
+        },
+    }
+    widget.sink(ev.RunFinished(status="finished", reason="", summary=summary))
+    closing = widget.root.get_by_role("region", name="How the run ended")
+    assert closing.locator(".verdict-text").inner_text() == "MAE fell."
+    rows = closing.get_by_role("table").first.get_by_role("row").all_inner_texts()
+    assert [row.split("\t") for row in rows] == [
+        ["MAE", "Default", "Best", "Gain ± standard error"],
+        ["Search folds", "50", "44.30", "+5.70"],
+        ["Fresh folds", "51", "47.90", "+3.10 ± 0.98"],
+        ["Test data", "52", "48", "+4 (95 %: 1 to 7)"],
+    ]
+    closing.get_by_text("1 parameter changed").click()
+    assert closing.locator(".changed td").all_inner_texts() == ["0.3", "0.1"]
+    assert not closing.get_by_text("And much more").is_visible()
+    closing.get_by_text("More about this run").click()
+    assert closing.get_by_text("And much more").is_visible()
 
 
 def test_importances_of_too_few_trials_are_not_shown_as_numbers(new_page: Any, tmp_path: Any) -> None:

@@ -66,6 +66,8 @@ function At({ trial }: { trial: number | null }) {
   return trial === null ? null : <span class="at">trial {trial}</span>;
 }
 
+/** Lines from which a part of a prompt is folded. */
+const LONG_PART = 5;
 const PURPOSES: Record<string, string> = {
   initialize: 'Asked for ranges and first configurations',
   propose: 'Asked for configurations',
@@ -114,14 +116,46 @@ function Prompt({ item }: { item: ChatItem }) {
         }
         onOpen={() => item.more && store.request('chat', item.id)}
       >
-        {() => (
-          <pre tabIndex={0}>
-            {plain(item.text)}
-            {item.more ? ' …' : ''}
-          </pre>
-        )}
+        {() => <Parts text={plain(item.text) + (item.more ? ' …' : '')} />}
       </Folded>
     </article>
+  );
+}
+
+/** A prompt by its parts: a long one is folded behind its first line, short ones stand together. */
+function Parts({ text }: { text: string }) {
+  const parts: { key: number; lines: string[]; folded: boolean }[] = [];
+  text.split('\n\n').forEach((part, key) => {
+    const lines = part.split('\n');
+    const folded = lines.length >= LONG_PART;
+    const last = parts[parts.length - 1];
+    if (last && !last.folded && !folded) {
+      last.lines.push('', ...lines);
+    } else {
+      parts.push({ key, lines, folded });
+    }
+  });
+  return (
+    <>
+      {parts.map(({ key, lines, folded }) =>
+        folded ? (
+          <Folded
+            key={key}
+            summary={
+              <>
+                {lines[0]} <span class="at">{lines.length - 1} more lines</span>
+              </>
+            }
+          >
+            {() => <pre tabIndex={0}>{lines.slice(1).join('\n')}</pre>}
+          </Folded>
+        ) : (
+          <pre key={key} tabIndex={0}>
+            {lines.join('\n')}
+          </pre>
+        )
+      )}
+    </>
   );
 }
 
