@@ -18,12 +18,12 @@ const PATIENCE = 800;
 export function keepOutputs(runs: KernelRuns): void {
   const seenRunning = new Set<string>();
   const done = new Set<string>();
-  const known = new Set<string>();
+  const modelled = new Set<string>();
   runs.whenFound(row => showAgain(runs, row));
   runs.listen(() => {
     for (const row of runs.rows) {
-      if (!known.has(row.id)) {
-        known.add(row.id);
+      if (!modelled.has(row.id)) {
+        modelled.add(row.id);
         setLiveModel(row.id, runs.modelOf(row.id));
       }
       if (goesOn(row)) {

@@ -36,15 +36,15 @@ export function useRanking(bundle: Bundle, specs: ParamSpec[], held = false): Ra
   const measured = Object.keys(bundle.importances).length > 0;
   const count = bundle.trials.filter(scored).length;
   const doubled = Math.floor(Math.log2(Math.max(1, count / 8)));
-  const kept = useRef({ key: '', order: [] as string[] });
+  const stored = useRef({ key: '', order: [] as string[] });
   const cached = useRef<{ bundle: Bundle; shares: Map<string, number> } | null>(null);
   if (cached.current?.bundle !== bundle) {
     cached.current = { bundle, shares: sharesOf(bundle, specs) };
   }
   const { shares } = cached.current;
   const key = `${doubled} ${measured} ${specs.length}`;
-  if (kept.current.key !== key && !(held && kept.current.order.length)) {
-    kept.current = { key, order: byShare(shares) };
+  if (stored.current.key !== key && !(held && stored.current.order.length)) {
+    stored.current = { key, order: byShare(shares) };
   }
-  return { shares, order: kept.current.order, measured };
+  return { shares, order: stored.current.order, measured };
 }

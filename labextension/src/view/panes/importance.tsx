@@ -43,10 +43,12 @@ export function Importance() {
   const ranking = useRanking(bundle, specs, reading.current);
   const { measured } = ranking;
   const answer = store.importances[kind];
-  const found = answer && answer !== 'waiting' && !answer.error ? answer : null;
-  const shares = found ? new Map(specs.map(s => [s.name, entry(found.shares, s.name) ?? 0])) : ranking.shares;
-  const order = found ? byShare(shares) : ranking.order;
-  const rangeOf = (name: string) => (found ? entry(found.intervals, name) : undefined);
+  const computed = answer && answer !== 'waiting' && !answer.error ? answer : null;
+  const shares = computed
+    ? new Map(specs.map(s => [s.name, entry(computed.shares, s.name) ?? 0]))
+    : ranking.shares;
+  const order = computed ? byShare(shares) : ranking.order;
+  const rangeOf = (name: string) => (computed ? entry(computed.intervals, name) : undefined);
   const rows = order.flatMap(name => {
     const spec = specs.find(s => s.name === name);
     return spec ? [{ spec, share: shares.get(name) ?? 0 }] : [];
@@ -66,11 +68,11 @@ export function Importance() {
         {!tellsApart && enough
           ? `${count} scored trials are too few to tell the effects of ${specs.length} parameters apart. Each chart shows the score against one of them.`
           : measured
-            ? KINDS[found || answer ? kind : 'ped-anova'].text
+            ? KINDS[computed || answer ? kind : 'ped-anova'].text
             : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
-        {found && ' Lines: where 90 % of 20 resamples of the trials lie.'}
+        {computed && ' Lines: where 90 % of 20 resamples of the trials lie.'}
       </p>
-      {enough && tellsApart && (store.canAsk || found) && (
+      {enough && tellsApart && (store.canAsk || computed) && (
         <div class="importance-bar">
           <div class="group segmented" role="radiogroup" aria-label="Kind of importance">
             {(Object.keys(KINDS) as ImportanceKind[]).map(k => (

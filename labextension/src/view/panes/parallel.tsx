@@ -62,19 +62,19 @@ function layoutOf(bundle: Bundle, room: number, chosen: string[] | null): Layout
   // the last name leans out over the right rim
   const right = Math.max(66, Math.min(room * 0.35, 12 + ALONG * Math.min(metric.length, LONGEST_NAME)));
   const most = Math.max(2, Math.floor((room - PAD.left - right) / STEP));
-  const kept = chosen
+  const axisSpecs = chosen
     ? all.filter(spec => chosen.includes(spec.name))
     : all.length <= most
       ? all
       : mostExplaining(all, bundle, most);
-  const width = Math.max(room, PAD.left + right + kept.length * STEP);
-  const step = (width - PAD.left - right) / Math.max(1, kept.length);
-  const longest = Math.max(...kept.map(s => s.name.length), metric.length);
+  const width = Math.max(room, PAD.left + right + axisSpecs.length * STEP);
+  const step = (width - PAD.left - right) / Math.max(1, axisSpecs.length);
+  const longest = Math.max(...axisSpecs.map(s => s.name.length), metric.length);
   const top = 24 + Math.ceil(UP * Math.min(longest, LONGEST_NAME));
   const height = Math.max(room < NARROW ? LOW : HEIGHT, top + LEAST_PLOT + PAD.bottom);
   const range: [number, number] = [height - PAD.bottom - 8, top];
   const score: ParamSpec = { name: SCORE, type: 'float' };
-  const axes = [...kept, score].map((spec, i) => {
+  const axes = [...axisSpecs, score].map((spec, i) => {
     const isScore = spec === score;
     const x = PAD.left + i * step;
     const scale = paramScale(

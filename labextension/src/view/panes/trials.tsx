@@ -96,14 +96,14 @@ export function Trials() {
   const rows = useMemo(() => {
     const column = columns.find(c => c.key === sort.key) ?? columns[0]!;
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = bundle.trials.filter(
+    const matching = bundle.trials.filter(
       t =>
         (!brushed || brushed.has(t.n)) &&
         (words.length === 0 ||
           words.every(w => columns.some(c => `${c.label} ${c.text(t)}`.toLowerCase().includes(w))))
     );
     const by = sort.down ? -1 : 1;
-    return kept.sort((a, b) => {
+    return matching.sort((a, b) => {
       const [x, y] = [column.of(a), column.of(b)];
       return x === null || y === null ? compare(x, y) : by * compare(x, y);
     });
