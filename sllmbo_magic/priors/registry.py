@@ -99,7 +99,7 @@ def inert(estimator: Any, params: Mapping[str, Any]) -> dict[str, str]:
     return _inert(parts_of(estimator), params, params)
 
 
-def real_values(estimator: Any) -> dict[str, Any]:
+def real_values(estimator: Any, names: Iterable[str] = ()) -> dict[str, Any]:
     """The values that the parameters of an estimator have before it is tuned, by their full names.
 
     Where ``get_params()`` gives None or nothing and the library documents a value, it is that value (see
@@ -107,9 +107,11 @@ def real_values(estimator: Any) -> dict[str, Any]:
 
     Args:
         estimator: As for :func:`prior_for`.
+        names: Parameters that are searched; one under an alias (XGBoost's ``eta``) has a value as well.
     """
     if inspect.isclass(estimator):
         estimator = instance_of(estimator)
+    names = set(names)
     values: dict[str, Any] = dict(estimator.get_params(deep=True))
     for part in parts_of(estimator):
         renamed = part.renamed
@@ -117,6 +119,11 @@ def real_values(estimator: Any) -> dict[str, Any]:
             full = part.prefix + renamed.get(name, name)
             if values.get(full) is None:
                 values[full] = value
+        for name, aliases in part.family.aliases.items():
+            value = values.get(part.prefix + renamed.get(name, name))
+            for full in names & {part.prefix + alias for alias in aliases}:
+                if values.get(full) is None:
+                    values[full] = value
     return values
 
 

@@ -40,6 +40,7 @@ from sllmbo_magic.sklearn_api.isolated_fits import ended_after
 from sllmbo_magic.task.metrics import resolve_metric
 from sllmbo_magic.task.splits import Split
 from sllmbo_magic.task.splits import describe_folds
+from sllmbo_magic.task.splits import no_folds
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.validation import kind_of
 from sllmbo_magic.tuning.result import TuneResult
@@ -164,6 +165,8 @@ class Candidates:
             ) as is_over:
                 try:
                     self._results = self._evaluate_candidates([params], cv=self._folds)
+                except InputError:  # of the folds
+                    raise
                 except (ValueError, SystemExit) as error:
                     failure = error
                 except Exception as error:
@@ -291,6 +294,8 @@ class _FrozenFolds:
             made = getattr(search, "_checked_cv_orig", None)
             self.cv = made or check_cv(search.cv, y, classifier=is_classifier(search.estimator))
             self.splits = tuple(self.cv.split(X, y, **params))
+            if not self.splits:
+                raise no_folds()
             self.X, self.y = X, y
         return iter(self.splits)
 

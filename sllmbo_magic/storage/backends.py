@@ -71,9 +71,9 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
         path = os.path.expanduser(rest)
         try:
             return JournalStorage(_Journal(path, lock_obj=JournalLock(path)))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, StorageInternalError) as error:
             raise StorageError(
-                f"the journal {rest} cannot be opened ({type(error).__name__}).",
+                f"the journal {rest} cannot be opened ({type(error.__cause__ or error).__name__}).",
                 "Name an Optuna journal, or a new file in an existing folder.",
             ) from error
     if kind == "grpc":
@@ -92,7 +92,7 @@ class _Journal(JournalFileBackend):
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
             yield from super().read_logs(log_number_from)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter for a line that is no JSON
             raise StorageInternalError(str(error)) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

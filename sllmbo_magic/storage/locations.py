@@ -18,5 +18,5 @@ def absolute_storage(storage: Any) -> Any:
     scheme, separator, path = storage.partition(":///")
     is_file = bool(path) and not path.startswith(("/", ":memory:", "file:")) and not Path(path).is_absolute()
     if separator and scheme.partition("+")[0] == "sqlite" and is_file:
-        return f"{scheme}:///{os.path.abspath(path)}"
+        return f"{scheme}:///{os.path.abspath(os.path.expanduser(path))}"
     return storage

@@ -345,7 +345,7 @@ def check_name(name: str) -> str:
     Raises:
         InputError: It cannot.
     """
-    if not re.fullmatch(r"\w(?:[\w.-]{0,98}\w)?", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w(?:[\w.-]{0,98}\w)?", name):
         raise InputError(
             f"{name!r} cannot be the name of a run.",
             "Allowed: letters, digits and _, with . and - inside; at most 100 characters.",
@@ -355,14 +355,19 @@ def check_name(name: str) -> str:
 
 def prepare_root(root: str | Path | None) -> Path:
     """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits."""
-    path = ROOT if root is None else Path(root)
+    if not isinstance(root, str | os.PathLike | None):
+        raise InputError(
+            f"folder is {root!r}, not a path.", 'Example: folder="runs"; "" keeps nothing on disk.'
+        )
+    path = ROOT if root is None else Path(os.path.expanduser(root))
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not any(path.iterdir()):  # in a folder of the user's it would hide their files from git
             (path / ".gitignore").write_text("*\n", encoding="utf-8")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a null character
+        why = getattr(error, "strerror", None) or str(error)
         raise StorageError(
-            f"the folder {path} for runs cannot be made ({error.strerror or type(error).__name__}).",
+            f"the folder {path} for runs cannot be made ({why}).",
             "Start in a folder that you can write to, or give another one.",
         ) from error
     return path

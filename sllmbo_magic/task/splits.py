@@ -57,6 +57,13 @@ def resolve_cv(cv: Any, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, li
     return cv, []
 
 
+def no_folds() -> InputError:
+    """The error for a cv without folds, which a generator is after its first use."""
+    return InputError(
+        "cv gives no folds.", "Example: cv=5; a generator is used up after one run: write cv=list(...)."
+    )
+
+
 def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
     """All splits of a splitter, so that each trial sees the same.
 
@@ -72,7 +79,7 @@ def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
             raise
         raise InputError(f"cv cannot split these data: {error}", "Check cv, groups and y.") from error
     if not splits:
-        raise InputError("cv gives no folds.", "Example: cv=5.")
+        raise no_folds()
     rows = n_rows(X)
     for i, (train, test) in enumerate(splits):
         if not len(train) or not len(test):

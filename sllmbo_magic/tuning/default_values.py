@@ -46,7 +46,7 @@ def plain_values(estimator: Any, space: SearchSpace) -> dict[str, Any]:
     An object, and a text that neither the library declares nor the space has among its choices, is replaced
     by words that say what it is.
     """
-    values = encoded(real_values(estimator), space.objects)
+    values = encoded(real_values(estimator, [*space, *space.fixed]), space.objects)
     owners = {"": estimator, **values}
     return {
         name: _plain_value(owners, name, value, space)

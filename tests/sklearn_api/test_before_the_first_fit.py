@@ -11,6 +11,7 @@ from sklearn.datasets import make_classification
 from sklearn.datasets import make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
 
 from sllmbo_magic import SLLMBOSearchCV
 from sllmbo_magic import tune
@@ -131,3 +132,13 @@ def test_values_of_numpy_and_times_in_words_are_read() -> None:
         patience="OFF",
     )
     assert len(result.trials) == 2
+
+
+def test_folds_from_a_generator_that_is_used_up_are_named() -> None:
+    X, y = np.arange(24.0).reshape(12, 2), np.arange(12.0)
+    search = SLLMBOSearchCV(
+        Ridge(), search_space={"alpha": (0.1, 1.0)}, n_trials=2, random_state=0, cv=KFold(3).split(X)
+    )
+    search.fit(X, y)
+    with pytest.raises(InputError, match=r"cv gives no folds.*write cv=list\(...\)"):
+        search.fit(X, y)

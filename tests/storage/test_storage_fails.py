@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
@@ -122,3 +123,42 @@ def test_a_database_that_fails_before_the_first_trial_is_an_error_of_one_line() 
         tune(value, storage=storage, folder="", **OPTIONS)
     lock.close()
     assert "\n" not in str(caught.value)
+
+
+def test_a_journal_with_a_line_that_is_none() -> None:
+    def spoil() -> None:
+        with Path("runs.log").open("a") as journal:
+            journal.write("no line of a journal\n")
+
+    events: list[Any] = []
+    result = tune(breaking(spoil), sinks=[events.append], storage="journal:runs.log", **OPTIONS)
+    assert result.status == "failed"
+    assert result.best_value == min(trial.value for trial in result.trials)
+    assert "The storage cannot be used any more" in "".join(e.text for e in events if isinstance(e, Note))
+    with pytest.raises(StorageError, match=r"journal .*runs.log cannot be opened \(JSONDecodeError\)"):
+        tune(value, storage="journal:runs.log", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"folder": 5}, "folder is 5, not a path"),
+        ({"folder": "a\0b"}, "cannot be made .embedded null byte"),
+        ({"name": 5}, "5 cannot be the name of a run"),
+    ],
+)
+def test_what_cannot_be_a_folder_or_a_name_is_one_line(options: dict[str, Any], what: str) -> None:
+    with pytest.raises(SllmboError, match=what):
+        tune(value, **options, **OPTIONS)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    options = {**OPTIONS, "n_trials": 1}
+    assert tune(value, folder="~/runs", **options).path == home / "runs" / "run"
+    tune(value, folder="", storage="sqlite:///~/runs.db", **options)
+    assert (home / "runs.db").exists()
+    assert not Path("~").exists()

@@ -293,3 +293,17 @@ def test_pictures_and_code_take_a_default_with_words(tmp_path: Any) -> None:
     result.plot_parallel()
     assert "sqrt" in result.report(tmp_path / "r.html").read_text()
     assert TuneResult.load(result.save(tmp_path / "r.zip")).trials[0].params == result.trials[0].params
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "expected"), [({}, (0.3, 1.0)), ({"learning_rate": 0.2, "reg_lambda": 2.0}, (0.2, 2.0))]
+)
+def test_a_default_is_known_under_the_librarys_other_names(
+    set_by_user: dict[str, float], expected: tuple[float, float]
+) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    model = xgboost.XGBClassifier(n_estimators=3, n_jobs=1, **set_by_user)
+    space = {"eta": (0.01, 0.9), "lambda": (0.1, 9.0)}
+    trial = default_of(tune(model, Xc, c, search_space=space, **{**K, "n_trials": 1}))
+    assert (trial.params["eta"], trial.params["lambda"]) == expected
+    assert not observe(trial).outside
