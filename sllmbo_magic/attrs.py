@@ -85,7 +85,9 @@ Source: TypeAlias = Literal[
     "fallback",
 ]
 SOURCES: tuple[str, ...] = get_args(Source)
-LLM_SOURCES = ("llm-init", "llm", "rulebook")
+ASKED_SOURCES = ("llm-init", "llm")
+"""Proposed by an LLM itself."""
+LLM_SOURCES = (*ASKED_SOURCES, "rulebook")
 """Proposed by the LLM, or by the rulebook in its place."""
 BASE_SOURCES = ("tpe", "random", "gp", "cmaes", "hyperopt", "base", "fallback")
 """Proposed by the base sampler."""

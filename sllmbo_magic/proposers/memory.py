@@ -14,6 +14,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic._utils.value_format import format_value
+from sllmbo_magic.attrs import ASKED_SOURCES
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.importances import importances
 from sllmbo_magic.history.observation import Observation
@@ -131,7 +132,7 @@ def window(ask: Ask, names: list[str], k: int) -> HistoryPrompt:
     history, columns = ask.history, columns_of(ask, names)
     by_request: dict[int, list[Observation]] = {}
     for o in history.observations:
-        if o.request is not None and o.source in ("llm", "llm-init"):
+        if o.request is not None and o.source in ASKED_SOURCES:
             by_request.setdefault(o.request, []).append(o)
     starts = {request: min(o.asked for o in trials) for request, trials in by_request.items()}
     order = sorted(by_request)
@@ -308,7 +309,7 @@ def _promises(history: History) -> str:
         outcomes = [
             o.came_true
             for o in history.observations
-            if o.source in ("llm", "llm-init") and o.expects == expects and o.came_true is not None
+            if o.source in ASKED_SOURCES and o.expects == expects and o.came_true is not None
         ]
         if outcomes:
             counts.append(f"{sum(outcomes)} of {len(outcomes)} that you expected to be {expects}")

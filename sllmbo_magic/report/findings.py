@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from sllmbo_magic import attrs
+from sllmbo_magic.attrs import ASKED_SOURCES
 from sllmbo_magic.attrs import BASE_SOURCES
 from sllmbo_magic.attrs import LLM_SOURCES
 from sllmbo_magic.history.history import History
@@ -63,15 +64,16 @@ def _improved(n: int) -> str:
 
 def _promises(run: RunData) -> str:
     promised = [t for t in run.trials if t.came_true is not None]
-    by_llm = [t for t in promised if t.source in ("llm", "llm-init")]
+    by_llm = [t for t in promised if t.source in ASKED_SOURCES]
     kept = [bool(t.came_true) for t in by_llm or promised]  # the rulebook's are not the LLM's
     return f"Of {count(len(kept), 'predicted effect')} {sum(kept)} came true." if kept else ""
 
 
 def _difference(run: RunData) -> str:
     """The best of the LLM's (or the rulebook's) trials against the best of all others."""
-    mine = next((t for t in run.ranked if t.source in LLM_SOURCES), None)
-    other = next((t for t in run.ranked if t.source not in LLM_SOURCES), None)
+    own = ASKED_SOURCES if any(t.source in ASKED_SOURCES for t in run.trials) else ("rulebook",)
+    mine = next((t for t in run.ranked if t.source in own), None)
+    other = next((t for t in run.ranked if t.source not in own), None)
     if mine is None or other is None or not any(t.source in BASE_SOURCES for t in run.scored):
         return ""
     ahead = _gain(run, mine, other)

@@ -180,13 +180,22 @@ def standing_in(rival: Suggestion, vetoed: QueuedCandidate | None, proposer_sour
     name = "the rulebook" if proposer_source == "rulebook" else "the LLM"
     if vetoed is None:
         note = f"no candidate of {name} is left"
-        more = {}
+        more: dict[str, Any] = {}
     else:
         note = f"the surrogate expects more of it than of {name}'s candidate"
         more = {"vetoed": [{"params": vetoed.candidate.params, "request": vetoed.request}]}
-    reason = rival.provenance.get("reason")
+    return _with_note(rival, note, more)
+
+
+def in_lost_turn(rival: Suggestion) -> Suggestion:
+    """The rival with the reason why it runs in a part of the trials that the user gave to the LLM."""
+    return _with_note(rival, "the LLM has lost a part of its share", {})
+
+
+def _with_note(suggestion: Suggestion, note: str, more: Mapping[str, Any]) -> Suggestion:
+    reason = suggestion.provenance.get("reason")
     reason = f"{reason} ({note})" if reason else note
-    return replace(rival, provenance={**rival.provenance, "reason": reason, **more})
+    return replace(suggestion, provenance={**suggestion.provenance, "reason": reason, **more})
 
 
 def veto_message(vetoed: Mapping[str, Any], source: str) -> str:

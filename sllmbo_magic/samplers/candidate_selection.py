@@ -40,6 +40,11 @@ def highest_rated(
     return standing_in(rivals[best - len(candidates)], vetoed, queue.proposer.source)
 
 
+def highest_rival(rivals: Sequence[Suggestion], surrogate: Surrogate) -> Suggestion:
+    """The one of the rivals that the surrogate rates highest."""
+    return rivals[highest(surrogate.rate([r.params for r in rivals]))]
+
+
 def accepted_or_rival(
     context: TrialContext,
     queue: CandidateQueue,

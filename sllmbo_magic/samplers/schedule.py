@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sllmbo_magic.attrs import ASKED_SOURCES
 from sllmbo_magic.attrs import BASE_SOURCES
 from sllmbo_magic.attrs import LLM_SOURCES
 from sllmbo_magic.history.history import History
@@ -90,7 +91,8 @@ class Adaptive:
     ``memory`` per trial). The odds for the LLM are the user's odds times its earning rate over the base
     sampler's, or over the expected one (one success in ``prior`` trials) where that is more: an LLM that
     takes trials and brings nothing loses share also when the base sampler brings nothing, one that pays wins
-    it, and its share never falls below ``floor`` nor rises above 1 - ``floor``.
+    it, and its share never falls below ``floor`` nor rises above 1 - ``floor``. Beside an LLM the rulebook
+    counts as the base sampler: what it earns in the place of a vetoed candidate is not the LLM's.
     """
 
     ratio: float = 0.5
@@ -115,6 +117,7 @@ class Adaptive:
         taken = {"llm": 0.0, "base": 0.0}
         noise = history.noise
         level: float | None = None
+        has_llm = any(o.source in ASKED_SOURCES for o in history.observations)
         for o in history.observations:
             if o.state == "RUNNING" or o.cut_off:
                 continue  # no outcome yet: a trial that was cut off runs again
@@ -124,7 +127,7 @@ class Adaptive:
                     level = o.value
                 elif history.gain(o.value, level) > max(noise, 1e-12 * abs(level)):
                     credit, level = 1.0, o.value
-            side = "llm" if o.source in LLM_SOURCES else "base" if o.source in BASE_SOURCES else None
+            side = _side(o.source, has_llm)
             if side is None:
                 continue
             for name in earned:
@@ -139,6 +142,13 @@ class Adaptive:
 
     def may_choose_llm(self, trial_number: int) -> bool:
         return self.ratio > 0.0
+
+
+def _side(source: str | None, has_llm: bool) -> str | None:
+    """Whose account a trial of this source is on: ``"llm"``, ``"base"``, or None for nobody's."""
+    if source == "rulebook" and has_llm:
+        return "base"
+    return "llm" if source in LLM_SOURCES else "base" if source in BASE_SOURCES else None
 
 
 def make_schedule(name: str, ratio: float, n_trials: int | None = None) -> Schedule:

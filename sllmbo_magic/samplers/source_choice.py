@@ -14,6 +14,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
+from sllmbo_magic.samplers.acceptance import in_lost_turn
 from sllmbo_magic.samplers.acceptance import rulebook_rivals
 from sllmbo_magic.samplers.acceptance import veto_feedback
 from sllmbo_magic.samplers.acceptance import veto_message
@@ -21,6 +22,7 @@ from sllmbo_magic.samplers.base_source import BaseSource
 from sllmbo_magic.samplers.candidate_selection import accepted_or_rival
 from sllmbo_magic.samplers.candidate_selection import best_candidate
 from sllmbo_magic.samplers.candidate_selection import highest_rated
+from sllmbo_magic.samplers.candidate_selection import highest_rival
 from sllmbo_magic.samplers.requests import Requests
 from sllmbo_magic.samplers.schedule import Schedule
 from sllmbo_magic.samplers.schedule import share_of
@@ -83,7 +85,10 @@ class SourceChoice:
         """The LLM's candidate when it is the LLM's turn and one is accepted; else the base sampler's or the
         rulebook's.
         """
-        if not self._is_llms_turn(context):
+        turn = self._turn(context)
+        if turn == "rulebook":
+            return self._suggest_without_llm(context)
+        if turn == "base":
             return self.base.suggest(context)
         self.requests.fill_queue(context, llm_only=self.mode == "llm")
         number, spaces = context.trial.number, context.spaces
@@ -96,23 +101,46 @@ class SourceChoice:
             return self.base.suggest(context, self.queue.off.message, "fallback")
         return self.base.suggest(context, "no candidate is left")
 
-    def _is_llms_turn(self, context: TrialContext) -> bool:
+    def _turn(self, context: TrialContext) -> str:
         if self.mode == "tpe" or not len(context.spaces.current):
-            return False
+            return "base"
         if self.mode == "llm":
-            return True
-        return self.schedule.choose(context.trial.number, context.history, context.rng) == "llm"
+            return "llm"
+        return self._scheduled(context.trial.number, context.history, context.rng)
+
+    def _scheduled(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
+        """``"llm"``, ``"base"`` or ``"rulebook"``: the rulebook has the part of the trials that the user gave
+        to an LLM and the LLM has lost, so that bad advice ends in what a run without an LLM does.
+        """
+        if self.schedule.choose(trial_number, history, rng) == "llm":
+            return "llm"
+        share = share_of(self.schedule, history)
+        lost = self.schedule.ratio - share
+        if self.queue.proposer.instant or not self.judge or lost <= 0.0:
+            return "base"
+        return "rulebook" if rng.random() < lost / (1.0 - share) else "base"
+
+    def _suggest_without_llm(self, context: TrialContext) -> Suggestion:
+        surrogate = self.prefetch.get(context.trial.number, context.spaces.wide, context.history)
+        if surrogate is None:
+            return self.base.suggest(context)
+        return in_lost_turn(highest_rival(self._rivals(context), surrogate))
+
+    def _rivals(self, context: TrialContext) -> list[Suggestion]:
+        """A draw of the base sampler; beside an LLM also the rulebook's proposals."""
+        rivals = [self.base.suggest(context, is_rated=True)]
+        if not self.queue.proposer.instant:
+            space = context.spaces.base
+            ask = self.requests.ask(space, context.history, context.trial.number, self.queue.n_candidates)
+            rivals += rulebook_rivals(self.rulebook, ask, space)
+        return rivals
 
     def _select(self, context: TrialContext, surrogate: Surrogate) -> Suggestion:
         """One of the LLM's candidates, or a rival if the surrogate vetoes it."""
         queue, history, number = self.queue, context.history, context.trial.number
-        rivals = [self.base.suggest(context, is_rated=True)]
+        rivals = self._rivals(context)
         if queue.proposer.instant and context.has_design:
             return highest_rated(context, queue, rivals, surrogate)
-        if not queue.proposer.instant:
-            space = context.spaces.base
-            ask = self.requests.ask(space, history, number, queue.n_candidates)
-            rivals += rulebook_rivals(self.rulebook, ask, space)
         suggestion, vetoed = accepted_or_rival(
             context,
             queue,
@@ -158,7 +186,7 @@ class SourceChoice:
         number = trial_number + 1
         rng = np.random.default_rng([seed, number])
         # The history of the next trial may change its source; then its surrogate is fitted on demand.
-        if self.schedule.choose(number, history, rng) == "llm":
+        if self._scheduled(number, history, rng) != "base":
             self.prefetch.prepare(number, space, history)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -451,6 +451,15 @@ def test_the_summary_of_a_minimised_metric() -> None:
     assert "$" not in text
 
 
+def test_what_the_rulebook_found_beside_an_llm_is_not_the_llms(bundle: dict[str, Any]) -> None:
+    bundle = copy.deepcopy(bundle)
+    best = bundle["trials"][bundle["run"]["best_number"]]
+    best["source"] = "rulebook"  # it stood in for a vetoed candidate
+    text = summary_text(bundle)
+    assert re.search(r"The best of openai:gpt-4o was 0\.10\d+ .* behind the best of the others", text), text
+    assert "Without the trials of" not in text
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

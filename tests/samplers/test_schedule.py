@@ -72,6 +72,66 @@ def test_warmstart_is_the_llm_first() -> None:
     assert chosen(make_schedule("warmstart", 0.3, 20), 20) == ["llm"] * 6 + ["base"] * 14
 
 
+def test_what_the_rulebook_earns_beside_an_llm_is_not_the_llms() -> None:
+    """A vetoed candidate's place is taken by the rulebook; an improvement there says nothing for the LLM."""
+    steps = [("default", 0.5), ("llm", 0.4), ("tpe", 0.4)]
+    steps += [("rulebook", 0.5 + 0.05 * (i + 1)) for i in range(20)]
+    beside_an_llm = Adaptive().share(played(steps))
+    alone = Adaptive().share(played([step for step in steps if step[0] != "llm"]))
+    assert alone > 0.7, "without an LLM the turns are the rulebook's, and it earned"
+    assert beside_an_llm < 0.4
+
+
+class Lowered(Adaptive):
+    """The LLM had a half and has kept a tenth."""
+
+    def share(self, history: History) -> float:
+        return 0.1
+
+
+def turns_of(sampler: LLMTPESampler, n: int = 2000) -> dict[str, float]:
+    choice = sampler._sources
+    drawn = [choice._scheduled(i, History(), np.random.default_rng([7, i])) for i in range(n)]
+    return {turn: drawn.count(turn) / n for turn in sorted(set(drawn))}
+
+
+def test_the_share_that_the_llm_lost_goes_to_the_rulebook() -> None:
+    sampler = LLMTPESampler(FunctionProvider(Responder(0)), search_space={"x": (0.0, 1.0)}, seed=0)
+    assert turns_of(sampler).keys() == {"base", "llm"}, "nothing is lost before it has lost something"
+    sampler._sources.schedule = Lowered()
+    turns = turns_of(sampler)
+    assert turns == pytest.approx({"base": 0.5, "llm": 0.1, "rulebook": 0.4}, abs=0.03)
+
+
+@pytest.mark.parametrize("options", [{"judge": False}, {"schedule": "bernoulli"}, {"llm": "rulebook"}])
+def test_without_a_surrogate_or_an_llm_or_with_a_fixed_share_nothing_goes_elsewhere(
+    options: dict[str, Any],
+) -> None:
+    arguments = {"llm": FunctionProvider(Responder(0)), "search_space": {"x": (0.0, 1.0)}, "seed": 0}
+    sampler = LLMTPESampler(**{**arguments, **options})
+    if "schedule" not in options:
+        sampler._sources.schedule = Lowered()
+    assert "rulebook" not in turns_of(sampler)
+
+
+def test_a_trial_of_the_lost_share_says_so() -> None:
+    sampler = LLMTPESampler(
+        FunctionProvider(Responder(0, bounds_pick)), search_space={"x": (0.0, 1.0), "y": (0.0, 1.0)}, seed=0
+    )
+    sampler._sources.schedule = Lowered()
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(
+        lambda t: (t.suggest_float("x", 0, 1) - 0.4) ** 2 + t.suggest_float("y", 0, 1), n_trials=30
+    )
+    reasons = {
+        t.user_attrs["sllmbo:source"]: t.user_attrs["sllmbo:provenance"]["reason"]
+        for t in study.trials
+        if "lost a part of its share" in t.user_attrs.get("sllmbo:provenance", {}).get("reason", "")
+    }
+    assert reasons.keys() <= {"rulebook", "tpe"}
+    assert reasons
+
+
 def test_requests_are_worth_their_price_only_while_the_llm_can_have_a_turn() -> None:
     for name in ("adaptive", "bernoulli", "alternate"):
         assert make_schedule(name, 0.2).may_choose_llm(500)
