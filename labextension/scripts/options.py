@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sllmbo_magic.magic.completion import known_values
 from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.task.display_metric import LOSSES
 
@@ -25,6 +26,7 @@ def table() -> str:
             "help": option.help,
             "shown": option.shown or ("" if option.default is None else str(option.default)),
             "choices": list(option.choices),
+            "values": known_values(option),
             "example": option.example,
         }
         for option in OPTIONS

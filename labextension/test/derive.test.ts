@@ -33,6 +33,18 @@ test('best so far follows the direction and skips failures', () => {
   ]);
 });
 
+test('the axis of the trials grows with them, up to the total, and ends with them', () => {
+  const end = (n: number, more: object) =>
+    d.axisEnd(
+      asBundle({ run: { n_trials: 200, ...more }, trials: Array.from({ length: n }, (_, i) => trial(i, i)) })
+    );
+  assert.deepEqual(
+    [0, 13, 100, 190, 200].map(n => end(n, { status: 'running' })),
+    [10, 20, 150, 200, 200]
+  );
+  assert.equal(end(13, { status: 'stopped' }), 13);
+});
+
 test('the gain is positive when better, in both directions', () => {
   const of = (direction: string) =>
     d.gain(

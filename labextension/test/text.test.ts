@@ -116,6 +116,13 @@ test('options complete on the magic line, values after an option that takes one'
   );
   assert.deepEqual(labels('%%sllmbo --sampler l'), ['llm-tpe', 'llm']);
   assert.deepEqual(labels('%%sllmbo --sampler=t'), ['tpe']);
+  const metrics = labels('%%sllmbo --metric ')!;
+  assert.ok(
+    metrics.length >= 10 && metrics.includes('roc_auc') && metrics.includes('r2'),
+    'more than an example'
+  );
+  assert.deepEqual(labels('%%sllmbo --scoring neg_l'), ['neg_log_loss']);
+  assert.ok(labels('%%sllmbo --llm ')!.includes('rulebook'));
   assert.deepEqual(labels('%%sllmbo a \\\n --sam'), ['--sampler']);
   assert.equal(labels('%%sllmbo run\nmodel = f(--x'), undefined);
   assert.equal(labels('print(1) --sa'), undefined);

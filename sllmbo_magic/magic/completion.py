@@ -74,14 +74,17 @@ def _for_cell(words: list[str], last: str, user_ns: Mapping[str, Any], runs: Ite
     return options
 
 
+def known_values(option: Option) -> list[str]:
+    """Values that an option takes, as far as they are known without the notebook; [] where any is as good."""
+    return list(option.choices) or {"llm": list(_PROVIDERS), "scoring": list(_METRICS)}.get(option.key, [])
+
+
 def _values(option: Option, user_ns: Mapping[str, Any], runs: Iterable[str]) -> list[str]:
-    if option.choices:
-        return list(option.choices)
-    if option.key == "llm":
-        return list(_PROVIDERS)
-    if option.key == "scoring":
-        metrics = sys.modules.get("sklearn.metrics")  # its list of names, where it is loaded anyway
-        return list(metrics.get_scorer_names()) if metrics is not None else list(_METRICS)
+    metrics = sys.modules.get("sklearn.metrics") if option.key == "scoring" else None
+    if metrics is not None:  # its list of names, where it is loaded anyway
+        return list(metrics.get_scorer_names())
+    if known_values(option):
+        return known_values(option)
     if option.key == "target":
         return [str(column) for column in getattr(user_ns.get("data"), "columns", ())]
     if option.key == "warm_start":

@@ -648,3 +648,27 @@ def test_a_run_with_several_objectives_shows_no_pane_of_one_score(new_widget: An
         "all => all.map(e => [e.getAttribute('class'), e.getAttribute('d').split('M').length - 1])"
     )
     assert dict(kinds) == {"lev-6": n, "lev-1": 12 - n}
+
+
+def test_the_parameters_that_matter_most_are_the_tables_first_and_the_best_is_copied(
+    new_page: Any, report: str
+) -> None:
+    page = new_page().page
+    page.goto(report)
+    data = json.loads(page.locator("#sllmbo-bundle").text_content())
+    pane = open_pane(page, "Trials")
+    shown = [
+        c for c in pane.get_by_role("columnheader").all_inner_texts() if c in data["trials"][0]["params"]
+    ]
+    share = data["importances"]
+    assert shown[: len(share)] == sorted(share, key=lambda name: -share[name])
+    best = data["run"]["best_number"]
+    pane.get_by_role("button", name=f"Copy the best: parameters of trial {best}").wait_for()
+
+
+def test_one_message_is_one_message(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*wide_run(8, n_trials=1))
+    status = widget.root.get_by_role("region", name="Chat").locator(".chat-bar [role=status]")
+    assert status.inner_text() == "1 message"

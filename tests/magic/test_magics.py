@@ -596,6 +596,7 @@ def completions(shell: Shell, text: str) -> list[str]:
         ("%%sllmbo --sampler ll", ["%%sllmbo --sampler llm", "%%sllmbo --sampler llm-tpe"]),
         ("%%sllmbo --llm openai-c", ["%%sllmbo --llm openai-compatible:"]),
         ("%%sllmbo --target pri", ["%%sllmbo --target price"]),
+        ("%%sllmbo --metric neg_log", ["%%sllmbo --metric neg_log_loss"]),
         ("%%sllmbo --cv {my_fo", ["%%sllmbo --cv {my_folds}"]),
         ("%%sllmbo --warm-start be", ["%%sllmbo --warm-start best"]),
         ("%%sllmbo be", ["%%sllmbo best"]),

@@ -8,6 +8,8 @@ export interface OptionRow {
   help: string;
   shown: string;
   choices: string[];
+  /** What is offered after it: its choices, or names that are known of those that it takes. */
+  values: string[];
   example: string;
 }
 
@@ -54,7 +56,7 @@ export function complete(
   const previous = /(\S+?)(?:\s+|=)$/.exec(before.slice(0, start))?.[1] ?? '';
   const option = BY_SPELLING.get(previous);
   if (option?.metavar) {
-    const values = option.choices.length ? option.choices : option.example ? [option.example] : [];
+    const values = option.values.length ? option.values : option.example ? [option.example] : [];
     return {
       start,
       end: offset,
