@@ -101,6 +101,21 @@ def _needs_numpy(estimator: Any) -> bool:
     return root == "xgboost" and importlib.util.find_spec("pyarrow") is None
 
 
+def _dense(y: Any, name: str) -> Any:
+    """Polars, lists and sparse matrices as numpy arrays; everything else as it is."""
+    library = library_of(y)
+    if library == "polars":
+        return y.to_numpy()
+    if library == "scipy":
+        return y.toarray()
+    if library == "list":
+        try:
+            return np.asarray(y)
+        except ValueError:
+            raise InputError(f"{name} has rows of different length.", "Give one target per row.") from None
+    return y
+
+
 def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
     """The target; polars and lists as numpy arrays, a single column as one dimension.
 
@@ -113,15 +128,7 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
         raise InputError(f"{name} is missing.", f"Define {name}, one target per row of the data.")
     if isinstance(y, str):
         raise InputError(f"{name} is a text, not a target.", 'Give the column itself, e.g. data["price"].')
-    if library_of(y) == "polars":
-        y = y.to_numpy()
-    elif library_of(y) == "list":
-        try:
-            y = np.asarray(y)
-        except ValueError:
-            raise InputError(f"{name} has rows of different length.", "Give one target per row.") from None
-    elif library_of(y) == "scipy":
-        y = y.toarray()
+    y = _dense(y, name)
     shape = np.shape(y)
     if not shape:
         raise InputError(
