@@ -27,11 +27,16 @@ from sllmbo_magic.report import comparison_html
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import score
+from sllmbo_magic.tuning.failures import same_cause
 from sllmbo_magic.tuning.result import TuneResult
 
 MILESTONES = (1, 5, 10, 25, 50, 100, 200, 500, 1000)
 """Numbers of trials after which the table gives the regret; the last one of the runs is always given."""
+
+
+_MOST_CAUSES = 3
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,7 @@ class Comparison:
         return f"Regret: distance to the best value of all these runs, {best}; the true optimum is not known."
 
     def _notes(self, differences: list[Difference]) -> list[str]:
-        notes = []
+        notes = [note for variant in self.variants for note in self._failures(variant)]
         needed = pairs_needed(len(differences))
         if differences and max(d.n for d in differences) < needed:
             notes.append(
@@ -285,6 +290,30 @@ class Comparison:
         money = [run.money for run in self.runs if run.money is not None]
         if any(money):
             notes.append(f"All runs together cost ${sum(money):.2f}.")
+        return notes
+
+    def _failures(self, variant: str) -> list[str]:
+        """What went wrong in the runs of a variant: a sentence on all causes, and one per early end."""
+        table: dict[str, dict[str, Any]] = {}
+        ends: Counter[str] = Counter()
+        for run in self.of(variant):
+            if run.result is None:
+                continue
+            if run.result.status == "failed":
+                ends[str(run.result.summary.get("reason") or "")] += 1
+            for row in run.result.failures:
+                known = table.setdefault(same_cause(row["cause"]), {**row, "count": 0, "seed": run.seed})
+                known["count"] += row["count"]
+        notes = []
+        if table:
+            causes = "; ".join(
+                f"{row['count']} × {one_line(row['cause'], 300).rstrip('.')}"
+                f" (first: seed {row['seed']}, trial {row['trial']})"
+                for row in sorted(table.values(), key=lambda row: -row["count"])[:_MOST_CAUSES]
+            )
+            notes.append(f"{variant}, failed trials: {causes}.")
+        for reason, n in ends.items():
+            notes.append(f"{variant}: {count(n, 'run')} ended early: {one_line(reason, 300).rstrip('.')}.")
         return notes
 
 

@@ -178,6 +178,7 @@ def as_score(value: Any) -> float:
     Raises:
         TypeError: It is not one number.
     """
+    given = value
     if type(value).__name__ == "MaskedConstant":  # numpy.ma.masked, whose item() is 0.0
         value = None
     elif hasattr(value, "item") and getattr(value, "size", 1) == 1:
@@ -188,7 +189,8 @@ def as_score(value: Any) -> float:
         except (TypeError, ValueError, OverflowError):
             value = None
     if value is None:
-        raise TypeError("a score must be one number")
+        kind = "None (is a return statement missing?)" if given is None else f"a {type(given).__name__}"
+        raise TypeError(f"a score must be one number, not {kind}")
     try:
         return float(value)
     except OverflowError:  # a whole number of more than 308 digits

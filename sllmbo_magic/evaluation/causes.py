@@ -17,6 +17,8 @@ from sllmbo_magic.task.data import is_missing
 from sllmbo_magic.task.data import take
 
 _MOST_CAUSES = 3
+_SIGN_TIMES_NONE = "unsupported operand type(s) for *: 'int' and 'NoneType'"
+"""What scikit-learn's scorers raise for a metric that returns nothing: they multiply it by their sign."""
 MAX_LENGTH = 4000
 """Characters of a cause that are kept."""
 
@@ -88,6 +90,8 @@ def score_text(
     what = "failed" if score is None else f"is {score:g}"
     head = f"{metric} {what} on fold {fold + 1}"
     reason = _reason(kind, y, test)
+    if isinstance(error, TypeError) and _SIGN_TIMES_NONE in str(error):
+        return f"{head}: it returned None, not a number (is a return statement missing?)"
     if not reason and warnings:
         reason = redact(" ".join(warnings[0].split()))
     said = "" if error is None else error_text(error)

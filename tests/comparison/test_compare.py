@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -644,3 +645,28 @@ def test_a_preset_wins_over_the_options_of_a_run_and_loses_to_explicit_ones() ->
     variants: dict[str, Any] = {"ours": {}, "paper": {"preset": "paper", "candidates": 5}}
     own = compare(result, variants=variants, seeds=1).variants["paper (rulebook)"]
     assert (own["judge"], own["candidates"]) == (False, 5)
+
+
+def test_failed_trials_of_a_comparison_have_their_causes() -> None:
+    def failing(params: dict[str, float]) -> float:
+        raise FileNotFoundError(f"data.csv <b>is</b> not here ({params['x']:.3f})")
+
+    comparison = compare(failing, search_space={"x": (0.0, 1.0)}, direction="minimize", n_trials=3, seeds=2)
+    assert "tpe, failed trials: 6 × FileNotFoundError: data.csv <b>is</b> not here (" in str(comparison)
+    assert "(first: seed 0, trial 0)." in str(comparison)
+    assert "<b>is</b>" not in comparison._repr_html_()
+
+
+def test_a_comparison_of_which_one_variant_has_no_score_is_drawn() -> None:
+    page = made({"good": [0.5, 0.6], "failing": [math.nan, math.nan]})._repr_html_()
+    assert "good" in page
+    assert "failing" in page
+
+
+def test_runs_of_a_comparison_that_ended_early_are_named() -> None:
+    def report(study: Any, trial: Any) -> None:
+        raise KeyError("tracking")
+
+    options: dict[str, Any] = {"search_space": {"x": (0.0, 1.0)}, "direction": "minimize", "n_trials": 3}
+    comparison = compare(lambda params: params["x"], callbacks=[report], seeds=2, **options)
+    assert "tpe: 2 runs ended early: the callback report raised KeyError: 'tracking'." in str(comparison)

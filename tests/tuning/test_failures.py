@@ -312,3 +312,17 @@ def without_text(params: dict[str, float]) -> float:
 def test_what_an_exception_was_raised_from_is_part_of_the_cause(objective: Any, cause: str) -> None:
     result = tune(objective, **OBJECTIVE)
     assert [row["cause"] for row in result.summary["failures"]] == [cause]
+
+
+def nothing(y_true: Any, y_pred: Any) -> Any:
+    return None
+
+
+def nothing_of_a_scorer(estimator: Any, X: Any, y: Any) -> Any:
+    return None
+
+
+@pytest.mark.parametrize("scoring", [nothing, nothing_of_a_scorer])
+def test_a_metric_that_returns_nothing_is_told_so(scoring: Any) -> None:
+    with pytest.raises(InputError, match=r"None.*\(is a return statement missing\?\)"):
+        tune(Ridge(), X, y, scoring=scoring, **OPTIONS)

@@ -34,10 +34,10 @@ _LOOKS: tuple[tuple[str, Any], ...] = (
 def build(figure: Figure, data: Mapping[str, Any], theme: Theme) -> None:
     """Draw both panes."""
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    if not data["curves"]:
+    if all(row["best"] is None for row in data["rows"]):
         for ax, heading in ((left, "Regret by trial"), (right, "Final best by seed")):
             pieces.prepare(ax, theme, heading=heading)
-            pieces.say(ax, theme, "No run has finished.")
+            pieces.say(ax, theme, "No run has a score." if data["curves"] else "No run has finished.")
         return
     handles = _regret(left, data, theme)
     _finals(right, data, theme)
@@ -121,6 +121,8 @@ def _axis(ax: Axes, data: Mapping[str, Any], floor: float, top: float, log: bool
 
 def _spread_out(n: int, i: int, of: int, most: int = 6) -> list[int]:
     """Up to so many places along a line, shifted from variant to variant, so that marks stay apart."""
+    if not n:
+        return []
     step = max(1, n // most)
     return list(range(min(n - 1, (i * step) // max(of, 1)), n, step))
 
