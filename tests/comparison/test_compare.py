@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
