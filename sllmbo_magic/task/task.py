@@ -279,9 +279,11 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
 
 
 def _directions(direction: str | Iterable[str] | None) -> list[Direction]:
-    given: list[Any] = (
-        [*direction] if isinstance(direction, Iterable) and not isinstance(direction, str) else [direction]
-    )
+    given: list[Any]
+    if isinstance(direction, str):
+        given = direction.split(",")  # as --direction has several
+    else:
+        given = [*direction] if isinstance(direction, Iterable) else [direction]
     directions = [direction_of(one) for one in given]
     if not directions or None in directions:
         raise InputError("an objective needs a direction.", "Allowed: minimize, maximize.")

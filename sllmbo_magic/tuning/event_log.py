@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import to_json
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.report.code import parts_of
@@ -64,6 +66,17 @@ class Record:
             if note is not None:
                 self._keep(note)
                 self._show(note)
+
+    def remember(self, events: Iterable[Event]) -> None:
+        """Keep and store what happened before the run; the views get it with the run's first event."""
+        with self._lock:
+            for event in events:
+                self._keep(event)
+
+    @property
+    def shown_trials(self) -> set[int]:
+        """Numbers of the trials whose end an event of the run has shown."""
+        return {event.number for event in self.events if isinstance(event, TrialFinished)}
 
     def _keep(self, event: Event) -> None:
         self.events.append(event)

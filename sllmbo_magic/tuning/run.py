@@ -53,6 +53,7 @@ from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.loop import Tuner
 from sllmbo_magic.tuning.loop import Workers
+from sllmbo_magic.tuning.other_trials import events_of_others
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.resume import earlier_commands
@@ -195,6 +196,8 @@ class Run:
                     )
                 self._study_attrs = dict(self.study.user_attrs)
                 outcome = self._loop(evaluator, pool, parallel, callbacks)
+                for event in events_of_others(self.study, self.record.shown_trials):
+                    self.emit(event)
                 return self.finalizer.finish(self.study, self.provider, outcome, verify, paired_scores)
             except BaseException as error:
                 problem = storage_problem(error)
@@ -228,6 +231,7 @@ class Run:
 
     def _announce(self, taken: str) -> None:
         """Emit the start of the run and the notes that belong to it."""
+        self.record.remember(events_of_others(self.study, self.record.shown_trials))
         n_done = sum(counts(t) for t in self.study.get_trials(deepcopy=False))
         description = self.record.about(taken, n_done)
         if self.earlier.mode is not None and not self.multi:

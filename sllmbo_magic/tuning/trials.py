@@ -42,6 +42,7 @@ from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.tuning.default_trial import is_default
 from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
+from sllmbo_magic.tuning.other_trials import event_of
 
 Callback = Callable[[Study, FrozenTrial], None]
 
@@ -92,7 +93,7 @@ class Trials:
         callbacks: Called with each trial that ended.
 
     Attributes:
-        n_done: Trials that count for the total, those of earlier processes included.
+        n_done: Trials that count for the total, those of earlier and other processes included.
         failures: The failures of this process.
         ended: The trials that have ended, earlier ones too. They are kept here as well, since a storage may
             fail in mid-run.
@@ -120,6 +121,9 @@ class Trials:
         """The trial whose end could not be written, with its outcome."""
         self.ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
         self.n_done = sum(counts(trial) for trial in self.ended)
+        self._settled = {trial.number for trial in self.ended}
+        self._n_settled = 0
+        """The trials before this number are all settled: no other process will end one of them."""
 
     @property
     def stop_called(self) -> bool:
@@ -154,6 +158,7 @@ class Trials:
             waited: Seconds that its configuration took before.
         """
         began = perf_counter()
+        self._take_in_others()
         with warnings.catch_warnings(), stop_allowed(self.study):
             # Optuna warns that a fixed value lies outside a range; ours are checked before they are queued.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -198,6 +203,19 @@ class Trials:
         )
         return running
 
+    def _take_in_others(self) -> None:
+        """Count and show the trials that other processes have ended in the study since the last look."""
+        trials = self.study.get_trials(deepcopy=False)
+        for trial in trials[self._n_settled :]:
+            if trial.number not in self._settled and trial.state.is_finished():
+                self._settled.add(trial.number)
+                self.ended.append(trial)
+                if counts(trial):
+                    self.n_done += 1
+                    self._emit(event_of(trial, *self._best()))
+        while self._n_settled in self._settled:
+            self._n_settled += 1
+
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
         """Tell the study how a trial ended, and whoever watches the run."""
         error = attrs.STOPPED if evaluation.stopped else evaluation.error
@@ -216,6 +234,7 @@ class Trials:
                 self._unwritten = running, evaluation, frozen, error
             raise
         self.ended.append(frozen)
+        self._settled.add(frozen.number)
         if error == attrs.STOPPED:
             if frozen.params or is_default(frozen.user_attrs):  # a resumed run evaluates it first
                 self.study.enqueue_trial(frozen.params, user_attrs=_proposed_by(frozen))

@@ -138,3 +138,9 @@ def test_an_objectives_direction_has_the_same_forms(direction: Any) -> None:
     options: dict[str, Any] = {"n_trials": 3, "folder": "", "search_space": {"x": (0.0, 1.0)}}
     result = tune(lambda params: params["x"], direction=direction, **options)
     assert result.study.direction is StudyDirection.MINIMIZE
+
+
+def test_several_directions_may_be_one_text_as_in_a_cells_line() -> None:
+    options: dict[str, Any] = {"n_trials": 2, "folder": "", "search_space": {"x": (0.0, 1.0)}}
+    result = tune(lambda params: (params["x"], 1.0), direction="minimize, maximize", **options)
+    assert result.study.directions == [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]

@@ -17,10 +17,12 @@ from sklearn.linear_model import Lasso
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
 
+from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import TrialFinished
 from tests.tuning.test_life import objective_of
 
 X, y = make_regression(40, 3, noise=5, random_state=0)
@@ -247,3 +249,73 @@ def test_an_objectives_direction_may_be_that_of_its_study(directions: list[str])
     study = optuna.create_study(directions=directions)
     result = tune(objective, study=study, folder="", **OPTIONS)
     assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 2
+
+
+# ---- trials that the run did not make
+
+
+def parabola(params: dict[str, float]) -> float:
+    return (params["x"] - 1) ** 2
+
+
+ONE_PARAMETER: dict[str, Any] = {"search_space": {"x": (-5.0, 5.0)}, "direction": "minimize", "seed": 0}
+
+
+def study_with_the_best() -> optuna.Study:
+    """Four trials of plain Optuna, of which the first is the best that there is."""
+    study = optuna.create_study(direction="minimize")
+    study.enqueue_trial({"x": 1.0})
+    study.optimize(lambda trial: (trial.suggest_float("x", -5, 5) - 1) ** 2, n_trials=4)
+    return study
+
+
+def test_the_best_of_a_study_may_be_an_earlier_trial_and_is_named(tmp_path: Path) -> None:
+    result = tune(parabola, study=study_with_the_best(), n_trials=8, folder="", **ONE_PARAMETER)
+    for one in (result, TuneResult.load(result.save(tmp_path / "r.zip"))):
+        bundle = one.bundle()
+        assert [trial["n"] for trial in bundle["trials"]] == list(range(8))
+        assert bundle["run"]["best_number"] == 0
+        assert bundle["omitted"]["trials"] == 0
+        assert "(trial 0, base)" in one.summary["text"]
+        assert "8 trials" in one.summary["text"]
+        assert "x=1\n" in f"{one!r}\n"
+
+
+def test_earlier_trials_of_several_objectives_and_failures_are_shown() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    study.optimize(lambda t: (t.suggest_float("x", -5, 5), 1.0), n_trials=2)
+    study.add_trial(create_trial(state=optuna.trial.TrialState.FAIL))
+    result = tune(
+        lambda params: (params["x"], 0.0),
+        study=study,
+        n_trials=4,
+        folder="",
+        search_space={"x": (-5.0, 5.0)},
+        direction="minimize,maximize",
+        seed=0,
+    )
+    shown = {trial["n"]: trial for trial in result.bundle()["trials"]}
+    assert shown.keys() == {0, 1, 3, 4}, "the failure of nobody's has no outcome"
+    assert shown[0]["values"] == pytest.approx(study.trials[0].values)
+
+
+def test_trials_of_another_process_count_and_are_shown() -> None:
+    """A callback adds them, as a process with the same storage does."""
+    study = optuna.create_study(direction="minimize")
+    distributions = {"x": FloatDistribution(-5.0, 5.0)}
+
+    def another_process(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        value = 0.0 if trial.number == 2 else 9.0
+        study.add_trial(create_trial(params={"x": 1.0}, distributions=distributions, value=value))
+
+    events: list[Any] = []
+    result = tune(
+        parabola, study=study, n_trials=9, folder="", callbacks=[another_process], sinks=[events.append],
+        **ONE_PARAMETER,
+    )  # fmt: skip
+    finished = [event.number for event in events if isinstance(event, TrialFinished)]
+    assert len(result.trials) == len(study.trials) == 10, "the last callback adds one"
+    assert sorted(finished) == list(range(10))
+    assert len(finished) == len(set(finished))
+    assert result.bundle()["run"]["best_number"] == 3
+    assert "(trial 3, base)" in result.summary["text"]

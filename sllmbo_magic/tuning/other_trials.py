@@ -1,0 +1,77 @@
+"""Trials of the study that the run did not make: earlier ones of a user's study, and other processes'.
+
+They count as the run's own do, so whoever shows the run gets an event for each of them, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterator
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from sllmbo_magic import attrs
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.history.trials import counts
+from sllmbo_magic.history.trials import observe
+from sllmbo_magic.history.trials import scored
+
+
+def events_of_others(study: Study, own: Collection[int]) -> Iterator[TrialFinished]:
+    """An event for each trial that counts and is not the run's own, in the order of their numbers.
+
+    Args:
+        own: Numbers of the trials that the run has an event for already.
+    """
+    best: FrozenTrial | None = None
+    single = len(study.directions) == 1
+    for trial in study.get_trials(deepcopy=False):
+        if not counts(trial):
+            continue
+        if single and scored(trial) and (best is None or _is_better(trial, best, study)):
+            best = trial
+        if trial.number not in own:
+            yield event_of(trial, *((None, None) if best is None else (best.number, best.values[0])))
+
+
+def _is_better(trial: FrozenTrial, best: FrozenTrial, study: Study) -> bool:
+    value, other = float(trial.values[0]), float(best.values[0])
+    return value > other if study.direction.name == "MAXIMIZE" else value < other
+
+
+def event_of(trial: FrozenTrial, best_number: int | None, best_value: float | None) -> TrialFinished:
+    """The event of one such trial.
+
+    Request and version of the space are left out: their numbers are those of another conversation.
+
+    Args:
+        best_number: Of the best trial of the study at that moment; None without one.
+        best_value: Its score.
+    """
+    observation = observe(trial)
+    evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
+    seconds = None if trial.duration is None else trial.duration.total_seconds()
+    several = len(trial.values or ()) > 1
+    error_class = evaluation.get("error_class")
+    return TrialFinished(
+        time=0.0 if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
+        number=trial.number,
+        state=trial.state.name,
+        value=None if several else observation.value,
+        values=list(trial.values) if several else None,
+        params=dict(observation.params),
+        source=observation.source,
+        std=evaluation.get("std"),
+        split_scores=list(observation.splits),
+        seconds=observation.seconds or seconds or 0.0,
+        reason=observation.reason,
+        expected=observation.expects,
+        came_true=observation.came_true,
+        error=f"{observation.error} ({error_class})" if error_class else observation.error,
+        cause=evaluation.get("cause", ""),
+        best_number=best_number,
+        best_value=best_value,
+        reported=observation.reported,
+        pruned_at=observation.pruned_at,
+    )
