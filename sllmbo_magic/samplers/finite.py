@@ -112,3 +112,21 @@ def stop_when_used_up(
             f"{used_up_text(size).capitalize()}; further trials repeat them. With search_space="
             " the sampler ends the study then."
         )
+
+
+def repeats_text(study: Study, undeclared: UndeclaredSpace, history: Callable[[], History]) -> str | None:
+    """What a run of an objective without a declared space says once, when its trials begin to repeat.
+
+    Args:
+        undeclared: What the study's trials have in common.
+        history: Called only where the space is finite.
+    """
+    space = None if undeclared.is_used_up else undeclared.all_of(study)
+    size = None if space is None else size_of(space)
+    if space is None or size is None or not is_used_up(space, history()):
+        return None
+    undeclared.is_used_up = True
+    return (
+        f"{used_up_text(size).capitalize()}, as far as the trials show; further trials repeat them. With"
+        " search_space= the run ends then."
+    )

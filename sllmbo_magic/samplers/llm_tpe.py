@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
+from sllmbo_magic.events import Note
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
 from sllmbo_magic.llm.base import Provider
@@ -271,6 +272,11 @@ class LLMTPESampler(BaseSampler):
             finite.stop_when_used_up(
                 study, self.space_state.outer, self._undeclared, lambda: self._history(study)
             )
+        elif self.space_state.outer is None:
+            study = unwrap_bracket(study)
+            text = finite.repeats_text(study, self._undeclared, lambda: self._history(study))
+            if text is not None:
+                self._emit(Note(text=text))
 
     def reseed_rng(self) -> None:
         """Called by Optuna when trials run in parallel threads."""

@@ -159,3 +159,21 @@ def test_a_space_of_one_configuration_is_said_in_the_singular() -> None:
     result = tune(KNeighborsClassifier(), X, y, search_space={"n_neighbors": [3]}, **{**K, "n_trials": 12})
     assert len(result.trials) == 2, "the default and the one configuration"
     assert "the only configuration of the search space has been tried" in str(result.events[-1])
+
+
+@pytest.mark.parametrize("sampler", ["llm-tpe", "tpe"])
+def test_an_objective_of_a_trial_is_told_when_its_trials_begin_to_repeat(sampler: str) -> None:
+    def objective(trial: Any) -> float:
+        k = trial.suggest_int("k", 1, 3)
+        if k == 2:
+            raise ValueError("two")
+        return float(k)
+
+    options: dict[str, Any] = {"n_trials": 8, "seed": 0, "folder": "", "direction": "minimize"}
+    result = tune(objective, sampler=sampler, **options)
+    assert {t.params["k"] for t in result.trials[:3]} == {1, 2, 3}
+    said = [e.text for e in result.events if type(e).__name__ == "Note" and "repeat" in e.text]
+    assert said == [
+        "All 3 configurations of the search space have been tried, as far as the trials show; further trials"
+        " repeat them. With search_space= the run ends then."
+    ]
