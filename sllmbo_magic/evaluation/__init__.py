@@ -35,6 +35,7 @@ def evaluator_for(
     reporting: Reporting | None = None,
     early_stopping: int | None = None,
     training_score: bool = False,
+    n_evaluations: int | None = None,
 ) -> Evaluator:
     """The evaluator of a task; the arguments as :class:`CrossValidator` has them."""
     if task.estimator is None:
@@ -45,4 +46,5 @@ def evaluator_for(
         reporting=reporting,
         early_stopping=early_stopping,
         training_score=training_score,
+        n_evaluations=n_evaluations,
     )

@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from sllmbo_magic._utils.thread_limits import BlasLimit
 from sllmbo_magic._utils.thread_limits import limit_openmp
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation.base import NO_FAILURES
+from sllmbo_magic.evaluation.base import CutError
 from sllmbo_magic.evaluation.base import Evaluation
 from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.base import timeout_text
@@ -33,6 +35,9 @@ from sllmbo_magic.evaluation.fold_fit import Fold
 from sllmbo_magic.evaluation.fold_fit import FoldResult
 from sllmbo_magic.evaluation.fold_fit import build
 from sllmbo_magic.evaluation.fold_fit import run_fold
+from sllmbo_magic.evaluation.fold_processes import FoldProcesses
+from sllmbo_magic.evaluation.fold_processes import LockWatch
+from sllmbo_magic.evaluation.fold_processes import can_be_sent
 from sllmbo_magic.evaluation.fold_rows import FoldRows
 from sllmbo_magic.evaluation.fold_scheduler import Decisions
 from sllmbo_magic.evaluation.fold_scheduler import FoldScheduler
@@ -68,6 +73,8 @@ class CrossValidator:
         early_stopping: Rounds without gain after which boosting stops; None (default) trains the rounds that
             are set. The library's default configuration always does.
         training_score: Whether the first fold's model is also scored on rows that it was trained on.
+        n_evaluations: Evaluations that are expected. Where the threads of the first ones are seen to wait for
+            Python's lock, and it pays for so many, later folds run in processes. None (default): never.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class CrossValidator:
         reporting: Reporting | None = None,
         early_stopping: int | None = None,
         training_score: bool = False,
+        n_evaluations: int | None = None,
     ) -> None:
         if task.estimator is None:
             raise InputError("an objective has no folds.", "Use ObjectiveEvaluator.")
@@ -89,6 +97,8 @@ class CrossValidator:
         self.training_score = training_score
         self._rows = FoldRows(task)
         self._threads: Threads | None = None
+        self._watch = LockWatch(task.n_folds, self.fold_threads, n_evaluations)
+        self._processes: FoldProcesses | None = None
         self._lock = threading.Lock()
         self._permits = threading.Semaphore(self.fold_threads)
 
@@ -103,7 +113,7 @@ class CrossValidator:
         timeout: float | None = None,
     ) -> Evaluation:
         """See :class:`~sllmbo_magic.evaluation.base.Evaluator`; a trial is needed only to report to."""
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         try:
             estimator = build(self.task, params, self.estimator_threads)
         except NO_FAILURES:
@@ -120,6 +130,8 @@ class CrossValidator:
                 params, reports, should_stop, should_abandon, on_fold, timeout
             )
         seconds = time.perf_counter() - started
+        if cut is None:
+            self._learn_from(seconds, time.process_time() - cpu)
         if cut is None and timeout is not None and seconds >= timeout:
             cut = "timeout"  # with as many threads as folds there is no moment between them
         evaluation = _summary(results, n_folds, cut, seconds)
@@ -140,14 +152,21 @@ class CrossValidator:
         """Let the threads end; the next evaluation starts new ones."""
         with self._lock:
             threads, self._threads = self._threads, None
+            processes, self._processes = self._processes, None
         if threads is not None:
             threads.close()
+        if processes is not None:
+            processes.abandoned = True
+            processes.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_rows", "_threads", "_lock", "_permits")}
+        own = ("_rows", "_threads", "_watch", "_processes", "_lock", "_permits")
+        return {k: v for k, v in self.__dict__.items() if k not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _threads=None, _lock=threading.Lock())
+        self.__dict__.update(state, _threads=None, _processes=None, _lock=threading.Lock())
+        # where an evaluator was sent, others work beside it: no processes
+        self._watch = LockWatch(self.task.n_folds, self.fold_threads, None)
         self._rows = FoldRows(self.task)
         self._permits = threading.Semaphore(self.fold_threads)
 
@@ -212,6 +231,30 @@ class CrossValidator:
                 self._threads = Threads(self.fold_threads)
             self._threads.submit(function)
 
+    def _learn_from(self, seconds: float, cpu_seconds: float) -> None:
+        """Start processes for the folds of the next evaluations, where those pay."""
+        if (
+            self._processes is None
+            and self._watch.processes_pay(seconds, cpu_seconds)
+            and can_be_sent(self.task)
+        ):
+            with self._lock:
+                self._processes = FoldProcesses(self.task, self.fold_threads, self.estimator_threads)
+
+    def _give_up(self, processes: FoldProcesses) -> None:
+        """Go on with threads after a process has died, killed for its memory perhaps.
+
+        Raises:
+            CutError: It was ended by us, with the evaluation.
+        """
+        if processes.abandoned:
+            raise CutError
+        with self._lock:
+            if self._processes is processes:
+                self._processes = None
+                self._watch = LockWatch(self.task.n_folds, self.fold_threads, None)
+        processes.close()
+
     def _leave_running_folds(self) -> None:
         """Folds in flight keep their threads and permits until they end; what comes next gets new ones."""
         self.close()
@@ -224,6 +267,12 @@ class CrossValidator:
         patience = self.early_stopping if params else None
         with_training_score = self.training_score and fold == 0
         if rounds is None or (meet is None and patience is None):
+            processes = self._processes
+            if processes is not None and processes.ready:
+                try:
+                    return processes.run(params, fold, with_training_score=with_training_score)
+                except BrokenExecutor:
+                    self._give_up(processes)
             return run_fold(
                 self.task, estimator, fold, rows=self._rows, with_training_score=with_training_score
             )

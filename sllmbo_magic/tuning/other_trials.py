@@ -35,6 +35,15 @@ def events_of_others(study: Study, own: Collection[int]) -> Iterator[TrialFinish
             yield event_of(trial, *((None, None) if best is None else (best.number, best.values[0])))
 
 
+def foreign_text(study: Study) -> str | None:
+    """What to say of trials that no run of this package made, since nothing tells of which task they are."""
+    trials = [t for t in study.get_trials(deepcopy=False) if counts(t) and attrs.SOURCE not in t.user_attrs]
+    if not trials:
+        return None
+    subject = "1 trial of the study was" if len(trials) == 1 else f"{len(trials)} trials of the study were"
+    return f"{subject} not made by a run of sllmbo_magic. Their values count as scores of this task."
+
+
 def _is_better(trial: FrozenTrial, best: FrozenTrial, study: Study) -> bool:
     value, other = float(trial.values[0]), float(best.values[0])
     return value > other if study.direction.name == "MAXIMIZE" else value < other

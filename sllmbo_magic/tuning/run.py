@@ -54,6 +54,7 @@ from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.loop import Tuner
 from sllmbo_magic.tuning.loop import Workers
 from sllmbo_magic.tuning.other_trials import events_of_others
+from sllmbo_magic.tuning.other_trials import foreign_text
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.resume import earlier_commands
@@ -239,6 +240,8 @@ class Run:
         if self.earlier.ratio is not None:
             description["llm_ratio"] = self.earlier.ratio
         self.emit(RunStarted(run=description))
+        if (text := foreign_text(self.study)) is not None:
+            self.emit(Note(text=text))
         for note in self.plan.notes:
             self.emit(Note(text=note))
         if self.settings.uses_llm:

@@ -45,6 +45,7 @@ def run_evaluator(plan: Plan, evaluator: Evaluator | None, *, trials_at_once: in
         early_stopping=s.early_stopping_rounds,
         # true training scores beside permuted scores would spoil the control experiment
         training_score=s.uses_llm and not s.permute_scores,
+        n_evaluations=None if s.isolate or trials_at_once is not None else s.n_trials,
     )
     if plan.objects:
         evaluator = ObjectEvaluator(evaluator, plan.objects)

@@ -22,6 +22,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from tests.tuning.test_life import objective_of
 
@@ -279,6 +280,8 @@ def test_the_best_of_a_study_may_be_an_earlier_trial_and_is_named(tmp_path: Path
         assert "(trial 0, base)" in one.summary["text"]
         assert "8 trials" in one.summary["text"]
         assert "x=1\n" in f"{one!r}\n"
+    (note,) = [e.text for e in result.events if isinstance(e, Note) and "not made by a run" in e.text]
+    assert note.startswith("4 trials of the study were not made by a run of sllmbo_magic. Their values count")
 
 
 def test_earlier_trials_of_several_objectives_and_failures_are_shown() -> None:
