@@ -160,7 +160,7 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     lab.view(1).get_by_text("disconnected", exact=True).wait_for()
-    lab.view(1).get_by_role("alert").wait_for()
+    lab.view(1).get_by_role("alert").get_by_role("button", name="Copy: the option for").wait_for()
     page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("disconnected").wait_for()
     lab.run(0)
     lab.run(1)

@@ -935,7 +935,12 @@ def test_a_dead_kernel_is_said(new_widget: Any) -> None:
     widget.sink(*running())
     widget.page.evaluate("models.w.emit('comm:close')")
     widget.root.get_by_text("disconnected", exact=True).wait_for()
-    widget.root.get_by_role("alert").wait_for()
+    widget.root.get_by_role("alert").get_by_role("button", name="Copy: the option for").click()
+    widget.root.get_by_role("button", name="Copied: the option for the cell's first line").wait_for()
+    open_pane(widget.root, "Trials")
+    widget.root.get_by_label("Filter the trials").focus()
+    widget.page.keyboard.press("Control+V")
+    assert widget.root.get_by_label("Filter the trials").input_value() == " --resume"
     assert widget.root.get_by_role("button", name="Stop", exact=True).is_disabled()
 
 

@@ -151,20 +151,27 @@ async function toClipboard(text: string): Promise<boolean> {
   }
 }
 
-export function CopyButton({ trial, label = 'Copy' }: { trial: Trial; label?: string }) {
+/** Copy a text; `what` says to a screen reader what it is. */
+export function CopyButton({ text, what, label = 'Copy' }: { text: string; what: string; label?: string }) {
   const [copyState, setCopyState] = useState('');
   const copy = async () => {
-    setCopyState((await toClipboard(python(trial.params))) ? 'Copied' : 'Copying is not allowed here');
+    setCopyState((await toClipboard(text)) ? 'Copied' : 'Copying is not allowed here');
   };
   return (
-    <button
-      type="button"
-      class="link"
-      aria-label={`${copyState || label}: parameters of trial ${trial.n}`}
-      onClick={copy}
-    >
+    <button type="button" class="link" aria-label={`${copyState || label}: ${what}`} onClick={copy}>
       {copyState || label}
     </button>
+  );
+}
+
+/** Copy a trial's configuration as a Python dict. */
+export function CopyParams({ trial, label }: { trial: Trial; label?: string }) {
+  return (
+    <CopyButton
+      text={python(trial.params)}
+      what={`parameters of trial ${trial.n}`}
+      {...(label ? { label } : {})}
+    />
   );
 }
 
@@ -173,7 +180,7 @@ export function TrialActions({ trial, short = false }: { trial: Trial; short?: b
   const { store } = useEnv();
   return (
     <span class="actions">
-      <CopyButton trial={trial} />
+      <CopyParams trial={trial} />
       {store.live && (
         <button
           type="button"

@@ -5,6 +5,7 @@ import { Closing } from './closing';
 import { useBundle, useEnv } from './context';
 import { eta, finished, frontOf, gain, objectivesOf, scored } from './derive';
 import { count, duration, entry, money, num, sentence, signed } from './format';
+import { CopyButton } from './inspector';
 import { betterText } from './metric';
 import { plain } from './safe';
 import { activity, usesLlm, verdictOf } from './words';
@@ -173,7 +174,8 @@ export function Status() {
       </dl>
       {isLost && (
         <p class="banner" role="alert">
-          The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>.
+          The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>{' '}
+          <CopyButton text=" --resume" what="the option for the cell's first line" />.
         </p>
       )}
       <Closing />

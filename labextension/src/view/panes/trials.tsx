@@ -5,7 +5,7 @@ import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
 import { parameters, scored, trialByNumber } from '../derive';
 import { duration, entry, num, shortName, sourceName, val } from '../format';
-import { CopyButton, TrialActions } from '../inspector';
+import { CopyParams, TrialActions } from '../inspector';
 import { hueOf, point, shapeOf } from '../marks';
 import { Empty, outcome } from '../plot';
 import { plain } from '../safe';
@@ -170,7 +170,7 @@ export function Trials() {
           {rows.length} of {bundle.trials.length} trials
           {(bundle.omitted?.trials ?? 0) > 0 && `, ${bundle.omitted!.trials} more are in the study`}
         </span>
-        {best && <CopyButton trial={best} label="Copy the best" />}
+        {best && <CopyParams trial={best} label="Copy the best" />}
         {brushed && (
           <button type="button" class="link" onClick={() => ui.set({ brushed: null })}>
             Clear the brush
