@@ -187,13 +187,14 @@ def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> 
     lab.open()
     view = final(lab)
     view.get_by_role("button", name=re.compile("Star trial"), pressed=True).wait_for()
+    assert lab.watched.errors == []  # a restart may cancel a request of Lab's debugger, which is an error there
     page.get_by_role("menuitem", name="Kernel").click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     view.get_by_role("button", name=re.compile("Star trial")).wait_for(state="detached")
     assert view.get_by_text("disconnected").count() == 0
     view.get_by_role("img", name="Starred").wait_for()
-    assert lab.watched.errors == []
+    assert [error for error in lab.watched.errors if "debugger" not in error] == []
 
 
 def test_notebook_7_does_as_lab_does(open_lab: Any) -> None:
