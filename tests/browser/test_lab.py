@@ -187,7 +187,7 @@ def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> 
     lab.open()
     view = final(lab)
     view.get_by_role("button", name=re.compile("Star trial"), pressed=True).wait_for()
-    assert lab.watched.errors == []  # a restart may cancel a request of Lab's debugger, which is an error there
+    assert lab.watched.errors == []  # a restart may cancel a request of the debugger: an error of Lab itself
     page.get_by_role("menuitem", name="Kernel").click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
