@@ -1,4 +1,4 @@
-"""Cross-validation of one configuration, with the folds on threads.
+"""Cross-validation of one configuration, with the folds on threads, or in processes where those pay.
 
 Scores are those of ``sklearn.model_selection.cross_validate`` on the same splits. One failed fold fails the
 trial, and no further folds are started. Between folds the run can be stopped, at any time abandoned. With a
@@ -14,7 +14,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping
-from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -268,10 +267,10 @@ class CrossValidator:
         with_training_score = self.training_score and fold == 0
         if rounds is None or (meet is None and patience is None):
             processes = self._processes
-            if processes is not None and processes.ready:
+            if processes is not None and processes.take(params):
                 try:
                     return processes.run(params, fold, with_training_score=with_training_score)
-                except BrokenExecutor:
+                except Exception:  # noqa: BLE001 - a failed fit is a result: the processes are at fault
                     self._give_up(processes)
             return run_fold(
                 self.task, estimator, fold, rows=self._rows, with_training_score=with_training_score

@@ -15,11 +15,14 @@ import math
 import pickle
 import signal
 import threading
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import sklearn
 
 from sllmbo_magic._utils.thread_limits import BlasLimit
@@ -91,19 +94,21 @@ class FoldProcesses:
         )
         self._ready = [self._pool.submit(_nothing) for _ in range(n)]
 
-    @property
-    def ready(self) -> bool:
-        """Whether the processes have started; a fold that is sent before waits for them."""
-        return all(future.done() for future in self._ready)
+    def take(self, params: Mapping[str, Any]) -> bool:
+        """Whether a configuration can be fitted there now: the processes have started, and none of its values
+        is a function or an estimator of the user's.
+        """
+        return all(future.done() for future in self._ready) and all(map(_is_known, params.values()))
 
     def run(self, params: Mapping[str, Any], fold: int, *, with_training_score: bool) -> FoldResult:
-        """Fit and score one fold, waiting for it.
+        """Fit and score one fold, waiting for it. What the fit raises is a failed result, as on threads.
 
         Raises:
-            concurrent.futures.BrokenExecutor: A process has died.
+            Exception: A process has died, or something could not be sent.
         """
-        config = sklearn.get_config()
-        future: Future[FoldResult] = self._pool.submit(_fold, dict(params), fold, with_training_score, config)
+        settings = _Settings(sklearn.get_config(), dict(np.geterr()), list(warnings.filters))
+        future: Future[FoldResult]
+        future = self._pool.submit(_fold, dict(params), fold, with_training_score, settings)
         return future.result()
 
     def close(self) -> None:
@@ -147,6 +152,16 @@ def _n_bytes(data: Any) -> float:
 
 # In the child process
 
+
+@dataclass(frozen=True)
+class _Settings:
+    """What belongs to a process and can change scores, or make a fit fail."""
+
+    sklearn: Mapping[str, Any]
+    numpy_errors: Mapping[str, Any]
+    filters: list[Any]
+
+
 _state: dict[str, Any] = {}
 
 
@@ -159,19 +174,20 @@ def _nothing() -> None:
     """Comes back once a process has started."""
 
 
-def _fold(
-    params: dict[str, Any], fold: int, with_training_score: bool, config: Mapping[str, Any]
-) -> FoldResult:
+def _fold(params: dict[str, Any], fold: int, with_training_score: bool, settings: _Settings) -> FoldResult:
     task, threads = _state["task"], _state["threads"]
-    with sklearn.config_context(**config), Quiet(), BlasLimit(threads):
-        limit_openmp(threads)
-        result = run_fold(
-            task,
-            build(task, params, threads),
-            fold,
-            rows=_state["rows"],
-            with_training_score=with_training_score,
-        )
+    with (
+        sklearn.config_context(**settings.sklearn),
+        np.errstate(**settings.numpy_errors),
+        warnings.catch_warnings(),
+        BlasLimit(threads),
+    ):
+        warnings.resetwarnings()
+        warnings.filters.extend(settings.filters)  # type: ignore[attr-defined]
+        with Quiet():
+            limit_openmp(threads)
+            estimator, rows = build(task, params, threads), _state["rows"]
+            result = run_fold(task, estimator, fold, rows=rows, with_training_score=with_training_score)
     return result if result.exception is None else replace(result, exception=_sendable(result.exception))
 
 

@@ -1,9 +1,10 @@
 """Threads over folds without oversubscription.
 
-Measured: two threads over folds beat two processes (no start-up, no pickling), and folds times threads of the
-estimator above the number of cores is slower than one thread. So one layout holds for a whole run:
-``fold_threads * estimator_threads <= cores``. Three things enforce it: the estimator's own thread parameters,
-OpenMP's limit in each of our threads, and a limit on BLAS while an evaluation runs.
+Measured: where fits release Python's lock (``fold_processes`` has the others), two threads over folds beat
+two processes (no start-up, no pickling), and folds times threads of the estimator above the number of cores
+is slower than one thread. So one layout holds for a whole run: ``fold_threads * estimator_threads <= cores``.
+Three things enforce it: the estimator's own thread parameters, OpenMP's limit in each of our threads, and a
+limit on BLAS while an evaluation runs.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,7 +118,7 @@ def in_processes(validator: CrossValidator) -> FoldProcesses:
     processes = validator._processes
     assert processes is not None
     deadline = time.monotonic() + 60
-    while not processes.ready:
+    while not processes.take({}):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return processes
@@ -151,6 +152,33 @@ def test_a_failure_keeps_its_kind_and_cause(waiting: CrossValidator) -> None:
     assert (after.error, after.error_class) == (before.error, before.error_class)
     assert after.cause == before.cause
     assert "alpha" in after.cause
+
+
+def test_a_configuration_with_functions_of_the_user_stays_on_threads(waiting: CrossValidator) -> None:
+    waiting.task = task_of(make_pipeline(FunctionTransformer(), MLP))
+    waiting.evaluate({})
+    in_processes(waiting)
+    called: list[int] = []
+
+    def own(rows: Any) -> Any:
+        called.append(len(rows))
+        return rows
+
+    assert waiting.evaluate({"functiontransformer__func": own}).ok
+    assert called, "the effect is seen in this process"
+
+
+def test_filters_of_warnings_and_numpys_errors_hold_there_too(waiting: CrossValidator) -> None:
+    """Both belong to the process, and both can make a fit fail."""
+    waiting.task = task_of(make_pipeline(FunctionTransformer(np.log), MLP))
+    assert waiting.evaluate({}).error_class == "ValueError", "NaN in the data"
+    in_processes(waiting)
+    with np.errstate(invalid="raise"):
+        assert waiting.evaluate({}).error_class == "FloatingPointError"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert waiting.evaluate({}).error_class == "RuntimeWarning"
+    assert waiting._processes is not None
 
 
 def test_a_process_that_dies_costs_no_fold(waiting: CrossValidator, monkeypatch: pytest.MonkeyPatch) -> None:
