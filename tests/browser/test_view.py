@@ -935,6 +935,9 @@ def test_a_dead_kernel_is_said(new_widget: Any) -> None:
     widget.sink(*running())
     widget.page.evaluate("models.w.emit('comm:close')")
     widget.root.get_by_text("disconnected", exact=True).wait_for()
+    assert widget.root.get_by_text(re.compile(r" left$")).count() == 0, (
+        "no time is left to a run that is gone"
+    )
     widget.root.get_by_role("alert").get_by_role("button", name="Copy: the option for").click()
     widget.root.get_by_role("button", name="Copied: the option for the cell's first line").wait_for()
     open_pane(widget.root, "Trials")

@@ -64,9 +64,9 @@ export function Status() {
   const done = finished(bundle);
   const total = run.n_trials ?? done;
   const better = gain(run);
-  const left = eta(bundle);
   const goesOn = ['running', 'paused', 'checking'].includes(run.status);
   const isLost = store.canSend && !store.connected && goesOn;
+  const left = isLost ? null : eta(bundle);
   const state = isLost ? 'disconnected' : run.status;
   const verdict = verdictOf(run);
   const checking = run.status === 'checking';
