@@ -450,12 +450,14 @@ def test_a_long_prompt_is_folded_by_its_parts(new_widget: Any) -> None:
     widget.show()
     rows = "\n".join(f"#{i},tpe,0.8{i:02d}" for i in range(40))
     text = f"Estimator: SVC\n\nNext is trial #9.\n\nBest 40 of 60 scored trials:\n{rows}\n\nPropose 5."
+    events = list(run_events(3, finish=False))
     widget.sink(
-        *run_events(3, finish=False),
-        ev.RequestSent(request=70, purpose="propose", trial_number=3, provider="p", text=text),
+        *events, ev.RequestSent(request=70, purpose="propose", trial_number=3, provider="p", text=text)
     )
-    asked = widget.root.locator(".prompt").last
+    n_earlier = sum(isinstance(event, ev.RequestSent) for event in events)
+    asked = widget.root.locator(".prompt").nth(n_earlier)  # waits until the new one is there
     asked.locator("summary").first.click()
+    asked.get_by_text("Propose 5.").wait_for()
     assert asked.locator("pre").all_inner_texts() == ["Estimator: SVC\n\nNext is trial #9.", "Propose 5."]
     part = asked.get_by_text("Best 40 of 60 scored trials:")
     assert re.search(r"40 more lines$", part.inner_text())
