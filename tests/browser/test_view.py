@@ -462,6 +462,7 @@ def test_a_long_prompt_is_folded_by_its_parts(new_widget: Any) -> None:
     part = asked.get_by_text("Best 40 of 60 scored trials:")
     assert re.search(r"40 more lines$", part.inner_text())
     part.click()
+    asked.get_by_text("#39,tpe,0.839").wait_for()
     assert asked.locator("pre").nth(1).inner_text() == rows
 
 
