@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { scaleLog } from 'd3-scale';
 import type { Trial } from '../src/view/bundle';
 import * as d from '../src/view/derive';
 import { entriesOf } from '../src/view/entries';
+import { valueTicks } from '../src/view/scales';
 import { asBundle } from '../src/view/store';
+import { asZoom } from '../src/view/zoom';
 
 const trial = (
   n: number,
@@ -43,6 +46,50 @@ test('the axis of the trials grows with them, up to the total, and ends with the
     [10, 20, 150, 200, 200]
   );
   assert.equal(end(13, { status: 'stopped' }), 13);
+});
+
+test('some of the trials are shown with the best score before them, in which the default has no part', () => {
+  const all = run([5, 3, 1, 2, 4, 0.5], 'minimize');
+  const some = d.zoomed(all, [3, 4]);
+  assert.deepEqual(
+    some.trials.map(t => t.n),
+    [3, 4]
+  );
+  const [low, high] = d.scoreDomain(some);
+  assert.ok(low < 1 && low > 0.5 && high > 4 && high < 5);
+  assert.equal(d.zoomed(all, [0, 2]).run.default_value, null);
+});
+
+test('a log scale is offered for scores of one sign and more than a decade apart', () => {
+  const offers = (values: number[], default_value: number | null = null) =>
+    d.spansDecade(
+      asBundle({ run: { direction: 'maximize', default_value }, trials: values.map((v, n) => trial(n, v)) })
+    );
+  assert.deepEqual(
+    [[1, 9], [1, 10], [-1, -10], [-1, 10], [0, 100], [0.2, 30], [5]].map(values => offers(values)),
+    [false, true, true, false, false, true, false]
+  );
+  assert.deepEqual([offers([1, 5], 20), offers([1, 50], -20)], [true, false], 'the default counts too');
+});
+
+test('a log scale has room for every score, and round numbers', () => {
+  const ends = (values: number[]) => d.logDomain(run(values)) as [number, number];
+  const [low, high] = ends([40, 70_000, 200]);
+  assert.ok(low < 40 && low > 20 && high > 70_000 && high < 140_000);
+  const [lowest, highest] = ends([-40, -70_000]);
+  assert.ok(lowest < -70_000 && highest > -40 && highest < 0);
+  assert.equal(d.logDomain(run([-1, 1])), null);
+  const labels = (domain: [number, number]) => valueTicks(scaleLog(domain, [300, 0])).map(t => t.label);
+  assert.deepEqual(labels([low, high]), ['100', '1,000', '10,000', '100,000']);
+  assert.deepEqual(labels([lowest, highest]), ['−100,000', '−10,000', '−1,000', '−100']);
+  assert.deepEqual(labels([0.08, 1.2]), ['0.1', '0.2', '0.5', '1']);
+});
+
+test('a zoom has whole ends, not too close, inside of the trials; all of them is none', () => {
+  assert.deepEqual(asZoom(10.4, 19.6, 99), { from: 10, to: 20 });
+  assert.deepEqual(asZoom(30, 31, 99), { from: 30, to: 34 });
+  assert.deepEqual(asZoom(98, 99, 99), { from: 95, to: null }, 'the newest, whichever that is');
+  assert.equal(asZoom(-3, 120, 99), null);
 });
 
 test('the gain is positive when better, in both directions', () => {

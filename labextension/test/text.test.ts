@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
 import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
-import { outMark, point, shapeOf } from '../src/view/marks';
+import { outMark, point, SHAPES, shapeOf } from '../src/view/marks';
 import { paramScale } from '../src/view/scales';
 
 test('numbers are short and say what they are', () => {
@@ -15,7 +15,8 @@ test('numbers are short and say what they are', () => {
     [1e-8, '1e−8'],
     [0.00066712, '6.67e−4'],
     [31, '31'],
-    [12345.678, '12346'],
+    [12345.678, '12,346'],
+    [-33853.2, '−33,853'],
     [2_500_000, '2.5e6'],
     [0.5, '0.5000']
   ];
@@ -53,10 +54,10 @@ test('a configuration is copied as Python', () => {
   );
 });
 
-test('each source has its own shape, and every shape is a closed path', () => {
-  const shapes = ['default', 'llm', 'rulebook', 'user', 'fallback', 'tpe'].map(shapeOf);
-  assert.equal(new Set(shapes).size, shapes.length);
-  [...shapes, 'ring' as const].forEach(s => assert.match(point(s, 10, 20, 4), /^M[\d.,-]+.*Z$/));
+test('no two sources have the same mark, since all can be in one legend; every shape is a closed path', () => {
+  const drawn = Object.keys(SHAPES).map(source => point(shapeOf(source), 10, 20, 4));
+  assert.equal(new Set(drawn).size, drawn.length);
+  drawn.forEach(d => assert.match(d, /^M[\d.]+,[\d.]+.*Z$/));
 });
 
 test('scales: log where log, lanes for choices, whole numbers for integers', () => {

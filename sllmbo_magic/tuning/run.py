@@ -251,9 +251,8 @@ class Run:
 
     def _set_sampler(self, proposer: Proposer) -> None:
         """Give the study its sampler, and queue again what an earlier process left."""
-        base, source = base_sampler(self.settings)
+        base, self.source = base_sampler(self.settings)
         if self.multi:
-            self.source = source
             seed = self.settings.seed + len(self.study.get_trials(deepcopy=False))
             self.study.sampler = base if isinstance(base, BaseSampler) else base(seed)
             return
@@ -271,7 +270,7 @@ class Run:
             state,
             proposer,
             base,
-            source,
+            self.source,
             self.earlier,
             cancelled=lambda: self.control.stopping,
             emit=self.emit,

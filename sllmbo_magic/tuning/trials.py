@@ -87,7 +87,7 @@ class Trials:
     Args:
         study: The run's study; another one takes its place when the outer space grows.
         sampler: Ours; None when the study has several objectives.
-        source: What trials of a sampler that is not ours are labelled with.
+        source: What trials of the base sampler, or of one that is not ours, are labelled with.
         space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
         emit: Takes the events.
         callbacks: Called with each trial that ended.
@@ -193,7 +193,8 @@ class Trials:
             TrialStarted(
                 number=trial.number,
                 params=params,
-                source=running.source,
+                # an objective that suggests for itself has not asked yet, so nobody has proposed it so far
+                source="" if space is None and attrs.SOURCE not in user_attrs else running.source,
                 reason=provenance.get("reason", ""),
                 expected=provenance.get("expects", ""),
                 space_version=provenance.get("space_version", 0),

@@ -672,3 +672,140 @@ def test_one_message_is_one_message(new_widget: Any) -> None:
     widget.sink(*wide_run(8, n_trials=1))
     status = widget.root.get_by_role("region", name="Chat").locator(".chat-bar [role=status]")
     assert status.inner_text() == "1 message"
+
+
+# ---------------------------------------------------------------- some of the trials, and a log scale
+
+
+def falling(n: int = 60, *, decades: float = 3.0) -> Iterator[ev.Event]:
+    """A loss that falls by some powers of ten."""
+    rng = random.Random(5)
+    best = None
+    yield ev.RunStarted(
+        run={"name": "falling", "metric": "neg_mean_squared_error", "direction": "maximize", "n_trials": n}
+    )
+    for i in range(n):
+        value = -(10 ** (4 - decades * min(1, i / 40) + 0.1 * rng.random()))
+        best = i if best is None or i <= 40 else best
+        yield ev.TrialStarted(number=i, params={"a": i / n}, source="default" if i == 0 else "tpe")
+        yield ev.TrialFinished(
+            number=i,
+            state="COMPLETE",
+            value=value,
+            std=abs(value),  # its lower end is 0, which a log scale has no place for
+            split_scores=[value * 2, 0.0],
+            params={"a": i / n},
+            source="default" if i == 0 else "tpe",
+            best_number=best,
+        )
+
+
+def ticks_across(pane: Any) -> list[int]:
+    """The numbers below the chart."""
+    texts = pane.locator(".axis text:not(.axis-title)").all_text_contents()
+    return [int(text) for text in texts]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_some_of_the_trials_are_looked_at_with_the_keyboard_and_all_again(
+    new_widget: Any, serious: Callable[..., list[str]], scheme: str
+) -> None:
+    widget = new_widget(color_scheme=scheme)
+    widget.show()
+    widget.sink(*falling())
+    pane = open_pane(widget.root, "Scores")
+    scores = pane.locator(".grid text")
+    highest = scores.last.text_content()
+    first, last = pane.get_by_label("First trial shown"), pane.get_by_label("Last trial shown")
+    assert pane.get_by_role("button", name="All trials").count() == 0
+    first.focus()
+    for _ in range(45):
+        widget.page.keyboard.press("ArrowRight")
+    assert first.input_value() == "45"
+    assert min(ticks_across(pane)) >= 45
+    assert scores.last.text_content() != highest, "the axis of the scores fits what is shown"
+    last.focus()
+    for _ in range(30):
+        widget.page.keyboard.press("ArrowLeft")
+    assert (first.input_value(), last.input_value()) == ("45", "49"), "the ends do not pass each other"
+    assert re.search(r"45 to 49 are shown", pane.locator(".chart p.hidden").text_content())
+    chart = pane.locator(".chart > svg")
+    chart.focus()
+    widget.page.keyboard.press("End")
+    assert "Trial 49" in pane.locator(".tip").inner_text(), "keys move among the trials that are shown"
+    assert serious(widget.page, OPEN_PANE) == []
+    pane.get_by_role("button", name="All trials").click()
+    assert (first.input_value(), last.input_value()) == ("0", "59")
+    assert min(ticks_across(pane)) == 0
+    assert widget.watched.errors == []
+
+
+def test_dragging_across_the_chart_shows_that_part_and_a_click_still_pins(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*falling())
+    pane = open_pane(widget.root, "Scores")
+    chart = pane.locator(".chart > svg")
+    box = chart.bounding_box()
+    across, y = (lambda share: box["x"] + 66 + share * (box["width"] - 140)), box["y"] + 100
+    mouse = widget.page.mouse
+    mouse.move(across(0.5), y)
+    mouse.down()
+    mouse.move(across(0.6), y)
+    mouse.move(across(0.7), y)
+    mouse.up()
+    first, last = (int(pane.get_by_label(f"{end} trial shown").input_value()) for end in ("First", "Last"))
+    assert (first, last) == pytest.approx((30, 41), abs=1)
+    assert widget.root.locator(".ringed.pinned").count() == 0, "a drag is no click"
+    drawn = pane.locator(".marks path").evaluate_all("all => all.map(e => e.getAttribute('d')).join('')")
+    assert drawn.count("M") == last - first + 1
+    bar = pane.locator(".zoom-part").bounding_box()
+    middle = bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2
+    mouse.move(*middle)
+    mouse.down()
+    mouse.move(middle[0] - 60, middle[1])
+    mouse.up()
+    moved = int(pane.get_by_label("First trial shown").input_value())
+    assert moved < first, "the part is moved along the trials"
+    assert int(pane.get_by_label("Last trial shown").input_value()) - moved == last - first
+    chart.click(position={"x": box["width"] / 2, "y": 100})
+    assert widget.root.locator(".ringed.pinned").count() == 1
+
+
+def test_a_part_that_reaches_to_the_newest_trial_goes_on_with_the_run(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    events = list(falling(100))
+    widget.sink(*events[: 1 + 2 * 30])
+    pane = open_pane(widget.root, "Scores")
+    pane.get_by_label("First trial shown").focus()
+    for _ in range(20):
+        widget.page.keyboard.press("ArrowRight")
+    widget.sink(*events[1 + 2 * 30 :])
+    assert pane.get_by_label("First trial shown").input_value() == "20"
+    assert pane.get_by_label("Last trial shown").input_value() == "99"
+    drawn = pane.locator(".marks path").evaluate_all("all => all.map(e => e.getAttribute('d')).join('')")
+    assert drawn.count("M") == 80
+
+
+@pytest.mark.parametrize("decades", [3.0, 0.3])
+def test_a_log_scale_is_offered_where_it_shows_more(new_widget: Any, decades: float) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*falling(decades=decades))
+    pane = open_pane(widget.root, "Scores")
+    box = pane.get_by_label("Log scale")
+    assert box.count() == (decades > 1)
+    if decades < 1:
+        return
+    assert not box.is_checked(), "never by surprise"
+    marks = pane.locator(".marks path").first
+    before = marks.get_attribute("d")
+    box.check()
+    assert pane.locator(".grid text").all_text_contents() == ["10", "100", "1,000", "10,000"]
+    assert marks.get_attribute("d") != before
+    assert pane.locator("path.rim-arrows").get_attribute("d") == "", "no score is too far out for it"
+    for part in (".best-line", ".spread", ".noise"):
+        assert "NaN" not in pane.locator(part).first.evaluate("e => e.outerHTML"), part
+    box.uncheck()
+    assert marks.get_attribute("d") == before

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import copy
 import io
+import re
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from matplotlib.text import Text  # noqa: E402
 from PIL import Image  # noqa: E402
 from sklearn.metrics import get_scorer_names  # noqa: E402
 
+from sllmbo_magic import attrs  # noqa: E402
 from sllmbo_magic.errors import InputError  # noqa: E402
 from sllmbo_magic.report import figures  # noqa: E402
 from sllmbo_magic.report.figures import canvas  # noqa: E402
@@ -371,11 +374,14 @@ def test_contrast_and_grey(theme: style.Theme) -> None:
     assert away[-1] > 4 * away[0]
 
 
-def test_two_hues_never_share_a_shape() -> None:
-    hues: dict[str, set[str]] = {}
-    for mark in style.MARKS.values():
-        hues.setdefault(str(mark.marker), set()).add(mark.light)
-    assert all(len(colors) == 1 for colors in hues.values())
+def test_two_sources_never_share_a_mark_in_the_figures_or_in_the_view() -> None:
+    assert set(style.MARKS) == set(attrs.SOURCES)
+    assert len({str(mark.marker) for mark in style.MARKS.values()}) == len(attrs.SOURCES)
+    marks = Path(__file__).parents[2] / "labextension" / "src" / "view" / "marks.ts"
+    (table,) = re.findall(r"SHAPES.*? = \{(.*?)\};", marks.read_text(encoding="utf-8"), re.S)
+    shapes = dict(re.findall(r"'?([\w-]+)'?: '(\w+)'", table))
+    assert set(shapes) == set(attrs.SOURCES)
+    assert len(set(shapes.values())) == len(shapes)
 
 
 # ---------------------------------------------------------------- alone in the world

@@ -21,6 +21,8 @@ from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
@@ -58,6 +60,18 @@ def test_an_objective_of_params_gets_the_whole_configuration() -> None:
     assert result.best_value < 0.05
     assert result.default_value is None
     assert "own objective" in llm.requests[0].messages[-1].content
+
+
+def test_a_trial_that_has_not_asked_for_its_parameters_yet_is_of_no_source() -> None:
+    result = run(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=6)
+    begun = {e.number: e.source for e in result.events if isinstance(e, TrialStarted)}
+    ended = {e.number: e.source for e in result.events if isinstance(e, TrialFinished)}
+    assert all(source in ("", ended[number]) for number, source in begun.items())
+    assert "base" not in ended.values()
+
+
+def test_an_objective_that_asks_for_nothing_is_the_base_samplers() -> None:
+    assert set(sources(run(lambda trial: 1.0, n_trials=3))) == {"tpe"}
 
 
 def test_an_objective_of_a_trial_defines_its_space_as_it_runs() -> None:

@@ -65,10 +65,7 @@ export function spreadOf(trial: Trial & { value: number }): [number, number] {
  * gets at most half as much room again as the scores, which it would press flat where folds differ much.
  */
 export function scoreDomain(bundle: Bundle): [number, number] {
-  const values = bundle.trials.flatMap(t => (scored(t) ? [t.value] : []));
-  if (bundle.run.default_value !== null) {
-    values.push(bundle.run.default_value);
-  }
+  const values = scoresOf(bundle);
   if (values.length === 0) {
     return [0, 1];
   }
@@ -89,6 +86,42 @@ export function scoreDomain(bundle: Bundle): [number, number] {
   const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
   [low, high] = [low - pad, high + pad];
   return s === 1 ? [low, high] : [-high, -low];
+}
+
+/** The trials of a range of numbers, with what a reader needs to see them alone: the best score before them. */
+export function zoomed(bundle: Bundle, [from, to]: [number, number]): Bundle {
+  const before = bestSoFar(bundle)
+    .filter(([n]) => n < from)
+    .at(-1);
+  const trials = bundle.trials.filter(t => t.n >= from && t.n <= to);
+  return { ...bundle, trials, run: { ...bundle.run, default_value: before?.[1] ?? null } };
+}
+
+/** Whether scores are far enough apart, and all on one side of 0, for a log scale to show more of them. */
+export function spansDecade(bundle: Bundle): boolean {
+  const sizes = scoresOf(bundle).map(v => Math.abs(v));
+  return hasOneSign(bundle) && Math.max(...sizes) >= 10 * Math.min(...sizes);
+}
+
+function hasOneSign(bundle: Bundle): boolean {
+  const values = scoresOf(bundle);
+  return values.length > 1 && (values.every(v => v > 0) || values.every(v => v < 0));
+}
+
+/** The range of a log scale of all scores: none of them is too far out for it. */
+export function logDomain(bundle: Bundle): [number, number] | null {
+  const values = scoresOf(bundle);
+  if (!hasOneSign(bundle)) {
+    return null;
+  }
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const pad = Math.max(1.05, (high / low) ** (high > 0 ? 0.06 : -0.06));
+  return high > 0 ? [low / pad, high * pad] : [low * pad, high / pad];
+}
+
+function scoresOf({ run, trials }: Bundle): number[] {
+  const values = trials.flatMap(t => (scored(t) ? [t.value] : []));
+  return run.default_value === null ? values : [...values, run.default_value];
 }
 
 /** The gain of the best over the default, positive when better; null when unknown. */

@@ -27,10 +27,10 @@ export function num(x: number | null | undefined, digits = 4): string {
       .replace('e+', 'e')
       .replace(/-/g, MINUS);
   }
-  if (Number.isInteger(x)) {
-    return x.toLocaleString('en').replace('-', MINUS);
-  }
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  if (Number.isInteger(x) || decimals === 0) {
+    return Math.round(x).toLocaleString('en').replace('-', MINUS);
+  }
   return x.toFixed(Math.min(decimals, 6)).replace('-', MINUS);
 }
 

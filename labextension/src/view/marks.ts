@@ -2,21 +2,34 @@
 
 import { entry } from './format';
 
-export type Shape = 'circle' | 'square' | 'diamond' | 'up' | 'down' | 'plus' | 'ring' | 'cross';
+export type Shape =
+  | 'circle'
+  | 'square'
+  | 'diamond'
+  | 'up'
+  | 'down'
+  | 'left'
+  | 'right'
+  | 'plus'
+  | 'ring'
+  | 'frame'
+  | 'hourglass'
+  | 'bow';
 
-const SHAPES: Record<string, Shape> = {
+/** One shape for each source: any two of them can be in one legend, in a study that several programs share. */
+export const SHAPES: Record<string, Shape> = {
   default: 'plus',
-  'llm-init': 'circle',
+  'llm-init': 'right',
   llm: 'circle',
   rulebook: 'diamond',
   user: 'up',
   fallback: 'down',
   tpe: 'square',
-  gp: 'square',
-  cmaes: 'square',
-  hyperopt: 'square',
+  gp: 'left',
+  cmaes: 'hourglass',
+  hyperopt: 'bow',
   random: 'ring',
-  base: 'square'
+  base: 'frame'
 };
 
 export function shapeOf(source: string): Shape {
@@ -58,6 +71,10 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
       const s = r1(r * 0.88);
       return `M${r1(x - s)},${r1(y - s)}h${2 * s}v${2 * s}h${-2 * s}Z`;
     }
+    case 'frame': {
+      const s = r1(r * 0.4);
+      return `${point('square', x, y, r * 1.05)}M${r1(x - s)},${r1(y - s)}v${2 * s}h${2 * s}v${-2 * s}Z`;
+    }
     case 'diamond': {
       const s = r1(r * 1.25);
       return `M${x},${r1(y - s)}l${s},${s}l${-s},${s}l${-s},${-s}Z`;
@@ -70,13 +87,25 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
       const s = r1(r * 1.2);
       return `M${x},${r1(y + s)}l${s},${-2 * s}h${-2 * s}Z`;
     }
+    case 'left':
+    case 'right': {
+      const s = r1(shape === 'left' ? -r * 1.2 : r * 1.2);
+      const h = Math.abs(s);
+      return `M${r1(x + s)},${y}l${-2 * s},${-h}v${2 * h}Z`;
+    }
+    case 'hourglass': {
+      const s = r1(r * 1.15);
+      return `M${r1(x - s)},${r1(y - s)}h${2 * s}l${-2 * s},${2 * s}h${2 * s}Z`;
+    }
+    case 'bow': {
+      const s = r1(r * 1.15);
+      return `M${r1(x - s)},${r1(y - s)}v${2 * s}l${2 * s},${-2 * s}v${2 * s}Z`;
+    }
     case 'plus': {
       const [a, b] = [r1(r * 0.4), r1(r * 1.3)];
       const c = r1(b - a);
       return `M${r1(x - a)},${r1(y - b)}h${2 * a}v${c}h${c}v${2 * a}h${-c}v${c}h${-2 * a}v${-c}h${-c}v${-2 * a}h${c}Z`;
     }
-    case 'cross':
-      return `M${r1(x - r)},${r1(y - r)}l${2 * r},${2 * r}m0,${-2 * r}l${-2 * r},${2 * r}`;
   }
 }
 

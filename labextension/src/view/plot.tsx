@@ -9,6 +9,7 @@ import { objectivesOf, scored, trialByNumber } from './derive';
 import { num, sourceName } from './format';
 import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
+import { valueTicks } from './scales';
 
 export type Place = (trial: Trial) => [number, number] | null;
 
@@ -191,7 +192,8 @@ export function outcome(trial: Trial): string {
 export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: boolean }) {
   const { bundle, colored = true, outcomes = false } = props;
   const counts = new Map<string, number>();
-  bundle.trials.forEach(t => counts.set(t.source, (counts.get(t.source) ?? 0) + 1));
+  // a trial that has not asked for its parameters yet is nobody's so far
+  bundle.trials.forEach(t => t.source && counts.set(t.source, (counts.get(t.source) ?? 0) + 1));
   const without = (state: string) => bundle.trials.filter(t => t.state === state).length;
   return (
     <ul class="legend" aria-label="Sources of the trials">
@@ -250,14 +252,13 @@ export function Levels() {
 /** The lines of a vertical axis with their numbers, from `left` to `right` in pixels. */
 export function Grid(props: { y: ScaleContinuousNumeric<number, number>; left: number; right: number }) {
   const { y, left, right } = props;
-  const tick = y.tickFormat(5);
   return (
     <>
-      {y.ticks(5).map(t => (
-        <g key={t} class="grid">
-          <line x1={left} x2={right} y1={y(t)} y2={y(t)} />
-          <text x={left - 8} y={y(t)} dy="0.32em" text-anchor="end">
-            {tick(t)}
+      {valueTicks(y).map(t => (
+        <g key={t.label} class="grid">
+          <line x1={left} x2={right} y1={t.at} y2={t.at} />
+          <text x={left - 8} y={t.at} dy="0.32em" text-anchor="end">
+            {t.label}
           </text>
         </g>
       ))}

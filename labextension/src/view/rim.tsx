@@ -1,10 +1,10 @@
 /** The scale of scores, and the strip beside it for trials that are too far out on the worse side to be drawn to scale. */
 
-import type { ScaleLinear } from 'd3-scale';
-import { scaleLinear } from 'd3-scale';
+import type { ScaleContinuousNumeric } from 'd3-scale';
+import { scaleLinear, scaleLog } from 'd3-scale';
 import { useCallback, useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from './bundle';
-import { scoreDomain, scored } from './derive';
+import { logDomain, scoreDomain, scored } from './derive';
 import { num } from './format';
 
 /** Values that are written out; more would be a list, which the table of trials is. */
@@ -14,7 +14,7 @@ const STRIP = 40;
 const CHARACTER = 6.4;
 
 export interface ScoreScale {
-  y: ScaleLinear<number, number>;
+  y: ScaleContinuousNumeric<number, number>;
   /** Where a score stands: on the scale, or at the rim. */
   yOf: (value: number) => number;
   /** The scale's own ends, without the strip. */
@@ -26,16 +26,30 @@ export interface ScoreScale {
   rim: number;
 }
 
-/** @param top, bottom what scale and strip have together. */
-export function useScoreScale(bundle: Bundle, trials: Trial[], top: number, bottom: number): ScoreScale {
+/**
+ * @param top, bottom what scale and strip have together.
+ * @param log whether the scale is logarithmic, which all scores fit on.
+ */
+export function useScoreScale(
+  bundle: Bundle,
+  trials: Trial[],
+  top: number,
+  bottom: number,
+  log = false
+): ScoreScale {
   const atTop = bundle.run.direction === 'minimize';
-  const [low, high] = useMemo(() => scoreDomain(bundle), [bundle]);
+  const logged = useMemo(() => (log ? logDomain(bundle) : null), [bundle, log]);
+  const [low, high] = useMemo(() => logged ?? scoreDomain(bundle), [bundle, logged]);
   const isOut = useCallback((v: number) => (atTop ? v > high : v < low), [atTop, low, high]);
   const beyond = useMemo(() => trials.filter(scored).filter(t => isOut(t.value)), [trials, isOut]);
   const strip = beyond.length ? STRIP : 0;
   const rim = atTop ? top : bottom;
   const [first, last] = [top + (atTop ? strip : 0), bottom - (atTop ? 0 : strip)];
-  const y = useMemo(() => scaleLinear([low, high], [last, first]), [low, high, last, first]);
+  const isLog = logged !== null;
+  const y = useMemo(
+    () => (isLog ? scaleLog : scaleLinear)([low, high], [last, first]),
+    [isLog, low, high, last, first]
+  );
   const yOf = useCallback((v: number) => (isOut(v) ? rim : y(v)), [isOut, rim, y]);
   return { y, yOf, top: first, bottom: last, beyond, atTop, rim };
 }

@@ -1,5 +1,6 @@
 /** A parameter's own scale, vertical or horizontal: linear, log, or one lane per choice. */
 
+import type { ScaleContinuousNumeric } from 'd3-scale';
 import { scaleLinear, scaleLog } from 'd3-scale';
 import type { ParamSpec, Value } from './bundle';
 import { val } from './format';
@@ -44,6 +45,18 @@ export function paramScale(
   };
 }
 
+/** The lines of an axis of scores, linear or log, with their numbers. */
+export function valueTicks(
+  scale: ScaleContinuousNumeric<number, number>,
+  n = 5
+): { at: number; label: string }[] {
+  const isLog = 'base' in scale;
+  const [low, high] = scale.domain() as [number, number];
+  const ticks = isLog ? ticksOf(scale, true, false, [low, high], n) : scale.ticks(n);
+  const label = isLog ? (t: number) => val(t) : scale.tickFormat(n);
+  return ticks.map(t => ({ at: scale(t), label: label(t) }));
+}
+
 function ticksOf(
   scale: { ticks: (n?: number) => number[] },
   log: boolean,
@@ -53,7 +66,7 @@ function ticksOf(
 ): number[] {
   let ticks = scale.ticks(n);
   if (log) {
-    const leading = (t: number) => Number(t.toExponential(3).split('e')[0]);
+    const leading = (t: number) => Number(Math.abs(t).toExponential(3).split('e')[0]);
     const decades = ticks.filter(t => leading(t) === 1);
     const nice = decades.length >= 3 ? decades : ticks.filter(t => [1, 2, 5].includes(leading(t)));
     const step = Math.ceil(nice.length / (n + 1));

@@ -22,6 +22,12 @@ from sllmbo_magic.errors import InputError
 _CIRCLE = Path.unit_circle()
 _HOLE = Path(np.asarray(_CIRCLE.vertices)[::-1] * 0.55, _CIRCLE.codes)
 _RING = Path.make_compound_path(_CIRCLE, _HOLE)
+_SQUARE = Path([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)], closed=True)
+_FRAME = Path.make_compound_path(
+    _SQUARE, Path(np.asarray(_SQUARE.vertices)[::-1] * 0.42, np.asarray(_SQUARE.codes))
+)
+_HOURGLASS = Path([(-1, 1), (1, 1), (-1, -1), (1, -1), (-1, 1)], closed=True)
+_BOW = Path([(-1, 1), (-1, -1), (1, 1), (1, -1), (-1, 1)], closed=True)
 
 
 @dataclass(frozen=True)
@@ -34,21 +40,23 @@ class Mark:
     size: float = 1.0
 
 
-_BASE = Mark("s", "#c35200", "#f0914a", 0.85)
+_ORANGE = ("#c35200", "#f0914a")
+_OTHER = Mark("s", *_ORANGE, 0.85)
 MARKS: dict[str, Mark] = {
     "default": Mark("P", "#16191d", "#e8eaed", 1.35),
-    "llm-init": Mark("h", "#56a5d4", "#a8d4f5", 1.1),
+    "llm-init": Mark(">", "#56a5d4", "#a8d4f5", 1.2),
     "llm": Mark("o", "#0072b2", "#5fb4ee"),
     "rulebook": Mark("D", "#00795a", "#3fc79a", 0.8),
     "user": Mark("^", "#a8477d", "#e590bd", 1.2),
     "fallback": Mark("v", "#8a6700", "#e3b341", 1.2),
-    "tpe": _BASE,
-    "gp": _BASE,
-    "cmaes": _BASE,
-    "hyperopt": _BASE,
-    "base": _BASE,
-    "random": Mark(_RING, "#c35200", "#f0914a", 1.1),
+    "tpe": _OTHER,
+    "gp": Mark("<", *_ORANGE, 1.2),
+    "cmaes": Mark(_HOURGLASS, *_ORANGE, 1.1),
+    "hyperopt": Mark(_BOW, *_ORANGE, 1.1),
+    "base": Mark(_FRAME, *_ORANGE, 0.9),
+    "random": Mark(_RING, *_ORANGE, 1.1),
 }
+"""One shape for each source: any two of them can be in one legend, in a study that several programs share."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Theme:
     rank: Colormap
 
     def mark(self, source: str) -> Mark:
-        return MARKS.get(source, _BASE)
+        return MARKS.get(source, _OTHER)
 
     def color(self, source: str) -> str:
         mark = self.mark(source)

@@ -1,10 +1,11 @@
 /** Scores: each trial with its fold spread, the best so far, the default as reference. */
 
 import { scaleLinear } from 'd3-scale';
-import { useCallback, useMemo } from 'preact/hooks';
+import type { SVGAttributes, TargetedPointerEvent } from 'preact';
+import { useCallback, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
-import { axisEnd, bestSoFar, scored, spreadOf, trialByNumber } from '../derive';
+import { axisEnd, bestSoFar, scored, spansDecade, spreadOf, trialByNumber, zoomed } from '../derive';
 import { num, sentence } from '../format';
 import { hueOf, outMark } from '../marks';
 import { betterText } from '../metric';
@@ -13,10 +14,16 @@ import { Empty, FocusMarks, Grid, Legend, Marks, outcome, Tip, usePick } from '.
 import { Rim, useScoreScale } from '../rim';
 import { plain } from '../safe';
 import { activity } from '../words';
+import type { Zoom } from '../zoom';
+import { asZoom, ZoomBar } from '../zoom';
 
 const HEIGHT = 388;
 const PAD = { top: 30, right: 74, bottom: 46, left: 58 };
 const floor = HEIGHT - PAD.bottom;
+/** Fewest trials that are worth a closer look at some of them. */
+const ZOOM_FROM = 12;
+/** Pixels that a pointer may move in a click. */
+const CLICK = 5;
 const classOf = (t: Trial) =>
   scored(t) ? `src-${hueOf(t.source)}` : t.state === 'RUNNING' ? 'is-running' : 'is-out';
 
@@ -24,6 +31,8 @@ export function Scores() {
   const { store } = useEnv();
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
+  const [log, setLog] = useState(false);
+  const offersLog = useMemo(() => spansDecade(bundle), [bundle]);
   return (
     <div class="scores" ref={ref}>
       {!bundle.trials.some(scored) ? (
@@ -33,9 +42,17 @@ export function Scores() {
           )}
         </Empty>
       ) : (
-        width > 0 && <Chart bundle={bundle} width={width} />
+        width > 0 && <Chart bundle={bundle} width={width} log={log && offersLog} />
       )}
-      <Legend bundle={bundle} outcomes />
+      <div class="legend-line">
+        <Legend bundle={bundle} outcomes />
+        {offersLog && (
+          <label class="log-scale">
+            <input type="checkbox" checked={log} onChange={event => setLog(event.currentTarget.checked)} />
+            Log scale
+          </label>
+        )}
+      </div>
       {bundle.trials.some(t => scored(t) && t.std) && (
         <p class="muted key">
           Bar and band: standard deviation over the folds, of the best trial and of the one in focus.
@@ -56,15 +73,53 @@ function FocusedSpread(props: { trials: Trial[]; x: (n: number) => number; at: (
   return <path class="spread focused" d={`M${props.x(trial.n)},${props.at(a)}V${props.at(b)}`} />;
 }
 
-function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
-  const { run, trials } = bundle;
-  const last = axisEnd(bundle) - 1;
-  const x = useMemo(
-    () => scaleLinear([0, Math.max(last, 1)], [PAD.left + 8, width - PAD.right]),
-    [last, width]
-  );
+/** A part of the chart, chosen by dragging across it between `left` and `right`. */
+function useDrag(left: number, right: number, done: (from: number, to: number) => void) {
+  const start = useRef<number | null>(null);
+  const moved = useRef(false);
+  const [part, setPart] = useState<[number, number] | null>(null);
+  const local = (event: TargetedPointerEvent<SVGSVGElement>) =>
+    Math.min(right, Math.max(left, event.clientX - event.currentTarget.getBoundingClientRect().left));
+  const stop = () => {
+    start.current = null;
+    setPart(null);
+  };
+  const handlers: SVGAttributes<SVGSVGElement> = {
+    onPointerDown: event => {
+      moved.current = false;
+      start.current = event.button === 0 ? local(event) : null;
+    },
+    onPointerMove: event => {
+      const at = local(event);
+      const from = start.current;
+      if (from !== null && (moved.current || Math.abs(at - from) > CLICK)) {
+        moved.current = true;
+        event.currentTarget.setPointerCapture(event.pointerId);
+        setPart([Math.min(at, from), Math.max(at, from)]);
+      }
+    },
+    onPointerUp: () => {
+      if (part && moved.current) {
+        done(...part);
+      }
+      stop();
+    },
+    onPointerCancel: stop
+  };
+  return { part, handlers, wasClick: () => !moved.current };
+}
+
+function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boolean }) {
+  const { run } = bundle;
+  const [zoom, setZoom] = useState<Zoom | null>(null);
+  const last = Math.max(axisEnd(bundle) - 1, 1);
+  const [from, to] = [zoom?.from ?? 0, zoom?.to ?? last];
+  const view = useMemo(() => (zoom ? zoomed(bundle, [from, to]) : bundle), [bundle, zoom, from, to]);
+  const { trials } = view;
+  const [left, right] = [PAD.left + 8, width - PAD.right];
+  const x = useMemo(() => scaleLinear([from, to], [left, right]), [from, to, left, right]);
   // the worse side has a strip of its own for what is too far out to be drawn to scale
-  const scale = useScoreScale(bundle, trials, PAD.top, floor - 6);
+  const scale = useScoreScale(view, trials, PAD.top, floor - 6, log);
   const { y, yOf, top, bottom } = scale;
   const place: Place = useCallback(
     (t: Trial) => {
@@ -82,18 +137,22 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
     },
     [x, yOf]
   );
-  const cut = (v: number) => Math.min(bottom + 6, Math.max(top - 6, y(v)));
-  const steps = bestSoFar(bundle);
-  const line = steps.map(([n, v], i) => `${i ? `H${x(n)}V` : `M${x(n)},`}${yOf(v)}`).join('');
-  const end = trials[trials.length - 1]?.n ?? 0;
+  const cut = (v: number) => {
+    const at = y(v); // not a number where a log scale has no place for it, beyond 0
+    return Number.isNaN(at) ? (v > 0 ? top - 6 : bottom + 6) : Math.min(bottom + 6, Math.max(top - 6, at));
+  };
+  const steps = bestSoFar(bundle).filter(([n]) => n <= to);
+  const drawn = steps.filter(([n], i) => n >= from || (steps[i + 1]?.[0] ?? Infinity) > from);
+  const line = drawn.map(([n, v], i) => `${i ? `H${x(n)}V` : `M${x(Math.max(n, from))},`}${yOf(v)}`).join('');
+  const end = Math.min(to, bundle.trials[bundle.trials.length - 1]?.n ?? 0);
   const best = steps[steps.length - 1];
-  const incumbent = best && trialByNumber(trials, best[0]);
+  const incumbent = best && trialByNumber(bundle.trials, best[0]);
   const noise = incumbent && scored(incumbent) && incumbent.std ? spreadOf(incumbent) : null;
   const base = run.default_value;
   const showBase = base !== null && base >= y.domain()[0]! && base <= y.domain()[1]!;
   const closeLabels = best !== undefined && showBase && Math.abs(y(best[1]) - y(base)) < 28;
   const pick = usePick(trials, (px, py) => {
-    if (px < PAD.left - 4 || px > width - PAD.right + 8 || py > HEIGHT) {
+    if (px < PAD.left - 4 || px > width - PAD.right + 8 || py > floor + 24) {
       return null;
     }
     const n = Math.round(x.invert(px));
@@ -105,6 +164,8 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
     }
     return near?.n ?? null;
   });
+  const canZoom = last >= ZOOM_FROM - 1;
+  const drag = useDrag(left, right, (a, b) => canZoom && setZoom(asZoom(x.invert(a), x.invert(b), last)));
 
   return (
     <div class="chart" style={{ height: `${HEIGHT}px` }}>
@@ -114,18 +175,20 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
         role="group"
         aria-label={`Score of each trial, ${run.metric ?? ''}. Arrow keys move, Enter pins.`}
         {...pick}
+        {...drag.handlers}
+        onClick={event => drag.wasClick() && pick.onClick?.(event)}
       >
         <Grid y={y} left={PAD.left} right={width - PAD.right + 8} />
         <g class="axis">
           {x
-            .ticks(Math.min(8, Math.max(2, last), Math.round(width / 70)))
+            .ticks(Math.min(8, Math.max(2, to - from), Math.round(width / 70)))
             .filter(Number.isInteger)
             .map(t => (
               <text key={t} x={x(t)} y={floor + 18} text-anchor="middle">
                 {t}
               </text>
             ))}
-          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
+          <text class="axis-title" x={right + 14} y={floor + 18}>
             trial
           </text>
         </g>
@@ -150,7 +213,9 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
             height={Math.abs(cut(noise[0]) - cut(noise[1]))}
           />
         )}
-        {noise && best && <path class="spread" d={`M${x(best[0])},${cut(noise[0])}V${cut(noise[1])}`} />}
+        {noise && best && best[0] >= from && (
+          <path class="spread" d={`M${x(best[0])},${cut(noise[0])}V${cut(noise[1])}`} />
+        )}
         <FocusedSpread trials={trials} at={cut} x={x} />
         <text class="axis-title" x={PAD.left - 46} y={12}>
           {[plain(run.metric ?? 'score'), betterText(run)].filter(Boolean).join(', ')}
@@ -173,14 +238,24 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
         <Marks trials={trials} place={place} classOf={classOf} />
         {best && (
           <g class="best-label">
-            <circle cx={x(best[0])} cy={yOf(best[1])} r={8} />
+            {best[0] >= from && <circle cx={x(best[0])} cy={yOf(best[1])} r={8} />}
             <text x={width - PAD.right + 14} y={yOf(best[1])} dy="0.32em">
               {num(best[1])}
             </text>
           </g>
         )}
         <FocusMarks trials={trials} place={place} classOf={classOf} />
+        {canZoom && drag.part && (
+          <rect
+            class="brush"
+            x={drag.part[0]}
+            width={drag.part[1] - drag.part[0]}
+            y={PAD.top - 6}
+            height={floor - PAD.top + 6}
+          />
+        )}
       </svg>
+      {canZoom && <ZoomBar zoom={zoom} last={last} left={left} right={right} set={setZoom} />}
       <Tip trials={trials} place={place} width={width}>
         {t => (
           <>
@@ -199,9 +274,9 @@ function Chart({ bundle, width }: { bundle: Bundle; width: number }) {
         )}
       </Tip>
       <p class="hidden">
-        {trials.filter(scored).length} scored trials; best {num(run.best_value)} at trial{' '}
-        {run.best_number ?? '–'}; default {num(base)}.{' '}
-        {trials.length > 0 ? `Last: ${outcome(trials[trials.length - 1]!)}.` : ''}
+        {bundle.trials.filter(scored).length} scored trials{zoom ? `, ${from} to ${to} are shown` : ''}; best{' '}
+        {num(run.best_value)} at trial {run.best_number ?? '–'}; default {num(base)}.{' '}
+        {bundle.trials.length > 0 ? `Last: ${outcome(bundle.trials[bundle.trials.length - 1]!)}.` : ''}
       </p>
     </div>
   );
