@@ -266,4 +266,6 @@ test('the time left is that of the trials left, and unknown before the first', (
     10
   );
   assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' } })), null);
+  const all = { run: { n_trials: 1, seconds: 30, status: 'running' }, trials: [trial(0, 1)] };
+  assert.equal(d.eta(asBundle(all)), null, 'after the last trial the run does something else');
 });

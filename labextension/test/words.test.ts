@@ -85,6 +85,12 @@ test('the run says what it is doing', () => {
     'checking the best configuration on fresh folds, 6 of 20'
   );
   assert.equal(at({ status: 'finished' }), '');
+  const done = [
+    { n: 0, state: 'COMPLETE', value: 1 },
+    { n: 1, state: 'FAIL' }
+  ];
+  assert.equal(at({ status: 'running', n_trials: 3 }, done), 'choosing the next configuration');
+  assert.equal(at({ status: 'running', n_trials: 2 }, done), 'all trials are done, summing up');
 });
 
 test('the verdict is no better than its evidence', () => {

@@ -75,8 +75,10 @@ def verdict(bundle: Mapping[str, Any]) -> str:
     default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
         return clean(f"No configuration was better than the default ({metric} {default}).")
-    moved = "rose" if run.maximize else "fell"
-    return clean(f"{metric} {moved} from {default} to {best} (trial {number}{source}); {_evidence(run)}.")
+    moved = "raised" if run.maximize else "lowered"
+    # a sentence begins with a capital, which the name of a metric (f1_weighted) may not have
+    text = f"Tuning {moved} {metric} from {default} to {best} (trial {number}{source}); {_evidence(run)}."
+    return clean(text)
 
 
 def _evidence(run: RunData) -> str:
@@ -125,13 +127,10 @@ def plain_text(bundle: Mapping[str, Any]) -> str:
 
 def _status(run: RunData) -> str:
     status = str(run.info.get("status") or "finished")
-    reason = one_line(run.info.get("reason") or "", 200).rstrip(".")
-    if status == "finished" and reason and not reason.endswith("trials are done"):
-        return f"Ended early: {reason}."
     if status not in _STATUS:
         return ""
-    adds_nothing = reason.casefold() in ("", status, _STATUS[status].casefold())
-    return f"{_STATUS[status]}." if adds_nothing else f"{_STATUS[status]}: {reason}."
+    reason = one_line(run.info.get("reason") or "", 200).rstrip(".")
+    return f"{_STATUS[status]}: {reason}." if reason not in ("", status) else f"{_STATUS[status]}."
 
 
 def _scores(run: RunData) -> str:
@@ -264,10 +263,10 @@ def _fallbacks(run: RunData) -> str:
     limited = categories.count("budget")  # a limit of the user's, no fault of the LLM
     n = len(categories) - limited
     times = {1: "once", 2: "twice"}.get(n, f"{n} times")
-    who = one_line(run.info.get("llm") or "The LLM", 60)
-    sentences = [f"{who} gave no usable proposal {times}; the base sampler proposed instead."] if n else []
+    who = f"The LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
+    sentences = [f"{who} could not serve {times}; the base sampler took over."] if n else []
     if limited:
-        sentences.append(f"A limit was reached, so no more requests were sent to {who}.")
+        sentences.append(f"{who} was asked no more, because a limit was reached.")
     return " ".join(sentences)
 
 

@@ -166,6 +166,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
             path=result.path,
             code_parts=parts_of(self.estimator),
             objects=result.objects,
+            exchanges=result._exchanges,
         )
         if result.status == "interrupted":
             raise KeyboardInterrupt

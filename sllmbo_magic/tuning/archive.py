@@ -14,6 +14,9 @@ import zipfile
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -45,20 +48,19 @@ def write(
     bundle: dict[str, Any],
     *,
     code_parts: Mapping[str, Any],
-    folder: Path | None,
+    exchanges: Sequence[dict[str, Any]],
 ) -> Path:
     """Write a run into one zip file, whole or not at all; its path gets ``.zip`` if it has no suffix.
 
     Args:
         bundle: Schema 1, for the report; a package without its front end writes none.
         code_parts: What ``report.code`` needs.
-        folder: The run's folder; its exchanges go along, so that the file can be replayed.
+        exchanges: What :func:`exchanges_of` gives; they go along, so that the file can be replayed.
 
     Raises:
         InputError: The path is a folder.
         StorageError: The file cannot be written.
     """
-    from sllmbo_magic.llm import transcript
     from sllmbo_magic.report.html import render_report
 
     parts = {
@@ -66,13 +68,7 @@ def write(
         _STUDY: _journal_of(study),
         _CODE: json.dumps(code_parts, default=str),
     }
-    transcript_path = None if folder is None else folder / _TRANSCRIPT
-    if transcript_path is not None and transcript_path.exists():
-        exchanges = (
-            r
-            for r in transcript.read(transcript_path)
-            if r.get("kind") == "exchange" or r.get("event") == transcript.BEGIN
-        )
+    if exchanges:
         parts[_TRANSCRIPT] = "".join(json.dumps(r) + "\n" for r in exchanges)
     with contextlib.suppress(StorageError):  # a checkout whose front end is not built; the rest is complete
         parts[_REPORT] = render_report(bundle)
@@ -85,8 +81,33 @@ def write(
     return write_whole(path if named else path.with_suffix(".zip"), buffer.getvalue())
 
 
-def read(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
-    """The study, the events and the parts of the code in a file of :func:`write`, or in a run's folder.
+def exchanges_of(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a replay needs of a transcript: its exchanges, and what they were about."""
+    from sllmbo_magic.llm.transcript import BEGIN
+
+    return [r for r in records if r.get("kind") == "exchange" or r.get("event") == BEGIN]
+
+
+def exchanges_in(folder: Path) -> list[dict[str, Any]]:
+    """The exchanges of a run's folder."""
+    from sllmbo_magic.llm.transcript import read
+
+    path = folder / _TRANSCRIPT
+    return exchanges_of(read(path)) if path.exists() else []
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What a file of :func:`write`, or a run's folder, holds. The exchanges of a folder stay in it."""
+
+    study: Study
+    events: list[Event]
+    code_parts: dict[str, Any]
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read(path: Path) -> StoredRun:
+    """The run in a file of :func:`write`, or in a run's folder.
 
     Raises:
         StorageError: There is no such run, or it cannot be read.
@@ -95,12 +116,15 @@ def read(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
         return _read_folder(path)
     try:
         with zipfile.ZipFile(path) as file:
-            lines = file.read(_EVENTS).splitlines()
-            events = [from_json(json.loads(line)) for line in lines if line.strip()]
+            names = file.namelist()
+            events = [from_json(record) for record in _lines(file.read(_EVENTS))]
             code_parts = json.loads(file.read(_CODE))
-            if _OLD_STUDY in file.namelist():
-                return _read_old_study(file.read(_OLD_STUDY).decode()), events, code_parts
-            return _study_in(file.read(_STUDY).decode()), events, code_parts
+            exchanges = list(_lines(file.read(_TRANSCRIPT))) if _TRANSCRIPT in names else []
+            if _OLD_STUDY in names:
+                study = _read_old_study(file.read(_OLD_STUDY).decode())
+            else:
+                study = _study_in(file.read(_STUDY).decode())
+            return StoredRun(study, events, code_parts, exchanges)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise StorageError(
             f"{path} is not a saved run ({type(error).__name__}).",
@@ -108,7 +132,11 @@ def read(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
         ) from None
 
 
-def _read_folder(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
+def _lines(data: bytes) -> Iterator[dict[str, Any]]:
+    return (json.loads(line) for line in data.splitlines() if line.strip())
+
+
+def _read_folder(path: Path) -> StoredRun:
     import optuna
 
     from sllmbo_magic.storage.run_directory import RunFolder
@@ -119,7 +147,7 @@ def _read_folder(path: Path) -> tuple[Study, list[Event], dict[str, Any]]:
     if not folder.study_path.exists():
         raise StorageError(f"{path} holds no stored study.", "It may be kept in another storage (--storage).")
     study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
-    return current(study), stored_events(folder.transcript_path), meta.get("code") or {}
+    return StoredRun(current(study), stored_events(folder.transcript_path), meta.get("code") or {})
 
 
 def folder_of(path: Path, events: Iterable[Event]) -> Path | None:

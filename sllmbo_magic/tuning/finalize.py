@@ -33,6 +33,7 @@ from sllmbo_magic.report.summary import verdict
 from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.archive import detached
+from sllmbo_magic.tuning.archive import exchanges_of
 from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.loop import Outcome
@@ -108,6 +109,7 @@ class Finalizer:
             code_parts=self.record.code_parts(),
             n_jobs=self.plan.settings.n_jobs,
             objects=self.plan.objects,
+            exchanges=exchanges_of(self.record.transcript) if self.record.folder is None else (),
         )
         summary["importances"] = result.importances()
         summary["warnings"] = warning_table(study.get_trials(deepcopy=False), self.library_warnings.texts)

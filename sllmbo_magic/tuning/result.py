@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class TuneResult:
         events: Everything that happened, from the first ``RunStarted`` on.
         task: The task; None for a loaded run, whose data is not stored.
         path: The run's folder; None when it was kept in memory.
+        exchanges: Of a run without a folder, the records of its exchanges with the LLM.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class TuneResult:
         code_parts: dict[str, Any] | None = None,
         n_jobs: int | None = None,
         objects: Objects | None = None,
+        exchanges: Iterable[dict[str, Any]] = (),
     ) -> None:
         self.study = study
         self.events: list[Event] = list(events)
@@ -62,6 +65,7 @@ class TuneResult:
         self._task = task
         self._code_parts = code_parts or {}
         self._n_jobs = n_jobs
+        self._exchanges = list(exchanges)
         self.objects: Objects = object_choices.stored(study) if objects is None else objects
         """What the labels among the choices stand for: parameter -> label -> object."""
 
@@ -346,8 +350,18 @@ class TuneResult:
             InputError: The path is a folder.
             StorageError: The file cannot be written.
         """
+        folder, name = self.path, self.name
         return archive.write(
-            path, self.study, self.events, self.bundle(), code_parts=self._code_parts, folder=self.path
+            path,
+            self.study,
+            # under the name that the run has now
+            [
+                replace(e, run={**e.run, "name": name}) if isinstance(e, RunStarted) else e
+                for e in self.events
+            ],
+            self.bundle(),
+            code_parts=self._code_parts,
+            exchanges=self._exchanges if folder is None else archive.exchanges_in(folder),
         )
 
     @classmethod
@@ -358,8 +372,14 @@ class TuneResult:
             StorageError: There is no such run, or it cannot be read.
         """
         path = Path(path).expanduser()
-        study, events, parts = archive.read(path)
-        return cls(study, events, path=path if path.is_dir() else None, code_parts=parts)
+        stored = archive.read(path)
+        return cls(
+            stored.study,
+            stored.events,
+            path=path if path.is_dir() else None,
+            code_parts=stored.code_parts,
+            exchanges=stored.exchanges,
+        )
 
     def __repr__(self) -> str:
         from sllmbo_magic.report.summary import result_text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from optuna.trial import TrialState
 from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import TuneResult
+from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
@@ -368,6 +370,47 @@ def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -
     assert [e["prompt"] for e in loaded.history] == [e["prompt"] for e in result.history]
     assert loaded.bundle() == result.bundle()
     assert loaded.best_trial.distributions == result.best_trial.distributions
+
+
+@pytest.mark.parametrize("folder", [None, ""], ids=["folder", "memory"])
+def test_a_saved_result_that_is_saved_again_has_lost_nothing(
+    data: Any, model: Any, folder: str | None
+) -> None:
+    class Warns(LogisticRegression):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            warnings.warn("as libraries do", stacklevel=1)
+            return super().fit(X, y)
+
+    llm = FunctionProvider(Responder(1))
+    result = tune(Warns(), *data, name="kept", llm=llm, n_trials=8, seed=1, folder=folder)
+    result.note(2, "a note", star=True)
+    result.study.enqueue_trial({"C": 0.5})
+    if folder is None:
+        result.path.rename(result.path.with_name("renamed"))
+    assert result.warnings
+    once = TuneResult.load(result.save("once.zip"))
+    twice = TuneResult.load(once.save("twice.zip"))
+    for one in (once, twice):
+        assert one.bundle() == result.bundle()
+        assert one.name == result.name
+        assert one.history == result.history
+        assert one.warnings == result.warnings
+        assert one.space_versions == result.space_versions
+        assert one.code() == result.code()
+        assert one.status == result.status
+        # but for the task in words: a file may be given away
+        known = {n: v for n, v in result.study.user_attrs.items() if n != attrs.DESCRIBED}
+        assert one.study.user_attrs == known
+        assert [(t.state, t.params, t.values, t.user_attrs, t.system_attrs) for t in one.study.trials] == [
+            (t.state, t.params, t.values, t.user_attrs, t.system_attrs) for t in result.study.trials
+        ]
+    files = [zipfile.ZipFile(name) for name in ("once.zip", "twice.zip")]
+    assert sorted(files[0].namelist()) == sorted(files[1].namelist())
+    for name in ("events.jsonl", "transcript.jsonl", "code.json"):
+        assert files[0].read(name) == files[1].read(name), name
+    again = tune(Warns(), *data, llm="replay:twice.zip", n_trials=8, seed=1, folder="")
+    assert [e["reply"] for e in again.history] == [e["reply"] for e in result.history]
+    assert not [e for e in again.events if isinstance(e, Note) and "left its recording" in e.text]
 
 
 def test_a_saved_result_keeps_the_values_of_queued_trials_and_is_a_journal_of_optuna(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ export function Closing() {
     return null;
   }
   const first = text.split(SENTENCE_END)[0]!; // an older file has the text alone, and scikit-learn's sign in it
-  const verdict = plain(run.summary?.verdict) || (first.includes('neg_') ? scoresText(run) : first);
+  const verdict = plain(run.summary?.verdict) || (first.includes('neg_') ? scoresText(run) : sentence(first));
   const best = trialByNumber(trials, run.best_number);
   const before = trials.find(t => t.source === 'default');
   const changed = best
@@ -45,7 +45,7 @@ export function Closing() {
           </table>
         </details>
       )}
-      {text !== verdict && (
+      {sentence(text) !== verdict && (
         <details class="more-text">
           <summary>More about this run</summary>
           <p>{sentence(text)}</p>

@@ -132,7 +132,7 @@ export function gain(run: Run): number | null {
   return sign(run) * (run.best_value - run.default_value);
 }
 
-export function finished(bundle: Bundle): number {
+export function finished(bundle: Pick<Bundle, 'trials' | 'omitted'>): number {
   return bundle.trials.filter(t => t.state !== 'RUNNING').length + (bundle.omitted?.trials ?? 0);
 }
 
@@ -140,7 +140,7 @@ export function finished(bundle: Bundle): number {
 export function eta(bundle: Bundle): number | null {
   const done = finished(bundle);
   const { n_trials: total, seconds, status } = bundle.run;
-  return status === 'running' && total && done > 0 ? (seconds / done) * (total - done) : null;
+  return status === 'running' && total && done > 0 && done < total ? (seconds / done) * (total - done) : null;
 }
 
 export function latest(bundle: Bundle): Version | undefined {

@@ -147,6 +147,23 @@ export function usePick(
   };
 }
 
+/** Points at a trial while it has the keyboard's focus, pins it by a click. */
+export function TrialLink({ n, bare }: { n: number; bare?: boolean }) {
+  const { ui } = useEnv();
+  return (
+    <button
+      type="button"
+      class="link"
+      aria-label={`Trial ${n}`}
+      onClick={() => ui.pin(n)}
+      onFocus={() => ui.hover(n)}
+      onBlur={() => ui.hover(null)}
+    >
+      {bare ? n : `Trial ${n}`}
+    </button>
+  );
+}
+
 /** A small card beside the hovered trial's mark. */
 export function Tip(props: {
   trials: Trial[];

@@ -1,6 +1,7 @@
 /** What a run is doing, who proposes in it, and what its check says: in words. Pure. */
 
 import type { Bundle, Run, Verification } from './bundle';
+import { finished } from './derive';
 import { entry, num, signed } from './format';
 import { plain } from './safe';
 
@@ -24,7 +25,7 @@ export function samplerNames(
 }
 
 /** What the run is doing now; empty when it has ended or waits. */
-export function activity({ run, trials }: Bundle): string {
+export function activity({ run, trials, omitted }: Bundle): string {
   if (run.status === 'checking') {
     const [done, total] = run.checked ?? [];
     const count = total ? `, ${done} of ${total}` : '';
@@ -34,6 +35,9 @@ export function activity({ run, trials }: Bundle): string {
     return '';
   }
   const running = trials.filter(t => t.state === 'RUNNING');
+  if (running.length === 0 && run.n_trials && finished({ trials, omitted }) >= run.n_trials) {
+    return 'all trials are done, summing up';
+  }
   if (running.length > 1) {
     return `${running.length} trials at a time`;
   }

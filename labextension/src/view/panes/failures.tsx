@@ -1,10 +1,10 @@
 /** Failures: why trials have no score, how many there are, and in which part of the search space they lie. */
 
 import type { Bundle, ParamSpec, Trial } from '../bundle';
-import { useBundle, useEnv } from '../context';
+import { useBundle } from '../context';
 import { searched, usedRange } from '../derive';
 import { duration, sourceName, val } from '../format';
-import { Empty } from '../plot';
+import { Empty, TrialLink } from '../plot';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 
@@ -60,7 +60,6 @@ function whereOf(trials: Trial[], specs: ParamSpec[], bundle: Bundle): string[] 
 }
 
 export function Failures() {
-  const { ui } = useEnv();
   const bundle = useBundle();
   const causes = causesOf(bundle);
   const { length } = bundle.trials;
@@ -101,15 +100,7 @@ export function Failures() {
               <td>{where.join(', ') || '–'}</td>
               <td>
                 {trials.slice(0, MOST_TRIALS).map(t => (
-                  <button
-                    type="button"
-                    class="link"
-                    key={t.n}
-                    aria-label={`Trial ${t.n}`}
-                    onClick={() => ui.pin(t.n)}
-                  >
-                    {t.n}
-                  </button>
+                  <TrialLink key={t.n} n={t.n} bare />
                 ))}
                 {trials.length > MOST_TRIALS && ` and ${trials.length - MOST_TRIALS} more`}
               </td>

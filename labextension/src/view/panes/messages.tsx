@@ -9,7 +9,7 @@ import { changes, trialOf } from '../derive';
 import type { Entry } from '../entries';
 import { count, duration, entry, money, rangeText, sentence, sourceName } from '../format';
 import { Chips } from '../inspector';
-import { outcome } from '../plot';
+import { outcome, TrialLink } from '../plot';
 import { markdown, plain } from '../safe';
 
 /** Everything of a message that a search looks at, in lower case. */
@@ -257,15 +257,7 @@ function CandidateCard({ candidate, request }: { candidate: Candidate; request: 
     >
       <div class="candidate-head">
         {trial ? (
-          <button
-            type="button"
-            class="link"
-            onClick={() => ui.pin(trial.n)}
-            onFocus={() => ui.hover(trial.n)}
-            onBlur={() => ui.hover(null)}
-          >
-            Trial {trial.n}
-          </button>
+          <TrialLink n={trial.n} />
         ) : (
           <span class="muted">{rejected ? 'Rejected' : store.live ? 'Not run so far' : 'Not run'}</span>
         )}
@@ -294,15 +286,7 @@ export function Proposal({ trial }: { trial: Trial }) {
       onMouseLeave={() => ui.hover(null)}
     >
       <div class="candidate-head">
-        <button
-          type="button"
-          class="link"
-          onClick={() => ui.pin(trial.n)}
-          onFocus={() => ui.hover(trial.n)}
-          onBlur={() => ui.hover(null)}
-        >
-          Trial {trial.n}
-        </button>
+        <TrialLink n={trial.n} />
         <span class="muted">{sourceName(trial.source)}</span>
         <span class="score">{outcome(trial)}</span>
       </div>
