@@ -286,7 +286,8 @@ class Comparison:
         for row in self.rows():
             if row["fallbacks"]:
                 times = count(row["fallbacks"], "time")
-                notes.append(f"{row['variant']}: the LLM could not serve {times}, and a sampler took over.")
+                text = f"the LLM gave no usable proposal {times}; the sampler proposed instead."
+                notes.append(f"{row['variant']}: {text}")
         money = [run.money for run in self.runs if run.money is not None]
         if any(money):
             notes.append(f"All runs together cost ${sum(money):.2f}.")

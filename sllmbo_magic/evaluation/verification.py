@@ -165,7 +165,7 @@ def _on_folds(
     *,
     fresh: bool,
 ) -> Verification:
-    """What the paired scores say; the sentence has no full stop yet."""
+    """The verdict of the paired scores; its text has no full stop at the end yet."""
     if pairs is None:
         text = "The gain could not be checked on folds, since a fit failed there or the run was stopped"
         return Verification("unknown", text, fresh=fresh)
@@ -175,19 +175,19 @@ def _on_folds(
     display = display_metric(tasks[0].scorer_name, tasks[0].direction, is_negated(tasks[0].scoring))
     verdict = check.end(gain, noise, len(differences))
     said = {
-        "real": "more than the noise, so the gain is real",
-        "within noise": "within the noise, so it may be luck",
-        "worse": "so the default is better",
+        "real": "That is more than the noise, so the gain is real",
+        "within noise": "That is within the noise, so it may be luck",
+        "worse": "That is more than the noise, so the default is better",
     }[verdict]
     folds = f"{len(differences)} fresh folds" if fresh else f"the search's own {len(differences)} folds"
     if check.finding is not None:
         folds = f"{len(differences)} of {check.n_planned} fresh folds, which were enough,"
     text = (
         f"On {folds} the best configuration scores {display.label} {display.shown(best):.4g} and the default "
-        f"{display.shown(default):.4g}, a {_gain(gain)} ± {noise:.2g} (standard error), {said}"
+        f"{display.shown(default):.4g}: a {_gain(gain)} ± {noise:.2g} (standard error). {said}"
     )
     if not fresh:
-        text += " (this cv has no other folds, so the gain may look too good)"
+        text += ". This cv has no other folds, so the gain may look too good"
     return Verification(verdict, text, default, best, gain, noise, len(differences), fresh)
 
 
@@ -235,20 +235,24 @@ def _on_test_data(
             best = test_scores(task, refit(task, best_params))
             values = default(everything), best(everything)
         except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
-            return _Test(text=f"; the test data could not be scored ({type(error).__name__})")
+            return _Test(text=f". The test data could not be scored ({type(error).__name__})")
         if not all(is_finite(value) for value in values):
-            return _Test(text="; the test data have no finite score")
+            return _Test(text=". The test data have no finite score")
         interval = bootstrap_interval(task, default, best, seed, should_stop)
     sign = 1.0 if task.direction == "maximize" else -1.0
     gain = sign * (values[1] - values[0])
     if interval is not None and sign < 0:
         interval = -interval[1], -interval[0]
     between = (
-        "" if interval is None else f" (95 % interval of the gain {interval[0]:.2g} to {interval[1]:.2g})"
+        "" if interval is None else f" (95 % interval of the gain: {interval[0]:.2g} to {interval[1]:.2g})"
     )
     share = _relative_overtuning(task, [sign * value for value in values], incumbents, should_stop)
-    lost = "" if share is None else f"; relative over-tuning {share:.2f}"
-    text = f"; on the test data there is a {_gain(gain)}{between}{lost}"
+    lost = (
+        ""
+        if share is None
+        else f". Relative over-tuning {share:.2f}: the part of the best gain there that was lost again"
+    )
+    text = f". On the test data there is a {_gain(gain)}{between}{lost}"
     return _Test(*values, gain, interval, share, text)
 
 

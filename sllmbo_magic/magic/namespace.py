@@ -199,8 +199,23 @@ def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
             raise InputError(f"--target: data has no column {target!r}.", hint)
         target = by_text[str(target)]
     names.take("data", _shape(data))
+    _check_no_gaps(data, target)
     X = data.drop(columns=[target]) if _library(data) == "pandas" else data.drop(target)
     return X, data[target]
+
+
+def _check_no_gaps(data: Any, target: Any) -> None:
+    """A target with missing values is refused with the line that drops those rows."""
+    from sllmbo_magic.task.data import is_missing
+
+    n_missing = is_missing(data[target])
+    if n_missing:
+        noun = "value" if n_missing == 1 else "values"
+        call = f"dropna(subset=[{target!r}])" if _library(data) == "pandas" else f"drop_nulls({target!r})"
+        raise InputError(
+            f"--target: the column {target!r} has {n_missing} missing {noun}.",
+            f"Drop those rows: data = data.{call}; or fill them.",
+        )
 
 
 def _library(data: Any) -> str:

@@ -106,8 +106,19 @@ def allowed(option: Option, where: str = "") -> str:
 def closest(word: str, candidates: Iterable[str], least: float = 0.5) -> str:
     """``"Did you mean 'x'? "``, or nothing when nothing is at least so close (0 to 1)."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=least)
-    return f"Did you mean {by_lower[close[0]]!r}? " if close else ""
+    similar = most_similar(word.lower(), by_lower, least)
+    return f"Did you mean {by_lower[similar]!r}? " if similar else ""
+
+
+def most_similar(word: str, candidates: Iterable[str], least: float = 0.5) -> str | None:
+    """The candidate with the same letters in another order, else the one that difflib finds closest.
+
+    difflib alone takes "medae" for "mea", though two letters of "mae" are only swapped.
+    """
+    known = list(candidates)
+    swapped = [candidate for candidate in known if sorted(candidate) == sorted(word)]
+    close = swapped or difflib.get_close_matches(word, known, n=1, cutoff=least)
+    return close[0] if close else None
 
 
 def type_name(value: Any) -> str:

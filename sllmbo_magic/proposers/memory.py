@@ -32,6 +32,8 @@ _BRIEF_BEST, _BRIEF_RECENT, _BRIEF_COLUMNS = 3, 6, 8
 _MAX_RUNNING = 10
 _MAX_FEEDBACK = 12
 """Lines at most on what became of the last answer."""
+_ABOUT_CODE = {"DeprecationWarning", "PendingDeprecationWarning", "ImportWarning", "ResourceWarning"}
+"""Warnings that Python ignores by default, and issues under pytest or -W."""
 _SHORT = 0.1
 """Seconds; shorter times are not told apart."""
 _EDGE = 0.03
@@ -262,11 +264,16 @@ def feedback(history: History) -> str:
 
 
 def _warnings(history: History) -> str:
-    """The warnings of the fits by class, with how many trials had each."""
+    """The warnings of the fits by class, with how many trials had each.
+
+    Those about the code of a library are left out: they say nothing about a configuration, and whether Python
+    issues them depends on the process, so that a replay in another process would have other prompts.
+    """
     trials: dict[str, list[int]] = {}
     for o in history.observations:
         for name in o.warnings:
-            trials.setdefault(name, []).append(o.number)
+            if name not in _ABOUT_CODE:
+                trials.setdefault(name, []).append(o.number)
     if not trials:
         return ""
     counts = [

@@ -54,21 +54,26 @@ def _turns(run: RunData) -> str:
         if who is not None:
             trials[who] = trials.get(who, 0) + each.n_trials
             wins[who] = wins.get(who, 0) + each.n_improvements
-    said = [f"{who} took {count(n, 'trial')} and {_improved(wins[who])}" for who, n in trials.items()]
-    text = "; ".join(said)
     # a sentence begins with a capital, which the name of a model (openai:gpt-4o) has not
-    return _sentence(text if text.startswith("the ") else f"the LLM {text}") if text else ""
+    sentences = (
+        _sentence(
+            f"{who if who.startswith('the ') else f'the LLM {who}'} proposed {count(n, 'trial')}"
+            f" and {_improved(wins[who])}"
+        )
+        for who, n in trials.items()
+    )
+    return " ".join(sentences)
 
 
 def _improved(n: int) -> str:
-    return f"improved the best {_times(n)}" if n else "never improved the best"
+    return f"improved the best score {_times(n)}" if n else "never improved the best score"
 
 
 def _promises(run: RunData) -> str:
     promised = [t for t in run.trials if t.came_true is not None]
     by_llm = [t for t in promised if t.source in ASKED_SOURCES]
     kept = [bool(t.came_true) for t in by_llm or promised]  # the rulebook's are not the LLM's
-    return f"Of {count(len(kept), 'predicted effect')} {sum(kept)} came true." if kept else ""
+    return f"Of {count(len(kept), 'predicted effect')} on the score {sum(kept)} came true." if kept else ""
 
 
 def _difference(run: RunData) -> str:
@@ -86,9 +91,11 @@ def _difference(run: RunData) -> str:
     doubt = " (within the noise)" if abs(ahead) <= 2 * _history(run).noise else ""
     who = _proposer(run, mine.source)
     if ahead > 0:
-        rest = f"the best would be {_scored(other, digits)}, {size} worse{doubt}"
-        return f"Without the trials of {who} {rest}, from a base sampler that learnt from them."
-    return f"The best of {who} was {_scored(mine, digits)}, {size} behind the best of the others{doubt}."
+        rest = f"The best of the other trials was {_scored(other, digits)}, {size} worse{doubt}."
+        return f"{rest} Every proposal used the scores of all earlier trials."
+    return (
+        f"The best trial of {who} was {_scored(mine, digits)}, {size} worse than the best other one{doubt}."
+    )
 
 
 def _warm_start(run: RunData) -> str:
@@ -114,7 +121,7 @@ def _learnt(run: RunData) -> str:
     fair = 1.0 / max(len(run.importances), 1)
     weights = [(name, share) for name, share in run.importances.items() if share >= fair][:_MOST]
     shown = [f"{one_line(name, 60)} ({share:.0%}{_where(run, name)})" for name, share in weights]
-    return f"What mattered most: {', '.join(shown)}." if shown else ""
+    return f"Most important parameters: {', '.join(shown)}." if shown else ""
 
 
 def _where(run: RunData, name: str) -> str:

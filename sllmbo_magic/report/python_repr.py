@@ -23,7 +23,7 @@ _MISSING = object()
 
 
 class NoSpellingError(Exception):
-    """A value has no safe spelling; the message says which and why."""
+    """A value cannot be written as code; the message names it and gives the reason."""
 
 
 def group(opening: str, parts: Iterable[tuple[str, Tree]], closing: str) -> Tree:
@@ -127,7 +127,14 @@ def _spell(given: Any, where: str, homes: dict[str, str]) -> Tree:
         name, arguments, _ = _call(given, homes)
         if all(key.isidentifier() for key, _ in arguments):
             return group(f"{name}(", [(f"{key}=", value) for key, value in arguments], ")")
-    raise NoSpellingError(f"its {one_line(where)} is a {one_line(kind.__name__)}, which has no safe spelling")
+    if kind.__name__ == "make_column_selector" and kind.__module__.startswith("sklearn."):
+        keywords = ("pattern", "dtype_include", "dtype_exclude")
+        selected = [(key, getattr(given, key)) for key in keywords if getattr(given, key) is not None]
+        arguments = [(f"{key}=", _spell(value, key, homes)) for key, value in selected]
+        return group(f"{_name(kind, homes)}(", arguments, ")")
+    raise NoSpellingError(
+        f"its {one_line(where)} is a {one_line(kind.__name__)}, which cannot be written as code"
+    )
 
 
 def _name(given: Any, homes: dict[str, str]) -> str:

@@ -127,10 +127,13 @@ def plain_text(bundle: Mapping[str, Any]) -> str:
 
 def _status(run: RunData) -> str:
     status = str(run.info.get("status") or "finished")
+    reason = one_line(run.info.get("reason") or "", 200).rstrip(".")
+    if status == "finished" and reason and not reason.endswith("trials are done"):
+        return f"Ended early: {reason}."
     if status not in _STATUS:
         return ""
-    reason = one_line(run.info.get("reason") or "", 200).rstrip(".")
-    return f"{_STATUS[status]}: {reason}." if reason not in ("", status) else f"{_STATUS[status]}."
+    adds_nothing = reason.casefold() in ("", status, _STATUS[status].casefold())
+    return f"{_STATUS[status]}." if adds_nothing else f"{_STATUS[status]}: {reason}."
 
 
 def _scores(run: RunData) -> str:
@@ -263,10 +266,12 @@ def _fallbacks(run: RunData) -> str:
     limited = categories.count("budget")  # a limit of the user's, no fault of the LLM
     n = len(categories) - limited
     times = {1: "once", 2: "twice"}.get(n, f"{n} times")
-    who = f"The LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
-    sentences = [f"{who} could not serve {times}; the base sampler took over."] if n else []
+    who = f"LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
+    sentences = (
+        [f"The {who} gave no usable proposal {times}; the base sampler proposed instead."] if n else []
+    )
     if limited:
-        sentences.append(f"{who} was asked no more, because a limit was reached.")
+        sentences.append(f"A limit was reached, so no more requests were sent to the {who}.")
     return " ".join(sentences)
 
 

@@ -74,14 +74,14 @@ def summarize(X: Any) -> Summary:
     rows = n_rows(X)
     library = library_of(X)
     if library == "scipy":
-        return Summary({_kind(str(X.dtype)): int(X.shape[1])}, _nan_share(X.data), sparse=True)
+        return Summary({column_kind(str(X.dtype)): int(X.shape[1])}, _nan_share(X.data), sparse=True)
     if rows > SAMPLE_ROWS:
         X = take(X, np.linspace(0, rows - 1, SAMPLE_ROWS).astype(int))
     if library == "pandas" and hasattr(X, "columns"):
-        kinds = Counter(_kind(str(t)) for t in X.dtypes)
+        kinds = Counter(column_kind(str(t)) for t in X.dtypes)
         return Summary(dict(kinds), float(X.isna().to_numpy().mean()) if X.size else None)
     if library == "polars" and hasattr(X, "columns"):
-        kinds = Counter(_kind(str(t)) for t in X.dtypes)
+        kinds = Counter(column_kind(str(t)) for t in X.dtypes)
         missing = sum(s.null_count() + (int(s.is_nan().sum()) if s.dtype.is_float() else 0) for s in X)
         return Summary(dict(kinds), missing / max(1, X.height * X.width))
     columns = shape_of(X)[1] or 1
@@ -89,35 +89,7 @@ def summarize(X: Any) -> Summary:
         array = np.asarray(X)
     except ValueError:
         return Summary({}, None)  # a ragged list
-    return Summary({_kind(array.dtype.name): columns}, _nan_share(array))
-
-
-def columns_to_prepare(X: Any) -> str:
-    """Columns of a data frame that most estimators cannot be fitted on, by name: text, dates, gaps.
-
-    A sentence for the owner of the data, who alone may see it; ``""`` where there is nothing to say.
-    """
-    library = library_of(X)
-    if library not in ("pandas", "polars") or not hasattr(X, "columns"):
-        return ""
-    names = column_names(X)
-    kinds = [_kind(str(dtype)) for dtype in X.dtypes]
-    text = [name for name, kind in zip(names, kinds, strict=True) if kind in ("text", "category")]
-    dates = [name for name, kind in zip(names, kinds, strict=True) if kind == "datetime"]
-    columns = [X.iloc[:, i] for i in range(len(names))] if library == "pandas" else list(X)
-    gaps = [name for name, column in zip(names, columns, strict=True) if is_missing(_comparable(column))]
-    parts = [
-        f"{what}: {', '.join(cols[:5])}{' and more' if len(cols) > 5 else ''}"
-        for what, cols in (("columns of text", text), ("dates", dates), ("gaps", gaps))
-        if cols
-    ]
-    if not parts:
-        return ""
-    return f"X has {'; '.join(parts)}. Most estimators need numbers: encode and impute in a Pipeline."
-
-
-def _comparable(column: Any) -> Any:
-    return column.to_numpy() if library_of(column) == "polars" else column
+    return Summary({column_kind(array.dtype.name): columns}, _nan_share(array))
 
 
 def _nan_share(values: Any) -> float | None:
@@ -129,7 +101,7 @@ def _nan_share(values: Any) -> float | None:
     return 0.0
 
 
-def _kind(dtype: str) -> str:
+def column_kind(dtype: str) -> str:
     """A general word for a dtype; its own text may quote categories (polars' Enum does)."""
     name = dtype.lower()
     for kind, starts in (

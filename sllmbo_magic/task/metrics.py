@@ -6,7 +6,6 @@ Only a user's own callable may be minimised.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Literal
 from typing import TypeAlias
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.options.values import closest
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 
@@ -204,8 +204,7 @@ def _by_name(given: str, direction: str | None, kind: str) -> Metric:
     name = next((n for n in (given, lowered, ALIASES.get(lowered, "")) if n in names), None)
     if name is None:
         known = sorted(names | set(ALIASES))
-        close = difflib.get_close_matches(lowered, known, n=1, cutoff=0.5)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = closest(lowered, known)
         examples = ", ".join(_examples(kind))
         short = "acc, auc, logloss, mae, mape, mcc, mse, rmse"
         raise InputError(

@@ -21,6 +21,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.task import validation
 from sllmbo_magic.task.data import n_rows
 from sllmbo_magic.task.data import shape_of
+from sllmbo_magic.task.data_advice import suspicious
 from sllmbo_magic.task.description import TaskDescription
 from sllmbo_magic.task.description import describe
 from sllmbo_magic.task.fingerprint import fingerprint_of
@@ -135,6 +136,7 @@ class Task:
         validation.check_scoring(estimator, metric, y, kind)
         splitter, notes = resolve_cv(cv, X, y, groups, kind)
         splits = freeze(splitter, X, y, groups)
+        notes = [*suspicious(X, y, kind), *notes]
         return cls(
             name=name,
             estimator=estimator,

@@ -15,6 +15,8 @@ from sllmbo_magic.task.data import is_missing
 from sllmbo_magic.task.data import library_of
 from sllmbo_magic.task.data import n_rows
 from sllmbo_magic.task.data import shape_of
+from sllmbo_magic.task.data_advice import READ_DECIMAL_COMMA
+from sllmbo_magic.task.data_advice import has_decimal_comma
 from sllmbo_magic.task.metrics import Metric
 
 
@@ -141,13 +143,24 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
     gaps = is_missing(y)
     if gaps:
         noun = "value" if gaps == 1 else "values"
-        raise InputError(f"{name} has {gaps} missing {noun}.", "Drop those rows of X and y, or fill them.")
+        example = (
+            " (keep = y.notna(); X, y = X[keep], y[keep])" if hasattr(y, "notna") and name == "y" else ""
+        )
+        raise InputError(
+            f"{name} has {gaps} missing {noun}.", f"Drop those rows of X and y{example}, or fill them."
+        )
     values = np.asarray(y)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")
     model = type(estimator).__name__
     if kind == "regression" and values.dtype.kind in "OUS" and not _numeric(values):
-        raise InputError(f"{name} holds text, but {model} is a regressor.", "Use a classifier.")
+        if has_decimal_comma(values):
+            raise InputError(
+                f"{name} holds numbers with a decimal comma, as text.", f"Please {READ_DECIMAL_COMMA}."
+            )
+        raise InputError(
+            f"{name} holds text, but {model} is a regressor.", "Use a classifier, or turn it into numbers."
+        )
     if kind == "classification":
         if type_of_target(values).startswith("continuous"):
             raise InputError(
@@ -234,6 +247,8 @@ def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, A
 
 
 _BOOSTING = ("lightgbm", "xgboost")
+_MOST_LABELS = 5
+"""Labels of a target that a message names."""
 _TWO_CLASSES = ("f1", "precision", "recall", "jaccard")
 _CLASSES_ONLY = (
     *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "matthews_corrcoef"),
@@ -267,7 +282,9 @@ def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
     if kind == "classification" and np.ndim(y) == 1:
         labels = set(np.asarray(y).tolist())
         if name in _TWO_CLASSES and (len(labels) > 2 or 1 not in labels):
-            why = f"y has {len(labels)} classes" if len(labels) > 2 else "no label of y is 1"
+            shown = ", ".join(sorted(map(repr, labels))[:_MOST_LABELS])
+            more = ", ..." if len(labels) > _MOST_LABELS else ""
+            why = f"y has {len(labels)} classes ({shown}{more})" if len(labels) > 2 else "no label of y is 1"
             raise InputError(
                 f"metric {name!r} scores the class 1 of two, but {why}.", f"Use '{name}_weighted'."
             )

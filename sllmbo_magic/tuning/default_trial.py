@@ -20,7 +20,7 @@ from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.task.data import columns_to_prepare
+from sllmbo_magic.task.data_advice import advice_for
 from sllmbo_magic.task.task import Task
 
 _REASON = "the library's default configuration"
@@ -93,5 +93,5 @@ def check_default(task: Task, trial: FrozenTrial) -> None:
     raise InputError(
         f"{type(task.estimator).__name__} cannot be fitted with its default parameters ({category}):"
         f" {cause}" + ("" if cause.rstrip().endswith((".", "!", "?")) else "."),
-        columns_to_prepare(task.X) or "Mend the estimator or the data; nothing was searched.",
+        advice_for(cause, task.X) or "Correct the estimator or the data. Nothing was searched.",
     ) from None

@@ -14,9 +14,9 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
-from sllmbo_magic._utils.value_format import format_value
 from sllmbo_magic.evaluation import CATEGORIES
 from sllmbo_magic.history.trials import counts
+from sllmbo_magic.report.text import value as shown_value
 
 SAME_FAILURES = 5
 """Trials at the start of a run that must all fail for one cause before the run ends."""
@@ -63,7 +63,7 @@ class FailureLog:
         if key in self._keys or len(self._keys) >= MAX_NOTES:
             return None
         self._keys.add(key)
-        values = ", ".join(f"{name}={format_value(value)}" for name, value in params.items())
+        values = ", ".join(f"{name}={shown_value(value)}" for name, value in params.items())
         return f"Trial {trial_number} failed: {cause}" + (f"\nIts parameters: {values}." if values else "")
 
     @property

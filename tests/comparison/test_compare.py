@@ -217,7 +217,8 @@ def test_an_llm_that_cannot_serve_is_said() -> None:
     provider = FunctionProvider(lambda request: "not JSON", id="test:silent")
     table = of_bowl(samplers=("llm", "tpe"), llm=provider).table()
     assert re.search(
-        r"llm \(test:silent\): the LLM could not serve \d+ times?, and a sampler took over", table
+        r"llm \(test:silent\): the LLM gave no usable proposal \d+ times?; the sampler proposed instead",
+        table,
     )
 
 

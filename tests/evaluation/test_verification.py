@@ -298,7 +298,7 @@ def test_verification_with_test_data_tells_the_gain_there() -> None:
     assert verification.test_best > verification.test_default
     low, high = verification.test_interval or (0.0, 0.0)
     assert low < verification.test_best - verification.test_default < high
-    assert "on the test data" in verification.text
+    assert "On the test data" in verification.text
     assert verification.text.count(".\n") == 0
     assert verification.text.endswith(").")
     assert json.loads(json.dumps(verification.to_json()))["test_interval"] == [low, high]
@@ -357,7 +357,7 @@ def test_relative_overtuning_is_the_share_of_the_gain_on_test_data_that_was_give
     options = {"seed": 0, "incumbents": [{"shift": 1.0}]}
     half = verify(task, {}, {"shift": 0.5}, **options)
     assert half.relative_overtuning == pytest.approx(0.5)
-    assert "relative over-tuning 0.50" in half.text
+    assert "Relative over-tuning 0.50" in half.text
     assert verify(task, {}, {"shift": -1.0}, **options).relative_overtuning == pytest.approx(2.0)
     assert verify(task, {}, {"shift": 0.5}, seed=0).relative_overtuning is None
     assert verify(task_of(), {}, {"shift": 0.5}, **options).relative_overtuning is None

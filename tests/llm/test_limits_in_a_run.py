@@ -63,8 +63,8 @@ def test_a_refused_request_is_not_counted(limited):
 
 def test_a_limit_of_the_users_is_no_failure_of_the_llm(limited):
     result, _, _ = limited
-    assert "could not serve" not in result.summary["text"]
-    assert "because a limit was reached" in result.summary["text"]
+    assert "no usable proposal" not in result.summary["text"]
+    assert "A limit was reached" in result.summary["text"]
     (fallback,) = [e for e in result.events if isinstance(e, Fallback)]
     assert (fallback.category, fallback.permanent) == ("budget", True)
 

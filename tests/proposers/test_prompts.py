@@ -97,6 +97,15 @@ def test_seconds_and_warnings_are_told() -> None:
     assert "Warnings of the fits: ConvergenceWarning in 1 trial (last: #1)." in history.text
 
 
+def test_warnings_that_python_issues_only_in_some_processes_are_not_told() -> None:
+    """Else a recording that was made under -W default could not be replayed without it."""
+    quiet, noisy = (
+        ask_of(observation(0), observation(1, warnings=warnings))
+        for warnings in ({}, {"DeprecationWarning": 5, "ResourceWarning": 1})
+    )
+    assert state(noisy, [*noisy.space]).text == state(quiet, [*quiet.space]).text
+
+
 def test_a_training_score_stands_beside_the_validation_score() -> None:
     text = text_of(ask_of(observation(0, training_score=0.98), observation(1, value=0.4)))
     assert "#,by,score,train,rate,depth" in text

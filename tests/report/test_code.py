@@ -7,10 +7,13 @@ import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.compose import make_column_selector
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.ensemble import StackingClassifier
@@ -18,6 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.gaussian_process.kernels import WhiteKernel
 from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline
@@ -201,3 +205,20 @@ def test_text_stays_text(payload: str) -> None:
     assert run(code(None, {payload: payload}))["best_params"] == {payload: payload}
     fallback = code(Local(), {"penalty": payload})
     assert run(fallback, model=Local())["best_model"].penalty == payload
+
+
+def test_columns_that_are_selected_by_their_type_are_written_down() -> None:
+    """As in the example bring_your_csv, whose code then needs nothing of the notebook."""
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "city": ["x", "y", "x"]})
+    prepare = make_column_transformer(
+        (OneHotEncoder(), make_column_selector(dtype_exclude="number")),
+        (StandardScaler(), make_column_selector("^a", dtype_include=[float])),
+    )
+    model = make_pipeline(prepare, Ridge())
+    source = code(model, {"ridge__alpha": 3.0})
+    assert 'make_column_selector(dtype_exclude="number")' in source
+    assert "clone" not in source
+    made = run(source)["best_model"]
+    y = [1.0, 2.0, 4.0]
+    expected = clone(model).set_params(ridge__alpha=3.0).fit(frame, y).predict(frame)
+    assert made.fit(frame, y).predict(frame).tolist() == expected.tolist()

@@ -38,7 +38,6 @@ from sklearn.svm import LinearSVC
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import refit
-from sllmbo_magic.task.data import columns_to_prepare
 from sllmbo_magic.task.description import model_text
 from sllmbo_magic.task.task import Task
 from tests.estimators import Shift
@@ -514,25 +513,6 @@ class _Awaits:
 def test_an_objective_that_returns_no_value_yet_is_refused(objective: Any) -> None:
     with pytest.raises(InputError, match=r"objective (is async|yields): its call returns a "):
         Task.from_objective(objective, direction="minimize", search_space={"x": (0.0, 1.0)})
-
-
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_the_columns_of_a_csv_that_must_be_prepared_are_named(library: str) -> None:
-    frame = pd.DataFrame(
-        {
-            "area": [1.0, None, 3.0],
-            "city": ["Baku", "Lund", "Baku"],
-            "sold": pd.date_range("2024", periods=3),
-            "rooms": [1, 2, 3],
-        }
-    )
-    X = frame if library == "pandas" else pl.DataFrame(frame.to_dict("list"))
-    words = columns_to_prepare(X)
-    assert words.startswith(
-        "X has columns of text: city; dates: sold; gaps: area. Most estimators need numbers"
-    )
-    assert columns_to_prepare(X[["rooms"]]) == ""
-    assert columns_to_prepare(np.ones((3, 2))) == ""
 
 
 def test_an_estimator_that_cannot_read_a_column_names_it() -> None:
