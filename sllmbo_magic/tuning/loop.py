@@ -171,6 +171,11 @@ class Tuner:
         self._commands.study = study
         return study
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time limit has passed."""
+        return self._limits.over
+
     def _loop(self) -> Outcome:
         while True:
             self._commands.apply_waiting()

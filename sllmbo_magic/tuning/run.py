@@ -39,6 +39,7 @@ from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.storage.storage_problems import study_in_memory
 from sllmbo_magic.storage.study_migration import link
 from sllmbo_magic.storage.study_migration import migrate_trials
+from sllmbo_magic.storage.waiting_storage import waiting
 from sllmbo_magic.tuning import object_choices
 from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.default_trial import check_default
@@ -180,7 +181,8 @@ class Run:
         if self.settings.uses_llm or self.settings.judge:
             threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         is_storage_gone = False
-        with quiet_optuna(), Quiet(), self.library_warnings:
+        server = waiting(self.study, self._should_stop_waiting, self._report_server)
+        with quiet_optuna(), Quiet(), self.library_warnings, server:
             try:
                 self._announce(taken)
                 self._set_sampler(proposer)
@@ -216,6 +218,21 @@ class Run:
                 evaluator.close()
                 if owns_pool and pool is not None:
                     pool.shutdown(cancel_futures=True)
+
+    def _should_stop_waiting(self) -> bool:
+        """Whether a call to a storage whose server is away should give up."""
+        if self.folder is not None:
+            self._poll()
+        return self.control.stopping or (self.tuner is not None and self.tuner.is_over)
+
+    def _report_server(self, cause: str | None) -> None:
+        text = "The storage is back: the run goes on, and nothing is lost."
+        if cause is not None:
+            text = (
+                f"The storage does not answer: {cause}. The run waits for it, with what is not written yet in"
+                " memory; a stop or the time limit ends it."
+            )
+        self.emit(Note(text=text, level="info" if cause is None else "warning"))
 
     def _finish_in_memory(self, problem: StorageError) -> TuneResult:
         """The result so far of a run whose storage has failed: that of a study in memory."""

@@ -52,7 +52,9 @@ class PostgreSQL:
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self._log), "-o", options, "-w", "start")
 
     def stop(self) -> None:
-        """Stop at once, as a crash would."""
+        """Stop at once, as a crash would; nothing when it is stopped."""
+        if not (self._data / "postmaster.pid").exists():
+            return
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:

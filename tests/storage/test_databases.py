@@ -6,17 +6,23 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import optuna
 import pytest
 
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialStarted
 from tests.storage.postgresql import PostgreSQL
 from tests.storage.postgresql import programs
 
@@ -148,3 +154,91 @@ def test_a_database_that_cannot_be_opened_says_why(url: str, words: str, data: A
     assert words in text
     assert "\n" not in text
     assert "planted-secret" not in text
+
+
+class Restarts:
+    """Stops a server when a trial begins, and starts it again a little later."""
+
+    def __init__(self, stop: Callable[[], None], start: Callable[[], None], at: int, seconds: float) -> None:
+        self._stop, self._start, self._at, self._seconds = stop, start, at, seconds
+        self._timer: threading.Timer | None = None
+        self.events: list[Any] = []
+
+    def __call__(self, event: Any) -> None:
+        self.events.append(event)
+        if isinstance(event, TrialStarted) and event.number == self._at:
+            self._stop()
+            self._timer = threading.Timer(self._seconds, self._start)
+            self._timer.start()
+
+    def wait(self) -> None:
+        if self._timer is not None:
+            self._timer.join()
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note) and "storage" in event.text]
+
+
+@pytest.fixture
+def fragile(server: PostgreSQL) -> Iterator[PostgreSQL]:
+    """The server, which the test may stop."""
+    yield server
+    server.stop()
+    server.start()
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("door", ["storage", "study", "threads"])
+def test_a_database_server_that_restarts_ends_no_run(
+    door: str, fragile: PostgreSQL, data: Any, model: Any
+) -> None:
+    restarts = Restarts(fragile.stop, fragile.start, at=3, seconds=2.0)
+    where: dict[str, Any] = {"storage": fragile.url}
+    if door == "study":
+        where = {"study": optuna.create_study(storage=fragile.url, study_name="mine", direction="maximize")}
+    if door == "threads":
+        where["executor"] = ThreadPoolExecutor(2)
+    result = tune(model, *data, name="restart", sinks=[restarts], **where, **OPTIONS)
+    restarts.wait()
+    same = {"executor": ThreadPoolExecutor(2)} if door == "threads" else {}
+    direct = tune(model, *data, folder="", **same, **OPTIONS)
+    assert result.status == "finished"
+    assert params_of(result) == params_of(direct)
+    assert len(optuna.load_study(study_name=result.study.study_name, storage=fragile.url).trials) == 6
+    assert len(restarts.notes) == 2
+    assert restarts.notes[0].startswith("The storage does not answer: ")
+    assert restarts.notes[1] == "The storage is back: the run goes on, and nothing is lost."
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("end", ["stop", "time limit"])
+def test_a_run_that_waits_for_its_database_can_be_ended(
+    end: str, fragile: PostgreSQL, data: Any, model: Any
+) -> None:
+    control = Control()
+    restarts = Restarts(
+        fragile.stop, (lambda: control.wish("stop")) if end == "stop" else int, at=3, seconds=1.0
+    )
+    limit = {} if end == "stop" else {"timeout": 4.0}
+    result = tune(
+        model, *data, name="waits", storage=fragile.url, sinks=[restarts], control=control, **limit, **OPTIONS
+    )
+    restarts.wait()
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * len(result.trials)
+    assert len(result.trials) >= 3
+    assert "in memory" in restarts.notes[-1]
+
+
+@pytest.mark.service
+def test_a_grpc_proxy_whose_database_restarts_ends_no_run(
+    fragile: PostgreSQL, data: Any, model: Any, child: Callable[[str], Popen[str]]
+) -> None:
+    process = child(PROXY.format(url=fragile.url))
+    assert process.stdout is not None
+    address = f"grpc://127.0.0.1:{int(process.stdout.readline())}"
+    restarts = Restarts(fragile.stop, fragile.start, at=3, seconds=2.0)
+    result = tune(model, *data, name="proxy", storage=address, sinks=[restarts], **OPTIONS)
+    restarts.wait()
+    assert result.status == "finished"
+    assert params_of(result) == params_of(tune(model, *data, folder="", **OPTIONS))

@@ -1,0 +1,182 @@
+"""A storage on a server that may go away for a while: calls wait until the server is back."""
+
+from __future__ import annotations
+
+import abc
+import sys
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.storages import RDBStorage
+from optuna.study import Study
+
+from sllmbo_magic.storage.storage_problems import storage_cause
+
+_FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
+"""Between two attempts: it doubles from the first to the most."""
+_POLL_SECONDS = 0.1
+_UNCLEAR_SECONDS = 300.0
+"""For which a call is repeated whose error may have another cause than a server that is away."""
+
+
+class WaitingStorage(BaseStorage):
+    """Forwards to a storage, and repeats a call that failed because its server could not be reached.
+
+    A server that restarts then ends no run, and the scores of trials in flight are kept until they can be
+    written. Errors that waiting does not mend are raised at once.
+
+    Args:
+        inner: The storage.
+        should_stop: Asked while a call waits; the error is raised once it returns True.
+        report: Called with the cause when the first call has failed, and with None once one was answered.
+    """
+
+    def __init__(
+        self, inner: BaseStorage, should_stop: Callable[[], bool], report: Callable[[str | None], None]
+    ) -> None:
+        self.inner = inner
+        self._should_stop = should_stop
+        self._report = report
+        self._lock = threading.Lock()
+        self._is_away = False
+        self._is_closed = False
+
+    def close(self) -> None:
+        """From now on no call waits."""
+        self._is_closed = True
+
+    def call(self, name: str, *args: Any, **options: Any) -> Any:
+        """The result of a method of the storage, once its server answers.
+
+        Raises:
+            Exception: Of the storage, where its server answers or the run was stopped.
+        """
+        pause = _FIRST_SECONDS
+        n_failed = 0
+        began = time.monotonic()
+        while True:
+            try:
+                answer = getattr(self.inner, name)(*args, **options)
+            except UpdateFinishedTrialError:
+                # the server had written it before the connection was lost
+                if n_failed and name == "set_trial_state_values":
+                    self._answered()
+                    return True
+                raise
+            except Exception as error:
+                is_mendable = is_away(error) or (
+                    _may_be_away(error) and time.monotonic() - began < _UNCLEAR_SECONDS
+                )
+                if self._is_closed or not is_mendable or not self._wait(error, pause):
+                    raise
+                n_failed += 1
+                pause = min(2 * pause, _MOST_SECONDS)
+            else:
+                self._answered()
+                return answer
+
+    def _wait(self, error: Exception, seconds: float) -> bool:
+        """Whether to try again, after so many seconds."""
+        with self._lock:
+            was_away, self._is_away = self._is_away, True
+        if not was_away:
+            self._report(storage_cause(error))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._should_stop():
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def _answered(self) -> None:
+        if self._is_away:
+            with self._lock:
+                was_away, self._is_away = self._is_away, False
+            if was_away:
+                self._report(None)
+
+    def __getattr__(self, name: str) -> Any:
+        # what a kind of storage has beyond BaseStorage: heartbeats, its engine
+        if name == "inner":  # not there yet, while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same, (self.inner,)  # another process does not wait
+
+
+def _forwarded(name: str) -> Callable[..., Any]:
+    def method(self: WaitingStorage, *args: Any, **options: Any) -> Any:
+        return self.call(name, *args, **options)
+
+    method.__name__ = name
+    method.__doc__ = f"See ``BaseStorage.{name}``."
+    return method
+
+
+for _name in [name for name, member in vars(BaseStorage).items() if callable(member) and name[0] != "_"]:
+    setattr(WaitingStorage, _name, _forwarded(_name))
+abc.update_abstractmethods(WaitingStorage)
+
+
+def _same(storage: BaseStorage) -> BaseStorage:
+    return storage
+
+
+@contextmanager
+def waiting(
+    study: Study, should_stop: Callable[[], bool], report: Callable[[str | None], None]
+) -> Iterator[None]:
+    """Calls of a study to the server of its storage wait for that server, while this context is open.
+
+    Args:
+        study: Whose storage may be on a server; nothing changes where it is not.
+        should_stop: See :class:`WaitingStorage`.
+        report: See :class:`WaitingStorage`.
+    """
+    storage = study._storage
+    if not on_server(storage):
+        yield
+        return
+    study._storage = wrapper = WaitingStorage(storage, should_stop, report)
+    try:
+        yield
+    finally:
+        wrapper.close()  # studies that the run has made since keep it
+        study._storage = storage
+
+
+def on_server(storage: BaseStorage) -> bool:
+    """Whether a storage is on a server: a database other than SQLite, or Optuna's gRPC proxy."""
+    database = getattr(storage, "_backend", storage)  # Optuna caches a database's trials
+    if isinstance(database, RDBStorage):
+        return str(database.engine.dialect.name) != "sqlite"
+    return type(storage).__name__ == "GrpcStorageProxy"
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the server cannot be reached, or is not ready, just now."""
+    grpc = sys.modules.get("grpc")
+    if grpc is not None and isinstance(error, grpc.RpcError):
+        return bool(error.code() == grpc.StatusCode.UNAVAILABLE)  # type: ignore[attr-defined]
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    exc = sys.modules.get("sqlalchemy.exc")
+    if exc is None or not isinstance(cause, exc.DBAPIError):
+        return False
+    return cause.connection_invalidated or isinstance(cause, exc.OperationalError | exc.InterfaceError)
+
+
+def _may_be_away(error: BaseException) -> bool:
+    """Whether Optuna's gRPC proxy may have lost its own database: it has no status for that."""
+    grpc = sys.modules.get("grpc")
+    if grpc is None or not isinstance(error, grpc.RpcError):
+        return False
+    text = str(error.details())  # type: ignore[attr-defined]
+    return "during the commit" in text or "OperationalError" in text
