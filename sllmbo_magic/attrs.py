@@ -26,6 +26,9 @@ CONFIGURATION = "sllmbo:configuration"
 express; with any of these, the trial is no point of the space).
 """
 
+OWNER = "sllmbo:owner"
+"""Trial attribute, one dict, of a study that several programs share: which of them evaluates the trial."""
+
 CHOICES = "sllmbo:choices"
 """Study attribute: what the labels among the choices stand for (see ``tuning/object_choices.py``)."""
 

@@ -68,6 +68,7 @@ _OWN = (
     "folder",
     "name",
     "resume",
+    "join",
     "seed",
     "select",
     "sinks",

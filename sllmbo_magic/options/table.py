@@ -365,6 +365,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         shown="off",
     ),
     Option(
+        "--join",
+        "flag",
+        "Work on the run of this name together with other kernels or machines that give --join, too. On "
+        "several machines add a --storage that all reach.",
+        argument="join",
+        default=False,
+        shown="off",
+    ),
+    Option(
         "--warm-start",
         "text",
         "An earlier run whose best configurations are tried first: its name, its folder, or {variable} with "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 import warnings
+from collections.abc import Callable
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,8 @@ __all__ = ["open_storage"]
 
 _LOCK_SECONDS = 10
 """For which SQLite waits while another program writes; its own default is 5."""
+_RETRY_SECONDS = (0.1, 0.5, 1.0)
+"""Between attempts to make the tables of a database that another program makes at the same time."""
 
 
 def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None) -> BaseStorage:
@@ -162,7 +166,7 @@ def _database(url: str) -> BaseStorage:
     is_sqlite = parts.get_backend_name() == "sqlite"
     patience = {"connect_args": {"timeout": _LOCK_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
     try:
-        return RDBStorage(url, engine_kwargs=patience)
+        return _made_at_once(lambda: RDBStorage(url, engine_kwargs=patience))
     except NoSuchModuleError as error:
         raise InputError(
             f"a database of the kind {parts.drivername} is not known.",
@@ -181,6 +185,24 @@ def _database(url: str) -> BaseStorage:
         elif parts.get_backend_name() == "sqlite":
             hint = "Check that the file can be written and is an SQLite database."
         raise StorageError(f"{shown} cannot be opened: {cause}.", hint) from error
+
+
+def _made_at_once(make: Callable[[], BaseStorage]) -> BaseStorage:
+    """A database storage. Another program may make the same tables just now: the one that comes second fails,
+    and finds them when it tries again.
+    """
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import ProgrammingError
+
+    for seconds in _RETRY_SECONDS:
+        try:
+            return make()
+        except (IntegrityError, OperationalError, ProgrammingError) as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+            time.sleep(seconds)
+    return make()
 
 
 def _cause(error: Exception, password: object) -> str:

@@ -263,11 +263,14 @@ def stale_trials(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
-def requeue_stale(study: Study) -> list[FrozenTrial]:
+def requeue_stale(study: Study, stale: list[FrozenTrial] | None = None) -> list[FrozenTrial]:
     """Queue each stale trial's parameters with its attributes, and end it as FAIL, category ``stopped``.
 
     In this order, so that a process that dies in between loses no configuration: the trial is stale again for
     the next one, which finds its copy in the queue.
+
+    Args:
+        stale: Those among the running trials; None: all of them.
 
     Returns:
         The trials that were stale, as found. One that had no parameters yet is ended and not queued.
@@ -275,7 +278,7 @@ def requeue_stale(study: Study) -> list[FrozenTrial]:
     from optuna.trial import Trial
     from optuna.trial import TrialState
 
-    stale = stale_trials(study)
+    stale = stale_trials(study) if stale is None else stale
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     queued = [(t.system_attrs.get("fixed_params"), _without_evaluation(t)) for t in waiting]
     for trial in stale:
@@ -290,7 +293,8 @@ def requeue_stale(study: Study) -> list[FrozenTrial]:
 
 
 def _without_evaluation(trial: FrozenTrial) -> dict[str, Any]:
-    return {name: value for name, value in trial.user_attrs.items() if name != attrs.EVALUATION}
+    of_one_process = (attrs.EVALUATION, attrs.OWNER)
+    return {name: value for name, value in trial.user_attrs.items() if name not in of_one_process}
 
 
 def configuration_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -236,6 +236,9 @@ class Tuner:
         return None
 
     def _start(self) -> None:
+        self.trials.take_in_others()
+        if self._n_begun >= self._limits.n_trials:  # other processes have reached the total
+            return
         waited, self._waited = self._waited, 0.0
         self._evaluations.start(self.trials.start(waited))
         if self._workers.executor is None:

@@ -50,6 +50,9 @@ from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.initial_design import initialize
 from sllmbo_magic.tuning.initial_design import queue_first
 from sllmbo_magic.tuning.initial_design import was_initialized
+from sllmbo_magic.tuning.joining import abandoned_trials
+from sllmbo_magic.tuning.joining import joined_text
+from sllmbo_magic.tuning.joining import owner_of
 from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.loop import Tuner
@@ -97,6 +100,7 @@ class Run:
         resume: Whether to go on with what the folder holds.
         seeded: Whether the user gave the seed; else a resumed run keeps its own.
         chose_select: Whether the user gave ``select``, likewise.
+        joins: Whether other programs work in the study, too.
     """
 
     def __init__(
@@ -110,11 +114,13 @@ class Run:
         resume: bool,
         seeded: bool,
         chose_select: bool = True,
+        joins: bool = False,
     ) -> None:
         self.folder = folder
         self.control = control
         started = time.time()
         self.shared = study is not None or storage is not None
+        self.joins = joins
         in_folder = resume and folder is not None and folder.resumed
         options: dict[str, Any] = {}
         if in_folder and folder is not None:
@@ -186,7 +192,7 @@ class Run:
             try:
                 self._announce(taken)
                 self._set_sampler(proposer)
-                if not (self.resumed and self.study.get_trials(deepcopy=False)):
+                if not ((self.resumed or self.joins) and self.study.get_trials(deepcopy=False)):
                     queue_first_trials(
                         self.study,
                         self.plan,
@@ -213,7 +219,7 @@ class Run:
                 raise
             finally:
                 self.study.sampler, self.study.pruner = before
-                if self.shared and not is_storage_gone:
+                if self.shared and not self.joins and not is_storage_gone:
                     withdraw_queued(self.study)
                 evaluator.close()
                 if owns_pool and pool is not None:
@@ -259,6 +265,8 @@ class Run:
         self.emit(RunStarted(run=description))
         if (text := foreign_text(self.study)) is not None:
             self.emit(Note(text=text))
+        if self.joins and self.study.get_trials(deepcopy=False):
+            self.emit(Note(text=joined_text(self.study)))
         for note in self.plan.notes:
             self.emit(Note(text=note))
         if self.settings.uses_llm:
@@ -278,7 +286,7 @@ class Run:
             self.study,
             self.record.events,
             self.earlier,
-            resumed=self.resumed,
+            resumed=self.resumed or self.joins,
             may_migrate=self._own_study,
             emit=self.emit,
         )
@@ -293,7 +301,9 @@ class Run:
             emit=self.emit,
         )
         self.study.sampler = self.sampler
-        if self.resumed:
+        if self.joins and self.folder is not None:
+            requeue_stale(self.study, abandoned_trials(self.study, self.folder))
+        elif self.resumed:
             requeue_stale(self.study)
             queue_first(self.study)
             queue_withdrawn(self.study)
@@ -330,10 +340,16 @@ class Run:
             and self.plan.space is not None
             and not s.baseline
             and s.init == "llm"
-            and not (self.resumed and was_initialized(self.study))
+            and not ((self.resumed or self.joins) and was_initialized(self.study))
         )
         trials = Trials(
-            self.study, self.sampler, self.source, self._outer, self.emit, (*callbacks, self._check_default)
+            self.study,
+            self.sampler,
+            self.source,
+            self._outer,
+            self.emit,
+            (*callbacks, self._check_default),
+            owner_of(self.folder) if self.joins and self.folder is not None else None,
         )
         commands = Commands(
             study=self.study,

@@ -91,8 +91,13 @@ def check_has_study(storage: BaseStorage, name: str, run: str) -> None:
         )
 
 
-def check_users_study(study: Study, plan: Plan) -> None:
+def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
     """Check that a run of this plan may work in a study of the user's.
+
+    Args:
+        study: The study.
+        plan: What is run.
+        joins: Whether the study is that of a name and several programs, and not given by the user.
 
     Raises:
         InputError: Its directions do not fit the metric, or it has trials of other parameters or of another
@@ -102,6 +107,8 @@ def check_users_study(study: Study, plan: Plan) -> None:
     _check_directions(study, task.directions or [task.direction], task.scorer_name)
     trials = study.get_trials(deepcopy=False)
     again = f"Give a new study: {_call(task.directions or [task.direction])}."
+    if joins:
+        again = "Run what the other programs on the study run, or choose another name."
     if plan.outer is not None:
         for trial in trials:
             _check_params(trial, plan.outer.distributions, plan.outer.fixed, again)

@@ -91,6 +91,7 @@ class Trials:
         space: Gives the fixed outer space at this moment; None for objectives that suggest for themselves.
         emit: Takes the events.
         callbacks: Called with each trial that ended.
+        owner: What each trial says of this program; None: it is the only one on the study.
 
     Attributes:
         n_done: Trials that count for the total, those of earlier and other processes included.
@@ -107,6 +108,7 @@ class Trials:
         space: Callable[[], SearchSpace | None],
         emit: Callable[[Event], None],
         callbacks: Sequence[Callback] = (),
+        owner: Mapping[str, str] | None = None,
     ) -> None:
         forget_stop(study)
         self._stop_called = False
@@ -116,6 +118,7 @@ class Trials:
         self._space = space
         self._emit = emit
         self._callbacks = tuple(callbacks)
+        self._owner = owner
         self.failures = FailureLog()
         self._unwritten: tuple[RunningTrial, Evaluation, FrozenTrial, str | None] | None = None
         """The trial whose end could not be written, with its outcome."""
@@ -158,11 +161,12 @@ class Trials:
             waited: Seconds that its configuration took before.
         """
         began = perf_counter()
-        self._take_in_others()
         with warnings.catch_warnings(), stop_allowed(self.study):
             # Optuna warns that a fixed value lies outside a range; ours are checked before they are queued.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self.study.ask()
+        if self._owner is not None:
+            trial.set_user_attr(attrs.OWNER, dict(self._owner))
         try:
             space = self._space()
             params = {} if space is None else suggest(trial, space, self._frozen(trial))
@@ -204,7 +208,7 @@ class Trials:
         )
         return running
 
-    def _take_in_others(self) -> None:
+    def take_in_others(self) -> None:
         """Count and show the trials that other processes have ended in the study since the last look."""
         trials = self.study.get_trials(deepcopy=False)
         for trial in trials[self._n_settled :]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
+from sllmbo_magic.tuning.joining import join_study
+from sllmbo_magic.tuning.joining import seed_of_joiner
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.planning import make_plan
 from sllmbo_magic.tuning.result import TuneResult
@@ -94,6 +97,7 @@ def tune(
     evaluator: Evaluator | None = None,
     storage: str | BaseStorage | None = DEFAULT.storage,
     resume: bool = DEFAULT.resume,
+    join: bool = DEFAULT.join,
     warm_start: Any = DEFAULT.warm_start,
     seed: int | None = DEFAULT.seed,
     preset: str | None = DEFAULT.preset,
@@ -183,6 +187,8 @@ def tune(
         storage: What ``optuna.create_study`` takes, ``"memory"``, ``"journal:PATH"`` or
             ``"grpc://HOST:PORT"``; default a journal file in the run's folder.
         resume: Continue the stored run of this name.
+        join: Work together with other programs on the study of this name; the first one makes it. Each gives
+            ``join`` and, on several machines, a ``storage`` that all reach.
         warm_start: Name, path, result or study of an earlier run whose best configurations are tried first.
         seed: Seed of all random numbers. Default: random, and recorded.
         preset: ``"paper"``: the paper's method instead of the defaults.
@@ -209,7 +215,7 @@ def tune(
         MissingExtraError: An optional dependency is missing.
     """
     arguments = explicit(locals())
-    resume, storage, executor, warm_start, seed = _run_options(arguments)
+    resume, storage, executor, warm_start, seed, join = _run_options(arguments)
     storage = absolute_storage(storage)
     is_seeded = seed is not None
     if not is_seeded:
@@ -221,22 +227,37 @@ def tune(
             given.setdefault("direction", directions_of(study))
     plan = make_plan(estimator, X, y, **{**given, "seed": seed})
     check_workers(plan.task, plan.settings, executor)
+    if join:
+        with storage_errors():
+            study, is_first = join_study(plan, storage, folder, study)
+        if not is_first:
+            plan = replace(plan, settings=replace(plan.settings, seed=seed_of_joiner(seed)))
+        storage, resume = None, False
     configurations = own_configurations(enqueue)
     checked_callbacks = check_callbacks(callbacks)
     if not resume and (study is None or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
         check_start(plan.settings.init, configurations, warm_start)
     if study is not None:
         with storage_errors():
-            check_users_study(study, plan)
+            check_users_study(study, plan, joins=join)
     # Before the folder: a replay may read the run that this one is about to replace.
     provider = plan.connect(ask, folder)
-    run_folder = None if folder == "" else _open_folder(plan, name, folder, resume)
+    run_folder = None if folder == "" else _open_folder(plan, name, folder, resume, joins=join)
     control = control or Control()
     seen_by = tuple(sinks) if run_folder is None else (*sinks, *observers.sinks(control))
     try:
         with storage_errors():
             run = Run(
-                plan, run_folder, control, seen_by, storage, study, resume, is_seeded, "select" in arguments
+                plan,
+                run_folder,
+                control,
+                seen_by,
+                storage,
+                study,
+                resume,
+                is_seeded,
+                "select" in arguments,
+                joins=join,
             )
         result = run.execute(
             enqueue=configurations,
@@ -255,17 +276,21 @@ def tune(
     return result
 
 
-def _open_folder(plan: Plan, name: str | None, root: str | Path | None, resume: bool) -> RunFolder:
-    """The run's folder; an unnamed run steps aside for another unnamed one that is going on."""
+def _open_folder(
+    plan: Plan, name: str | None, root: str | Path | None, resume: bool, *, joins: bool
+) -> RunFolder:
+    """The run's folder; an unnamed run steps aside for another unnamed one that is going on, and so does one
+    that joins.
+    """
+    first = name or "run"
     for attempt in range(1, 100):
         try:
-            return RunFolder.open(
-                name or ("run" if attempt == 1 else f"run-{attempt}"), root=root, resume=resume, meta={}
-            )
+            free = first if attempt == 1 else f"{first}-{attempt}"
+            return RunFolder.open(free, root=root, resume=resume, meta={})
         except RunLockedError:
-            if name is not None or resume:
+            if not joins and (name is not None or resume):
                 raise
-    raise InputError("too many unnamed runs are going on.", "Give this one a name.")
+    raise InputError(f"too many runs of the name {first} are going on.", "Give this one another name.")
 
 
 def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) -> Plan:
@@ -281,7 +306,7 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
             raise InputError(
                 f"tune has no argument {name!r}.", f"{closest(name, allowed)}help(tune) shows all of them."
             )
-    resume, _, executor, warm_start, seed = _run_options(arguments)
+    resume, _, executor, warm_start, seed, _ = _run_options(arguments)
     checked = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
     check_workers(checked.task, checked.settings, executor)
     if not resume:
@@ -291,9 +316,9 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
 
 def _run_options(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     """The options that are neither the task's nor settings, checked: resume, storage, executor, warm start,
-    seed.
+    seed, join.
     """
-    names = ("resume", "storage", "executor", "warm_start", "seed")
+    names = ("resume", "storage", "executor", "warm_start", "seed", "join")
     return tuple(
         check(BY_ARGUMENT[name], arguments.get(name, BY_ARGUMENT[name].default), name) for name in names
     )

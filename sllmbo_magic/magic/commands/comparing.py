@@ -42,6 +42,7 @@ _OF_THE_RUN = (
     "describe",
     "target",
     "resume",
+    "join",
     "storage",
     "executor",
     "warm_start",

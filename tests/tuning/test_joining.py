@@ -1,0 +1,164 @@
+"""``join``: several programs on one study, one owner of each trial, and no trial lost when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from sllmbo_magic import attrs
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
+
+ROOT = str(Path(__file__).parents[2])
+CODE = """
+import sys
+sys.path.insert(0, {root!r})
+from sllmbo_magic import tune
+from tests.tuning.test_joining import SPACE, parabola
+
+print("ready", flush=True)
+result = tune(parabola, join=True, n_trials={n_trials}, seed=1, storage={storage!r}, **SPACE)
+print(len(result.trials), result.best_value, flush=True)
+"""
+SPACE: dict[str, Any] = {"search_space": {"x": (-5.0, 5.0)}, "direction": "minimize", "name": "shared"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def parabola(params: dict[str, float]) -> float:
+    """As slow as the environment says; notes its calls in the working directory."""
+    with Path("calls").open("a") as file:
+        file.write(f"{os.getpid()} {params['x']!r}\n")
+    time.sleep(float(os.environ.get("SECONDS_OF_A_TRIAL", "0")))
+    return (params["x"] - 1.0) ** 2
+
+
+def study_of(storage: str | None) -> optuna.Study:
+    where: Any = storage or JournalStorage(JournalFileBackend(".sllmbo/shared.study.log"))
+    return optuna.load_study(study_name="shared", storage=where)
+
+
+def program(n_trials: int, storage: str | None = None) -> str:
+    return CODE.format(root=ROOT, n_trials=n_trials, storage=storage)
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite:///shared.db", "journal:shared.log"])
+def test_two_programs_share_the_trials_of_a_study(
+    storage: str | None, child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECONDS_OF_A_TRIAL", "0.1")
+    processes = [child(program(14, storage)) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    if storage == "journal:shared.log":
+        study = optuna.load_study(
+            study_name="shared", storage=JournalStorage(JournalFileBackend("shared.log"))
+        )
+    else:
+        study = study_of(storage)
+    trials = study.trials
+    assert 14 <= len(trials) <= 15, "one in flight of the other one when the total was reached"
+    assert all(trial.state.name == "COMPLETE" for trial in trials)
+    calls = Path("calls").read_text().splitlines()
+    assert len(calls) == len(trials), "no trial was evaluated twice"
+    by_process = Counter(line.split()[0] for line in calls)
+    assert len(by_process) == 2
+    owners = Counter(trial.user_attrs[attrs.OWNER]["folder"] for trial in trials)
+    assert set(owners) == {"shared", "shared-2"}
+    assert sorted(owners.values()) == sorted(by_process.values())
+    values = [trial.params["x"] for trial in trials]
+    assert len(set(values)) == len(values)
+    texts = [(process.stdout.read() if process.stdout else "") for process in processes]
+    assert any(f"\n{len(trials)} " in text for text in texts)
+
+
+def test_a_program_that_joins_later_goes_on_with_what_is_there() -> None:
+    first = [trial.params for trial in tune(parabola, n_trials=5, seed=1, join=True, **SPACE).trials]
+    events: list[Any] = []
+    second = tune(parabola, n_trials=9, seed=1, join=True, sinks=[events.append], **SPACE)
+    assert [trial.params for trial in second.trials[:5]] == first
+    assert len(second.trials) == 9
+    assert len({trial.params["x"] for trial in second.trials}) == 9
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert any(text.startswith("Joined study shared, which has 5 trials.") for text in notes)
+    third = tune(parabola, n_trials=9, seed=1, join=True, **SPACE)
+    assert len(third.trials) == 9
+    assert third.best_params == second.best_params
+
+
+def test_the_library_default_is_evaluated_once(data: Any, model: Any) -> None:
+    options: dict[str, Any] = {"name": "shared", "join": True, "seed": 3, "verify": False}
+    tune(model, *data, n_trials=4, **options)
+    result = tune(model, *data, n_trials=8, **options)
+    assert [trial.user_attrs[attrs.SOURCE] for trial in result.trials].count("default") == 1
+    assert len(result.trials) == 8
+
+
+def test_the_trial_of_a_program_that_was_killed_runs_again(
+    child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECONDS_OF_A_TRIAL", "0.5")
+    process = child(program(8))
+    monkeypatch.delenv("SECONDS_OF_A_TRIAL")
+    while not Path("calls").exists() or len(Path("calls").read_text().splitlines()) < 3:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    cut_off = [trial for trial in study_of(None).trials if trial.state.name == "RUNNING"]
+    assert len(cut_off) == 1
+    result = tune(parabola, n_trials=8, seed=1, join=True, **SPACE)
+    complete = [trial for trial in result.study.trials if trial.state.name == "COMPLETE"]
+    assert len(complete) == 8
+    assert cut_off[0].params["x"] in [trial.params["x"] for trial in complete]
+    assert not [trial for trial in result.study.trials if trial.state.name == "RUNNING"]
+
+
+def test_the_trial_of_a_program_that_lives_is_left_alone(
+    child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECONDS_OF_A_TRIAL", "600")
+    child(program(6))
+    monkeypatch.delenv("SECONDS_OF_A_TRIAL")
+    while not Path("calls").exists() or not Path("calls").read_text().endswith("\n"):
+        time.sleep(0.02)
+    result = tune(parabola, n_trials=6, seed=1, join=True, **SPACE)
+    states = [trial.state.name for trial in result.study.trials]
+    assert states.count("RUNNING") == 1
+    assert states.count("COMPLETE") == 6
+    assert len(Path("calls").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"storage": "memory"}, "join needs a storage that other programs reach"),
+        ({"folder": ""}, "join needs a storage that other programs reach"),
+        ({"study": optuna.create_study()}, "join and study both name a study"),
+        ({"join": "yes please"}, "join"),
+    ],
+)
+def test_what_nobody_could_join_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tune(parabola, **{"n_trials": 2, "join": True, **SPACE, **options})
+
+
+def test_another_task_is_refused(data: Any, model: Any) -> None:
+    X, y = data
+    tune(model, X, y, n_trials=2, join=True, name="shared", verify=False)
+    with pytest.raises(InputError, match="trials of another task: data") as caught:
+        tune(model, X[:50], y[:50], n_trials=3, join=True, name="shared", verify=False)
+    assert "other programs on the study" in str(caught.value.hint)
