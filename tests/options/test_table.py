@@ -60,7 +60,7 @@ def test_settings_have_the_types_of_tune_and_the_defaults_of_the_table() -> None
 def test_every_option_of_tune_is_a_setting_of_the_run_or_of_the_task() -> None:
     """None is forgotten on the way from the signature to the plan."""
     task = set(inspect.signature(make_plan).parameters)
-    run = {"executor", "resume", "storage", "warm_start", "seed"}
+    run = {"executor", "join", "resume", "storage", "warm_start", "seed"}
     assert set(BY_ARGUMENT) == (set(Settings.names()) | (task & set(BY_ARGUMENT)) | run)
 
 

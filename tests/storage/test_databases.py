@@ -25,6 +25,7 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialStarted
 from tests.storage.postgresql import PostgreSQL
 from tests.storage.postgresql import programs
+from tests.tuning.test_joining import program as joining_program
 
 OPTIONS: dict[str, Any] = {"n_trials": 6, "seed": 3, "sampler": "tpe", "verify": False}
 
@@ -242,3 +243,13 @@ def test_a_grpc_proxy_whose_database_restarts_ends_no_run(
     restarts.wait()
     assert result.status == "finished"
     assert params_of(result) == params_of(tune(model, *data, folder="", **OPTIONS))
+
+
+@pytest.mark.service
+def test_two_programs_join_in_postgresql(server: PostgreSQL, child: Callable[[str], Popen[str]]) -> None:
+    processes = [child(joining_program(10, server.url)) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    trials = optuna.load_study(study_name="shared", storage=server.url).trials
+    assert 10 <= len(trials) <= 11
+    assert all(trial.state.name == "COMPLETE" for trial in trials)
+    assert len(Path("calls").read_text().splitlines()) == len(trials)
