@@ -7,7 +7,10 @@ storage stay in this process. A trial whose worker dies runs again on another on
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import re
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -18,8 +21,13 @@ from typing import Any
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
+from sllmbo_magic.tuning.remote_trial import Answer
 
 CONNECT_SECONDS = 10
+_QUEUE_SECONDS = 0.5
+"""For which the process of the run waits for a call before it looks whether the run has ended."""
+_ANSWER_SECONDS = 120.0
+"""For which a worker waits for an answer: a suggestion may wait for the LLM."""
 RETRIES = 3
 """How often a trial whose worker died runs again elsewhere."""
 
@@ -75,6 +83,10 @@ class DaskExecutor(Executor):
             future = self._executor.submit(_call, self._sent(owner), fn.__name__, args, kwargs)
         return future
 
+    def channel(self, answer: Answer) -> DaskChannel:
+        """The way from the workers to this process, for what trials ask of the run."""
+        return DaskChannel(self._client, answer)
+
     def problem(self) -> str:
         """Why no trial can run just now, in one sentence; empty when trials can run."""
         if self._client.status != "running":
@@ -119,6 +131,85 @@ class DaskExecutor(Executor):
                 ) from error
             self._plugins[id(owner)] = (owner, name)
         return self._plugins[id(owner)][1]
+
+
+class DaskChannel:
+    """From the workers of a cluster to the process of the run, through queues on the scheduler: a worker need
+    not reach the machine of the notebook.
+
+    Args:
+        client: Of the cluster.
+        answer: Carries out a call.
+    """
+
+    reaches_machines = True
+
+    def __init__(self, client: Any, answer: Answer) -> None:
+        self._client = client
+        self._answer = answer
+        self._name = f"sllmbo-calls-{uuid.uuid4().hex}"
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def ask(self, number: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Carry out a call in this process."""
+        return self._answer(number, name, args, options)
+
+    def close(self) -> None:
+        """Answer no further calls."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(2 * _QUEUE_SECONDS)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="sllmbo-trial-calls", daemon=True)
+            self._thread.start()
+        return _WorkerChannel, (self._name,)
+
+    def _serve(self) -> None:
+        from distributed import Queue
+
+        calls = Queue(self._name, client=self._client)
+        while not self._closing.is_set():
+            try:
+                reply_to, *call = pickle.loads(calls.get(timeout=_QUEUE_SECONDS))
+            except TimeoutError:
+                continue
+            except Exception:  # noqa: BLE001 - the connection is lost; Dask has several errors for that
+                if self._client.status in ("closed", "closing"):
+                    return
+                self._closing.wait(_QUEUE_SECONDS)
+                continue
+            try:
+                reply: tuple[bool, Any] = True, self._answer(*call)
+            except Exception as error:  # noqa: BLE001 - raised again where it was asked for
+                reply = False, error
+            with contextlib.suppress(Exception):  # the worker that asked is gone
+                Queue(reply_to, client=self._client).put(pickle.dumps(reply))
+
+
+class _WorkerChannel:
+    """The same channel on a worker."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def ask(self, number: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        from distributed import Queue
+        from distributed import get_client
+
+        client = get_client()
+        replies = Queue(f"{self._name}-{uuid.uuid4().hex}", client=client)
+        try:
+            call = pickle.dumps((replies.name, number, name, args, options))
+            Queue(self._name, client=client).put(call)
+            done, answer = pickle.loads(replies.get(timeout=_ANSWER_SECONDS))
+        finally:
+            replies.close()
+        if not done:
+            raise answer
+        return answer
 
 
 def _plugin(owner: Any) -> Any:

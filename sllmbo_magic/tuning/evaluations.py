@@ -25,6 +25,10 @@ from sllmbo_magic.evaluation import Evaluator
 from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.tuning.devices import DEVICE
 from sllmbo_magic.tuning.devices import free_device
+from sllmbo_magic.tuning.local_channel import LocalChannel
+from sllmbo_magic.tuning.remote_trial import SentTrial
+from sllmbo_magic.tuning.remote_trial import carry_out
+from sllmbo_magic.tuning.stop_signal import STOP
 from sllmbo_magic.tuning.stop_signal import StopSignal
 from sllmbo_magic.tuning.trials import RunningTrial
 
@@ -85,7 +89,9 @@ class Evaluations:
         self._on_problem = on_problem
         self._problem = ""
         self._next_problem = 0.0
-        self._signal = StopSignal(should_stop, timeout)
+        make_channel = getattr(executor, "channel", LocalChannel)
+        self._channel: Any = None if executor is None else make_channel(self._answer)
+        self._signal = StopSignal(should_stop, timeout, self._channel)
         self._in_flight: deque[tuple[RunningTrial, Future[Evaluation]]] = deque()
 
     def __len__(self) -> int:
@@ -113,7 +119,8 @@ class Evaluations:
             return
         options: dict[str, Any] = {"should_stop": self._signal, "timeout": self._trial_timeout}
         if self._needs_trial(trial):
-            options["trial"] = trial.trial
+            in_threads = isinstance(self._executor, ThreadPoolExecutor)
+            options["trial"] = trial.trial if in_threads else SentTrial(trial.trial, self._channel)
         try:
             future = self._executor.submit(self._evaluator.evaluate, trial.set_params, **options)
         except RuntimeError as error:  # broken, or shut down by its owner
@@ -160,6 +167,19 @@ class Evaluations:
     def close(self) -> None:
         """Nothing is in flight any more, and nothing will be."""
         self._signal.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _answer(self, number: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Carry out what a trial in another process asks for."""
+        if name == STOP:
+            return self._should_stop()
+        trial = next(
+            (running.trial for running, _ in list(self._in_flight) if running.number == number), None
+        )
+        if trial is None:
+            raise RuntimeError(f"trial {number} has ended in the process of the run")
+        return carry_out(trial, name, args, options)
 
     def _evaluate(self, trial: RunningTrial) -> Evaluation:
         def on_fold(fold: int, n_folds: int, score: float) -> None:
@@ -179,7 +199,7 @@ class Evaluations:
         )
 
     def _needs_trial(self, trial: RunningTrial) -> bool:
-        """Whether the evaluator gets the trial object, which not every storage can send to a process."""
+        """Whether the evaluator gets the trial; from another process each call on it comes back here."""
         return trial.suggests_itself or self._reporting or isinstance(self._executor, ThreadPoolExecutor)
 
     @staticmethod

@@ -29,6 +29,8 @@ from sllmbo_magic.evaluation.base import timeout_text
 from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.tuning.devices import DEVICE
 from sllmbo_magic.tuning.devices import environment_of
+from sllmbo_magic.tuning.remote_trial import RemoteTrial
+from sllmbo_magic.tuning.remote_trial import carry_out
 
 _POLL_SECONDS = 0.05
 
@@ -195,12 +197,8 @@ class _Call:
         elif name == _FOLD:
             if self._on_fold is not None:
                 self._on_fold(*args)
-        elif name in _TRIAL_METHODS:
-            return getattr(self._trial, name)(*args, **options)
-        elif name in _TRIAL_VALUES:
-            return getattr(self._trial, name)
         else:
-            raise AttributeError(name)
+            return carry_out(self._trial, name, args, options)
         return None
 
 
@@ -267,13 +265,6 @@ class _Nowhere:
 # In the child process
 
 _BEGIN, _STOP, _FOLD = "begin", "should_stop", "on_fold"
-_TRIAL_METHODS = frozenset(
-    {"report", "should_prune", "set_user_attr", "set_system_attr", "suggest_categorical", "suggest_float"}
-    | {"suggest_int", "suggest_uniform", "suggest_loguniform", "suggest_discrete_uniform", "_suggest"}
-)
-_TRIAL_VALUES = frozenset(
-    {"params", "distributions", "user_attrs", "system_attrs", "datetime_start", "relative_params"}
-)
 
 _process: dict[str, Any] = {}
 """The evaluator of this process, its end of the pipe, and the lock of the pipe."""
@@ -290,21 +281,11 @@ def _described(trial: Any) -> _Described | None:
     return None if trial is None else _Described(trial.number)
 
 
-class RemoteTrial:
-    """Optuna's trial, in the child process: each call is carried out on the trial in the process of the run.
+class _Pipe:
+    """The pipe of this process, which serves one trial at a time."""
 
-    ``trial.study`` is not there.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _TRIAL_VALUES:
-            return _ask(name)
-        if name in _TRIAL_METHODS:
-            return lambda *args, **options: _ask(name, *args, **options)
-        raise AttributeError(f"an isolated trial has no attribute {name!r}")
+    def ask(self, number: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return _ask(name, *args, **options)
 
 
 def _begin_process(evaluator: Evaluator, pipe: Connection) -> None:
@@ -318,7 +299,7 @@ def _evaluate(params: dict[str, Any], described: _Described | None, timeout: flo
     evaluator: Evaluator = _process["evaluator"]
     return evaluator.evaluate(
         params,
-        trial=None if described is None else RemoteTrial(described.number),
+        trial=None if described is None else RemoteTrial(described.number, _Pipe()),
         should_stop=lambda: bool(_ask(_STOP)),
         on_fold=lambda *fold: _ask(_FOLD, *fold),
         timeout=timeout,

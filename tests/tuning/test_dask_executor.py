@@ -6,16 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.tuning.stop_signal import StopSignal
 
 distributed = pytest.importorskip("distributed")
 from sllmbo_magic.tuning.dask_executor import DaskExecutor  # noqa: E402
@@ -181,3 +188,56 @@ def test_a_package_that_a_worker_lacks_is_named(cluster: Cluster, tmp_path: Path
             executor.submit(only_here.Thing().work)
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@pytest.mark.timeout(180)
+def test_trials_on_dask_are_pruned_as_here(cluster: Cluster, data: Any, model: Any) -> None:
+    options: dict[str, Any] = {"sampler": "random", "n_trials": 12, "seed": 1, "folder": "", "verify": False}
+    there = tune(model, *data, executor=f"dask://{cluster.connect(2)}", pruner="folds", **options)
+    with ThreadPoolExecutor(2) as threads:
+        here = tune(model, *data, executor=threads, pruner="folds", **options)
+    assert "PRUNED" in {t.state.name for t in here.study.trials}
+    assert [t.state.name for t in there.study.trials] == [t.state.name for t in here.study.trials]
+    assert [t.params for t in there.study.trials] == [t.params for t in here.study.trials]
+
+
+@pytest.mark.timeout(180)
+def test_an_objective_on_dask_asks_its_trial(cluster: Cluster) -> None:
+    from tests.tuning.test_remote_trials import OPTIONS
+    from tests.tuning.test_remote_trials import check
+    from tests.tuning.test_remote_trials import suggesting
+
+    median = optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0)
+    address = f"dask://{cluster.connect(2)}"
+    check(tune(suggesting, n_trials=10, executor=address, pruner=median, **OPTIONS))
+
+
+def until_stopped(trial: Any) -> float:
+    """Lasts until it is asked to stop."""
+    x = trial.suggest_float("x", 0.0, 1.0)
+    for step in range(10_000):
+        trial.report(x, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        time.sleep(0.02)
+    return float(x)
+
+
+@pytest.mark.timeout(180)
+def test_a_stop_reaches_the_trials_on_other_machines(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # another machine does not see the file that tells the processes of this one
+    monkeypatch.setattr(StopSignal, "set", lambda signal: None)
+    control = Control()
+
+    def stop_soon(event: Any) -> None:
+        if isinstance(event, TrialStarted) and event.number == 1:
+            threading.Timer(0.5, control.wish, ("stop",)).start()
+
+    result = tune(
+        until_stopped, n_trials=10, executor=f"dask://{cluster.connect(2)}", direction="minimize", folder="",
+        control=control, sinks=[stop_soon],
+    )  # fmt: skip
+    assert result.status == "stopped"
+    assert not [t for t in result.study.trials if t.state.name == "RUNNING"]
