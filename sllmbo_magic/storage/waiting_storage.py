@@ -26,7 +26,11 @@ _UNCLEAR_SECONDS = 300.0
 """For which a call is repeated whose error may have another cause than a server that is away."""
 
 
-class WaitingStorage(BaseStorage):
+_Base: Any = BaseStorage
+"""Untyped, since the methods of :class:`WaitingStorage` are made below."""
+
+
+class WaitingStorage(_Base):  # type: ignore[misc]
     """Forwards to a storage, and repeats a call that failed because its server could not be reached.
 
     A server that restarts then ends no run, and the scores of trials in flight are kept until they can be
@@ -165,7 +169,7 @@ def is_away(error: BaseException) -> bool:
     """Whether an error means that the server cannot be reached, or is not ready, just now."""
     grpc = sys.modules.get("grpc")
     if grpc is not None and isinstance(error, grpc.RpcError):
-        return bool(error.code() == grpc.StatusCode.UNAVAILABLE)  # type: ignore[attr-defined]
+        return bool(error.code() == grpc.StatusCode.UNAVAILABLE)
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     exc = sys.modules.get("sqlalchemy.exc")
     if exc is None or not isinstance(cause, exc.DBAPIError):
@@ -178,5 +182,5 @@ def _may_be_away(error: BaseException) -> bool:
     grpc = sys.modules.get("grpc")
     if grpc is None or not isinstance(error, grpc.RpcError):
         return False
-    text = str(error.details())  # type: ignore[attr-defined]
+    text = str(error.details())
     return "during the commit" in text or "OperationalError" in text
