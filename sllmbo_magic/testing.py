@@ -61,8 +61,8 @@ class FunctionProvider(BaseProvider):
         if isinstance(reply, Completion):
             return reply
         text = reply if isinstance(reply, str) else json.dumps(reply)
-        sent = sum(len(m.content) for m in request.messages)
-        return Completion(text, Usage(sent // 4, len(text) // 4), model=self.id.partition(":")[2])
+        n_characters = sum(len(m.content) for m in request.messages)
+        return Completion(text, Usage(n_characters // 4, len(text) // 4), model=self.id.partition(":")[2])
 
 
 class ScriptedProvider(FunctionProvider):

@@ -63,7 +63,7 @@ _TASK = (
     "y_test",
     "description",
 )
-_OWN = (
+_SET_BY_COMPARE = (
     "control",
     "folder",
     "name",
@@ -145,22 +145,25 @@ def compare(
     base["n_trials"] = n_trials if n_trials is not None else base.get("n_trials", Settings().n_trials)
     if ablate == "scores" and "judge" not in arguments:
         base["judge"] = False
-    allowed = {"n_trials"} if prove else set()
-    named = variants_of(samplers, ablate, variants, {*_OWN, *_TASK, "n_trials"} - allowed)
-    named = {label: _with_preset(variant, arguments) for label, variant in named.items()}
+    not_reserved = {"n_trials"} if prove else set()
+    variant_options = variants_of(
+        samplers, ablate, variants, {*_SET_BY_COMPARE, *_TASK, "n_trials"} - not_reserved
+    )
+    variant_options = {label: _with_preset(variant, arguments) for label, variant in variant_options.items()}
     conflict = next(
-        (n for variant in named.values() for n in variant if n in arguments and variants is None), None
+        (n for variant in variant_options.values() for n in variant if n in arguments and variants is None),
+        None,
     )
     if conflict is not None:
         raise InputError(f"{conflict} is given, and the variants set it, too.", "Leave it out.")
     numbers = _seeds((SEEDS if prove else 3) if seeds is None else seeds)
     labelled: dict[str, dict[str, Any]] = {}
     plans: list[Plan] = []
-    for label, variant in named.items():
+    for label, variant in variant_options.items():
         plan = _checked_plan(task, {**base, **variant}, numbers[0])
         plans.append(plan)
         labelled[label_of(label, plan.settings, is_user_label=variants is not None)] = variant
-    if len(labelled) < len(named):
+    if len(labelled) < len(variant_options):
         raise InputError("two variants have the same label.", "Give them different names.")
     refuse_useless(ablate, plans)
     comparison = Comparison(
@@ -170,7 +173,7 @@ def compare(
         n_trials=base["n_trials"],
         variants=labelled,
         seeds=numbers,
-        runs=_taken_over(previous, task, base, labelled, numbers),
+        runs=_earlier_runs(previous, task, base, labelled, numbers),
         optimum=optimum,
         notes=_notes(task, labelled, base),
         shared={**task.fingerprint(), **base},
@@ -247,13 +250,13 @@ def _run_all(
                 finished[label, seed] = with_test_scores(run, task_of_run, result) if proves else run
     except KeyboardInterrupt:  # also between two runs: what is finished is returned
         pass
-    ordered = [
+    plans_in_order = [
         finished[label, s]
         for s in comparison.seeds
         for label in comparison.variants
         if (label, s) in finished
     ]
-    return replace(comparison, runs=tuple(ordered))
+    return replace(comparison, runs=tuple(plans_in_order))
 
 
 # What is compared
@@ -263,7 +266,7 @@ def _task_of(target: Any, X: Any, y: Any, arguments: Mapping[str, Any]) -> tuple
     """The arguments that all runs share, and the task, checked and with frozen folds."""
     parameters = inspect.signature(tune).parameters
     for name in arguments:
-        if name in _OWN:
+        if name in _SET_BY_COMPARE:
             if name == "select":
                 raise InputError("compare has no select: it compares best scores.", "Leave it out.")
             raise InputError(f"compare sets {name!r} itself.", "Leave it out; runs are kept in memory.")
@@ -346,7 +349,7 @@ def _of_seed(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     return arguments
 
 
-def _taken_over(
+def _earlier_runs(
     previous: Comparison | None,
     task: Task,
     base: Mapping[str, Any],

@@ -59,11 +59,11 @@ class Difference:
 
     def text(self, digits: int = 4) -> str:
         """The difference as one sentence."""
-        who = f"{self.variant} against {self.baseline}"
+        pair = f"{self.variant} against {self.baseline}"
         if self.mean is None:
-            return f"{who}: no pair of finished runs."
+            return f"{pair}: no pair of finished runs."
         if self.verdict == "the same":
-            return f"{who}: the same best value in {count(self.n, 'pair')}."
+            return f"{pair}: the same best value in {count(self.n, 'pair')}."
         side = "better" if self.mean >= 0 else "worse"
         parts = [f"{score(abs(self.mean), digits)} {side} on average"]
         if self.interval is not None:
@@ -71,7 +71,7 @@ class Difference:
             parts.append(f"(95 % interval {low} to {high})")
         pairs = f"better in {self.better}, equal in {self.equal}, worse in {self.worse}"
         parts[-1] += f", {pairs} of {count(self.n, 'pair')}"
-        return f"{who}: {' '.join(parts)}, p {self.p:.2g}: {self.verdict}."
+        return f"{pair}: {' '.join(parts)}, p {self.p:.2g}: {self.verdict}."
 
 
 def differences(

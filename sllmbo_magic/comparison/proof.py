@@ -76,7 +76,7 @@ def task_of_seed(task: Task, seed: int) -> Task:
             "prove holds out rows, and cv is a list of splits of all rows.",
             "Give X_test and y_test, or cv as a number or a splitter.",
         )
-    train, test = _held_out(task, seed)
+    train, test = _held_out_split(task, seed)
     rows = n_rows(task.X)
     X, y = take(task.X, train), take(task.y, train)
     groups = None if task.groups is None else take(task.groups, train)
@@ -96,7 +96,7 @@ def task_of_seed(task: Task, seed: int) -> Task:
     )
 
 
-def _held_out(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _held_out_split(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn import model_selection as ms
 
     rows = np.arange(n_rows(task.X))
@@ -127,7 +127,7 @@ def with_test_scores(run: ComparedRun, task: Task, result: TuneResult) -> Compar
     if task.X_test is None:
         return run
     sign = 1.0 if task.direction == "maximize" else -1.0
-    everything = np.arange(n_rows(task.X_test))
+    all_rows = np.arange(n_rows(task.X_test))
     scores: list[float | None] = []
     best = -np.inf
     for trial in result.trials:
@@ -136,7 +136,7 @@ def with_test_scores(run: ComparedRun, task: Task, result: TuneResult) -> Compar
         best = sign * trial.values[0]
         with Quiet(), CountWarnings():
             try:
-                scores.append(float(test_scores(task, refit(task, winning_params(trial)))(everything)))
+                scores.append(float(test_scores(task, refit(task, winning_params(trial)))(all_rows)))
             except Exception:  # noqa: BLE001 - whatever the estimator raises: this incumbent has no score
                 scores.append(None)
     return replace(run, test_values=tuple(scores))
@@ -180,14 +180,14 @@ class Proof(Comparison):
     def verdict(self) -> str:
         """What the runs show, in one sentence with its uncertainty."""
         by_way = {difference.baseline: difference for difference in self.differences()}
-        where = "on untouched rows" if self.has_test_scores else "on the folds of the search"
+        rows_text = "on untouched rows" if self.has_test_scores else "on the folds of the search"
         tpe, permuted = by_way.get(TPE), by_way.get(PERMUTED)
         if tpe is None or tpe.mean is None:
             return f"No pair of finished runs compares {self.llm} with TPE, so nothing is shown."
         start = {
-            "better": f"{self.llm} finds better configurations than TPE {where}",
-            "worse": f"{self.llm} finds worse configurations than TPE {where}",
-        }.get(tpe.verdict, f"No difference between {self.llm} and TPE is shown {where}")
+            "better": f"{self.llm} finds better configurations than TPE {rows_text}",
+            "worse": f"{self.llm} finds worse configurations than TPE {rows_text}",
+        }.get(tpe.verdict, f"No difference between {self.llm} and TPE is shown {rows_text}")
         return f"{start}: {_numbers(tpe)}{self._about_scores(permuted)}."
 
     def _about_scores(self, permuted: Difference | None) -> str:

@@ -143,12 +143,12 @@ class Comparison:
     def differences(self) -> list[Difference]:
         """Each variant's final best against the baseline's, paired by seed."""
         first = {run.seed: self._final(run) for run in self.of(self.baseline)}
-        others = []
+        later_variants = []
         for variant in list(self.variants)[1:]:
             paired_runs = [run for run in self.of(variant) if run.seed in first]
             gains = [gap(self._sign, self._final(run), first[run.seed]) for run in paired_runs]
-            others.append((variant, [gain for gain in gains if np.isfinite(gain)]))
-        return differences(self.baseline, others)
+            later_variants.append((variant, [gain for gain in gains if np.isfinite(gain)]))
+        return differences(self.baseline, later_variants)
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict per variant that ran.
@@ -303,8 +303,8 @@ class Comparison:
             if run.result.status == "failed":
                 ends[str(run.result.summary.get("reason") or "")] += 1
             for row in run.result.failures:
-                known = table.setdefault(same_cause(row["cause"]), {**row, "count": 0, "seed": run.seed})
-                known["count"] += row["count"]
+                entry = table.setdefault(same_cause(row["cause"]), {**row, "count": 0, "seed": run.seed})
+                entry["count"] += row["count"]
         notes = []
         if table:
             causes = "; ".join(

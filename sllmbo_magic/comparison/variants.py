@@ -62,7 +62,7 @@ def variants_of(
     elif samplers is not None or ablate is not None:
         raise InputError("variants are given, and samplers or an ablation, too.", "Give one of them.")
     else:
-        by_label = _own(variants, shared)
+        by_label = _variant_options(variants, shared)
     if len(by_label) < 2:
         raise InputError("there is only one variant, so nothing to compare.", "Give two or more.")
     return by_label
@@ -115,7 +115,9 @@ def _names(samplers: Sequence[str] | str | None, default: tuple[str, ...]) -> li
     return names
 
 
-def _own(variants: Mapping[str, Mapping[str, Any]], shared: Collection[str]) -> dict[str, dict[str, Any]]:
+def _variant_options(
+    variants: Mapping[str, Mapping[str, Any]], shared: Collection[str]
+) -> dict[str, dict[str, Any]]:
     if not isinstance(variants, Mapping) or not all(
         isinstance(options, Mapping) for options in variants.values()
     ):

@@ -25,7 +25,7 @@ _cache: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 """Curves by the path of a transcript, with its time of change and its size when it was read."""
 
 
-class Shown(Protocol):
+class CurveView(Protocol):
     """A run of this kernel."""
 
     def snapshot(self) -> dict[str, Any]:
@@ -33,10 +33,10 @@ class Shown(Protocol):
         ...
 
 
-def curves_beside(live: Shown, others: Iterable[Shown]) -> list[dict[str, Any]]:
+def curves_beside(live: CurveView, others: Iterable[CurveView]) -> list[dict[str, Any]]:
     """The run's own curve, and those of other runs of the kernel and of the folder, newest first."""
-    shown = [live, *(other for other in others if other is not live)]
-    curves = [curve(one.snapshot(), here=one is live, id=f"kernel-{i}") for i, one in enumerate(shown)]
+    views = [live, *(other for other in others if other is not live)]
+    curves = [curve(one.snapshot(), here=one is live, id=f"kernel-{i}") for i, one in enumerate(views)]
     present = {one["name"]: one for one in curves}
     folders = sorted(folders_of_runs(), key=lambda f: f.transcript_path.stat().st_mtime, reverse=True)
     for folder in [f for f in folders if f.name not in present][:MOST_STORED]:
@@ -60,12 +60,12 @@ def _stored_curve(transcript: Path) -> dict[str, Any]:
     view = RunView()
     for event in stored_events(transcript):
         view.apply(event)
-    found = curve(view.snapshot(), here=False, id="")
+    stored_run = curve(view.snapshot(), here=False, id="")
     with _lock:
-        _cache[transcript.absolute()] = state, found
+        _cache[transcript.absolute()] = state, stored_run
         while len(_cache) > _MOST_CACHED:
             _cache.pop(next(iter(_cache)))
-    return found
+    return stored_run
 
 
 def curve(bundle: dict[str, Any], *, here: bool, id: str) -> dict[str, Any]:

@@ -207,14 +207,14 @@ class LiveRun:
         reply({"kind": kind, **answer})
 
     def _publish(self, delta: dict[str, Any], *, only_folds: bool = False) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            same = "trial" in delta and delta["trial"]["n"] == held["trial"]["n"]
+        earlier, self._held = self._held, None
+        if earlier is not None:
+            same = "trial" in delta and delta["trial"]["n"] == earlier["trial"]["n"]
             if same and ("folds" in delta["trial"] or "state" in delta["trial"]):
                 # the newer delta says all that the held one did
-                delta = {**delta, "since": held.get("since", held["seq"] - 1)}
+                delta = {**delta, "since": earlier.get("since", earlier["seq"] - 1)}
             else:
-                self._send(held)
+                self._send(earlier)
         now = self._clock()
         if only_folds and now - self._folds_sent < FOLDS_EVERY:
             self._held = delta
@@ -224,9 +224,9 @@ class LiveRun:
         self._send(delta)
 
     def _flush(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._send(held)
+        pending, self._held = self._held, None
+        if pending is not None:
+            self._send(pending)
 
     def _send(self, delta: dict[str, Any]) -> None:
         for channel in list(self._channels):

@@ -71,7 +71,7 @@ class Entry:
             "model": self.model_id,
             "cell": self.cell_id,
             "blocks": self.blocks,
-            "final": None if self.final is None else _made(self.final),
+            "final": None if self.final is None else _start_and_length(self.final),
             **self.live.head(),
         }
 
@@ -191,7 +191,7 @@ def _broadcast(message: dict[str, Any]) -> None:
                 del _comms[id]
 
 
-def _made(picture: dict[str, Any]) -> list[Any]:
+def _start_and_length(picture: dict[str, Any]) -> list[Any]:
     """What tells the final output of one run from another's in the same cell: start and length."""
     run = (picture.get(MIME) or {}).get("run") or {}
     return [run.get("started_at"), run.get("seconds")]

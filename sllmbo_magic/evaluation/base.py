@@ -35,9 +35,9 @@ class Evaluation:
     objectives with several directions. ``warnings`` counts the warnings of the fits by class, and
     ``warning_texts`` by ``"Class: text"``; texts may quote data, as ``cause`` does. ``pruned_at`` says in
     words where a trial was pruned, and ``skipped_folds`` how many folds it did not begin. ``rounds`` are the
-    boosting rounds that early stopping found per fold, and ``found`` the parameters that a fit on all rows
-    needs for that. ``training_score`` is the score of the first fold's model on training rows, where that was
-    asked for.
+    boosting rounds that early stopping found per fold, and ``refit_params`` the parameters that a fit on all
+    rows needs for that. ``training_score`` is the score of the first fold's model on training rows, where
+    that was asked for.
 
     ``cause`` says why it failed, in the user's terms; it may quote data, so it is shown and stored on the
     user's machine and never sent to an LLM. ``exception`` is neither stored nor pickled, and takes no part in
@@ -59,7 +59,7 @@ class Evaluation:
     skipped_folds: int = 0
     stopped: bool = False
     rounds: tuple[int, ...] = ()
-    found: dict[str, Any] = field(default_factory=dict)
+    refit_params: dict[str, Any] = field(default_factory=dict)
     training_score: float | None = None
     warnings: dict[str, int] = field(default_factory=dict)
     warning_texts: dict[str, int] = field(default_factory=dict, repr=False)
@@ -178,7 +178,7 @@ def as_score(value: Any) -> float:
     Raises:
         TypeError: It is not one number.
     """
-    given = value
+    raw = value
     if type(value).__name__ == "MaskedConstant":  # numpy.ma.masked, whose item() is 0.0
         value = None
     elif hasattr(value, "item") and getattr(value, "size", 1) == 1:
@@ -189,7 +189,7 @@ def as_score(value: Any) -> float:
         except (TypeError, ValueError, OverflowError):
             value = None
     if value is None:
-        kind = "None (is a return statement missing?)" if given is None else f"a {type(given).__name__}"
+        kind = "None (is a return statement missing?)" if raw is None else f"a {type(raw).__name__}"
         raise TypeError(f"a score must be one number, not {kind}")
     try:
         return float(value)

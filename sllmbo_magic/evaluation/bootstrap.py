@@ -29,23 +29,23 @@ def test_scores(task: Task, estimator: Any) -> Scores:
     """
     scorer = scorer_of(task, estimator)
     y = np.asarray(task.y_test)
-    everything = np.arange(n_rows(task.X_test))
+    all_rows = np.arange(n_rows(task.X_test))
 
     def direct(rows: np.ndarray[Any, Any]) -> float:
         return as_score(scorer(estimator, take(task.X_test, rows), y[rows]))
 
     answers = _Answers(estimator, task.X_test)
 
-    def kept(rows: np.ndarray[Any, Any]) -> float:
+    def from_answers(rows: np.ndarray[Any, Any]) -> float:
         return as_score(scorer(answers, rows, y[rows]))
 
     if not hasattr(scorer, "_score_func"):
         return direct
     try:
-        same = np.isclose(kept(everything), direct(everything), rtol=1e-9, atol=1e-12)
+        same = np.isclose(from_answers(all_rows), direct(all_rows), rtol=1e-9, atol=1e-12)
     except (TypeError, ValueError, AttributeError, IndexError):
         return direct
-    return kept if same else direct
+    return from_answers if same else direct
 
 
 def bootstrap_interval(
@@ -78,12 +78,12 @@ def bootstrap_interval(
 
 
 def _strata(task: Task, rows: int) -> list[np.ndarray[Any, Any]]:
-    everything = np.arange(rows)
+    all_rows = np.arange(rows)
     y = np.asarray(task.y_test)
     if task.kind != "classification" or y.ndim != 1:
-        return [everything]
+        return [all_rows]
     codes = np.unique(y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True)[1]
-    return [everything[codes == code] for code in np.unique(codes)]
+    return [all_rows[codes == code] for code in np.unique(codes)]
 
 
 class _Answers:
@@ -102,10 +102,10 @@ class _Answers:
         def answer(rows: np.ndarray[Any, Any]) -> Any:
             if name not in self._known:
                 self._known[name] = method(self._X)
-            known = self._known[name]
-            if isinstance(known, list):  # one array per output
-                return [np.asarray(part)[rows] for part in known]
-            return np.asarray(known)[rows]
+            answers = self._known[name]
+            if isinstance(answers, list):  # one array per output
+                return [np.asarray(part)[rows] for part in answers]
+            return np.asarray(answers)[rows]
 
         answer.__name__ = name
         return answer

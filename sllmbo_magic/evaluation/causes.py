@@ -87,17 +87,17 @@ def score_text(
         error: What the metric raised, if it did.
         warnings: Messages of the metric's warnings, which often say what is undefined.
     """
-    what = "failed" if score is None else f"is {score:g}"
-    head = f"{metric} {what} on fold {fold + 1}"
+    outcome = "failed" if score is None else f"is {score:g}"
+    head = f"{metric} {outcome} on fold {fold + 1}"
     reason = _reason(kind, y, test)
     if isinstance(error, TypeError) and _SIGN_TIMES_NONE in str(error):
         return f"{head}: it returned None, not a number (is a return statement missing?)"
     if not reason and warnings:
         reason = redact(" ".join(warnings[0].split()))
-    said = "" if error is None else error_text(error)
-    if reason and said:
-        return f"{head}: {reason} ({said})"
-    return f"{head}: {reason or said}" if reason or said else head
+    raised = "" if error is None else error_text(error)
+    if reason and raised:
+        return f"{head}: {reason} ({raised})"
+    return f"{head}: {reason or raised}" if reason or raised else head
 
 
 def _reason(kind: str, y: Any, test: Any) -> str:

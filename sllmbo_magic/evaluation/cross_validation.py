@@ -29,7 +29,7 @@ from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.base import timeout_text
 from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.evaluation.early_stopping import fit_stopping_early
-from sllmbo_magic.evaluation.early_stopping import found_params
+from sllmbo_magic.evaluation.early_stopping import refit_params
 from sllmbo_magic.evaluation.fold_fit import Fold
 from sllmbo_magic.evaluation.fold_fit import FoldResult
 from sllmbo_magic.evaluation.fold_fit import build
@@ -141,10 +141,10 @@ class CrossValidator:
             return replace(evaluation, pruned=True, pruned_at=reports.pruned_at, skipped_folds=skipped)
         if reports is not None:
             reports.end(evaluation.mean)
-        found = tuple(results[fold].rounds or 0 for fold in sorted(results))
-        if rounds is not None and evaluation.mean is not None and all(found):
-            settings = found_params(rounds, estimator, found)
-            return replace(evaluation, rounds=found, found=settings)
+        rounds_per_fold = tuple(results[fold].rounds or 0 for fold in sorted(results))
+        if rounds is not None and evaluation.mean is not None and all(rounds_per_fold):
+            settings = refit_params(rounds, estimator, rounds_per_fold)
+            return replace(evaluation, rounds=rounds_per_fold, refit_params=settings)
         return evaluation
 
     def close(self) -> None:
@@ -159,8 +159,8 @@ class CrossValidator:
             processes.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_rows", "_threads", "_watch", "_processes", "_lock", "_permits")
-        return {k: v for k, v in self.__dict__.items() if k not in own}
+        not_pickled = ("_rows", "_threads", "_watch", "_processes", "_lock", "_permits")
+        return {k: v for k, v in self.__dict__.items() if k not in not_pickled}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _threads=None, _processes=None, _lock=threading.Lock())
@@ -199,9 +199,11 @@ class CrossValidator:
                 should_stop()  # asked between steps, too, so that commands of other processes are carried out
             return should_abandon()
 
-        own_threads = Threads(n_folds) if synchronized else None
-        if own_threads is not None:
-            scheduler = FoldScheduler(n_folds, own_threads.submit, steps=STEPS, permits=self._permits)
+        synchronized_threads = Threads(n_folds) if synchronized else None
+        if synchronized_threads is not None:
+            scheduler = FoldScheduler(
+                n_folds, synchronized_threads.submit, steps=STEPS, permits=self._permits
+            )
         else:
             scheduler = FoldScheduler(n_folds, self._submit, at_once=self.fold_threads)
         try:
@@ -212,8 +214,8 @@ class CrossValidator:
                 on_end=on_end,
             )
         finally:
-            if own_threads is not None:
-                own_threads.close()
+            if synchronized_threads is not None:
+                synchronized_threads.close()
             if scheduler.running:  # abandoned, or an interrupt is on its way up
                 self._leave_running_folds()
         results = scheduler.results
@@ -336,13 +338,13 @@ def _failed(category: str, error: BaseException, seconds: float) -> Evaluation:
 
 
 def _summary(results: dict[int, FoldResult], n_folds: int, cut: str | None, seconds: float) -> Evaluation:
-    ordered = [results[fold] for fold in sorted(results)]
-    scores = [r.score for r in ordered if r.score is not None and r.error is None]
-    failed = next((r for r in ordered if r.error is not None), None)
+    in_fold_order = [results[fold] for fold in sorted(results)]
+    scores = [r.score for r in in_fold_order if r.score is not None and r.error is None]
+    failed = next((r for r in in_fold_order if r.error is not None), None)
     complete = len(scores) == n_folds and cut != "timeout"
     counts: Counter[str] = Counter()
     texts: Counter[str] = Counter()
-    for result in ordered:
+    for result in in_fold_order:
         counts.update(result.warnings or {})
         add_texts(texts, dict(result.warning_texts or {}))
     error = failed.error if failed is not None else None if cut == "pruned" else cut
@@ -354,8 +356,8 @@ def _summary(results: dict[int, FoldResult], n_folds: int, cut: str | None, seco
         std=float(np.std(scores)) if complete else None,
         split_scores=tuple(scores),
         seconds=seconds,
-        fit_seconds=sum(r.fit_seconds for r in ordered),
-        score_seconds=sum(r.score_seconds for r in ordered),
+        fit_seconds=sum(r.fit_seconds for r in in_fold_order),
+        score_seconds=sum(r.score_seconds for r in in_fold_order),
         error=error,
         error_class=None if exception is None else type(exception).__name__,
         cause="" if failed is None else failed.cause,

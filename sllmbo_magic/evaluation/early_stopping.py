@@ -49,19 +49,19 @@ def stopping_rounds(estimator: Any) -> Rounds:
     if rounds is None or not rounds.boosting:
         name = type(estimator if rounds is None else rounds.of(estimator)).__name__
         raise InputError(f"{name} has no boosting rounds to stop early.", f"Allowed: {_SUPPORTED}.")
-    own = rounds.of(estimator).get_params(deep=False)
-    kind = own.get("booster") or own.get("boosting_type")
+    params = rounds.of(estimator).get_params(deep=False)
+    kind = params.get("booster") or params.get("boosting_type")
     if kind in ("dart", "gblinear", "rf"):
         raise InputError(f"boosting of type {kind} cannot stop early.", "Leave early_stopping_rounds out.")
     return rounds
 
 
-def found_params(rounds: Rounds, estimator: Any, per_fold: tuple[int, ...]) -> dict[str, Any]:
+def refit_params(rounds: Rounds, estimator: Any, per_fold: tuple[int, ...]) -> dict[str, Any]:
     """What to set for a fit on all rows: the mean of the folds' rounds, and no early stopping."""
     off: dict[str, Any] = {}
     if rounds.way != "callback":
-        own = rounds.of(estimator).get_params(deep=False)
-        off = {"early_stopping": False} if "early_stopping" in own else {"n_iter_no_change": None}
+        current = rounds.of(estimator).get_params(deep=False)
+        off = {"early_stopping": False} if "early_stopping" in current else {"n_iter_no_change": None}
     params = {rounds.name: max(1, round(float(np.mean(per_fold)))), **off}
     return {rounds.prefix + name: value for name, value in params.items()}
 
@@ -88,7 +88,7 @@ def fit_stopping_early(
     find = _by_held_rows if rounds.way == "callback" else _by_itself
     with CountWarnings():  # those of the whole fit are told
         used = find(trial_fit, rounds, patience, at, report or _silent)
-    estimator = fold.estimator.set_params(**found_params(rounds, fold.estimator, (used,)))
+    estimator = fold.estimator.set_params(**refit_params(rounds, fold.estimator, (used,)))
     estimator.fit(fold.X, fold.y, **fold.fit_params)
     return estimator, used
 
@@ -120,16 +120,19 @@ def _by_held_rows(fold: Fold, rounds: Rounds, patience: int, at: Mapping[int, in
     part = stage(fold.estimator, take(fold.X, inner), y[inner], fit_params)
     X_held = take(fold.X, held)
     pair = (X_held if part.head is None else part.head.transform(X_held), y[held])
-    own: dict[str, Any] = {**part.fit_params, "eval_set": [pair]}
+    arguments: dict[str, Any] = {**part.fit_params, "eval_set": [pair]}
     part.last.set_params(**{rounds.name: CAP})
     if rounds.package == "lightgbm":
         from lightgbm import early_stopping
 
-        own["callbacks"] = [*(own.get("callbacks") or []), early_stopping(patience, verbose=False)]
-        fit_reporting(replace(part, fit_params=own), rounds, at, report)
+        arguments["callbacks"] = [
+            *(arguments.get("callbacks") or []),
+            early_stopping(patience, verbose=False),
+        ]
+        fit_reporting(replace(part, fit_params=arguments), rounds, at, report)
         return int(part.last.best_iteration_ or CAP)
     part.last.set_params(early_stopping_rounds=patience)
-    fit_reporting(replace(part, fit_params={**own, "verbose": False}), rounds, at, report)
+    fit_reporting(replace(part, fit_params={**arguments, "verbose": False}), rounds, at, report)
     return int(part.last.best_iteration) + 1
 
 

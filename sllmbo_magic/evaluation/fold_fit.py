@@ -101,19 +101,19 @@ def seed_settings(estimator: Any) -> dict[str, int]:
 
     Left alone: boosting libraries, whose None is a fixed seed of their own.
     """
-    own: dict[str, Any] = estimator.get_params(deep=True)
-    parts = {"": estimator, **own}
-    unseeded = [n for n in own if n.rpartition("__")[2] == "random_state" and own[n] is None]
+    params: dict[str, Any] = estimator.get_params(deep=True)
+    parts = {"": estimator, **params}
+    unseeded = [n for n in params if n.rpartition("__")[2] == "random_state" and params[n] is None]
     return {n: SEED for n in unseeded if module_of(parts.get(n.rpartition("__")[0])) not in BOOSTING}
 
 
 def quiet_settings(estimator: Any) -> dict[str, Any]:
     """Parameters that stop LightGBM and CatBoost from printing at each fit, unless the user asked for it."""
-    own: dict[str, Any] = estimator.get_params(deep=True)
+    params: dict[str, Any] = estimator.get_params(deep=True)
     settings: dict[str, Any] = {}
-    for prefix, part in [("", estimator), *((f"{k}__", v) for k, v in own.items())]:
+    for prefix, part in [("", estimator), *((f"{k}__", v) for k, v in params.items())]:
         module = module_of(part)
-        if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in own for name in _SPEAKS):
+        if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in params for name in _SPEAKS):
             settings[f"{prefix}verbose"] = -1 if module == "lightgbm" else False
     return settings
 
@@ -159,7 +159,7 @@ def run_fold(
     unfitted = estimator
     train, test = task.splits[fold]
     scoring, started, fitted = False, time.perf_counter(), None
-    with CountWarnings() as seen:
+    with CountWarnings() as warning_counts:
         try:
             fit_params = _check_method_params(task.X, params=task.fit_params, indices=train)
             X_train, y_train, X_test, y_test = rows.of(estimator, fold)
@@ -184,14 +184,21 @@ def run_fold(
             else:
                 cause = fit_error_text(error, task.kind, task.y, train, fold)
             return FoldResult(
-                None, fit_seconds, 0.0, category, cause, error, dict(seen.counts), dict(seen.texts)
+                None,
+                fit_seconds,
+                0.0,
+                category,
+                cause,
+                error,
+                dict(warning_counts.counts),
+                dict(warning_counts.texts),
             )
     ended = time.perf_counter()
     bad, cause = None, ""
     if not is_finite(score):
         bad = "not-finite-score"
         cause = score_text(
-            task.scorer_name, task.kind, task.y, test, fold, score=score, warnings=seen.undefined
+            task.scorer_name, task.kind, task.y, test, fold, score=score, warnings=warning_counts.undefined
         )
     training = _training_score(task, estimator, fold) if with_training_score and bad is None else None
     return FoldResult(
@@ -200,8 +207,8 @@ def run_fold(
         ended - fitted,
         bad,
         cause,
-        warnings=dict(seen.counts),
-        warning_texts=dict(seen.texts),
+        warnings=dict(warning_counts.counts),
+        warning_texts=dict(warning_counts.texts),
         rounds=rounds,
         training_score=training,
     )

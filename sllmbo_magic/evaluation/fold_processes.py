@@ -98,7 +98,7 @@ class FoldProcesses:
         """Whether a configuration can be fitted there now: the processes have started, and none of its values
         is a function or an estimator of the user's.
         """
-        return all(future.done() for future in self._ready) and all(map(_is_known, params.values()))
+        return all(future.done() for future in self._ready) and all(map(_is_of_library, params.values()))
 
     def run(self, params: Mapping[str, Any], fold: int, *, with_training_score: bool) -> FoldResult:
         """Fit and score one fold, waiting for it. What the fit raises is a failed result, as on threads.
@@ -125,16 +125,16 @@ def can_be_sent(task: Task) -> bool:
     if not isinstance(task.scoring, str | None) or task.fit_params:
         return False
     parts = [task.estimator, *task.estimator.get_params(deep=True).values()]
-    return all(_is_known(part) for part in parts) and _n_bytes(task.X) + _n_bytes(task.y) <= MAX_BYTES
+    return all(_is_of_library(part) for part in parts) and _n_bytes(task.X) + _n_bytes(task.y) <= MAX_BYTES
 
 
-def _is_known(part: Any) -> bool:
+def _is_of_library(part: Any) -> bool:
     if part is None or isinstance(part, bool | int | float | str):
         return True
     if isinstance(part, list | tuple):
-        return all(_is_known(one) for one in part)
+        return all(_is_of_library(one) for one in part)
     if isinstance(part, dict):
-        return all(_is_known(one) for one in part.values())
+        return all(_is_of_library(one) for one in part.values())
     owner = part if callable(part) and hasattr(part, "__name__") else type(part)
     module = getattr(owner, "__module__", None) or type(part).__module__
     return str(module).split(".")[0] in _LIBRARIES

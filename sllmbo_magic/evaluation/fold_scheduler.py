@@ -155,11 +155,11 @@ class FoldScheduler:
     def _at_steps(self, decisions: Decisions) -> str | None:
         """Open the steps at which all folds are; a fold that came to its end counts with its last score."""
         for step in self._steps:
-            there = self._reached[step]
-            if self._gates[step].is_set() or not there:
+            score_by_fold = self._reached[step]
+            if self._gates[step].is_set() or not score_by_fold:
                 continue
-            ended = [r.score for fold, r in self.results.items() if fold not in there]
-            scores = [*there.values(), *(math.nan if s is None else s for s in ended)]
+            ended = [r.score for fold, r in self.results.items() if fold not in score_by_fold]
+            scores = [*score_by_fold.values(), *(math.nan if s is None else s for s in ended)]
             if len(scores) < self._n_folds:
                 continue
             mean = fmean(scores)

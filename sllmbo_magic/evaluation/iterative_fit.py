@@ -66,8 +66,8 @@ class Rounds:
 
     def total(self, part: Any) -> int:
         """How many rounds the part is set to train; XGBoost's None is 100."""
-        wanted = part.get_params(deep=False).get(self.name)
-        return 100 if wanted is None else int(wanted)
+        n_rounds = part.get_params(deep=False).get(self.name)
+        return 100 if n_rounds is None else int(n_rounds)
 
 
 _KINDS = {
@@ -99,11 +99,11 @@ def rounds_of(estimator: Any, n_rows: int = 0) -> Rounds | None:
     kind = next((kind for base, kind in _KINDS.items() if classes.get(base) == kind.package), None)
     if kind is None:
         return None
-    own = last.get_params(deep=False)
+    params = last.get_params(deep=False)
     if kind.package == "lightgbm":
-        kind = replace(kind, name=next((alias for alias in _ALIASES if alias in own), kind.name))
+        kind = replace(kind, name=next((alias for alias in _ALIASES if alias in params), kind.name))
     if kind.way == "grow" and (
-        stops_itself(own, n_rows) or not isinstance(own.get("random_state"), int | None)
+        stops_itself(params, n_rows) or not isinstance(params.get("random_state"), int | None)
     ):
         # a warm start would go on from where it stopped, and from where a generator stands
         kind = replace(kind, way="short")
@@ -137,21 +137,23 @@ def stage(estimator: Any, X: Any, y: Any, fit_params: Mapping[str, Any]) -> Stag
     prefix, last = _last(estimator)
     if not prefix:
         return Stage(last, X, y, fit_params, lambda part: part)
-    own = {k.removeprefix(prefix): v for k, v in fit_params.items() if k.startswith(prefix)}
+    last_fit_params = {k.removeprefix(prefix): v for k, v in fit_params.items() if k.startswith(prefix)}
     name = estimator.steps[-1][0]
     if len(estimator.steps) == 1:
-        return Stage(last, X, y, own, lambda part: type(estimator)([(name, part)]))
+        return Stage(last, X, y, last_fit_params, lambda part: type(estimator)([(name, part)]))
     head = estimator[:-1]
-    rest = {k: v for k, v in fit_params.items() if not k.startswith(prefix)}
-    transformed = head.fit_transform(X, y, **rest)
-    return Stage(last, transformed, y, own, lambda part: type(estimator)([*head.steps, (name, part)]), head)
+    head_fit_params = {k: v for k, v in fit_params.items() if not k.startswith(prefix)}
+    transformed = head.fit_transform(X, y, **head_fit_params)
+    return Stage(
+        last, transformed, y, last_fit_params, lambda part: type(estimator)([*head.steps, (name, part)]), head
+    )
 
 
 def steps_of(rounds: Rounds, total: int) -> dict[int, int]:
     """Number of rounds -> step, for the steps before the end; short trainings have fewer of them."""
     steps = _SHORT_STEPS if rounds.way == "short" else STEPS
-    found = {max(1, round(total * step / WHOLE)): step for step in steps}
-    return {n: step for n, step in found.items() if n < total}
+    step_by_rounds = {max(1, round(total * step / WHOLE)): step for step in steps}
+    return {n: step for n, step in step_by_rounds.items() if n < total}
 
 
 def fit_reporting(part: Stage, rounds: Rounds, at: Mapping[int, int], report: Report) -> Any:
@@ -171,9 +173,9 @@ def fit_reporting(part: Stage, rounds: Rounds, at: Mapping[int, int], report: Re
     elif rounds.way == "grow":
         _growing(part, rounds.name, at, report)
     else:
-        whole = _short_fits(part, rounds.name, at, report)
-        if whole is not None:
-            return whole
+        fitted = _short_fits(part, rounds.name, at, report)
+        if fitted is not None:
+            return fitted
     return part.wrap(part.last)
 
 
@@ -188,9 +190,9 @@ def _with_callback(part: Stage, package: str, at: Mapping[int, int], report: Rep
 
     fit_params = dict(part.fit_params)
     if package == "lightgbm":
-        given = fit_params.pop("callbacks", None) or []
-        own = [*given, lambda env: show(env.iteration + 1, env.model)]
-        part.last.fit(part.X, part.y, callbacks=own, **fit_params)
+        users_callbacks = fit_params.pop("callbacks", None) or []
+        callbacks = [*users_callbacks, lambda env: show(env.iteration + 1, env.model)]
+        part.last.fit(part.X, part.y, callbacks=callbacks, **fit_params)
         return
     before = part.last.get_params(deep=False).get("callbacks")
     part.last.set_params(callbacks=[*(before or []), _xgboost_callback(show)])

@@ -154,18 +154,18 @@ class ObjectiveEvaluator:
             except TypeError:
                 kind = "None" if one is None else f"a {type(one).__name__}"
                 hint = " (is a return statement missing?)" if value is None else ""
-                where = f" as value {place + 1} of {len(value)}" if several and len(value) > 1 else ""
-                error = TypeError(f"the objective returned {kind}{where}, not a number{hint}")
+                position = f" as value {place + 1} of {len(value)}" if several and len(value) > 1 else ""
+                error = TypeError(f"the objective returned {kind}{position}, not a number{hint}")
                 return _failed("score-failed", error, started)
         expected = len(directions) if directions else 1
         if len(values) != expected:
-            returned = f"{len(values)} value{'' if len(values) == 1 else 's'}"
-            wanted = "is 1 direction" if expected == 1 else f"are {expected} directions"
-            mismatch = TypeError(f"the objective returned {returned}, but there {wanted}")
+            returned_text = f"{len(values)} value{'' if len(values) == 1 else 's'}"
+            expected_text = "is 1 direction" if expected == 1 else f"are {expected} directions"
+            mismatch = TypeError(f"the objective returned {returned_text}, but there {expected_text}")
             return _failed("score-failed", mismatch, started)
         if not all(is_finite(v) for v in values):
-            shown = ", ".join(f"{v:g}" for v in values)
-            cause = f"the objective returned {shown}"
+            values_text = ", ".join(f"{v:g}" for v in values)
+            cause = f"the objective returned {values_text}"
             return Evaluation(None, seconds=_since(started), error="not-finite-score", cause=cause)
         if directions:
             return Evaluation(None, values=values, seconds=_since(started))

@@ -37,8 +37,8 @@ class Reports:
         self._trial.report(value, step)
         if not self._trial.should_prune():
             return False
-        whole = f"{step} of {self._n_folds} folds"
-        self.pruned_at = f"{step} % of its training" if self.kind == "training" else whole
+        folds_text = f"{step} of {self._n_folds} folds"
+        self.pruned_at = f"{step} % of its training" if self.kind == "training" else folds_text
         return True
 
     def fold(self, fold: int, score: float) -> bool:
@@ -49,8 +49,8 @@ class Reports:
         self._scores[fold] = score
         while not self.pruned_at and self._n_reported in self._scores:
             self._n_reported += 1
-            reported = [self._scores[i] for i in range(self._n_reported)]
-            value = reported[-1] if self.kind == "scores" else fmean(reported)
+            scores = [self._scores[i] for i in range(self._n_reported)]
+            value = scores[-1] if self.kind == "scores" else fmean(scores)
             if not math.isfinite(value):
                 return False
             if self._n_reported == self._n_folds:

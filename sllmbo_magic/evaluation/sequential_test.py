@@ -55,12 +55,12 @@ class SequentialTest:
             n: Their number, larger than at the look before.
         """
         share = n / self.n_planned
-        allowed = _spending(self._error, share)
-        error, self._spent = allowed - self._spent, allowed
-        found = _t_test(gain, noise, n, error)
-        if found == "within noise" and self._chance(gain, noise, share) >= HOPELESS:
+        error_so_far = _spending(self._error, share)
+        error, self._spent = error_so_far - self._spent, error_so_far
+        finding = _t_test(gain, noise, n, error)
+        if finding == "within noise" and self._chance(gain, noise, share) >= HOPELESS:
             return False
-        self.finding = found
+        self.finding = finding
         return True
 
     def end(self, gain: float, noise: float, n: int) -> Finding:

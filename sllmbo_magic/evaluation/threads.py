@@ -69,23 +69,23 @@ def thread_settings(estimator: Any, threads: int) -> dict[str, int]:
     number; to scikit-learn it means one thread and stays: a forest adds up its trees in the order in which
     threads end, so that more threads would change the last digits of a score from run to run.
     """
-    own: dict[str, Any] = estimator.get_params(deep=True)
-    parts = {"": estimator, **own}
-    found = [name for name in own if name.rpartition("__")[2] in THREAD_PARAMETERS]
+    params: dict[str, Any] = estimator.get_params(deep=True)
+    parts = {"": estimator, **params}
+    names = [name for name in params if name.rpartition("__")[2] in THREAD_PARAMETERS]
     for owner, part in parts.items():
         name = f"{owner}__thread_count".removeprefix("__")
-        if module_of(part) == "catboost" and name not in own:
-            found.append(name)  # CatBoost lists only parameters that were set
-    owners = {name.rpartition("__")[0] for name in found}
+        if module_of(part) == "catboost" and name not in params:
+            names.append(name)  # CatBoost lists only parameters that were set
+    owners = {name.rpartition("__")[0] for name in names}
     settings = {}
-    for name in found:
-        owner, wanted = name.rpartition("__")[0], own.get(name)
-        if wanted is None and module_of(parts.get(owner)) not in BOOSTING:
+    for name in names:
+        owner, n_threads = name.rpartition("__")[0], params.get(name)
+        if n_threads is None and module_of(parts.get(owner)) not in BOOSTING:
             continue
         nested = any(o != owner and (not o or owner.startswith(f"{o}__")) for o in owners)
-        bound = wanted if isinstance(wanted, int) and wanted > 0 else threads
+        bound = n_threads if isinstance(n_threads, int) and n_threads > 0 else threads
         number = 1 if nested else min(threads, bound)
-        if number != wanted:
+        if number != n_threads:
             settings[name] = number
     return settings
 

@@ -136,14 +136,16 @@ def verify(
     test = _on_test_data(task, default_params, best_params, incumbents, seed, should_stop)
     verification = _on_folds(pairs, tasks, sign, check, fresh=bool(fresh))
     outside = test.gain if test.gain is not None else (verification.gain if fresh else None)
-    seen = None if default_value is None or best_value is None else sign * (best_value - default_value)
+    gain_in_search = (
+        None if default_value is None or best_value is None else sign * (best_value - default_value)
+    )
     return dataclasses.replace(
         verification,
         text=verification.text + test.text + ".",
         test_default=test.default,
         test_best=test.best,
         test_interval=test.interval,
-        overtuning=None if seen is None or outside is None else seen - outside,
+        overtuning=None if gain_in_search is None or outside is None else gain_in_search - outside,
         relative_overtuning=test.relative_overtuning,
     )
 
@@ -174,7 +176,7 @@ def _on_folds(
     default, best = float(pairs[0].mean()), float(pairs[1].mean())
     display = display_metric(tasks[0].scorer_name, tasks[0].direction, is_negated(tasks[0].scoring))
     verdict = check.end(gain, noise, len(differences))
-    said = {
+    conclusion = {
         "real": "That is more than the noise, so the gain is real",
         "within noise": "That is within the noise, so it may be luck",
         "worse": "That is more than the noise, so the default is better",
@@ -184,7 +186,7 @@ def _on_folds(
         folds = f"{len(differences)} of {check.n_planned} fresh folds, which were enough,"
     text = (
         f"On {folds} the best configuration scores {display.label} {display.shown(best):.4g} and the default "
-        f"{display.shown(default):.4g}: a {_gain(gain)} ± {noise:.2g} (standard error). {said}"
+        f"{display.shown(default):.4g}: a {_gain(gain)} ± {noise:.2g} (standard error). {conclusion}"
     )
     if not fresh:
         text += ". This cv has no other folds, so the gain may look too good"
@@ -228,12 +230,12 @@ def _on_test_data(
     """Both configurations, fitted on all of X and y, on the test data."""
     if task.X_test is None or should_stop():
         return _Test()
-    everything = np.arange(n_rows(task.X_test))
+    all_rows = np.arange(n_rows(task.X_test))
     with Quiet(), counting_for_run():
         try:
             default = test_scores(task, refit(task, default_params))
             best = test_scores(task, refit(task, best_params))
-            values = default(everything), best(everything)
+            values = default(all_rows), best(all_rows)
         except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
             return _Test(text=f". The test data could not be scored ({type(error).__name__})")
         if not all(is_finite(value) for value in values):
@@ -272,7 +274,7 @@ def _relative_overtuning(
         should_stop: Asked between fits.
     """
     sign = 1.0 if task.direction == "maximize" else -1.0
-    everything = np.arange(n_rows(task.X_test))
+    all_rows = np.arange(n_rows(task.X_test))
     default, winner = values
     best = max(values)
     if not incumbents:
@@ -282,7 +284,7 @@ def _relative_overtuning(
             if should_stop():
                 return None
             try:
-                value = test_scores(task, refit(task, params))(everything)
+                value = test_scores(task, refit(task, params))(all_rows)
             except Exception:  # noqa: BLE001 - whatever the estimator raises: it has no score there
                 continue
             best = max(best, sign * value) if is_finite(value) else best

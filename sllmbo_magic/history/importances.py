@@ -49,8 +49,10 @@ def _rank_correlations(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     ranks = rankdata(columns, axis=0)
     ranks -= ranks.mean(axis=0)
-    others = rankdata(values)
-    others -= others.mean()
-    norms = np.sqrt((ranks**2).sum(axis=0) * (others**2).sum())
-    correlations: np.ndarray = np.divide(others @ ranks, norms, out=np.zeros(len(norms)), where=norms > 0)
+    value_ranks = rankdata(values)
+    value_ranks -= value_ranks.mean()
+    norms = np.sqrt((ranks**2).sum(axis=0) * (value_ranks**2).sum())
+    correlations: np.ndarray = np.divide(
+        value_ranks @ ranks, norms, out=np.zeros(len(norms)), where=norms > 0
+    )
     return correlations

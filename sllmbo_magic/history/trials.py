@@ -67,8 +67,8 @@ def last_report(trial: Any) -> tuple[float | None, str]:
         return None, ""
     evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
     value = trial.intermediate_values[trial.last_step]
-    where = str(evaluation.get("pruned_at") or f"step {trial.last_step}")
-    return float(value) if math.isfinite(value) else None, where
+    position = str(evaluation.get("pruned_at") or f"step {trial.last_step}")
+    return float(value) if math.isfinite(value) else None, position
 
 
 def counts(trial: Any) -> bool:

@@ -39,7 +39,7 @@ def check_base_url(url: str, where: str = "--base-url") -> str:
     refuse_key(url, where)
     separator = "=" if where.isupper() or "_" in where else " "
     if not re.match(r"https?://[^/]", url, re.IGNORECASE):
-        example = _meant(url)
+        example = _complete_address(url)
         raise InputError(
             f"{where} {url!r} is no address: it must begin with http:// or https://.",
             f"Example: {where}{separator}{example}",
@@ -70,7 +70,7 @@ def check_base_url(url: str, where: str = "--base-url") -> str:
     return url
 
 
-def _meant(url: str) -> str:
+def _complete_address(url: str) -> str:
     """The address that was probably meant by a text that does not begin with http:// or https://."""
     text = url.strip("\"'<>` ")
     scheme = re.match(r"https?(?=:)", text, re.IGNORECASE)
@@ -97,11 +97,11 @@ def ollama_url() -> str:
     value = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
     if not value:
         return OLLAMA_URL
-    scheme, has_scheme, rest = value.partition("://")
+    scheme, has_scheme, host_and_path = value.partition("://")
     if not has_scheme:
-        scheme, rest = "http", value
+        scheme, host_and_path = "http", value
     default_port = {"http": "80", "https": "443"}.get(scheme, "11434") if has_scheme else "11434"
-    netloc, _, path = rest.partition("/")
+    netloc, _, path = host_and_path.partition("/")
     host, port = _host_and_port(netloc, default_port)
     path = "/" + path.strip("/") if path.strip("/") else ""
     root = f"{scheme}://{host}:{port}{path}"

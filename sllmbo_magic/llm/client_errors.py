@@ -13,14 +13,14 @@ _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE",)  # a wrong SSL_CERT_DIR is not noticed before a connection is made
 
 
-def client_error(error: Exception, *, who: str) -> ProviderError:
+def client_error(error: Exception, *, provider_id: str) -> ProviderError:
     """The error for a client that could not be made; it names the environment variable that is at fault."""
     text = str(error)
     proxies = _set(_PROXIES)
     if "socks" in text.lower():
         return _client_error(
-            who,
-            f"the proxy in {_named(proxies, 'socks')} needs the package socksio, which is not installed",
+            provider_id,
+            f"the proxy in {_settings(proxies, 'socks')} needs the package socksio, which is not installed",
             f"Unset {_names(proxies, 'socks')}, or install the package with: pip install socksio",
         )
     if isinstance(error, OSError | ssl.SSLError):
@@ -28,21 +28,23 @@ def client_error(error: Exception, *, who: str) -> ProviderError:
         if variables:
             why = "is no file of certificates" if isinstance(error, ssl.SSLError) else error.strerror
             return _client_error(
-                who,
-                f"the certificates in {_named(variables)} cannot be read ({one_line(why, 80)})",
+                provider_id,
+                f"the certificates in {_settings(variables)} cannot be read ({one_line(why, 80)})",
                 f"Correct {_names(variables)}, or remove it from the environment.",
             )
     if "proxy" in text.lower() or ("port" in text.lower() and proxies):
         return _client_error(
-            who,
-            f"the proxy in {_named(proxies)} cannot be used ({one_line(text, 120)})",
+            provider_id,
+            f"the proxy in {_settings(proxies)} cannot be used ({one_line(text, 120)})",
             f"Correct {_names(proxies)}, for example http://HOST:PORT, or remove it from the environment.",
         )
-    return _client_error(who, f"no client can be made ({type(error).__name__}: {one_line(text, 160)})", "")
+    return _client_error(
+        provider_id, f"no client can be made ({type(error).__name__}: {one_line(text, 160)})", ""
+    )
 
 
-def _client_error(who: str, message: str, hint: str) -> ProviderError:
-    return PermanentProviderError(f"{who}: {message}.", hint, category="client")
+def _client_error(provider_id: str, message: str, hint: str) -> ProviderError:
+    return PermanentProviderError(f"{provider_id}: {message}.", hint, category="client")
 
 
 def _set(names: tuple[str, ...]) -> dict[str, str]:
@@ -56,9 +58,9 @@ def _names(variables: dict[str, str], part: str = "") -> str:
     return " and ".join(names or variables) or "the environment"
 
 
-def _named(variables: dict[str, str], part: str = "") -> str:
+def _settings(variables: dict[str, str], part: str = "") -> str:
     """Names with values: ``ALL_PROXY=socks5://127.0.0.1:1080``; passwords are redacted."""
-    chosen = {name: value for name, value in variables.items() if part in value.lower()} or variables
+    matching = {name: value for name, value in variables.items() if part in value.lower()} or variables
     return (
-        " and ".join(f"{name}={one_line(value, 80)}" for name, value in chosen.items()) or "the environment"
+        " and ".join(f"{name}={one_line(value, 80)}" for name, value in matching.items()) or "the environment"
     )

@@ -83,25 +83,25 @@ def missing_key(provider: str) -> InputError:
     )
 
 
-def refuse_key(text: str, where: str) -> None:
+def refuse_key(text: str, label: str) -> None:
     """Raise InputError if the text of an option holds a key; the message does not repeat it."""
-    what = looks_like_key(text)
-    if what is None and re.search(r"://[^/@\s]+:[^/@\s]+@|[?&](?:api[-_]?)?key=", text, re.IGNORECASE):
-        what = "a key"
-    if what is not None:
+    kind_of_key = looks_like_key(text)
+    if kind_of_key is None and re.search(r"://[^/@\s]+:[^/@\s]+@|[?&](?:api[-_]?)?key=", text, re.IGNORECASE):
+        kind_of_key = "a key"
+    if kind_of_key is not None:
         raise InputError(
-            f"{where} holds {what}; keys typed into a cell are saved with the notebook.",
+            f"{label} holds {kind_of_key}; keys typed into a cell are saved with the notebook.",
             "Delete it there, consider it public, and set the provider's environment variable instead "
             "(see %sllmbo providers).",
         )
 
 
-def _checked(key: str, where: str) -> Secret:
+def _checked(key: str, label: str) -> Secret:
     key = key.strip()
     secret = Secret(key)
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise InputError(
-            f"{where} is not usable as a key: it is empty, or holds spaces or characters beyond ASCII.",
+            f"{label} is not usable as a key: it is empty, or holds spaces or characters beyond ASCII.",
             "Copy the key again, without anything around it.",
         )
     return secret

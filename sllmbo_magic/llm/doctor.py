@@ -140,16 +140,16 @@ _ACCOUNT = ("permission", "quota", "rate-limit")
 def _failed(provider: RecordingProvider, error: ProviderError) -> list[Check]:
     """The checks after a failed request: which one it fails, and what that leaves unknown."""
     category, finding = error.category, _finding(provider, error)
-    answered = Check("server", True, "answered.")
+    server_check = Check("server", True, "answered.")
     if category == "bad-key":
-        return [answered, Check("key", False, finding), *_not_checked(_AFTER)]
+        return [server_check, Check("key", False, finding), *_not_checked(_AFTER)]
     if category in _ACCOUNT:
-        return [answered, Check("account", False, finding), *_not_checked(_AFTER)]
+        return [server_check, Check("account", False, finding), *_not_checked(_AFTER)]
     if category == "unknown-model":
-        return [answered, Check("model", False, finding), *_not_checked(_AFTER[1:])]
+        return [server_check, Check("model", False, finding), *_not_checked(_AFTER[1:])]
     if isinstance(error, ReplyError):
         return [
-            answered,
+            server_check,
             Check("model", None, "not checked."),
             Check("structured output", False, finding),
             *_not_checked(_AFTER[2:]),

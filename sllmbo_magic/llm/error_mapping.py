@@ -34,7 +34,7 @@ class Rule:
         category: The error's category.
         error: The error's class.
         message: What is said after the provider's id and before the status; ``{model}`` is filled in.
-        hint: What to do; ``{who}``, ``{model}`` and ``{api}`` (where a server's API usually is) are
+        hint: What to do; ``{provider_id}``, ``{model}`` and ``{api}`` (where a server's API usually is) are
             filled in.
         words: A pattern that must occur in the body; None: any body.
     """
@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         "unknown-model",
         PermanentProviderError,
         "the server has no model {model!r}",
-        "List its models with: %sllmbo doctor {who}",
+        "List its models with: %sllmbo doctor {provider_id}",
         words=_MODEL,
     ),
     Rule(
@@ -170,7 +170,7 @@ RULES: tuple[Rule, ...] = (
         "unknown-model",
         PermanentProviderError,
         "the server has no model {model!r}, or nothing at this address",
-        "Check both with: %sllmbo doctor {who}",
+        "Check both with: %sllmbo doctor {provider_id}",
     ),
     Rule((413,), "too-large", ReplyError, "the request is too large for the server", "Use --history state."),
     Rule(
@@ -205,7 +205,7 @@ RULES: tuple[Rule, ...] = (
         "bad-request",
         PermanentProviderError,
         "the server does not accept the request",
-        "Check model and address with: %sllmbo doctor {who}",
+        "Check model and address with: %sllmbo doctor {provider_id}",
     ),
 )
 
@@ -213,7 +213,7 @@ RULES: tuple[Rule, ...] = (
 def from_status(
     status: int,
     *,
-    who: str,
+    provider_id: str,
     body: object = None,
     headers: Mapping[str, str] | None = None,
     base_url: str = "",
@@ -222,7 +222,7 @@ def from_status(
 
     Args:
         status: The HTTP status code.
-        who: The provider's id, e.g. ``"openai:gpt-4o"``.
+        provider_id: The provider's id, e.g. ``"openai:gpt-4o"``.
         body: The decoded body, for telling kinds of one status apart.
         headers: The response's headers, for ``Retry-After``.
         base_url: The server, for hints.
@@ -235,9 +235,9 @@ def from_status(
     words = message_of(body)
     parts = urlsplit(base_url)
     root = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "http://HOST:PORT"
-    api = root if who.startswith("anthropic:") else f"{root}/v1"  # Anthropic's SDK adds /v1 itself
-    fields = {"who": who, "model": who.partition(":")[2], "api": api}
-    message = f"{who}: {rule.message.format(**fields)} ({status})."
+    api = root if provider_id.startswith("anthropic:") else f"{root}/v1"  # Anthropic's SDK adds /v1 itself
+    fields = {"provider_id": provider_id, "model": provider_id.partition(":")[2], "api": api}
+    message = f"{provider_id}: {rule.message.format(**fields)} ({status})."
     if words:
         message += f' The server says: "{one_line(words)}".'
     hint = rule.hint.format(**fields)
@@ -266,13 +266,15 @@ _CODES = {
 
 
 def error_inside(
-    body: object, *, who: str, headers: Mapping[str, str] | None = None, base_url: str = ""
+    body: object, *, provider_id: str, headers: Mapping[str, str] | None = None, base_url: str = ""
 ) -> ProviderError | None:
     """The error that a reply with status 200 holds instead of an answer; None if it holds none."""
     error = _error_in(body)
     if not error:
         return None
-    return from_status(_status_in(error), who=who, body=error, headers=headers, base_url=base_url)
+    return from_status(
+        _status_in(error), provider_id=provider_id, body=error, headers=headers, base_url=base_url
+    )
 
 
 def _status_in(error: object) -> int:
@@ -347,10 +349,10 @@ def evidence_of(body: object) -> str:
 # Errors without a status
 
 
-def no_answer(*, who: str, timeout: float) -> ProviderError:
+def no_answer(*, provider_id: str, timeout: float) -> ProviderError:
     """The error for a server that did not answer in time."""
     return TransientProviderError(
-        f"{who} did not answer within {timeout:g} s.",
+        f"{provider_id} did not answer within {timeout:g} s.",
         "Allow more time with --llm-timeout.",
         category="timeout",
     )
@@ -359,40 +361,44 @@ def no_answer(*, who: str, timeout: float) -> ProviderError:
 _NOT_CONNECTED = ("ConnectError", "ConnectionRefusedError", "gaierror", "UnsupportedProtocol", "ProxyError")
 
 
-def no_connection(*, who: str, cause: BaseException | None) -> ProviderError:
+def no_connection(*, provider_id: str, cause: BaseException | None) -> ProviderError:
     """The error for a connection that could not be made, or was lost; told apart by the cause's class."""
     kinds = [type(c).__name__ for c in _chain(cause)]
     if any(kind in ("SSLError", "SSLCertVerificationError") for kind in kinds):
         # SSLEOFError is not among them: that is a lost connection
         return PermanentProviderError(
-            f"{who}: no secure connection, the server's certificate or TLS is not accepted.",
+            f"{provider_id}: no secure connection, the server's certificate or TLS is not accepted.",
             "Check --base-url (http or https) and the system's certificates.",
             category="tls",
         )
     if any(kind in _NOT_CONNECTED for kind in kinds):
         return TransientProviderError(
-            f"{who}: no connection to the server.",
+            f"{provider_id}: no connection to the server.",
             "Check that it is running and that the address is right.",
             category="connection",
         )
     return TransientProviderError(
-        f"{who}: the connection was lost before the reply was complete.", _LATER, category="connection-lost"
+        f"{provider_id}: the connection was lost before the reply was complete.",
+        _LATER,
+        category="connection-lost",
     )
 
 
-def too_long(*, who: str) -> ReplyError:
+def too_long(*, provider_id: str) -> ReplyError:
     """The error for a prompt that the model has no room for."""
     rule = next(r for r in RULES if r.category == "context-length")
-    return ReplyError(f"{who}: {rule.message}.", rule.hint, category=rule.category)
+    return ReplyError(f"{provider_id}: {rule.message}.", rule.hint, category=rule.category)
 
 
-def not_the_protocol(*, who: str, body: object = None) -> ReplyError:
+def not_the_protocol(*, provider_id: str, body: object = None) -> ReplyError:
     """The error for an answer that is not what the protocol promises: HTML, cut JSON, other fields."""
     words = message_of(body)
-    shown = f' It says: "{one_line(words, 120)}".' if words else ""
-    ending = "" if who.startswith("anthropic:") else "; most end in /v1"  # Anthropic's SDK adds /v1 itself
+    server_text = f' It says: "{one_line(words, 120)}".' if words else ""
+    # Anthropic's SDK adds /v1 itself
+    ending = "" if provider_id.startswith("anthropic:") else "; most end in /v1"
     error = ReplyError(
-        f"{who}: the answer is not what this kind of server sends (cut short, or no JSON).{shown}",
+        f"{provider_id}: the answer is not what this kind of server sends (cut short, or no JSON)."
+        f"{server_text}",
         f"Check that --base-url names an API and not a web page{ending}.",
         category="not-json",
     )
@@ -412,10 +418,10 @@ _NO_TEXT = {
 }
 
 
-def no_text(*, who: str, why: str, usage: Usage | None) -> ReplyError:
+def no_text(*, provider_id: str, why: str, usage: Usage | None) -> ReplyError:
     """The error for a reply without usable text; ``why`` is its category, ``usage`` what it did cost."""
     message, hint = _NO_TEXT[why]
-    error = ReplyError(f"{who}: {message}", hint, category=why)
+    error = ReplyError(f"{provider_id}: {message}", hint, category=why)
     error.usage = usage
     return error
 

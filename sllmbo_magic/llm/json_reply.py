@@ -154,8 +154,8 @@ def _unwrapped(data: Any, schema: dict[str, Any]) -> Any:
             answers = [
                 part for part in layer if isinstance(part, dict) and len(required & set(part)) >= least
             ]
-            written = [part for part in answers if not isinstance(part, _FromProse)]
-            answers = written or answers
+            outside_prose = [part for part in answers if not isinstance(part, _FromProse)]
+            answers = outside_prose or answers
             if answers:
                 if any(other != answers[0] for other in answers[1:]):
                     raise _several_answers()
@@ -221,9 +221,9 @@ def _repaired(text: str) -> Any:
         return None
     if not isinstance(data, dict | list) or not data:
         return None
-    written = {float(number.replace("_", "")) for number in _NUMBER.findall(text)}
+    numbers = {float(number.replace("_", "")) for number in _NUMBER.findall(text)}
     if any(
-        not isinstance(n, bool) and _as_float(n) not in written
+        not isinstance(n, bool) and _as_float(n) not in numbers
         for n in _leaves(data)
         if isinstance(n, int | float)
     ):

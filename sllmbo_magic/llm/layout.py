@@ -21,18 +21,18 @@ def turns(messages: tuple[Message, ...], *, instruction: str = "", system_role: 
         At most one system turn, first; then user, assistant, user, ..., ending with the user.
     """
     system = "\n\n".join(m.content for m in messages if m.role == "system")
-    rest = [m for m in messages if m.role != "system"]
+    turns = [m for m in messages if m.role != "system"]
     if instruction:
-        rest.append(Message("user", instruction))
+        turns.append(Message("user", instruction))
     if system and not system_role:
-        rest.insert(0, Message("user", system))
-    joined = [Message("system", system)] if system and system_role else []
-    for message in rest:
-        if joined and joined[-1].role == message.role:
-            joined[-1] = Message(message.role, f"{joined[-1].content}\n\n{message.content}")
+        turns.insert(0, Message("user", system))
+    alternating = [Message("system", system)] if system and system_role else []
+    for message in turns:
+        if alternating and alternating[-1].role == message.role:
+            alternating[-1] = Message(message.role, f"{alternating[-1].content}\n\n{message.content}")
         else:
-            joined.append(message)
-    return joined
+            alternating.append(message)
+    return alternating
 
 
 def as_text(request: Request) -> str:

@@ -69,16 +69,18 @@ class Price:
         if self.long_context is not None and usage.input_tokens >= self.long_from:
             return self.long_context.cost(usage)
         cached = min(usage.cached_input_tokens, usage.input_tokens)
-        written = min(usage.cache_write_tokens, usage.input_tokens - cached)
-        dollars = (usage.input_tokens - cached - written) * self.input + usage.output_tokens * self.output
+        cache_writes = min(usage.cache_write_tokens, usage.input_tokens - cached)
+        dollars = (
+            usage.input_tokens - cached - cache_writes
+        ) * self.input + usage.output_tokens * self.output
         dollars += cached * (self.input if self.cached_input is None else self.cached_input)
-        dollars += written * (self.input if self.cache_write is None else self.cache_write)
+        dollars += cache_writes * (self.input if self.cache_write is None else self.cache_write)
         return dollars / _MILLION
 
     def bound(self, input_tokens: int, output_tokens: int) -> float:
         """The most that a request of at most this size can cost, in US dollars, whatever is cached."""
-        dearest = max(p for p in (self.input, self.cached_input, self.cache_write) if p is not None)
-        most = (input_tokens * dearest + output_tokens * self.output) / _MILLION
+        highest = max(p for p in (self.input, self.cached_input, self.cache_write) if p is not None)
+        most = (input_tokens * highest + output_tokens * self.output) / _MILLION
         if self.long_context is not None and input_tokens >= self.long_from:
             most = max(most, self.long_context.bound(input_tokens, output_tokens))
         return most
@@ -109,8 +111,8 @@ class Prices:
     def of(self, provider_id: str) -> Price | None:
         """A model's price: its own entry, that of its undated name, or the provider's ``*``; else None."""
         undated = _SNAPSHOT.sub("", provider_id)
-        anything = provider_id.partition(":")[0] + ":*"
-        for name in (provider_id, undated, anything):
+        any_model = provider_id.partition(":")[0] + ":*"
+        for name in (provider_id, undated, any_model):
             if name in self._table:
                 return self._table[name]
         return None

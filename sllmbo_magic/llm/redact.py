@@ -20,8 +20,8 @@ _SECRET_NAME = re.compile(
 _SHORTEST = 8  # shorter values ("1", "true") would mask ordinary words
 
 KEY_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (what, re.compile(r"(?<![A-Za-z0-9])" + shape))  # not the end of a word: "risk-averse", "task-7"
-    for what, shape in (
+    (kind, re.compile(r"(?<![A-Za-z0-9])" + shape))  # not the end of a word: "risk-averse", "task-7"
+    for kind, shape in (
         ("an Anthropic key", r"sk-ant-[A-Za-z0-9_-]{8,}"),
         # one long run, or with hyphens and a digit: "sk-learn-compatible-estimators" is none
         (
@@ -109,7 +109,7 @@ def one_line(text: object, limit: int = 200) -> str:
 
 def looks_like_key(text: str) -> str | None:
     """What kind of key the text holds (``"an OpenAI key"``), or None."""
-    for what, shape in KEY_SHAPES:
+    for kind, shape in KEY_SHAPES:
         if shape.search(text):
-            return what
+            return kind
     return None

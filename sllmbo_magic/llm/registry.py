@@ -43,7 +43,7 @@ LOCAL_DEADLINE = 300.0
 Ollama itself allows five minutes."""
 NO_LLM = ("rulebook", "offline")
 
-_WHAT = {
+_DESCRIPTIONS = {
     "openai": "OpenAI's models, with the official SDK",
     "anthropic": "Anthropic's models, with the official SDK",
     "gemini": "Google's models, by their OpenAI-compatible address",
@@ -106,11 +106,13 @@ def parse(spec: str) -> Spec:
             f"{name!r} is no LLM: it proposes by expert rules, without any request.",
             "It has no model, no key and no transcript.",
         )
-    names = (*_WHAT, *_third_parties())
+    names = (*_DESCRIPTIONS, *_third_parties())
     if name not in names:
         instead = line_for(spec, (*NO_LLM[:1], *names))
-        allowed = f"Allowed: {', '.join((*NO_LLM[:1], *names))}."
-        raise InputError(f"unknown LLM provider {name!r}.", f"{allowed} {instead}" if instead else allowed)
+        allowed_text = f"Allowed: {', '.join((*NO_LLM[:1], *names))}."
+        raise InputError(
+            f"unknown LLM provider {name!r}.", f"{allowed_text} {instead}" if instead else allowed_text
+        )
     if not model and name == "replay":
         raise InputError("replay needs a run's name or a path.", "Example: --llm replay:my_run")
     if not model and name == "command":
@@ -196,12 +198,12 @@ def check_key(spec: str, base_url: str | None = None) -> None:
 def list_providers() -> list[ProviderInfo]:
     """All providers, with what is configured; asks no server."""
     infos = [ProviderInfo("rulebook", "expert rules, no LLM, no network", True, "nothing to configure")]
-    for name, what in _WHAT.items():
+    for name, description in _DESCRIPTIONS.items():
         if name == "command":
-            infos.append(ProviderInfo(name, what, True, "the program has its own key"))
+            infos.append(ProviderInfo(name, description, True, "the program has its own key"))
             continue
         if name not in SOURCES:
-            infos.append(ProviderInfo(name, what, True, "nothing to configure"))
+            infos.append(ProviderInfo(name, description, True, "nothing to configure"))
             continue
         source = SOURCES[name]
         missing = _missing_sdk(name)
@@ -219,7 +221,7 @@ def list_providers() -> list[ProviderInfo]:
             how += ", or log in with the SDK's own tool" if source.sdk else ""
         if name == "openai-compatible":
             how += "; give the server with --base-url"
-        infos.append(ProviderInfo(name, what, ready, how))
+        infos.append(ProviderInfo(name, description, ready, how))
     infos += [
         ProviderInfo(n, f"from {e.value}", True, "see its documentation") for n, e in _third_parties().items()
     ]
@@ -375,4 +377,4 @@ def _sdk_has_key(name: str) -> bool:
 
 def _third_parties() -> dict[str, metadata.EntryPoint]:
     entries = sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name)
-    return {entry.name: entry for entry in entries if entry.name not in (*_WHAT, *NO_LLM)}
+    return {entry.name: entry for entry in entries if entry.name not in (*_DESCRIPTIONS, *NO_LLM)}

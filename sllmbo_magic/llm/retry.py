@@ -32,12 +32,12 @@ class AskAgainError(TransientProviderError):
     """The provider has learned how to ask this server: the same request is worth sending again, at once.
 
     Args:
-        who: The provider's id.
+        provider_id: The provider's id.
         reason: The refusal that it learned from; raised in the end if asking again does not help.
     """
 
-    def __init__(self, who: str, reason: ProviderError) -> None:
-        super().__init__(f"{who}: asking in another way.", category=_ASK_AGAIN)
+    def __init__(self, provider_id: str, reason: ProviderError) -> None:
+        super().__init__(f"{provider_id}: asking in another way.", category=_ASK_AGAIN)
         self.reason = reason
         self.usage = reason.usage
 

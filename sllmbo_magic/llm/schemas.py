@@ -35,9 +35,9 @@ def without_type_lists(schema: Any) -> Any:
         return schema
     if isinstance(schema.get("type"), list) and "enum" not in schema:
         shared = {k: v for k, v in schema.items() if k in ("title", "description")}
-        rest = {k: v for k, v in schema.items() if k not in ("type", "title", "description")}
+        constraints = {k: v for k, v in schema.items() if k not in ("type", "title", "description")}
         variants = [
-            {"type": kind} if kind == "null" else {"type": kind, **without_type_lists(rest)}
+            {"type": kind} if kind == "null" else {"type": kind, **without_type_lists(constraints)}
             for kind in schema["type"]
         ]
         return {**shared, "anyOf": variants}

@@ -194,8 +194,8 @@ class Transcript:
 
 def was_sent(exchange: Mapping[str, Any]) -> bool:
     """Whether a recorded request was made; False where the budget refused it before anything was sent."""
-    refused = (exchange.get("error") or {}).get("category") == "budget"
-    return not refused or bool(exchange.get("charged"))
+    refused_by_budget = (exchange.get("error") or {}).get("category") == "budget"
+    return not refused_by_budget or bool(exchange.get("charged"))
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:

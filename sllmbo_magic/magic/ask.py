@@ -23,8 +23,8 @@ def ask(prompt: str) -> str:
     try:
         if getattr(get_ipython(), "kernel", None) is None:
             return ask_in_terminal(prompt)
-        shown = {"text/html": copy_box(prompt), "text/plain": prompt}
-        handle = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        representations = {"text/html": copy_box(prompt), "text/plain": prompt}
+        handle = display(representations, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         try:
             return read_answer()
         finally:

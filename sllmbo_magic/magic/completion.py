@@ -57,8 +57,8 @@ def candidates(text: str, user_ns: Mapping[str, Any], runs: Iterable[str]) -> li
         return []
     words = text[match.end() :].split()
     last = "" if not words or text[-1].isspace() else words.pop()
-    found = _for_cell(words, last, user_ns, runs) if match[1] == "%%" else _for_line(words, runs)
-    return [word for word in dict.fromkeys(found) if word.startswith(last)]
+    words_here = _for_cell(words, last, user_ns, runs) if match[1] == "%%" else _for_line(words, runs)
+    return [word for word in dict.fromkeys(words_here) if word.startswith(last)]
 
 
 def _for_cell(words: list[str], last: str, user_ns: Mapping[str, Any], runs: Iterable[str]) -> list[str]:
@@ -67,8 +67,8 @@ def _for_cell(words: list[str], last: str, user_ns: Mapping[str, Any], runs: Ite
         if last.startswith("{"):
             return [f"{{{name}}}" for name in user_ns if not name.startswith("_")]
         return _values(option, user_ns, runs)
-    given = {BY_SPELLING[word] for word in words if word in BY_SPELLING}
-    options = [spelling for o in OPTIONS if o not in given for spelling in o.spellings]
+    used = {BY_SPELLING[word] for word in words if word in BY_SPELLING}
+    options = [spelling for o in OPTIONS if o not in used for spelling in o.spellings]
     if not words and not last.startswith("-"):
         return [name for name in runs if name.isidentifier()] + options
     return options
@@ -100,18 +100,18 @@ def _for_line(words: list[str], runs: Iterable[str]) -> list[str]:
     command = BY_NAME.get(words[0])
     if command is None:
         return []
-    found = {
+    values = {
         "run": list(runs),
         "mode": list(_MODES),
         "provider": list(_PROVIDERS),
         "help": [c.name for c in COMMANDS] + list(BY_SPELLING),
     }.get(command.completes, [])
     if command.name == "compare":
-        known = {option.flag: option for option in COMPARE_OPTIONS}
-        if words[-1] in known and known[words[-1]].takes_value:
-            return list(known[words[-1]].choices) or [known[words[-1]].example]
-        found += list(known)
-    return [*found, "--run"] if command.steers else found
+        flags = {option.flag: option for option in COMPARE_OPTIONS}
+        if words[-1] in flags and flags[words[-1]].takes_value:
+            return list(flags[words[-1]].choices) or [flags[words[-1]].example]
+        values += list(flags)
+    return [*values, "--run"] if command.steers else values
 
 
 def run_names(root: Path = Path(".sllmbo")) -> list[str]:
@@ -136,11 +136,11 @@ def add_matcher(shell: Any) -> None:
         text = line[: context.cursor_position]
         if not _MAGIC.match(text):
             return {"completions": []}
-        whole = "" if text[-1].isspace() else text.split()[-1]
-        found = candidates(text, shell.user_ns, run_names())
+        fragment = "" if text[-1].isspace() else text.split()[-1]
+        completions = candidates(text, shell.user_ns, run_names())
         return {
-            "completions": [SimpleCompletion(word, type="param") for word in found],
-            "matched_fragment": whole,
+            "completions": [SimpleCompletion(word, type="param") for word in completions],
+            "matched_fragment": fragment,
             "suppress": True,
         }
 

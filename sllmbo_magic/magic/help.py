@@ -96,11 +96,11 @@ def docs_page() -> str:
     for option in OPTIONS:
         spelling = " / ".join(f"`{s}`" for s in option.spellings)
         value = f" `{option.metavar}`" if option.takes_value else ""
-        allowed = f" Allowed: {', '.join(f'`{c}`' for c in option.choices)}." if option.choices else ""
+        choices_text = f" Allowed: {', '.join(f'`{c}`' for c in option.choices)}." if option.choices else ""
         argument = f"`{option.argument}`" if option.argument else "-"
         lines.append(
             f"| {spelling}{cell(value)} | {argument} | {cell(default_text(option)) or '-'} | "
-            f"{cell(paper_text(option))} | {cell(option.help)}{cell(allowed)} |"
+            f"{cell(paper_text(option))} | {cell(option.help)}{cell(choices_text)} |"
         )
     lines += [
         "",

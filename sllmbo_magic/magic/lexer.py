@@ -114,15 +114,15 @@ def join_continued(line: str, cell: str) -> tuple[str, str]:
     The lines that were taken stay in the cell as blank ones, so that its line numbers are still right. A
     backslash right after a word, as in a Windows path, continues only where an option follows.
     """
-    rest = cell.split("\n")
-    taken = 0
-    while line.rstrip().endswith("\\") and taken < len(rest):
-        text, following = line.rstrip()[:-1], rest[taken].strip()
+    lines = cell.split("\n")
+    n_joined = 0
+    while line.rstrip().endswith("\\") and n_joined < len(lines):
+        text, following = line.rstrip()[:-1], lines[n_joined].strip()
         if text and not text[-1].isspace() and not following.startswith("-"):
             break
         line = f"{text} {following}"
-        taken += 1
-    return line, "\n".join([""] * taken + rest[taken:])
+        n_joined += 1
+    return line, "\n".join([""] * n_joined + lines[n_joined:])
 
 
 _KEY_OPTION = re.compile(

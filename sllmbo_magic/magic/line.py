@@ -202,10 +202,10 @@ def _with_two_dashes(flag: str, following: str, find: Callable[[str], Option]) -
     elif not matches:
         return find(flag)
     value = f" {following}" if has_value and BY_SPELLING[matches[0]].takes_value else ""
-    others = f" (or {', '.join(matches[1:4])})" if len(matches) > 1 else ""
+    other_matches = f" (or {', '.join(matches[1:4])})" if len(matches) > 1 else ""
     raise InputError(
         f"unknown option {shorten(flag)!r} of %%sllmbo: options start with two dashes.",
-        f"Write {matches[0]}{shorten(value)}{others}. %sllmbo help shows all options.",
+        f"Write {matches[0]}{shorten(value)}{other_matches}. %sllmbo help shows all options.",
     )
 
 

@@ -58,7 +58,7 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
         run, cost = bundle["run"], bundle["cost"]
         metric = str(run.get("metric") or "")
         display = display_metric(metric, str(run.get("direction")), bool(run.get("negated")))
-        done = sum(trial["state"] in ("COMPLETE", "PRUNED", "FAIL") for trial in bundle["trials"])
+        n_done = sum(trial["state"] in ("COMPLETE", "PRUNED", "FAIL") for trial in bundle["trials"])
         rows.append(
             (
                 name,
@@ -66,7 +66,7 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
                 f"{display.label}, {display.better}" if metric else "",
                 str(run.get("sampler") or ""),
                 str(run.get("llm") or ""),
-                str(done),
+                str(n_done),
                 _number(display.shown(run.get("default_value"))),
                 _number(display.shown(run.get("best_value"))),
                 duration(run.get("seconds") or 0),
@@ -139,12 +139,14 @@ def exchanges_text(name: str, exchanges: Sequence[Mapping[str, Any]]) -> str:
     for exchange in exchanges:
         trial = exchange.get("trial_number")
         when = "" if trial is None else f", trial {trial}"
-        what = f"request {exchange.get('id')} to {exchange.get('provider')} ({exchange.get('purpose')}{when})"
+        request_text = (
+            f"request {exchange.get('id')} to {exchange.get('provider')} ({exchange.get('purpose')}{when})"
+        )
         messages = exchange.get("messages") or []
         parts.append(
             "\n".join(
                 [
-                    f"{name}: {what}",
+                    f"{name}: {request_text}",
                     *(f"--- {m['role']}\n{bounded_text(m['content'], limit=10**9)}" for m in messages),
                 ]
             )

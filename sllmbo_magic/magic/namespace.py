@@ -147,12 +147,12 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
     if "target" in spec.options:
         return (*_split_target(spec, names), {})
     split = names.has("X_train", "y_train")
-    has_whole = names.has("X", "y")
-    if has_whole and split:
-        fresh_whole, fresh_split = names.is_fresh("X", "y"), names.is_fresh("X_train", "y_train")
-        split = fresh_split if fresh_whole != fresh_split else names.has("X_test", "y_test")
-    forgotten = names.is_fresh("data") and not names.is_fresh("X", "y", "X_train", "y_train")
-    if forgotten and _is_frame(names.user_ns.get("data")):
+    has_X_y = names.has("X", "y")
+    if has_X_y and split:
+        fresh_X_y, fresh_split = names.is_fresh("X", "y"), names.is_fresh("X_train", "y_train")
+        split = fresh_split if fresh_X_y != fresh_split else names.has("X_test", "y_test")
+    lacks_target = names.is_fresh("data") and not names.is_fresh("X", "y", "X_train", "y_train")
+    if lacks_target and _is_frame(names.user_ns.get("data")):
         raise InputError(
             "this cell assigns data, but no --target says which column to predict.",
             f"Add --target COLUMN{_columns_hint(names.user_ns['data'])}.",
@@ -165,7 +165,7 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
             for name in ("X_test", "y_test"):
                 held_out[name] = names.take(name, _shape(names.user_ns[name]))
         return X, y, held_out
-    if has_whole:
+    if has_X_y:
         return (
             names.take("X", _shape(names.user_ns["X"])),
             names.take("y", _shape(names.user_ns["y"])),

@@ -25,10 +25,10 @@ def named_in_errors(task: ResolvedTask) -> Iterator[None]:
         if not names:
             raise
         one = len(names) == 1
-        where = f"{_listed(names)} {'is' if one else 'are'} from an earlier cell"
+        origin = f"{_listed(names)} {'is' if one else 'are'} from an earlier cell"
         raise InputError(
             error.message,
-            f"{error.hint} {where}; del {', '.join(names)}, or define {'it' if one else 'them'} here.",
+            f"{error.hint} {origin}; del {', '.join(names)}, or define {'it' if one else 'them'} here.",
         ) from error
 
 

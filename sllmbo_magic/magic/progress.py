@@ -63,10 +63,9 @@ class Progress:
         metric = f" by {self._display.label}" if has_metric else ""
         metric += f" ({self._display.better})" if has_metric and not self._display.maximize else ""
         llm = run.get("llm")
-        asked = f" with {llm}" if llm and str(run.get("sampler")).startswith("llm") else ""
-        return [
-            f"{self.name}: {trials} of {run.get('estimator')}{metric}, {run.get('sampler')}{asked}{going_on}"
-        ]
+        llm_text = f" with {llm}" if llm and str(run.get("sampler")).startswith("llm") else ""
+        sampler = f"{run.get('sampler')}{llm_text}"
+        return [f"{self.name}: {trials} of {run.get('estimator')}{metric}, {sampler}{going_on}"]
 
     @apply.register
     def _(self, event: ev.TrialStarted) -> list[str]:
@@ -77,8 +76,8 @@ class Progress:
     @apply.register
     def _(self, event: ev.FoldFinished) -> list[str]:
         self._time = event.time
-        done = self._current[1] + 1 if self._current and self._current[0] == event.number else 1
-        self._current = (event.number, done, event.n_folds)
+        n_folds_done = self._current[1] + 1 if self._current and self._current[0] == event.number else 1
+        self._current = (event.number, n_folds_done, event.n_folds)
         return []
 
     @apply.register
@@ -149,11 +148,11 @@ class Progress:
         total = "" if self.n_trials is None else f"/{self.n_trials}"
         parts = [f"{self.name}: {self.done}{total} trials"]
         if self.best_value is not None:
-            where = f"trial {self.best_number}{', ' + self.best_source if self.best_source else ''}"
-            parts.append(f"best {self._display.shown(self.best_value):.5g} ({where})")
+            trial_text = f"trial {self.best_number}{', ' + self.best_source if self.best_source else ''}"
+            parts.append(f"best {self._display.shown(self.best_value):.5g} ({trial_text})")
         if self.best_value is not None and self.default_value is not None:
-            shown = self._display.shown(self.best_value) - self._display.shown(self.default_value)
-            gain = (shown if self._display.maximize else -shown) + 0.0  # no "-0"
+            difference = self._display.shown(self.best_value) - self._display.shown(self.default_value)
+            gain = (difference if self._display.maximize else -difference) + 0.0  # no "-0"
             parts.append(f"gain over default {gain:+.3g}")
         if self.failed:
             parts.append(f"{self.failed} failed")
@@ -162,7 +161,7 @@ class Progress:
             tokens = f", {self.tokens:,} tokens" if self.tokens else ""
             parts.append(f"{self.requests} request{'s' if self.requests > 1 else ''}{tokens}{money}")
         elapsed = (self._time if now is None else max(now, self._time)) - self._started
-        parts.append(f"{duration(elapsed)}{self._left()}")
+        parts.append(f"{duration(elapsed)}{self._time_left()}")
         if self.stopping:
             parts.append("stopping after the fold in flight; a second interrupt does not wait for it")
         elif self.paused:
@@ -176,7 +175,7 @@ class Progress:
         """The line and the last notes below it."""
         return "\n".join([self.line(now), *(f"  {note}" for note in self.notes)])
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         if self.n_trials is None or self.done >= self.n_trials or not self._fit_seconds:
             return ""
         recent = self._fit_seconds[-20:]
@@ -185,9 +184,9 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """Seconds as people write them: ``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    full_seconds = max(0, round(seconds))
+    if full_seconds < 60:
+        return f"{full_seconds} s"
+    if full_seconds < 3600:
+        return f"{full_seconds // 60} min {full_seconds % 60} s"
+    return f"{full_seconds // 3600} h {full_seconds % 3600 // 60} min"

@@ -78,12 +78,12 @@ class RunThread:
 
     def events(self) -> list[Event]:
         """The events since the last call, oldest first."""
-        found = []
+        events = []
         while True:
             try:
-                found.append(self._events.get_nowait())
+                events.append(self._events.get_nowait())
             except queue.Empty:
-                return found
+                return events
 
     def interrupt(self) -> None:
         """End after the fold in flight; asked a second time, do not wait for that fold."""
@@ -103,17 +103,17 @@ class RunThread:
 def watch(run: RunThread, show: Callable[[], None]) -> None:
     """Block until the run has ended, showing what happens; an interrupt stops the run, not the waiting."""
     with _interrupts() as count:
-        seen = 0
+        n_passed_on = 0
         while not run.wait(HEARTBEAT):
             show()
-            seen = _pass_on(count(), seen, run)
+            n_passed_on = _pass_on(count(), n_passed_on, run)
     show()
 
 
 async def watch_async(run: RunThread, show: Callable[[], None]) -> None:
     """The same without blocking the event loop, so that a widget's controls answer meanwhile."""
     with _interrupts() as count:
-        seen = 0
+        n_passed_on = 0
         while not run.done:
             try:
                 await asyncio.sleep(HEARTBEAT)
@@ -121,12 +121,12 @@ async def watch_async(run: RunThread, show: Callable[[], None]) -> None:
                 _uncancel()
                 run.interrupt()
             show()
-            seen = _pass_on(count(), seen, run)
+            n_passed_on = _pass_on(count(), n_passed_on, run)
     show()
 
 
-def _pass_on(count: int, seen: int, run: RunThread) -> int:
-    for _ in range(count - seen):
+def _pass_on(count: int, n_passed_on: int, run: RunThread) -> int:
+    for _ in range(count - n_passed_on):
         run.interrupt()
     if count > 2:  # the way out of a fit that heeds nothing: leave its thread alone
         raise KeyboardInterrupt

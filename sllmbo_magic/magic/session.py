@@ -127,8 +127,8 @@ class Session:
         while suggestion in self.shell.user_ns or hasattr(builtins, suggestion):
             suggestion += "_"
         unnamed = name == DEFAULT_NAME
-        what = "where a run without a name puts its result" if unnamed else "which the result would replace"
-        raise InputError(f"{owner}, {what}.", f"Choose another name, e.g. {suggestion!r}{remedy}.")
+        role = "where a run without a name puts its result" if unnamed else "which the result would replace"
+        raise InputError(f"{owner}, {role}.", f"Choose another name, e.g. {suggestion!r}{remedy}.")
 
     # ---- one run
 

@@ -103,25 +103,25 @@ def check_name(name: str) -> str:
             :data:`LOOKED_UP`.
     """
     name = unicodedata.normalize("NFKC", name)  # as Python reads a name
-    shown = shorten(name)
+    short = shorten(name)
     if "=" in name:
-        raise InputError(f"{shown!r} is no name for a run.", hint_for_stray(name))
+        raise InputError(f"{short!r} is no name for a run.", hint_for_stray(name))
     if not name.isidentifier() or keyword.iskeyword(name):
         suggestion = re.sub(r"\W+", "_", name).strip("_") or DEFAULT_NAME
         if not suggestion.isidentifier() or keyword.iskeyword(suggestion):
             suggestion = f"run_{suggestion}"
         raise InputError(
-            f"{shown!r} is no name for a run: it becomes a Python variable.",
+            f"{short!r} is no name for a run: it becomes a Python variable.",
             f"Allowed: letters, digits and _, not first a digit. Try {shorten(suggestion)!r}.",
         )
     if _OF_IPYTHON.fullmatch(name):
         raise InputError(
-            f"{shown!r} is no name for a run: IPython assigns it after every cell.",
+            f"{short!r} is no name for a run: IPython assigns it after every cell.",
             f"Choose another name, e.g. {DEFAULT_NAME!r}.",
         )
     if name in LOOKED_UP or hasattr(builtins, name) or name.startswith("__"):
         raise InputError(
-            f"{shown!r} is no name for a run: the result would replace your {shown!r}.",
+            f"{short!r} is no name for a run: the result would replace your {short!r}.",
             f"Try {name + '_run'!r}.",
         )
     return name
@@ -134,10 +134,10 @@ def read_cell(cell: str) -> tuple[str, frozenset[str]]:
     except (SyntaxError, ValueError):  # running the cell shows Python's own message
         return "", frozenset()
     docstring = ast.get_docstring(tree) or ""
-    return docstring.strip(), frozenset(_assigned(tree))
+    return docstring.strip(), frozenset(_assigned_names(tree))
 
 
-def _assigned(node: ast.AST) -> set[str]:
+def _assigned_names(node: ast.AST) -> set[str]:
     names: set[str] = set()
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -152,5 +152,5 @@ def _assigned(node: ast.AST) -> set[str]:
             names.add((child.asname or child.name).partition(".")[0])
         elif isinstance(child, ast.MatchAs | ast.MatchStar | ast.ExceptHandler) and child.name:
             names.add(child.name)
-        names |= _assigned(child)
+        names |= _assigned_names(child)
     return names

@@ -86,9 +86,9 @@ def misplaced(lines: list[str]) -> InputError | None:
         if not any(above_line.strip() for above_line in lines[:i]) or not _is_python("".join(above)):
             return None  # it is on the first line that counts, or inside a string
         comments = all(above_line.lstrip().startswith("#") for above_line in above)
-        what = "a comment" if comments and above else "code"
+        kind = "a comment" if comments and above else "code"
         return InputError(
-            f"%%sllmbo is on line {i + 1} of the cell, below {what}.",
+            f"%%sllmbo is on line {i + 1} of the cell, below {kind}.",
             "It must be the first line of its cell: move it up, or split the cell.",
         )
     return None

@@ -203,8 +203,8 @@ def plain_text(bundle: dict[str, Any]) -> str:
     return text_of(bundle)
 
 
-def show_output(what: Any, **options: Any) -> Any:
+def show_output(output: Any, **options: Any) -> Any:
     """IPython's ``display``: a handle to update it by, with ``display_id=True``."""
     from IPython.display import display
 
-    return display(what, **options)  # type: ignore[no-untyped-call]
+    return display(output, **options)  # type: ignore[no-untyped-call]

@@ -19,13 +19,13 @@ _DURATION = re.compile(
 )
 
 
-def check(option: Option, value: Any, where: str) -> Any:
+def check(option: Option, value: Any, label: str) -> Any:
     """The value of an argument, in its normal form (``int``, ``float``, ``bool``, a word, or the object).
 
     Args:
         option: The row of the table.
         value: What the caller gave. None is allowed where it is the default.
-        where: The argument, or the option and its ``{variable}``, for the message.
+        label: The argument, or the option and its ``{variable}``, for the message.
 
     Raises:
         InputError: The value is none of what the option allows.
@@ -33,7 +33,7 @@ def check(option: Option, value: Any, where: str) -> Any:
     if (value is None and option.default is None) or (value == "" and option.default == ""):
         return value
     if isinstance(value, str):
-        return from_text(option, value, where)
+        return from_text(option, value, label)
     if option.objects and value is not None and not isinstance(value, bool | Real):
         return value
     if not option.takes_value:
@@ -42,15 +42,15 @@ def check(option: Option, value: Any, where: str) -> Any:
     elif option.kind == "directions" and isinstance(value, list | tuple):
         return value
     elif isinstance(value, datetime.timedelta) and option.kind == "duration":
-        return _number(option, value.total_seconds(), where)
+        return _number(option, value.total_seconds(), label)
     elif isinstance(value, Integral) and not isinstance(value, bool):
-        return _number(option, int(value), where)
+        return _number(option, int(value), label)
     elif isinstance(value, Real) and not isinstance(value, bool):
-        return _number(option, float(value), where)
-    raise refusal(option, where, type_name(value))
+        return _number(option, float(value), label)
+    raise refusal(option, label, type_name(value))
 
 
-def from_text(option: Option, text: str, where: str) -> Any:
+def from_text(option: Option, text: str, label: str) -> Any:
     """The value that a text means.
 
     Raises:
@@ -58,24 +58,24 @@ def from_text(option: Option, text: str, where: str) -> Any:
     """
     text = text.strip()
     if not text:
-        raise InputError(f"{where} is empty.", allowed(option, where))
+        raise InputError(f"{label} is empty.", allowed(option, label))
     if option.kind == "text":
         return text
     if option.kind == "choice":
-        return _choice(option, text, where)
+        return _choice(option, text, label)
     if option.kind == "directions":
-        directions = [_choice(option, word.strip(), where) for word in text.split(",")]
+        directions = [_choice(option, word.strip(), label) for word in text.split(",")]
         return directions[0] if len(directions) == 1 else directions
     if option.kind == "patience" and text.lower() in option.choices:
         return text.lower()
     number = _seconds(text) if option.kind == "duration" else _parse_number(text)
     if number is None or not option.takes_value:
         words = option.choices if option.kind == "patience" else ()
-        raise refusal(option, where, repr(shorten(text)), closest(text, words))
-    return _number(option, number, where)
+        raise refusal(option, label, repr(shorten(text)), closest(text, words))
+    return _number(option, number, label)
 
 
-def allowed(option: Option, where: str = "") -> str:
+def allowed(option: Option, label: str = "") -> str:
     """What an option allows, as a sentence for messages."""
     match option.kind:
         case "flag" | "switch":
@@ -98,7 +98,7 @@ def allowed(option: Option, where: str = "") -> str:
             text = "text"
     if option.objects:
         text += (
-            f", or {{variable}} with {option.objects}" if where.startswith("-") else f", or {option.objects}"
+            f", or {{variable}} with {option.objects}" if label.startswith("-") else f", or {option.objects}"
         )
     return f"Allowed: {text}."
 
@@ -132,11 +132,11 @@ def shorten(text: str, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _choice(option: Option, text: str, where: str) -> str:
+def _choice(option: Option, text: str, label: str) -> str:
     for choice in option.choices:
         if text.lower().replace("_", "-") == choice:
             return choice
-    raise refusal(option, where, repr(shorten(text)), closest(text, option.choices))
+    raise refusal(option, label, repr(shorten(text)), closest(text, option.choices))
 
 
 def _parse_number(text: str) -> float | int | None:
@@ -159,7 +159,7 @@ def _seconds(text: str) -> float | int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _number(option: Option, number: float | int, where: str) -> Any:
+def _number(option: Option, number: float | int, label: str) -> Any:
     is_whole = isinstance(number, int) or (math.isfinite(number) and number == int(number))
     match option.kind:
         case "count" if is_whole and option.low <= number <= (option.high or math.inf):
@@ -172,24 +172,24 @@ def _number(option: Option, number: float | int, where: str) -> Any:
             return float(number)
         case "amount" | "duration" if 0 < number < math.inf:
             return float(number)
-    raise refusal(option, where, f"{number:g}" if isinstance(number, float) else str(number))
+    raise refusal(option, label, f"{number:g}" if isinstance(number, float) else str(number))
 
 
-def refusal(option: Option, where: str, shown: str, hint: str = "") -> InputError:
+def refusal(option: Option, label: str, value_text: str, hint: str = "") -> InputError:
     """The error for a value that an option does not allow.
 
     Args:
         option: The row of the table.
-        where: The option as typed, or the argument.
-        shown: The value: a text in quotes, a number, or "a TYPE".
+        label: The option as typed, or the argument.
+        value_text: The value: a text in quotes, a number, or "a TYPE".
         hint: Stands before what is allowed.
     """
-    if where.startswith("-"):
-        text = f"{where}: {shown} is not allowed."
-    elif shown.startswith("'"):
-        text = f"{where} {shown} is not known."
-    elif shown.startswith(("a ", "an ", "None")):
-        text = f"{where} is {shown}."
+    if label.startswith("-"):
+        text = f"{label}: {value_text} is not allowed."
+    elif value_text.startswith("'"):
+        text = f"{label} {value_text} is not known."
+    elif value_text.startswith(("a ", "an ", "None")):
+        text = f"{label} is {value_text}."
     else:
-        text = f"{where} {shown} is out of range."
-    return InputError(text, f"{hint}{allowed(option, where)}")
+        text = f"{label} {value_text} is out of range."
+    return InputError(text, f"{hint}{allowed(option, label)}")

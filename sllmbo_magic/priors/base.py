@@ -105,8 +105,8 @@ class Facts:
         current = self.current.get(name)
         if not isinstance(current, int) or isinstance(current, bool):
             return value
-        chosen = default is not None and current != default
-        return current if chosen or current > value else value
+        is_users = default is not None and current != default
+        return current if is_users or current > value else value
 
     def rows_over(self, divisor: float, low: int, high: int) -> int:
         """n_rows / divisor, kept between two bounds: how a bound follows the data's size."""

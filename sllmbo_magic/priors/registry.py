@@ -79,12 +79,12 @@ def prior_for(estimator: Any, description: TaskDescription | None = None) -> Pri
         estimator = instance_of(estimator)
     parts = tuple(parts_of(estimator))
     kind = kind_of(estimator)
-    built = [
+    parts_built = [
         (part, *_space_of(part, Facts.of(kind, description, current=part.current, scaled=part.scaled)))
         for part in parts
     ]
-    built = [one for one in built if len(one[1])]
-    return _joined(built)
+    parts_built = [one for one in parts_built if len(one[1])]
+    return _prior_of_parts(parts_built)
 
 
 def inert(estimator: Any, params: Mapping[str, Any]) -> dict[str, str]:
@@ -130,15 +130,18 @@ def real_values(estimator: Any, names: Iterable[str] = ()) -> dict[str, Any]:
 def _inert(parts: Iterable[Part], values: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for part in parts:
-        changed = _without_prefix(part.prefix, values)
-        params = {**part.current, **changed}
+        users_values = _without_prefix(part.prefix, values)
+        params = {**part.current, **users_values}
         used = {
-            n: alias for n, aliases in part.family.aliases.items() for alias in aliases if alias in changed
+            n: alias
+            for n, aliases in part.family.aliases.items()
+            for alias in aliases
+            if alias in users_values
         }
-        named = {**part.renamed, **used}
-        params |= {name: params[alias] for name, alias in named.items()}
+        names = {**part.renamed, **used}
+        params |= {name: params[alias] for name, alias in names.items()}
         for name, why in part.family.inert(params).items():
-            full = part.prefix + named.get(name, name)
+            full = part.prefix + names.get(name, name)
             if full in searched:
                 reasons[full] = why
     return reasons
@@ -210,39 +213,39 @@ def _configurations(space: SearchSpace, table: Table, part: Part) -> list[tuple[
 # --- all parts together ---------------------------------------------------------------------------------
 
 
-def _joined(built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
-    space = _union((part.prefix, part_space) for part, part_space, _ in built)
+def _prior_of_parts(parts_built: list[tuple[Part, SearchSpace, Table]]) -> Prior:
+    space = _union((part.prefix, part_space) for part, part_space, _ in parts_built)
     limits: dict[str, Limits] = {}
     sources: dict[str, str] = {}
-    for part, _, table in built:
+    for part, _, table in parts_built:
         for row in table.ranges:
             limits[part.prefix + row.name] = row.limits
             sources[part.prefix + row.name] = row.source
         sources |= {part.prefix + name: source for name, (_, source) in table.fixed.items()}
-    configurations = [_configurations(part_space, table, part) for part, part_space, table in built]
-    joined = []
+    configurations = [_configurations(part_space, table, part) for part, part_space, table in parts_built]
+    whole_configurations = []
     for i in range(max((len(group) for group in configurations), default=0)):
         params: dict[str, Value] = {}
         reasons: dict[str, None] = {}
-        for (part, *_), group in zip(built, configurations, strict=True):
-            chosen, reason = group[i % len(group)]
-            params |= {part.prefix + name: value for name, value in chosen.items()}
+        for (part, *_), group in zip(parts_built, configurations, strict=True):
+            part_params, reason = group[i % len(group)]
+            params |= {part.prefix + name: value for name, value in part_params.items()}
             reasons[reason] = None
-        joined.append((params, " ".join(reasons)))
+        whole_configurations.append((params, " ".join(reasons)))
     return Prior(
-        family=" + ".join(dict.fromkeys(part.family.name for part, *_ in built)),
+        family=" + ".join(dict.fromkeys(part.family.name for part, *_ in parts_built)),
         space=space,
         outer=outer_of(space, None, limits),
-        configurations=tuple(joined),
+        configurations=tuple(whole_configurations),
         sources=sources,
         limits=limits,
         off={
             part.prefix + row.name: row.off
-            for part, _, table in built
+            for part, _, table in parts_built
             for row in table.ranges
             if row.off is not None
         },
-        parts=tuple(part for part, *_ in built),
+        parts=tuple(part for part, *_ in parts_built),
     )
 
 

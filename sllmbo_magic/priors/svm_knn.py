@@ -27,7 +27,7 @@ _C = real(2.0**-5, 2.0**12, log=True)
 def support_vectors(facts: Facts) -> Table:
     kernel = facts.current.get("kernel", "rbf")
     if kernel != "rbf":
-        return _own_kernel(facts, kernel)
+        return _users_kernel(facts, kernel)
     unit = 1.0 / facts.n_columns  # the width that fits standardised columns
     widths: tuple[Value, ...] = (unit, unit / 10, unit * 5) if facts.scaled else ("scale", 1e-3, 0.1)
     middle, wide, narrow = widths
@@ -63,7 +63,7 @@ def support_vectors(facts: Facts) -> Table:
     )
 
 
-def _own_kernel(facts: Facts, kernel: Any) -> Table:
+def _users_kernel(facts: Facts, kernel: Any) -> Table:
     """For a kernel that the user chose: its own parameters only."""
     poly, bent = kernel == "poly", kernel in ("poly", "sigmoid")
     grid = choice("scale", 1e-4, 1e-3, 1e-2, 0.1, 1.0)

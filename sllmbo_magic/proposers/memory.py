@@ -65,10 +65,10 @@ def focus(history: History, space: SearchSpace, trial_number: int) -> list[str]:
     if len(names) <= MAX_COLUMNS:
         return names
     weights = importances(history, space)
-    ordered = sorted(names, key=lambda n: (-weights.get(n, 0.0), names.index(n)))
-    first, rest = ordered[: MAX_COLUMNS - _ROTATING], ordered[MAX_COLUMNS - _ROTATING :]
-    start = trial_number % len(rest)
-    keep = {*first, *(rest + rest)[start : start + _ROTATING]}
+    by_weight = sorted(names, key=lambda n: (-weights.get(n, 0.0), names.index(n)))
+    first, rotating = by_weight[: MAX_COLUMNS - _ROTATING], by_weight[MAX_COLUMNS - _ROTATING :]
+    start = trial_number % len(rotating)
+    keep = {*first, *(rotating + rotating)[start : start + _ROTATING]}
     waiting = [*keep]
     while waiting:
         child = waiting.pop()
@@ -90,8 +90,8 @@ def state(ask: Ask, names: list[str], *, brief: bool = False) -> HistoryPrompt:
         names = sorted(names, key=lambda n: -weights.get(n, 0.0))[:_BRIEF_COLUMNS]
     best = history.ranked()[:n_best]
     finished = [o for o in history.observations if o.state != "RUNNING"]
-    shown = {o.number for o in best}
-    recent = [o for o in finished[-n_recent:] if o.number not in shown]
+    best_numbers = {o.number for o in best}
+    recent = [o for o in finished[-n_recent:] if o.number not in best_numbers]
     running = [o for o in history.observations if o.state == "RUNNING"][-_MAX_RUNNING:]
     groups = {
         f"best {len(best)} of {len(history.complete)} scored trials, best first:": best,
@@ -139,17 +139,17 @@ def window(ask: Ask, names: list[str], k: int) -> HistoryPrompt:
     starts = {request: min(o.asked for o in trials) for request, trials in by_request.items()}
     order = sorted(by_request)
     turns = []
-    shown: list[Observation] = []
+    in_turns: list[Observation] = []
     for i in range(max(0, len(order) - k), len(order)):
         request = order[i]
         since = starts[order[i - 1]] if i else 0
         news = _between(history, since, starts[request])[-RECENT:]
-        shown += news
+        in_turns += news
         question = f"Before trial {starts[request]}. Trials since the last question:\n{rows(news, columns)}"
         turns.append((question, _answer(by_request[request], names)))
     since = starts[order[-1]] if order else 0
     news = [o for o in history.observations if o.number >= since][-RECENT:]
-    first = with_incumbent(history, columns, [*shown, *news])
+    first = with_incumbent(history, columns, [*in_turns, *news])
     last = f"Trials since the last question:\n{rows(news, columns)}"
     return HistoryPrompt(paragraphs([first, last, feedback(history)]), tuple(turns))
 
@@ -180,10 +180,10 @@ def _short(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def with_incumbent(history: History, columns: Columns, shown: Iterable[Observation]) -> str:
+def with_incumbent(history: History, columns: Columns, trials_in_prompt: Iterable[Observation]) -> str:
     """The headline, and the incumbent's own line where the trials shown do not hold it."""
     best = history.incumbent
-    if best is None or any(o.number == best.number for o in shown):
+    if best is None or any(o.number == best.number for o in trials_in_prompt):
         return headline(history)
     return f"{headline(history)}\n{rows([best], columns)}"
 
@@ -252,15 +252,15 @@ def _seconds(trials: list[Observation]) -> str:
 
 def feedback(history: History) -> str:
     """What became of the last answer: one line each for what was rejected, refused, changed or vetoed."""
-    sent = [o.number for o in history.observations if o.sent_request]
-    since = max(sent, default=-1)
+    request_trials = [o.number for o in history.observations if o.sent_request]
+    since = max(request_trials, default=-1)
     lines = [line for o in history.observations if o.number >= since for line in o.feedback]
     if not lines:
         return ""
     more = len(lines) - _MAX_FEEDBACK
-    shown = [f"- {line}" for line in lines[:_MAX_FEEDBACK]]
-    shown += [f"- and {more} more"] if more > 0 else []
-    return "Of your last answer not taken, or changed:\n" + "\n".join(shown)
+    feedback_lines = [f"- {line}" for line in lines[:_MAX_FEEDBACK]]
+    feedback_lines += [f"- and {more} more"] if more > 0 else []
+    return "Of your last answer not taken, or changed:\n" + "\n".join(feedback_lines)
 
 
 def _warnings(history: History) -> str:
@@ -305,8 +305,8 @@ def _importance(history: History, space: SearchSpace) -> str:
     little = [n for n, w in weights.items() if w < fair / 4]
     text = "Rough importance: much " + (", ".join(much) or "none")
     text += f"; some {', '.join(some)}" if some else ""
-    shown = ", ".join(little[:8]) + (f" and {len(little) - 8} more" if len(little) > 8 else "")
-    return text + (f"; little {shown}" if little else "") + "."
+    names_text = ", ".join(little[:8]) + (f" and {len(little) - 8} more" if len(little) > 8 else "")
+    return text + (f"; little {names_text}" if little else "") + "."
 
 
 def _promises(history: History) -> str:

@@ -71,7 +71,7 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
         "Search space that a rulebook would use (change it where this task calls for it):\n"
         + space_text(ask.space, outer=ask.outer),
         "No range may leave its outer range." + _outer_choices(ask, [*ask.space]),
-        _held(ask),
+        _fixed_parameters(ask),
         "A parameter with choices may get further ones that the estimator takes." if ask.extension else "",
         f"Other parameters of this estimator that may be added: {_listed(more)}." if more else "",
         f"Known so far:\n{trials}" if trials else "",
@@ -85,18 +85,18 @@ def _first_answer(ask: Ask) -> str:
     """What the first answer holds."""
     best = ask.history.incumbent
     if ask.defaults:
-        left_out, not_again, than = "keeps its default", "not the defaults again", "the default"
+        omitted, excluded, than = "keeps its default", "not the defaults again", "the default"
     else:
-        left_out, not_again = "keeps its range", "not the trials again"
+        omitted, excluded = "keeps its range", "not the trials again"
         than = "the best trial so far" if best is None else f"trial #{best.number}"
     several = (
         f"{ask.n_candidates} different whole configurations inside it, most promising first, that together"
-        f" cover the plausible region: not the middle of the ranges, {not_again}. Give each"
+        f" cover the plausible region: not the middle of the ranges, {excluded}. Give each"
     )
-    one = f"one whole configuration inside it, the most promising one: {not_again}. Give it"
+    one = f"one whole configuration inside it, the most promising one: {excluded}. Give it"
     text = (
         "Write the search space (log scale where orders of magnitude matter; low and high for numbers,"
-        f" choices for categories; a parameter that you leave out {left_out}) and"
+        f" choices for categories; a parameter that you leave out {omitted}) and"
         f" {one if ask.n_candidates == 1 else several} a short reason, and say what you expect of it:"
         f" {_EXPECTATIONS.format(than=than)}"
     )
@@ -111,8 +111,8 @@ def _first_answer(ask: Ask) -> str:
         text += f" Name these each time, their defaults are not in their ranges: {_listed(lacking)}."
     if len(ask.space) <= _SMALL:
         return text
-    kept = "they keep their defaults" if ask.defaults else "they keep the values of the best trial"
-    return f"{text}\n\nA configuration may leave out parameters; {kept}."
+    consequence = "they keep their defaults" if ask.defaults else "they keep the values of the best trial"
+    return f"{text}\n\nA configuration may leave out parameters; {consequence}."
 
 
 def propose(
@@ -132,18 +132,18 @@ def propose(
         inert: Parameters without effect at the incumbent, and why.
     """
     names = [*ask.space] if names is None else names
-    rest = [n for n in ask.space if n not in names]
+    other_names = [n for n in ask.space if n not in names]
     parts = [
         _task(ask, [*ask.outer]),
         _budget(ask),
         "Current search space:\n" + space_text(ask.space, names, outer=ask.outer),
     ]
-    if rest:
+    if other_names:
         parts.append(
-            f"Not in this request, they stay as the incumbent has them ({len(rest)} parameters):"
-            f" {_listed(rest)}."
+            f"Not in this request, they stay as the incumbent has them ({len(other_names)} parameters):"
+            f" {_listed(other_names)}."
         )
-    parts.append(_held(ask))
+    parts.append(_fixed_parameters(ask))
     if inert:
         reasons = "; ".join(f"{name} ({why})" for name, why in [*inert.items()][:8])
         parts.append(f"Without effect at the incumbent, so do not move them alone: {reasons}.")
@@ -180,12 +180,12 @@ def _budget(ask: Ask) -> str:
     """How much of the run is left."""
     if ask.n_trials is None:
         return f"Next is trial #{ask.trial_number}."
-    left = ask.n_trials - ask.trial_number
-    verb = "is" if left == 1 else "are"
-    return f"Next is trial #{ask.trial_number}; {left} of {ask.n_trials} trials {verb} left."
+    n_left = ask.n_trials - ask.trial_number
+    verb = "is" if n_left == 1 else "are"
+    return f"Next is trial #{ask.trial_number}; {n_left} of {ask.n_trials} trials {verb} left."
 
 
-def _held(ask: Ask) -> str:
+def _fixed_parameters(ask: Ask) -> str:
     """The parameters that are not searched: those that could be, and the others."""
     returning = {*_returning(ask)}
     may_return, stay = [], []
@@ -231,8 +231,8 @@ def _outer_choices(ask: Ask, names: list[str]) -> str:
     for name in names:
         outer, current = ask.outer.get(name), ask.space.get(name)
         if isinstance(outer, CategoricalDistribution) and isinstance(current, CategoricalDistribution):
-            others = [c for c in outer.choices if not ask.space.contains(name, c)]
-            more += [f"{name} {json.dumps(others)}"] if others else []
+            further_choices = [c for c in outer.choices if not ask.space.contains(name, c)]
+            more += [f"{name} {json.dumps(further_choices)}"] if further_choices else []
     return f" Further choices of the outer space: {'; '.join(more)}." if more else ""
 
 

@@ -59,28 +59,28 @@ def read_initialize(
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    ranges, refused = ({}, []) if ask.frozen_space else read_ranges(data.get("space"), ask, allowed)
+    ranges, not_applied = ({}, []) if ask.frozen_space else read_ranges(data.get("space"), ask, allowed)
     space, outer, notes = first_space(ranges, ask, limits)
-    refused += notes
+    not_applied += notes
     entries = [_with_pairs(c, "params") for c in items(data.get("configurations"))]
     problems = [] if entries else ["the list configurations is missing or empty"]
     searched = space or ask.space
     fill = _left_out(searched, ask)
-    refused += _not_the_default(entries, fill, searched, ask)
+    not_applied += _not_the_default(entries, fill, searched, ask)
     candidates, rejected, wrong = check_configurations(entries, searched, ask, fill=fill)
     reasoning = _text(data.get("reasoning"))
-    changed = space is not None and space != ask.space
+    is_new_space = space is not None and space != ask.space
     proposal = Proposal(
         candidates=candidates,
         rejected=rejected,
-        space=space if changed else None,
-        outer=outer if changed else None,
-        space_reason=reasoning[:500] if changed else "",
-        refused=tuple(refused),
-        feedback=(*wrong, *refused),
+        space=space if is_new_space else None,
+        outer=outer if is_new_space else None,
+        space_reason=reasoning[:500] if is_new_space else "",
+        refused=tuple(not_applied),
+        feedback=(*wrong, *not_applied),
         reasoning=reasoning,
     )
-    return proposal, problems + wrong + refused
+    return proposal, problems + wrong + not_applied
 
 
 def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[str]]:
@@ -92,24 +92,24 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
     changes, unread = ([], []) if ask.frozen_space else read_changes(data.get("space_changes"), ask)
-    changed = make_changes(changes, ask)
+    changed_space = make_changes(changes, ask)
     entries = [_with_added(c) for c in items(data.get("configurations"))]
     problems = [] if entries else ["the list configurations is missing or empty"]
-    space = changed.space or ask.space
-    fill = {**_not_asked_for(space, ask, names), **changed.values}
+    space = changed_space.space or ask.space
+    fill = {**_not_asked_for(space, ask, names), **changed_space.values}
     candidates, rejected, wrong = check_configurations(entries, space, ask, fill=fill)
-    refused = (*unread, *changed.notes)
+    not_applied = (*unread, *changed_space.notes)
     proposal = Proposal(
         candidates=candidates,
         rejected=rejected,
-        space=changed.space,
-        outer=changed.outer,
-        space_reason=changed.reason,
-        refused=refused,
-        feedback=(*wrong, *refused),
+        space=changed_space.space,
+        outer=changed_space.outer,
+        space_reason=changed_space.reason,
+        refused=not_applied,
+        feedback=(*wrong, *not_applied),
         reasoning=_text(data.get("reasoning")),
     )
-    return proposal, [*problems, *wrong, *refused]
+    return proposal, [*problems, *wrong, *not_applied]
 
 
 def items(data: Any) -> list[dict[str, Any]]:
@@ -182,7 +182,7 @@ def _not_the_default(
         if name in ask.defaults
         and not space.contains(name, ask.defaults[name])
         and not is_zero_of_log(ask.defaults[name], space[name])
-        and any(name not in given for given in params)
+        and any(name not in values for values in params)
     ]
 
 
@@ -196,16 +196,16 @@ def read_changes(data: Any, ask: Ask) -> tuple[list[SpaceChange], list[str]]:
     names = {*ask.outer, *(ask.extension.names if ask.extension is not None else ())}
     for entry in items(data)[:_MAX_CHANGES]:
         name, verb = entry.get("name"), entry.get("action")
-        read = _READERS.get(verb) if isinstance(verb, str) else None
+        reader = _READERS.get(verb) if isinstance(verb, str) else None
         if not isinstance(name, str) or name not in names:
             problems.append(f"there is no parameter {str(name)[:60]!r} to change")
         elif name in ask.locked:
             problems.append(f"{name} is locked by the user")
-        elif read is None:
+        elif reader is None:
             problems.append(f"{name}: {str(verb)[:20]!r} is no change; allowed: narrow, widen, drop, add")
         else:
             try:
-                changes.append(read(name, entry))
+                changes.append(reader(name, entry))
             except InputError as error:
                 problems.append(f"{verb} {name}: {error.message}"[:200])
     return changes, problems
@@ -280,8 +280,8 @@ def _choices(entry: dict[str, Any]) -> tuple[Value, ...] | None:
         return None
     if not isinstance(choices, list):
         raise InputError("its choices are no list")
-    checked = [plain(choice) for choice in choices[:MAX_CHOICES]]
-    values = tuple(value for value, is_plain in checked if is_plain)
+    plain_choices = [plain(choice) for choice in choices[:MAX_CHOICES]]
+    values = tuple(value for value, is_plain in plain_choices if is_plain)
     if not values:
         raise InputError("none of its choices is a plain value")
     return values
@@ -297,12 +297,12 @@ def _reason(entry: dict[str, Any]) -> str:
 
 def _not_asked_for(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Value]:
     """Values of the parameters that a request about few of very many was not about."""
-    others = [n for n in ask.space if n not in names and n in space]
-    if not others:
+    other_names = [n for n in ask.space if n not in names and n in space]
+    if not other_names:
         return {}
     best = ask.history.points.incumbent
     values = space.complete(space.clip(ask.defaults if best is None else best.params))
-    return {name: values[name] for name in others}
+    return {name: values[name] for name in other_names}
 
 
 def check_configurations(
@@ -344,9 +344,9 @@ def check_configurations(
         if params is None:
             reject(place, raw, "; ".join(wrong[:4]), reason)
             continue
-        other = trial_numbers.get(space.key(params))
-        if other is not None:
-            why = f"the same as trial {other}" if other >= 0 else "twice in this answer"
+        equal_trial = trial_numbers.get(space.key(params))
+        if equal_trial is not None:
+            why = f"the same as trial {equal_trial}" if equal_trial >= 0 else "twice in this answer"
             reject(place, params, why, reason)
             continue
         if len(candidates) >= ask.n_candidates:
@@ -390,10 +390,10 @@ def _with_pairs(entry: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _with_added(entry: dict[str, Any]) -> dict[str, Any]:
     """A configuration with the values of the parameters that the same answer adds."""
-    added = _with_pairs(entry, "added").get("added")
+    added_values = _with_pairs(entry, "added").get("added")
     params = entry.get("params")
-    if isinstance(added, dict) and isinstance(params, dict):
-        return {**entry, "params": {**params, **added}}
+    if isinstance(added_values, dict) and isinstance(params, dict):
+        return {**entry, "params": {**params, **added_values}}
     return entry
 
 
@@ -403,10 +403,10 @@ def _text(value: Any) -> str:
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
     """Proposed values as short plain data, for showing only."""
-    shown: dict[str, Any] = {}
+    plain_params: dict[str, Any] = {}
     for name, value in list(params.items())[:60]:
         scalar = isinstance(value, bool | int | float | str) or value is None
-        shown[str(name)[:80]] = (
+        plain_params[str(name)[:80]] = (
             value if scalar and len(str(value)) <= 80 else json.dumps(value, default=str)[:80]
         )
-    return shown
+    return plain_params

@@ -100,14 +100,14 @@ class RulebookProposer:
 
     def initialize(self, ask: Ask) -> Proposal:
         """The prior's space as it is, and its expert configurations."""
-        chosen: list[Candidate] = []
+        candidates: list[Candidate] = []
         for prior_params, reason in self.configurations:
             open_params = {k: v for k, v in prior_params.items() if k in ask.space}
             params, _ = ask.space.validate(open_params)
-            if params is not None and len(chosen) < ask.n_candidates:
-                chosen.append(Candidate(params, reason, "better"))
+            if params is not None and len(candidates) < ask.n_candidates:
+                candidates.append(Candidate(params, reason, "better"))
         return Proposal(
-            candidates=tuple(chosen), reasoning="Expert configurations for this kind of estimator."
+            candidates=tuple(candidates), reasoning="Expert configurations for this kind of estimator."
         )
 
     def propose(self, ask: Ask) -> Proposal:
@@ -214,11 +214,11 @@ def _with_room(ask: Ask) -> tuple[SearchSpace, dict[str, Any]]:
         # half of the range, and on a log scale at least twice the old end
         step = max(2.0, (old.high / old.low) ** 0.5) if old.log else (old.high - old.low) / 2
         if end == "lower":
-            wanted = max(old.low / step if old.log else old.low - step, limit.low)
-            grown = space.widen(name, low=_readable(wanted, limit))
+            end_value = max(old.low / step if old.log else old.low - step, limit.low)
+            grown = space.widen(name, low=_readable(end_value, limit))
         else:
-            wanted = min(old.high * step if old.log else old.high + step, limit.high)
-            grown = space.widen(name, high=_readable(wanted, limit))
+            end_value = min(old.high * step if old.log else old.high + step, limit.high)
+            grown = space.widen(name, high=_readable(end_value, limit))
         edge = grown.position(name, old.low if end == "lower" else old.high)
         middle = edge / 2 if end == "lower" else (1 + edge) / 2
         if 2 * abs(middle - edge) > _WORTH:
@@ -256,16 +256,16 @@ def _step(
     start: dict[str, Any],
     weights: Mapping[str, float],
     scale: float,
-    dead: set[str],
+    inert: set[str],
     rng: np.random.Generator,
 ) -> tuple[dict[str, Any], str]:
-    """The incumbent with one to three parameters moved, important ones more often; those in ``dead`` stay."""
-    names = [n for n in space.active(start) if n not in dead] or [*space]
+    """The incumbent with one to three parameters moved, important ones more often, ``inert`` ones never."""
+    names = [n for n in space.active(start) if n not in inert] or [*space]
     p = np.array([0.3 / len(names) + weights.get(n, 1.0 / len(names)) for n in names])
     count = min(len(names), int(rng.integers(1, 4)))
-    moved = rng.choice(len(names), size=count, replace=False, p=p / p.sum())
+    indices = rng.choice(len(names), size=count, replace=False, p=p / p.sum())
     values = space.complete(start)
-    for name in (names[int(i)] for i in moved):
+    for name in (names[int(i)] for i in indices):
         if isinstance(space[name], CategoricalDistribution):
             place = float(rng.uniform())
         else:
@@ -307,6 +307,6 @@ def _far(space: SearchSpace, history: History, rng: np.random.Generator) -> dict
     units = rng.random((32, len(space)))
     if not len(history.points):
         return space.from_unit(units[0])
-    others = np.array([o.unit(space) for o in history.points.observations[-200:]])
-    nearest = ((units[:, None, :] - others[None, :, :]) ** 2).sum(axis=2).min(axis=1)
+    points = np.array([o.unit(space) for o in history.points.observations[-200:]])
+    nearest = ((units[:, None, :] - points[None, :, :]) ** 2).sum(axis=2).min(axis=1)
     return space.from_unit(units[int(np.argmax(nearest))])

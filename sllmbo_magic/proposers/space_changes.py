@@ -67,7 +67,7 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask) -> ChangedSpace:
     for change in changes:
         verb = f"{action(change)} {change.name}"
         try:
-            after, wider, remarks = _made(change, space, outer, ask)
+            after, wider, remarks = _after(change, space, outer, ask)
         except InputError as error:
             notes.append(f"{verb}: {error.message.rstrip('.')}"[:240])
             continue
@@ -87,7 +87,7 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask) -> ChangedSpace:
     )
 
 
-def _made(
+def _after(
     change: SpaceChange, space: SearchSpace, outer: SearchSpace, ask: Ask
 ) -> tuple[SearchSpace, SearchSpace, list[str]]:
     """The space and the outer space after one change, and remarks on it. Raises InputError."""
@@ -111,11 +111,11 @@ def _value_of(change: Add, space: SearchSpace, ask: Ask) -> dict[str, Value]:
     """What a configuration has that does not name an added parameter."""
     defaults = {**({} if ask.extension is None else ask.extension.defaults), **ask.defaults}
     proposed = [] if change.value is None else [change.value]
-    held = [values[change.name] for values in (ask.space.fixed, defaults) if change.name in values]
-    for value in (*proposed, *held):
-        checked, problem = space.check(change.name, value)
+    present = [values[change.name] for values in (ask.space.fixed, defaults) if change.name in values]
+    for value in (*proposed, *present):
+        value_in_space, problem = space.check(change.name, value)
         if not problem:
-            return {change.name: checked}
+            return {change.name: value_in_space}
     return {}
 
 
@@ -130,8 +130,8 @@ def _as_the_incumbent(
     value = incumbent.params[change.name]
     if not space.contains(change.name, value) or value == change.value:
         return change, []
-    held = f"held at {show(value)}, where trial {incumbent.number}, the best, has it"
-    return replace(change, value=value), [held]
+    remark = f"held at {show(value)}, where trial {incumbent.number}, the best, has it"
+    return replace(change, value=value), [remark]
 
 
 # --- the first space ------------------------------------------------------------------------------------
@@ -151,15 +151,15 @@ def first_space(
     """
     if not ranges:
         return None, None, []
-    chosen = {**ranges, **{name: ask.space[name] for name in ask.locked if name in ask.space}}
-    space = SearchSpace(chosen)
+    distributions = {**ranges, **{name: ask.space[name] for name in ask.locked if name in ask.space}}
+    space = SearchSpace(distributions)
     wider, notes = _with_new_choices(ask, space)
     outer = grown(wider, space, limits)
     inside = space.within(outer)
     notes += [
-        f"{name}: its range is cut to the outer one, {dist.allowed(known)}"
+        f"{name}: its range is cut to the outer one, {dist.allowed(inside_normal)}"
         for name in inside
-        if _is_cut(space[name], inside[name]) and (known := dist.normal(inside[name])) is not None
+        if _is_cut(space[name], inside[name]) and (inside_normal := dist.normal(inside[name])) is not None
     ]
     if not len(inside):
         return None, None, notes

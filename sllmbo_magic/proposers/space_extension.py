@@ -70,9 +70,9 @@ def extended(outer: SearchSpace, change: SpaceChange, policy: ExtensionPolicy) -
         if not isinstance(change, Add) or name not in policy.names or name in outer.fixed:
             raise InputError("it is no open parameter")
         space = new_parameter(change, policy)
-        refused = [v for v in _values(space, name) if policy.accepts(name, v) is False]
-        if refused:
-            raise InputError(f"the estimator does not take {show(refused[0])}")
+        refused_values = [v for v in _values(space, name) if policy.accepts(name, v) is False]
+        if refused_values:
+            raise InputError(f"the estimator does not take {show(refused_values[0])}")
         wide = outer_of(space, None, policy.limits)
         fits = all(policy.accepts(name, v) is not False for v in _values(wide, name))
         return outer.restore(name, (wide if fits and _is_readable(wide) else space)[name])
@@ -145,8 +145,8 @@ def new_parameter(change: Add, policy: ExtensionPolicy) -> SearchSpace:
         entry |= {"type": "categorical", "choices": list(change.choices)}
     else:
         low, high = change.low, change.high
-        is_whole = all(isinstance(end, int | float) and end % 1 == 0 for end in (low, high))
-        is_float = isinstance(policy.defaults.get(change.name), float) or not is_whole
+        is_integer = all(isinstance(end, int | float) and end % 1 == 0 for end in (low, high))
+        is_float = isinstance(policy.defaults.get(change.name), float) or not is_integer
         kind = change.kind if change.kind in ("float", "int") else "float" if is_float else "int"
         is_wide = low is not None and high is not None and 0 < _LOG_FROM * low <= high
         log = is_wide if change.log is None else change.log
@@ -162,20 +162,20 @@ def with_choices(outer: SearchSpace, name: str, choices: Iterable[Any]) -> Searc
     if not new:
         return outer
     entry = {"name": name, "type": "categorical", "choices": new}
-    checked = SearchSpace.from_json({"params": [entry]})[name]
-    assert isinstance(checked, CategoricalDistribution)
-    if len(present.choices) + len(checked.choices) > MAX_CHOICES:
+    addition = SearchSpace.from_json({"params": [entry]})[name]
+    assert isinstance(addition, CategoricalDistribution)
+    if len(present.choices) + len(addition.choices) > MAX_CHOICES:
         raise InputError(f"{name} would have more than {MAX_CHOICES} choices.")
-    return outer.replace(name, dist.choices_of(present.choices, checked.choices))
+    return outer.replace(name, dist.choices_of(present.choices, addition.choices))
 
 
 def joined(one: SearchSpace, other: SearchSpace) -> SearchSpace:
     """The outer space that holds what both hold, in the order of ``one``."""
     distributions = one.distributions
     for name in other:
-        mine, theirs = _distribution(one, name), _distribution(other, name)
-        assert theirs is not None
-        distributions[name] = theirs if mine is None else dist.hull(mine, theirs)
+        in_one, in_other = _distribution(one, name), _distribution(other, name)
+        assert in_other is not None
+        distributions[name] = in_other if in_one is None else dist.hull(in_one, in_other)
     fixed = {n: v for n, v in {**other.fixed, **one.fixed}.items() if n not in distributions}
     return SearchSpace(distributions, conditions=(*one.conditions, *other.conditions), fixed=fixed)
 

@@ -101,43 +101,44 @@ def checked(summary: str, history: History, space: SearchSpace) -> tuple[str, li
     5" and the like: than the five best). A parameter's value in a sentence about a best or about named trials
     must be theirs; a failed trial may only be said to have failed.
     """
-    removed: list[str] = []
+    removed_sentences: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
         sentence = match.group(0)
         if _is_true(sentence, history, space):
             return sentence
-        removed.append(sentence.strip())
+        removed_sentences.append(sentence.strip())
         return ""
 
     text = _SENTENCE.sub(keep, _BULLET.sub("- ", summary[:MAX_LENGTH]))
     lines = [re.sub(r"[ \t]{2,}", " ", line).strip() for line in text.split("\n")]
-    return "\n".join(line for line in lines if line.strip("-*•#:. ")), removed
+    return "\n".join(line for line in lines if line.strip("-*•#:. ")), removed_sentences
 
 
 def _is_true(sentence: str, history: History, space: SearchSpace) -> bool:
     trials = {o.number: o for o in history.observations}
-    named = _trials_named(sentence)
-    if not named.keys() <= trials.keys():
+    score_by_number = _trials_named(sentence)
+    if not score_by_number.keys() <= trials.keys():
         return False
     bare = _TRIALS.sub(lambda m: " " * len(m.group(0)), sentence)
     numbers = _numbers(bare)
-    about = [trials[n] for n in named]
+    about = [trials[n] for n in score_by_number]
     words = _without_names(bare, space)
     if _SPELT.search(words) or (any(o.state == "FAIL" for o in about) and not _FAILED.search(words)):
         return False
     claim = bool(_BEST.search(words))
     if claim:
         ranked = history.ranked()
-        allowed = ranked[:_TOP] if _SEVERAL.search(bare) else ranked[:1]
-        if not {o.number for o in about} <= {o.number for o in allowed}:
+        allowed_trials = ranked[:_TOP] if _SEVERAL.search(bare) else ranked[:1]
+        if not {o.number for o in about} <= {o.number for o in allowed_trials}:
             return False
-        others = _THAN_DEFAULT.sub(" ", words)
+        claims = _THAN_DEFAULT.sub(" ", words)
         if any(
-            pattern.search(others) and all(o.source != s for o in allowed) for s, pattern in _SOURCES.items()
+            pattern.search(claims) and all(o.source != s for o in allowed_trials)
+            for s, pattern in _SOURCES.items()
         ):
             return False
-        about = allowed
+        about = allowed_trials
     elif len(about) > 1 and _COMPARED.search(words):
         return False  # which of them is meant to be better cannot be told
     subjects = about if claim or about else None
@@ -149,10 +150,10 @@ def _trials_named(sentence: str) -> dict[int, int]:
     """Trial numbers, and where each stands."""
     positions = {}
     for match in _TRIALS.finditer(sentence):
-        last, joined = -1, ""
-        for joined, digits in re.findall(r"([^\d]*)(\d+)", match.group(0)):
+        last, between = -1, ""
+        for between, digits in re.findall(r"([^\d]*)(\d+)", match.group(0)):
             number = int(digits)
-            through = re.fullmatch(r"\s*(?:to|-|–)\s*(?:trial\s+)?#?", joined, re.I)
+            through = re.fullmatch(r"\s*(?:to|-|–)\s*(?:trial\s+)?#?", between, re.I)
             first = last + 1 if through and last < number < last + 1000 else number
             positions.update(dict.fromkeys(range(first, number + 1), match.start()))
             last = number

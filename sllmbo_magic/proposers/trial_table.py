@@ -44,7 +44,7 @@ class Columns:
 
     def further(self, trials: Iterable[Observation]) -> list[str]:
         """Parameters that are not searched now, but in which these trials differ, also from what is held."""
-        held = self.space.fixed
+        fixed = self.space.fixed
         values: dict[str, list[Any]] = {}
         trials = list(trials)
         for trial in trials:
@@ -55,8 +55,8 @@ class Columns:
                     values.setdefault(name, [])
         for name, column in values.items():
             column += [self.value(trial, name) for trial in trials]
-            if name in held:
-                column.append(held[name])
+            if name in fixed:
+                column.append(fixed[name])
         return [name for name, column in values.items() if any(v != column[0] for v in column)][:_MAX_FURTHER]
 
 

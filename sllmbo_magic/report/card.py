@@ -58,35 +58,35 @@ def scores_table(run: RunData) -> str:
         return ""
     check = (run.info.get("summary") or {}).get("verification") or {}
     rows = [_row(run, "search folds", run.default_value, run.best_value, "")]
-    shown = {
+    scores = {
         key: run.display.shown(finite(check.get(key)))
         for key in ("default_mean", "best_mean", "test_default", "test_best")
     }
-    if check.get("fresh") is not False and shown["default_mean"] is not None:
+    if check.get("fresh") is not False and scores["default_mean"] is not None:
         noise = finite(check.get("noise"))
         rows.append(
             _row(
                 run,
                 f"{check.get('n_folds') or ''} fresh folds".strip(),
-                shown["default_mean"],
-                shown["best_mean"],
+                scores["default_mean"],
+                scores["best_mean"],
                 "" if noise is None else f" ± {noise:.2g}",
             )
         )
-    if shown["test_default"] is not None:
+    if scores["test_default"] is not None:
         interval = check.get("test_interval")
         text = "" if not interval else f" (95 %: {interval[0]:.2g} to {interval[1]:.2g})"
-        rows.append(_row(run, "test data", shown["test_default"], shown["test_best"], text))
+        rows.append(_row(run, "test data", scores["test_default"], scores["test_best"], text))
     note = "± is the standard error of the gain." if len(rows) > 1 else ""
     return markup.table("", [one_line(run.metric, 40), "default", "best", "gain"], rows, note=note)
 
 
-def _row(run: RunData, name: str, default: float, best: float | None, rest: str) -> list[str]:
+def _row(run: RunData, name: str, default: float, best: float | None, interval_text: str) -> list[str]:
     digits = decimals(default, best)
     gain = "–"
     if best is not None:
         size = best - default if run.maximize else default - best
-        gain = f"{'+' if size > 0 else '−' if size < 0 else ''}{score(abs(size), digits)}{rest}"
+        gain = f"{'+' if size > 0 else '−' if size < 0 else ''}{score(abs(size), digits)}{interval_text}"
     return [name, score(default, digits), score(best, digits), gain]
 
 
@@ -102,8 +102,8 @@ def warnings_table(run: RunData) -> str:
     ]
     if not rows:
         return ""
-    left = len(library_warnings(run)) - _MOST_WARNINGS
-    note = f"and {count(left, 'more text')}" if left > 0 else ""
+    n_more = len(library_warnings(run)) - _MOST_WARNINGS
+    note = f"and {count(n_more, 'more text')}" if n_more > 0 else ""
     inner = markup.table("", ["times", "trials", "warning"], rows, wide=1, note=note)
     return markup.folded(warnings_count(run), inner)
 
@@ -113,14 +113,14 @@ def changed_table(run: RunData) -> str:
     if run.best is None or run.best.source == "default":
         return ""
     before = run.default.params if run.default is not None else {}
-    changed = [(name, new) for name, new in run.best.params.items() if before.get(name, ...) != new]
+    differences = [(name, new) for name, new in run.best.params.items() if before.get(name, ...) != new]
     rows = [
         [one_line(name, 60), value(before[name]) if name in before else "–", value(new)]
-        for name, new in changed[:_MOST_PARAMETERS]
+        for name, new in differences[:_MOST_PARAMETERS]
     ]
     if not rows:
         return ""
-    left = len(changed) - _MOST_PARAMETERS
-    note = f"and {count(left, 'more parameter')}" if left > 0 else ""
+    n_more = len(differences) - _MOST_PARAMETERS
+    note = f"and {count(n_more, 'more parameter')}" if n_more > 0 else ""
     inner = markup.table("", ["parameter", "default", f"best (trial {run.best.n})"], rows, note=note)
-    return markup.folded(f"{count(len(changed), 'parameter')} changed", inner)
+    return markup.folded(f"{count(len(differences), 'parameter')} changed", inner)

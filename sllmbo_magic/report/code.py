@@ -36,30 +36,32 @@ def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, 
         Source that ends in a newline. It uses the name ``model`` (the tuned estimator) only when the
         estimator cannot be written down, and says so in a comment.
     """
-    known = parts_of(estimator) if estimator is not None else dict(parts or {})
+    estimator_parts = parts_of(estimator) if estimator is not None else dict(parts or {})
     values, imports, remarks = _spelled(best_params)
-    if not known:
+    if not estimator_parts:
         pairs = [(f"{python_repr.quoted(k)}: ", v) for k, v in values.items()]
         head = "\n".join([*imports, "", ""]) if imports else ""
         return head + remarks + _assign("best_params", python_repr.group("{", pairs, "}"))
-    accepts: list[str] = known.get("accepts") or []
+    accepts: list[str] = estimator_parts.get("accepts") or []
     by_step = any(name in accepts for name in _HOLD_STEPS)
-    own = {
+    constructor_values = {
         name: value
         for name, value in values.items()
         if "__" not in name and not (by_step and name not in accepts)
     }
-    problem = known.get("problem") or _unknown(known, own)
+    problem = estimator_parts.get("problem") or _unknown(estimator_parts, constructor_values)
     if problem:
         call = python_repr.group("clone(model).set_params(", _keywords(values), ")")
         comment = f"# model is the estimator that was tuned: {problem}."
         lines = "\n".join(sorted({"from sklearn.base import clone", *imports}))
         return f"{lines}\n\n{remarks}{comment}\n{_assign('best_model', call)}"
-    arguments = {name: value for name, value in known["arguments"] if name not in own} | own
-    made = python_repr.group(f"{known['name']}(", _keywords(arguments), ")")
-    lines = "\n".join(sorted({*known["imports"], *imports}))
-    source = f"{lines}\n\n{remarks}" + _assign("best_model", made)
-    nested = {name: value for name, value in values.items() if name not in own}
+    arguments = {
+        name: value for name, value in estimator_parts["arguments"] if name not in constructor_values
+    } | constructor_values
+    call = python_repr.group(f"{estimator_parts['name']}(", _keywords(arguments), ")")
+    lines = "\n".join(sorted({*estimator_parts["imports"], *imports}))
+    source = f"{lines}\n\n{remarks}" + _assign("best_model", call)
+    nested = {name: value for name, value in values.items() if name not in constructor_values}
     if nested:
         source += _layout(python_repr.group("best_model.set_params(", _keywords(nested), ")"), 0, 0) + "\n"
     return source
@@ -77,14 +79,14 @@ def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str
             values[name] = python_repr.literal(value)
             continue
         try:
-            written = python_repr.expression(value, name)
+            spelling = python_repr.expression(value, name)
         except python_repr.NoSpellingError as reason:
             variable = f"{name.rpartition('__')[2]}_choice"
             values[name] = variable if variable.isidentifier() else "your_choice"
             remarks += f"# {values[name]} is the object of your search space: {reason}.\n"
         else:
-            values[name] = written.tree
-            imports.update(written.imports)
+            values[name] = spelling.tree
+            imports.update(spelling.imports)
     return values, sorted(imports), remarks
 
 
@@ -101,9 +103,9 @@ def parts_of(estimator: Any) -> dict[str, Any]:
         return {"problem": str(reason)}
 
 
-def _unknown(parts: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+def _unknown(parts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     accepts = parts.get("accepts")
-    missing = [] if accepts is None else [name for name in own if name not in accepts]
+    missing = [] if accepts is None else [name for name in values if name not in accepts]
     return f"{parts['name']} takes no argument {missing[0]!r}" if missing else ""
 
 

@@ -42,11 +42,11 @@ def title(data: Mapping[str, Any]) -> str:
     """What was compared, in one line; says when runs are missing."""
     better = "higher is better" if data["direction"] == "maximize" else "lower is better"
     seeds = ", ".join(str(seed) for seed in data["seeds"][:10]) + (", …" if len(data["seeds"]) > 10 else "")
-    wanted = len(data["variants"]) * len(data["seeds"])
-    missing = "" if data["complete"] else f" – interrupted: {len(data['runs'])} of {wanted} runs"
+    n_planned = len(data["variants"]) * len(data["seeds"])
+    missing = "" if data["complete"] else f" – interrupted: {len(data['runs'])} of {n_planned} runs"
     trials = count(data["n_trials"], "trial")
-    what = data["metric"] if data["metric"] == data["task"] else f"{data['task']}, {data['metric']}"
-    return f"{what} ({better}), {trials} a run, seeds {seeds}{missing}"
+    subject = data["metric"] if data["metric"] == data["task"] else f"{data['task']}, {data['metric']}"
+    return f"{subject} ({better}), {trials} a run, seeds {seeds}{missing}"
 
 
 def signed(value: float, digits: int) -> str:
@@ -74,24 +74,24 @@ def picture_of(data: Mapping[str, Any]) -> str:
 def _scores(data: Mapping[str, Any]) -> _Table:
     rows, milestones = data["rows"], data["milestones"]
     digits = max(4, decimals(*(row["best"] for row in rows)))
-    made = []
+    cells = []
     for row in rows:
-        spread = "" if row["best_sd"] is None else f" ± {score(row['best_sd'], digits)}"
+        deviation = "" if row["best_sd"] is None else f" ± {score(row['best_sd'], digits)}"
         regret = [score(value, digits) for value in row["regret"]]
-        made.append([row["variant"], str(row["runs"]), score(row["best"], digits) + spread, *regret])
-    return ["variant", "runs", "best ± sd", *(f"regret@{m}" for m in milestones)], made
+        cells.append([row["variant"], str(row["runs"]), score(row["best"], digits) + deviation, *regret])
+    return ["variant", "runs", "best ± sd", *(f"regret@{m}" for m in milestones)], cells
 
 
 def _costs(data: Mapping[str, Any]) -> _Table:
-    found = {difference["variant"]: difference for difference in data["differences"]}
-    digits = max(4, decimals(*(difference["mean"] for difference in found.values())))
-    made = []
+    by_variant = {difference["variant"]: difference for difference in data["differences"]}
+    digits = max(4, decimals(*(difference["mean"] for difference in by_variant.values())))
+    cells = []
     for row in data["rows"]:
         costs = [f"{row['requests']:.3g}", f"{row['tokens']:,.0f}", duration(row["seconds"])]
-        gain = _against_first(found.get(row["variant"]), digits)
-        made.append([row["variant"], _proposed(row), *costs, *gain])
+        gain = _against_first(by_variant.get(row["variant"]), digits)
+        cells.append([row["variant"], _proposed(row), *costs, *gain])
     header = ["variant", "proposed by", "requests", "tokens", "time", "against the first", "+/=/−", "p"]
-    return header, made
+    return header, cells
 
 
 def _against_first(difference: Mapping[str, Any] | None, digits: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sllmbo_magic.report import markup
-from sllmbo_magic.report.limits import WHERE
+from sllmbo_magic.report.limits import IN_FOLDER
 from sllmbo_magic.report.run_data import RunData
 from sllmbo_magic.report.run_data import Version
 from sllmbo_magic.report.run_data import finite
@@ -37,8 +37,8 @@ def conversation(run: RunData, limit: int, most: int) -> str:
         return ""
     inner = "".join(_entry(entry, limit) for entry in entries[:most])
     if len(entries) > most:
-        rest = f"{count(len(entries) - most, 'more entry', 'more entries')} {WHERE}."
-        inner += markup.block(markup.escaped(rest), markup.MUTED)
+        n_more_text = f"{count(len(entries) - most, 'more entry', 'more entries')} {IN_FOLDER}."
+        inner += markup.block(markup.escaped(n_more_text), markup.MUTED)
     requests = count(sum(entry.get("kind") == "prompt" for entry in entries), "request")
     return markup.folded(f"Conversation: {requests}, {count(len(entries), 'entry', 'entries')}", inner)
 
@@ -74,12 +74,12 @@ def _range(params: Mapping[str, Any]) -> str:
 
 def _entry(entry: Mapping[str, Any], limit: int) -> str:
     kind = str(entry.get("kind") or "note")
-    speaker = _SPEAKERS.get(kind, "Note")
+    author = _SPEAKERS.get(kind, "Note")
     if kind == "reply" and entry.get("provider"):
-        speaker = f"{speaker} of {one_line(entry['provider'], 60)}"
-    where = f", trial {entry['trial']}" if isinstance(entry.get("trial"), int) else ""
-    head = f'<span style="{markup.BOLD}">{markup.escaped(speaker)}</span>'
-    head += f'<span style="{markup.MUTED}">{markup.escaped(where)}</span>'
+        author = f"{author} of {one_line(entry['provider'], 60)}"
+    position = f", trial {entry['trial']}" if isinstance(entry.get("trial"), int) else ""
+    head = f'<span style="{markup.BOLD}">{markup.escaped(author)}</span>'
+    head += f'<span style="{markup.MUTED}">{markup.escaped(position)}</span>'
     lines = markup.escaped(_text(kind, entry, limit)).replace("\n", "<br>")  # files split HTML at newlines
     body = markup.block(lines, "white-space:pre-wrap;overflow-wrap:break-word")
     return markup.block(head + body, "margin:6px 0")
@@ -87,14 +87,14 @@ def _entry(entry: Mapping[str, Any], limit: int) -> str:
 
 def _text(kind: str, entry: Mapping[str, Any], limit: int) -> str:
     if kind == "wish":
-        wished = "" if entry.get("value") is None else f" {value(entry['value'], limit)}"
-        return f"{entry.get('wish', '')}{wished} ({entry.get('state', '')})"
+        argument = "" if entry.get("value") is None else f" {value(entry['value'], limit)}"
+        return f"{entry.get('wish', '')}{argument} ({entry.get('state', '')})"
     candidates = [c for c in entry.get("candidates") or () if isinstance(c, Mapping)]
     if kind == "reply" and (candidates or entry.get("reasoning")):
         # The raw reply says the same once more; it is in the transcript.
-        reasoning = cut(entry.get("reasoning") or "", limit, WHERE)
+        reasoning = cut(entry.get("reasoning") or "", limit, IN_FOLDER)
         return "\n".join(line for line in (reasoning, *_candidates(candidates, limit)) if line)
-    return cut(entry.get("text") or "", limit if kind == "prompt" else 2 * limit, WHERE)
+    return cut(entry.get("text") or "", limit if kind == "prompt" else 2 * limit, IN_FOLDER)
 
 
 def _candidates(candidates: list[Mapping[str, Any]], limit: int) -> list[str]:

@@ -50,10 +50,10 @@ def _turns(run: RunData) -> str:
     trials: dict[str, int] = {}
     wins: dict[str, int] = {}
     for each in run.sources:
-        who = _proposer(run, each.source)
-        if who is not None:
-            trials[who] = trials.get(who, 0) + each.n_trials
-            wins[who] = wins.get(who, 0) + each.n_improvements
+        proposer = _proposer(run, each.source)
+        if proposer is not None:
+            trials[proposer] = trials.get(proposer, 0) + each.n_trials
+            wins[proposer] = wins.get(proposer, 0) + each.n_improvements
     # a sentence begins with a capital, which the name of a model (openai:gpt-4o) has not
     sentences = (
         _sentence(
@@ -72,46 +72,48 @@ def _improved(n: int) -> str:
 def _promises(run: RunData) -> str:
     promised = [t for t in run.trials if t.came_true is not None]
     by_llm = [t for t in promised if t.source in ASKED_SOURCES]
-    kept = [bool(t.came_true) for t in by_llm or promised]  # the rulebook's are not the LLM's
-    return f"Of {count(len(kept), 'predicted effect')} on the score {sum(kept)} came true." if kept else ""
+    outcomes = [bool(t.came_true) for t in by_llm or promised]  # the rulebook's are not the LLM's
+    return (
+        f"Of {count(len(outcomes), 'predicted effect')} on the score {sum(outcomes)} came true."
+        if outcomes
+        else ""
+    )
 
 
 def _difference(run: RunData) -> str:
     """The best of the LLM's (or the rulebook's) trials against the best of all others."""
-    own = ASKED_SOURCES if any(t.source in ASKED_SOURCES for t in run.trials) else ("rulebook",)
-    mine = next((t for t in run.ranked if t.source in own), None)
-    other = next((t for t in run.ranked if t.source not in own), None)
-    if mine is None or other is None or not any(t.source in BASE_SOURCES for t in run.scored):
+    sources = ASKED_SOURCES if any(t.source in ASKED_SOURCES for t in run.trials) else ("rulebook",)
+    best = next((t for t in run.ranked if t.source in sources), None)
+    best_other = next((t for t in run.ranked if t.source not in sources), None)
+    if best is None or best_other is None or not any(t.source in BASE_SOURCES for t in run.scored):
         return ""
-    ahead = _gain(run, mine, other)
+    ahead = _gain(run, best, best_other)
     if ahead == 0:
         return ""
     digits = _digits(run)
     size = score(abs(ahead), digits)
     doubt = " (within the noise)" if abs(ahead) <= 2 * _history(run).noise else ""
-    who = _proposer(run, mine.source)
+    proposer = _proposer(run, best.source)
     if ahead > 0:
-        rest = f"The best of the other trials was {_scored(other, digits)}, {size} worse{doubt}."
-        return f"{rest} Every proposal used the scores of all earlier trials."
-    return (
-        f"The best trial of {who} was {_scored(mine, digits)}, {size} worse than the best other one{doubt}."
-    )
+        text = f"The best of the other trials was {_scored(best_other, digits)}, {size} worse{doubt}."
+        return f"{text} Every proposal used the scores of all earlier trials."
+    return f"The best trial of {proposer} was {_scored(best, digits)}, {size} worse than the best other one{doubt}."
 
 
 def _warm_start(run: RunData) -> str:
     """What the configurations of an earlier run gained, and when the search would have been as far."""
-    given = [t for t in run.ranked if t.source == "user" and t.reason.startswith(attrs.WARM_START)]
-    if not given:
+    warm_trials = [t for t in run.ranked if t.source == "user" and t.reason.startswith(attrs.WARM_START)]
+    if not warm_trials:
         return ""
-    best, digits = given[0], _digits(run)
+    best, digits = warm_trials[0], _digits(run)
     text = f"Warm start: its best configuration (trial {best.n}) scored {score(best.value, digits)}"
     gain = _gain(run, best, run.default) if run.default is not None else 0.0
     if gain:
         text += f", {score(abs(gain), digits)} {'better' if gain > 0 else 'worse'} than the default"
-    reached = next((t for t in run.scored if t not in given and _gain(run, t, best) >= 0), None)
-    if reached is None:
+    equal = next((t for t in run.scored if t not in warm_trials and _gain(run, t, best) >= 0), None)
+    if equal is None:
         return text + "; no other trial of this run reached that."
-    return text + f"; without it the run was as far at trial {reached.n}."
+    return text + f"; without it the run was as far at trial {equal.n}."
 
 
 def _learnt(run: RunData) -> str:
@@ -120,8 +122,8 @@ def _learnt(run: RunData) -> str:
     """
     fair = 1.0 / max(len(run.importances), 1)
     weights = [(name, share) for name, share in run.importances.items() if share >= fair][:_MOST]
-    shown = [f"{one_line(name, 60)} ({share:.0%}{_where(run, name)})" for name, share in weights]
-    return f"Most important parameters: {', '.join(shown)}." if shown else ""
+    parts = [f"{one_line(name, 60)} ({share:.0%}{_where(run, name)})" for name, share in weights]
+    return f"Most important parameters: {', '.join(parts)}." if parts else ""
 
 
 def _where(run: RunData, name: str) -> str:
@@ -144,14 +146,14 @@ def _space_changes(run: RunData) -> str:
     later = [version for version in run.versions if version.version > 0]
     if not later:
         return ""
-    done: dict[str, list[str]] = {}
+    names_by_word: dict[str, list[str]] = {}
     for before, after in pairwise(run.versions):
         for name, entry in after.params.items():
             word = _changed(before.params.get(name), entry)
             if word:
-                done.setdefault(word, []).append(one_line(name, 60))
+                names_by_word.setdefault(word, []).append(one_line(name, 60))
     by = ", ".join(sorted({{"llm": "the LLM", "user": "you"}.get(v.by, one_line(v.by, 20)) for v in later}))
-    how = "; ".join(f"{word} {_some(dict.fromkeys(names))}" for word, names in done.items())
+    how = "; ".join(f"{word} {_some(dict.fromkeys(names))}" for word, names in names_by_word.items())
     return f"The search space changed {_times(len(later))} (by {by})" + (f": {how}." if how else ".")
 
 
@@ -172,8 +174,8 @@ def _changed(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
 
 def _history(run: RunData) -> History:
     """The scored trials as the method sees them: it knows the noise of a difference."""
-    seen = (Observation(t.n, t.params, value=t.value, splits=t.splits) for t in run.scored)
-    return History(tuple(seen), run.direction or "maximize")
+    observations = (Observation(t.n, t.params, value=t.value, splits=t.splits) for t in run.scored)
+    return History(tuple(observations), run.direction or "maximize")
 
 
 def _gain(run: RunData, a: Trial, b: Trial) -> float:
@@ -197,8 +199,8 @@ def _sentence(text: str) -> str:
 
 def _some(names: Iterable[str], most: int = 6) -> str:
     listed = list(names)
-    left = len(listed) - most
-    return ", ".join(listed[:most]) + (f" and {count(left, 'other')}" if left > 0 else "")
+    n_more = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {count(n_more, 'other')}" if n_more > 0 else "")
 
 
 def _times(n: int) -> str:

@@ -20,13 +20,13 @@ from sllmbo_magic.report.text import cut
 MAX_TEXT = 100_000
 """Characters kept of one text; a longer one is cut and says so."""
 MAX_DELTA_BYTES = 1000
-WHERE = "are in the run's folder"
+IN_FOLDER = "are in the run's folder"
 
 
 def bounded_text(text: object, limit: int = MAX_TEXT) -> str:
     """The text as ``report.text.clean`` leaves it, cut to ``limit`` characters with a mark."""
-    cleaned = clean(text)
-    return cleaned if len(cleaned) <= limit else cleaned[: limit - 2] + " …"
+    clean_text = clean(text)
+    return clean_text if len(clean_text) <= limit else clean_text[: limit - 2] + " …"
 
 
 def rounded(value: Any, digits: int = 8) -> Any:
@@ -102,8 +102,8 @@ def limit_delta(delta: dict[str, Any]) -> dict[str, Any]:
             entry["more"] = True
         if compact_bytes(small) <= MAX_DELTA_BYTES:
             return small
-    kept = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "trial", "chat")}
-    return {**kept, "stale": True}
+    required = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "trial", "chat")}
+    return {**required, "stale": True}
 
 
 # ------------------------------------------------------------------ a bundle in a notebook
@@ -154,8 +154,8 @@ def limit_bundle(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
     for most, stride in _LAST:
         out["chat"] = chat if most is None else chat[-most:]
         out["trials"] = [t for i, t in enumerate(bare) if i % stride == 0 or t.get("n") in keep]
-        left_out = {"trials": len(bare) - len(out["trials"]), "chat": len(chat) - len(out["chat"])}
-        out["omitted"] = {**already, **{key: already.get(key, 0) + n for key, n in left_out.items()}}
+        n_omitted = {"trials": len(bare) - len(out["trials"]), "chat": len(chat) - len(out["chat"])}
+        out["omitted"] = {**already, **{key: already.get(key, 0) + n for key, n in n_omitted.items()}}
         if notebook_bytes(out) <= room:
             break
     return out
@@ -183,7 +183,7 @@ def _cut(data: Any, limit: int) -> Any:
     """The entry with every long text in it cut."""
     if isinstance(data, dict):
         return {
-            key: cut(item, limit, WHERE) if key in _LONG and isinstance(item, str) else _cut(item, limit)
+            key: cut(item, limit, IN_FOLDER) if key in _LONG and isinstance(item, str) else _cut(item, limit)
             for key, item in data.items()
         }
     return [_cut(item, limit) for item in data] if isinstance(data, list) else data

@@ -51,17 +51,17 @@ def table(
     """A table of plain texts, the first cell of a row being its head; the last ``wide`` columns may wrap."""
 
     def line(cells: Sequence[str], weight: int, scope: str) -> str:
-        made = []
+        cells_html = []
         for i, text in enumerate(cells):
             tag, attribute = ("td", "") if i and scope == "row" else ("th", f' scope="{scope}"')
             wrap = "" if i >= len(columns) - wide else ";white-space:nowrap"
-            made.append(f'<{tag}{attribute} style="{_CELL}{wrap}">{escaped(text)}</{tag}>')
+            cells_html.append(f'<{tag}{attribute} style="{_CELL}{wrap}">{escaped(text)}</{tag}>')
         style = f"border-bottom:{LINE};font-weight:{weight}"
-        return f'<tr style="{style}">{"".join(made)}</tr>'
+        return f'<tr style="{style}">{"".join(cells_html)}</tr>'
 
     body = "".join(line(row, 400, "row") for row in rows)
-    whole = f"<thead>{line(columns, 600, 'col')}</thead><tbody>{body}</tbody>"
-    inner = f'<table style="border-collapse:collapse;font-size:13px">{whole}</table>'
+    content = f"<thead>{line(columns, 600, 'col')}</thead><tbody>{body}</tbody>"
+    inner = f'<table style="border-collapse:collapse;font-size:13px">{content}</table>'
     after = block(escaped(note), MUTED) if note else ""
     head = block(escaped(caption), BOLD) if caption else ""
     return block(head + inner + after, "overflow-x:auto;margin:0 0 10px 0")

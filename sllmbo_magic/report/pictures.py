@@ -37,7 +37,7 @@ def pictures(bundle: Mapping[str, Any], theme: str, room: int) -> list[Picture]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    drawn = {
+    drawings = {
         "history": figures.plot_history(bundle, theme=theme),
         "space": figures.plot_search_space(bundle, theme=theme, limit=_PARAMETERS),
         "sources": figures.plot_sources(bundle, theme=theme),
@@ -50,22 +50,27 @@ def pictures(bundle: Mapping[str, Any], theme: str, room: int) -> list[Picture]:
     from sllmbo_magic.report.figures import canvas
     from sllmbo_magic.report.figures import style
 
-    for lines in drawn["parallel"].findobj(LineCollection):
+    for lines in drawings["parallel"].findobj(LineCollection):
         # Smooth slanted lines are most of this picture's bytes; at these resolutions nobody sees the steps.
         lines.set_antialiased(False)
     palette = canvas.palette_of(style.theme_of(theme), [s.source for s in read(bundle).sources])
-    levels = dict.fromkeys(drawn, 0)
+    levels = dict.fromkeys(drawings, 0)
     levels["overview"] = 2  # where it is shown at all, it is shown alone and small
-    made = {name: canvas.png(f, scale=_SCALES[levels[name]], palette=palette) for name, f in drawn.items()}
-    while sum(len(data) for data in made.values()) * 4 / 3 > room:
-        name = max(made, key=lambda n: (_SCALES[levels[n]], len(made[n])))
+    encoded = {
+        name: canvas.png(f, scale=_SCALES[levels[name]], palette=palette) for name, f in drawings.items()
+    }
+    while sum(len(data) for data in encoded.values()) * 4 / 3 > room:
+        name = max(encoded, key=lambda n: (_SCALES[levels[n]], len(encoded[n])))
         if levels[name] + 1 == len(_SCALES):
             break
         levels[name] += 1
-        made[name] = canvas.png(drawn[name], scale=_SCALES[levels[name]], palette=palette)
+        encoded[name] = canvas.png(drawings[name], scale=_SCALES[levels[name]], palette=palette)
     return [
         Picture(
-            name, data, getattr(drawn[name], "alt", ""), round(drawn[name].get_size_inches()[0] * canvas.DPI)
+            name,
+            data,
+            getattr(drawings[name], "alt", ""),
+            round(drawings[name].get_size_inches()[0] * canvas.DPI),
         )
-        for name, data in made.items()
+        for name, data in encoded.items()
     ]

@@ -61,8 +61,8 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _mean(mean: float | None, spread: float | None, digits: int) -> str:
-    return score(mean, digits) + ("" if spread is None else f" ± {score(spread, digits)}")
+def _mean(mean: float | None, deviation: float | None, digits: int) -> str:
+    return score(mean, digits) + ("" if deviation is None else f" ± {score(deviation, digits)}")
 
 
 def _difference(difference: Mapping[str, Any] | None, digits: int) -> list[str]:

@@ -41,15 +41,15 @@ def flat(tree: Tree) -> str:
     )
 
 
-def literal(given: Any) -> str:
+def literal(value: Any) -> str:
     """A parameter's value: None, boolean, number or string; anything else as the string it reads as."""
-    if isinstance(given, np.generic):
-        given = given.item()
-    if isinstance(given, float):
-        return repr(given) if math.isfinite(given) else f'float("{given}")'
-    if given is None or isinstance(given, bool | int):
-        return repr(given)
-    return quoted(str(given))
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f'float("{value}")'
+    if value is None or isinstance(value, bool | int):
+        return repr(value)
+    return quoted(str(value))
 
 
 def quoted(text: str) -> str:
@@ -64,9 +64,9 @@ def constructor(estimator: Any) -> dict[str, Any]:
     Raises:
         NoSpellingError: Some part of it cannot be written down.
     """
-    homes: dict[str, str] = {}
-    name, arguments, accepts = _call(estimator, homes)
-    imports = sorted(f"from {module} import {name}" for name, module in homes.items())
+    modules: dict[str, str] = {}
+    name, arguments, accepts = _call(estimator, modules)
+    imports = sorted(f"from {module} import {name}" for name, module in modules.items())
     return {"imports": imports, "name": name, "arguments": arguments, "accepts": accepts}
 
 
@@ -82,7 +82,7 @@ class Expression:
         return self.label
 
 
-def expression(value: Any, where: str) -> Expression:
+def expression(value: Any, place: str) -> Expression:
     """The expression of a value of any kind, and the imports that it needs.
 
     Raises:
@@ -90,67 +90,67 @@ def expression(value: Any, where: str) -> Expression:
     """
     if isinstance(value, Expression):
         return value
-    homes: dict[str, str] = {}
-    tree = _spell(value, where, homes)
-    return Expression(tree, tuple(sorted(f"from {module} import {name}" for name, module in homes.items())))
+    modules: dict[str, str] = {}
+    tree = _spell(value, place, modules)
+    return Expression(tree, tuple(sorted(f"from {module} import {name}" for name, module in modules.items())))
 
 
-def _call(estimator: Any, homes: dict[str, str]) -> tuple[str, list[tuple[str, Tree]], list[str] | None]:
+def _call(estimator: Any, modules: dict[str, str]) -> tuple[str, list[tuple[str, Tree]], list[str] | None]:
     cls = type(estimator)
     defaults, accepts = _defaults(cls)
     current = estimator.get_params(deep=False)
     if accepts is not None and not set(current) <= set(accepts):
         raise NoSpellingError(f"{one_line(cls.__name__)} has parameters that its constructor does not take")
-    name = _name(cls, homes)
-    changed = [(k, v) for k, v in current.items() if not _equal(v, defaults.get(k, _MISSING))]
-    return name, [(k, _spell(v, k, homes)) for k, v in changed], accepts
+    name = _name(cls, modules)
+    arguments = [(k, v) for k, v in current.items() if not _equal(v, defaults.get(k, _MISSING))]
+    return name, [(k, _spell(v, k, modules)) for k, v in arguments], accepts
 
 
-def _spell(given: Any, where: str, homes: dict[str, str]) -> Tree:
-    kind = type(given)
-    if given is None or kind in (bool, int, float, str) or isinstance(given, np.generic):
-        return literal(given)
+def _spell(obj: Any, place: str, modules: dict[str, str]) -> Tree:
+    kind = type(obj)
+    if obj is None or kind in (bool, int, float, str) or isinstance(obj, np.generic):
+        return literal(obj)
     if kind in (list, tuple):
         opening, closing = ("[", "]") if kind is list else ("(", ")")
-        return group(opening, [("", _spell(item, where, homes)) for item in given], closing)
-    if kind is set and given:
-        return group("{", [("", _spell(item, where, homes)) for item in sorted(given, key=repr)], "}")
+        return group(opening, [("", _spell(item, place, modules)) for item in obj], closing)
+    if kind is set and obj:
+        return group("{", [("", _spell(item, place, modules)) for item in sorted(obj, key=repr)], "}")
     if kind is dict:
-        keys = [(f"{flat(_spell(k, where, homes))}: ", _spell(v, where, homes)) for k, v in given.items()]
+        keys = [(f"{flat(_spell(k, place, modules))}: ", _spell(v, place, modules)) for k, v in obj.items()]
         return group("{", keys, "}")
     if kind is slice:
-        ends = (given.start, given.stop, given.step)
-        return group("slice(", [("", _spell(end, where, homes)) for end in ends], ")")
-    if isinstance(given, type | np.ufunc) or inspect.isroutine(given):
-        return _name(given, homes)
-    if callable(getattr(given, "get_params", None)):
-        name, arguments, _ = _call(given, homes)
+        ends = (obj.start, obj.stop, obj.step)
+        return group("slice(", [("", _spell(end, place, modules)) for end in ends], ")")
+    if isinstance(obj, type | np.ufunc) or inspect.isroutine(obj):
+        return _name(obj, modules)
+    if callable(getattr(obj, "get_params", None)):
+        name, arguments, _ = _call(obj, modules)
         if all(key.isidentifier() for key, _ in arguments):
             return group(f"{name}(", [(f"{key}=", value) for key, value in arguments], ")")
     if kind.__name__ == "make_column_selector" and kind.__module__.startswith("sklearn."):
         keywords = ("pattern", "dtype_include", "dtype_exclude")
-        selected = [(key, getattr(given, key)) for key in keywords if getattr(given, key) is not None]
-        arguments = [(f"{key}=", _spell(value, key, homes)) for key, value in selected]
-        return group(f"{_name(kind, homes)}(", arguments, ")")
+        selected = [(key, getattr(obj, key)) for key in keywords if getattr(obj, key) is not None]
+        arguments = [(f"{key}=", _spell(value, key, modules)) for key, value in selected]
+        return group(f"{_name(kind, modules)}(", arguments, ")")
     raise NoSpellingError(
-        f"its {one_line(where)} is a {one_line(kind.__name__)}, which cannot be written as code"
+        f"its {one_line(place)} is a {one_line(kind.__name__)}, which cannot be written as code"
     )
 
 
-def _name(given: Any, homes: dict[str, str]) -> str:
+def _name(obj: Any, modules: dict[str, str]) -> str:
     """The name of a class or function, imported from the shortest public module that has it."""
-    name = str(getattr(given, "__name__", ""))
-    home = getattr(given, "__module__", None) or ("numpy" if isinstance(given, np.ufunc) else "")
-    if home == "builtins" and name.isidentifier():
+    name = str(getattr(obj, "__name__", ""))
+    defined_in = getattr(obj, "__module__", None) or ("numpy" if isinstance(obj, np.ufunc) else "")
+    if defined_in == "builtins" and name.isidentifier():
         return name
-    parts = home.split(".")
+    parts = defined_in.split(".")
     for module in (".".join(parts[: i + 1]) for i in range(len(parts))):
         public = not any(part.startswith("_") for part in module.split("."))  # nor __main__
-        if public and name.isidentifier() and getattr(sys.modules.get(module), name, None) is given:
-            if homes.setdefault(name, module) != module:
+        if public and name.isidentifier() and getattr(sys.modules.get(module), name, None) is obj:
+            if modules.setdefault(name, module) != module:
                 raise NoSpellingError(f"two of its parts are named {one_line(name)}")
             return name
-    raise NoSpellingError(f"{one_line(name or type(given).__name__)} cannot be imported from a public module")
+    raise NoSpellingError(f"{one_line(name or type(obj).__name__)} cannot be imported from a public module")
 
 
 def _defaults(cls: type) -> tuple[dict[str, Any], list[str] | None]:
@@ -165,8 +165,8 @@ def _defaults(cls: type) -> tuple[dict[str, Any], list[str] | None]:
         parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                given = _MISSING if parameter.default is parameter.empty else parameter.default
-                defaults.setdefault(parameter.name, given)
+                default = _MISSING if parameter.default is parameter.empty else parameter.default
+                defaults.setdefault(parameter.name, default)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return defaults, list(defaults)
     return defaults, None

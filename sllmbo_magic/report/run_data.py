@@ -131,8 +131,8 @@ class RunData:
 
     @property
     def default_value(self) -> float | None:
-        known = finite(self.info.get("default_value"))
-        return known if known is not None or self.default is None else self.default.value
+        stored_value = finite(self.info.get("default_value"))
+        return stored_value if stored_value is not None or self.default is None else self.default.value
 
     @cached_property
     def best(self) -> Trial | None:
@@ -141,13 +141,13 @@ class RunData:
         summary = self.info.get("summary")
         selection = summary.get("selection") if isinstance(summary, Mapping) else None
         number = selection.get("number") if isinstance(selection, Mapping) else None
-        kept = next((t for t in self.scored if t.n == number), None)
-        return kept or (self.ranked[0] if self.ranked else None)
+        selected = next((t for t in self.scored if t.n == number), None)
+        return selected or (self.ranked[0] if self.ranked else None)
 
     @property
     def best_value(self) -> float | None:
-        known = finite(self.info.get("best_value"))
-        return known if known is not None or self.best is None else self.best.value
+        stored_value = finite(self.info.get("best_value"))
+        return stored_value if stored_value is not None or self.best is None else self.best.value
 
     @cached_property
     def ranked(self) -> tuple[Trial, ...]:
@@ -186,13 +186,13 @@ class RunData:
         improving = {t.n for t in self.incumbents[1:]}
         counts = []
         for source in dict.fromkeys(t.source for t in self.trials):
-            mine = [t for t in self.trials if t.source == source and not t.is_cut_off]
+            trials = [t for t in self.trials if t.source == source and not t.is_cut_off]
             counts.append(
                 SourceCount(
                     source=source,
-                    n_trials=len(mine),
-                    scored=tuple(t for t in mine if t.value is not None),
-                    n_improvements=sum(t.n in improving for t in mine),
+                    n_trials=len(trials),
+                    scored=tuple(t for t in trials if t.value is not None),
+                    n_improvements=sum(t.n in improving for t in trials),
                     best=next((t for t in self.ranked if t.source == source), None),
                 )
             )
@@ -208,8 +208,10 @@ class RunData:
         searched = {name for name, params in declared if "fixed" not in params}
         names = dict.fromkeys(name for name, _ in declared if name in searched)
         fixed = {name for name, _ in declared} - searched
-        taken = dict.fromkeys(name for trial in self.trials for name in trial.params if name not in fixed)
-        return tuple(sorted(names | taken, key=lambda name: -self.importances.get(name, 0.0)))
+        trial_names = dict.fromkeys(
+            name for trial in self.trials for name in trial.params if name not in fixed
+        )
+        return tuple(sorted(names | trial_names, key=lambda name: -self.importances.get(name, 0.0)))
 
 
 def read(bundle: Mapping[str, Any]) -> RunData:
@@ -223,14 +225,14 @@ def read(bundle: Mapping[str, Any]) -> RunData:
     info = bundle.get("run") or {}
     direction = str(info.get("direction", "maximize"))
     display = display_metric(str(info.get("metric") or "score"), direction, bool(info.get("negated")))
-    shown = {key: display.shown(finite(info.get(key))) for key in ("default_value", "best_value")}
+    display_values = {key: display.shown(finite(info.get(key))) for key in ("default_value", "best_value")}
     space = bundle.get("space") or {}
     trials = tuple(sorted((_trial(t, display) for t in bundle.get("trials") or ()), key=lambda t: t.n))
     importances = _importances(bundle.get("importances") or {})
     if sum(t.value is not None for t in trials) < TRIALS_PER_PARAMETER * len(importances):
         importances = {}  # with fewer trials chance names the first ones
     return RunData(
-        info={**info, **shown},
+        info={**info, **display_values},
         display=display,
         direction=("maximize" if display.maximize else "minimize") if direction in DIRECTIONS else None,
         trials=trials,
@@ -241,19 +243,19 @@ def read(bundle: Mapping[str, Any]) -> RunData:
     )
 
 
-def finite(given: Any) -> float | None:
+def finite(raw: Any) -> float | None:
     """The number as a float; None for anything that is not a finite number."""
-    if given is None or isinstance(given, str | bool):
+    if raw is None or isinstance(raw, str | bool):
         return None
     try:
-        number = float(given)
+        number = float(raw)
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _numbers(given: Iterable[Any] | None) -> tuple[float, ...]:
-    return tuple(n for n in map(finite, given or ()) if n is not None)
+def _numbers(raw: Iterable[Any] | None) -> tuple[float, ...]:
+    return tuple(n for n in map(finite, raw or ()) if n is not None)
 
 
 def _trial(data: Mapping[str, Any], display: DisplayMetric) -> Trial:
@@ -285,6 +287,6 @@ def _version(data: Mapping[str, Any]) -> Version:
 
 
 def _importances(data: Mapping[str, Any]) -> dict[str, float]:
-    known = {str(name): finite(share) for name, share in data.items()}
-    positive = {name: max(share, 0.0) for name, share in known.items() if share is not None}
+    shares = {str(name): finite(share) for name, share in data.items()}
+    positive = {name: max(share, 0.0) for name, share in shares.items() if share is not None}
     return dict(sorted(positive.items(), key=lambda item: -item[1]))

@@ -81,10 +81,10 @@ def mimebundle(bundle: Mapping[str, Any], *, theme: str = "light") -> dict[str, 
 
 def _head(run: RunData, bundle: Mapping[str, Any]) -> str:
     sentence = markup.block(markup.escaped(verdict(bundle)), "margin:4px 0 8px 0;font-size:14px")
-    rest = markup.folded("More about this run", markup.escaped(summary_text(bundle))) + card.warnings_table(
-        run
-    )
-    return card.title(run) + sentence + card.scores_table(run) + markup.block(rest, "margin:0 0 10px 0")
+    details = markup.folded(
+        "More about this run", markup.escaped(summary_text(bundle))
+    ) + card.warnings_table(run)
+    return card.title(run) + sentence + card.scores_table(run) + markup.block(details, "margin:0 0 10px 0")
 
 
 def _best_table(run: RunData) -> str:
@@ -98,8 +98,8 @@ def _best_table(run: RunData) -> str:
     for name in names[:_MOST_PARAMETERS]:
         cells = (value(params[name]) if name in params else "–" for params in (default, best))
         rows.append([one_line(name, 60), *cells])
-    left = len(names) - _MOST_PARAMETERS
-    note = f"{count(left, 'more parameter')} {limits.WHERE}." if left > 0 else ""
+    n_more = len(names) - _MOST_PARAMETERS
+    note = f"{count(n_more, 'more parameter')} {limits.IN_FOLDER}." if n_more > 0 else ""
     columns = ["parameter", "default", f"best (trial {run.best.n})"]
     return markup.table("Best configuration", columns, rows, note=note)
 
@@ -110,8 +110,8 @@ def _top_table(run: RunData) -> str:
     digits = decimals(run.default_value, run.best_value)
     rows = []
     for trial in run.ranked[:TOP]:
-        spread = f" ± {score(trial.std, digits)}" if trial.std is not None else ""
-        result = [str(trial.n), score(trial.value, digits) + spread, one_line(trial.source, 20)]
+        deviation = f" ± {score(trial.std, digits)}" if trial.std is not None else ""
+        result = [str(trial.n), score(trial.value, digits) + deviation, one_line(trial.source, 20)]
         rows.append([*result, duration(trial.seconds), _params(trial), one_line(trial.reason, 160)])
     columns = ["trial", one_line(run.metric, 28), "source", "time", "parameters", "reason"]
     caption = f"Best {count(len(rows), 'trial')} of {run.n_trials:,}"
@@ -123,15 +123,15 @@ def _failure_table(run: RunData) -> str:
     rows = []
     for row in failures(run)[:TOP]:
         params = row.get("params") or {}
-        pairs = ", ".join(f"{one_line(name, 40)}={value(given, 24)}" for name, given in params.items())
-        cause = cut(row.get("cause") or "", 1000, limits.WHERE)
+        pairs = ", ".join(f"{one_line(name, 40)}={value(param, 24)}" for name, param in params.items())
+        cause = cut(row.get("cause") or "", 1000, limits.IN_FOLDER)
         rows.append([str(row.get("count")), cause, str(row.get("trial")), pairs])
-    left = len(failures(run)) - TOP
-    note = f"{count(left, 'more cause')} {limits.WHERE}." if left > 0 else ""
+    n_more = len(failures(run)) - TOP
+    note = f"{count(n_more, 'more cause')} {limits.IN_FOLDER}." if n_more > 0 else ""
     columns = ["trials", "cause", "first trial", "its parameters"]
     return markup.table("Failed trials", columns, rows, wide=2, note=note) if rows else ""
 
 
 def _params(trial: Trial, most: int = 12) -> str:
-    pairs = [f"{one_line(name, 40)}={value(given, 24)}" for name, given in list(trial.params.items())[:most]]
+    pairs = [f"{one_line(name, 40)}={value(param, 24)}" for name, param in list(trial.params.items())[:most]]
     return ", ".join(pairs) + (", …" if len(trial.params) > most else "")

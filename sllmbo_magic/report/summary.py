@@ -113,7 +113,7 @@ def _best_parameters(run: RunData) -> str:
         return ""
     if run.best.source == "default":
         return "Best parameters: those before tuning."
-    pairs = ", ".join(f"{one_line(name)}={value(given)}" for name, given in run.best.params.items())
+    pairs = ", ".join(f"{one_line(name)}={value(param)}" for name, param in run.best.params.items())
     return f"Best parameters: {pairs}" if pairs else ""
 
 
@@ -159,17 +159,17 @@ def _front(run: RunData) -> str:
     front = _summary(run).get("front") or ()
     if not front:
         return f"{count(run.n_trials, 'trial')} with several objectives; no single best."
-    shown = [f"trial {t['number']} ({', '.join(value(v) for v in t['values'])})" for t in front[:_FRONT]]
+    trials = [f"trial {t['number']} ({', '.join(value(v) for v in t['values'])})" for t in front[:_FRONT]]
     more = f" and {len(front) - _FRONT} more" if len(front) > _FRONT else ""
     return f"Several objectives: {len(front)} of {count(run.n_trials, 'trial')} are on the Pareto front: " + (
-        f"{', '.join(shown)}{more}."
+        f"{', '.join(trials)}{more}."
     )
 
 
 def _verified(run: RunData) -> str:
     """Whether the gain was real, in the words of ``evaluator.verification``."""
-    found = _summary(run).get("verification")
-    text = one_line((found.get("text") if isinstance(found, Mapping) else None) or "", 800)
+    verification = _summary(run).get("verification")
+    text = one_line((verification.get("text") if isinstance(verification, Mapping) else None) or "", 800)
     return text if not text or text.endswith((".", "…")) else f"{text}."
 
 
@@ -205,35 +205,39 @@ def _times(run: RunData) -> str:
 
 def _saved(run: RunData) -> str:
     """The fits that pruning after some of the folds saved."""
-    saved, planned = (finite(_summary(run).get(name)) for name in ("fits_saved", "fits_planned"))
-    return f"Pruning after some folds saved {saved:.0f} of {planned:.0f} fits." if saved and planned else ""
+    n_saved, n_planned = (finite(_summary(run).get(name)) for name in ("fits_saved", "fits_planned"))
+    return (
+        f"Pruning after some folds saved {n_saved:.0f} of {n_planned:.0f} fits."
+        if n_saved and n_planned
+        else ""
+    )
 
 
 def failures(run: RunData) -> list[Mapping[str, Any]]:
     """The causes of failed trials, the most frequent first (see ``wire.Failure``)."""
-    found = _summary(run).get("failures")
-    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
+    rows = _summary(run).get("failures")
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def _failures(run: RunData) -> str:
     causes = failures(run)
     if not causes:
         return ""
-    shown = [
+    causes_text = [
         f"{row.get('count')} × {one_line(row.get('cause') or '', 300).rstrip('.')} (first: trial"
         f" {row.get('trial')})"
         for row in causes[:_CAUSES]
     ]
     more = f"; {count(len(causes) - _CAUSES, 'more cause')}" if len(causes) > _CAUSES else ""
-    return f"Failed: {'; '.join(shown)}{more}."
+    return f"Failed: {'; '.join(causes_text)}{more}."
 
 
 def _inert(run: RunData) -> str:
     inert = _summary(run).get("inert")
     if not isinstance(inert, Mapping) or not inert:
         return ""
-    said = "; ".join(f"{one_line(name, 60)} ({one_line(why, 200)})" for name, why in inert.items())
-    return f"Without effect in the best configuration: {said}."
+    parameters = "; ".join(f"{one_line(name, 60)} ({one_line(why, 200)})" for name, why in inert.items())
+    return f"Without effect in the best configuration: {parameters}."
 
 
 def library_warnings(run: RunData) -> list[Mapping[str, Any]]:
@@ -266,12 +270,12 @@ def _fallbacks(run: RunData) -> str:
     limited = categories.count("budget")  # a limit of the user's, no fault of the LLM
     n = len(categories) - limited
     times = {1: "once", 2: "twice"}.get(n, f"{n} times")
-    who = f"LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
+    llm = f"LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
     sentences = (
-        [f"The {who} gave no usable proposal {times}; the base sampler proposed instead."] if n else []
+        [f"The {llm} gave no usable proposal {times}; the base sampler proposed instead."] if n else []
     )
     if limited:
-        sentences.append(f"A limit was reached, so no more requests were sent to the {who}.")
+        sentences.append(f"A limit was reached, so no more requests were sent to the {llm}.")
     return " ".join(sentences)
 
 

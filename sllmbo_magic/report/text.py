@@ -37,55 +37,55 @@ def one_line(text: Any, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def cut(text: Any, limit: int, rest: str) -> str:
+def cut(text: Any, limit: int, note: str) -> str:
     """Clean text of at most ``limit`` characters; a note says how many more there were and where they are."""
-    whole = clean(text)
-    if len(whole) <= limit:
-        return whole
-    return f"{whole[:limit].rstrip()}\n[… {len(whole) - limit:,} more characters {rest}]"
+    clean_text = clean(text)
+    if len(clean_text) <= limit:
+        return clean_text
+    return f"{clean_text[:limit].rstrip()}\n[… {len(clean_text) - limit:,} more characters {note}]"
 
 
-def value(given: Any, limit: int = 40) -> str:
+def value(raw: Any, limit: int = 40) -> str:
     """A parameter's value as a person would write it: floats with at most 4 significant digits."""
-    if isinstance(given, bool) or given is None:
-        return str(given)
-    if isinstance(given, float):
-        if math.isfinite(given) and given == int(given) and abs(given) < 1e6:
-            return str(int(given))
-        return f"{given:.4g}".replace("e-0", "e-").replace("e+0", "e")
-    return one_line(given, limit)
+    if isinstance(raw, bool) or raw is None:
+        return str(raw)
+    if isinstance(raw, float):
+        if math.isfinite(raw) and raw == int(raw) and abs(raw) < 1e6:
+            return str(int(raw))
+        return f"{raw:.4g}".replace("e-0", "e-").replace("e+0", "e")
+    return one_line(raw, limit)
 
 
 def decimals(*scores: float | None) -> int:
     """How many decimals show the differences between these scores with three digits (2 to 6)."""
-    known = [s for s in scores if s is not None and math.isfinite(s)]
-    spread = max(known) - min(known) if len(known) > 1 else 0.0
-    if spread <= 0:
-        spread = abs(known[0]) / 10 if known else 0.0
-    if spread <= 0:
+    finite_scores = [s for s in scores if s is not None and math.isfinite(s)]
+    scale = max(finite_scores) - min(finite_scores) if len(finite_scores) > 1 else 0.0
+    if scale <= 0:
+        scale = abs(finite_scores[0]) / 10 if finite_scores else 0.0
+    if scale <= 0:
         return 4
-    return min(6, max(2, 2 - math.floor(math.log10(spread))))
+    return min(6, max(2, 2 - math.floor(math.log10(scale))))
 
 
-def score(given: float | None, digits: int = 4) -> str:
+def score(number: float | None, digits: int = 4) -> str:
     """A score with so many decimals; scientific where that would be unreadable; ``–`` for none."""
-    if given is None:
+    if number is None:
         return "–"
-    if given != 0 and not 1e-4 <= abs(given) < 1e7:
-        return f"{given:.3g}"
-    return f"{given:.{digits}f}"
+    if number != 0 and not 1e-4 <= abs(number) < 1e7:
+        return f"{number:.3g}"
+    return f"{number:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
     """``0.4 s``, ``48 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
+    full_seconds = round(seconds)
+    if full_seconds < 60:
+        return f"{full_seconds} s"
+    minutes, remaining_seconds = divmod(full_seconds, 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        return f"{minutes} min {remaining_seconds} s" if remaining_seconds else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 

@@ -80,8 +80,8 @@ def write_exchange(context: TrialContext, feedback: list[str], *, sent_request: 
 def short_text(params: Mapping[str, Any]) -> str:
     """A configuration in words; of a large one the first few parameters."""
     pairs = [f"{name}={show(value)}" for name, value in params.items()]
-    rest = len(pairs) - _SHOWN_PARAMETERS
-    return ", ".join(pairs[:_SHOWN_PARAMETERS]) + (f" and {rest} more" if rest > 0 else "")
+    n_more = len(pairs) - _SHOWN_PARAMETERS
+    return ", ".join(pairs[:_SHOWN_PARAMETERS]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 class ObservationCache:

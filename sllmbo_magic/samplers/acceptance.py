@@ -98,12 +98,12 @@ class AcceptanceRule:
         best_rival = highest(rivals)
         if not candidates:
             return Choice(rival=best_rival)
-        favourite = highest(candidates)
-        rating = candidates[favourite]
-        explores = bool(exempt) and exempt[favourite]
+        best_candidate = highest(candidates)
+        rating = candidates[best_candidate]
+        explores = bool(exempt) and exempt[best_candidate]
         if self._reaches(rating, rivals[0]) or (explores and rating.chance >= EXPLORE_CHANCE):
-            return Choice(candidate=favourite)
-        return Choice(rival=best_rival, vetoed=favourite)
+            return Choice(candidate=best_candidate)
+        return Choice(rival=best_rival, vetoed=best_candidate)
 
     def _reaches(self, candidate: Rating, draw: Rating) -> bool:
         if self.threshold <= 0.0:
@@ -139,8 +139,8 @@ def without_near_duplicates(
     if best is None:
         return list(rivals), list(ratings)
     near = [i for i, r in enumerate(rivals) if is_near(space.clip(r.params), best, space)]
-    kept = max(near, key=lambda i: ratings[i].log_improvement, default=None)
-    order = [i for i in range(len(rivals)) if i not in near or i == kept]
+    best_near = max(near, key=lambda i: ratings[i].log_improvement, default=None)
+    order = [i for i in range(len(rivals)) if i not in near or i == best_near]
     return [rivals[i] for i in order], [ratings[i] for i in order]
 
 

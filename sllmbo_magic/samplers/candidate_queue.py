@@ -237,7 +237,7 @@ class CandidateQueue:
         if not self.candidates:
             return []
         numbers = history.keys(space)
-        kept: list[QueuedCandidate] = []
+        usable: list[QueuedCandidate] = []
         reasons: list[str] = []
         for queued in self.candidates:
             proposed = queued.candidate.params
@@ -248,8 +248,8 @@ class CandidateQueue:
             elif space.key(params) in numbers:
                 reasons.append(f"not tried, as trial {numbers[space.key(params)]} had it: {text}")
             else:
-                kept.append(queued)
-        self.candidates = kept
+                usable.append(queued)
+        self.candidates = usable
         return reasons
 
     def failed(self, error: ProviderError, trial_number: int) -> None:

@@ -46,8 +46,8 @@ def is_used_up(space: SearchSpace, history: History) -> bool:
     size = size_of(space)
     if size is None or len(history) < size:
         return False
-    own = (o for o in history.observations if o.source != "default")
-    if any(name not in space and name not in space.fixed for o in own for name in o.params):
+    searched_trials = (o for o in history.observations if o.source != "default")
+    if any(name not in space and name not in space.fixed for o in searched_trials for name in o.params):
         return False  # an objective that suggests more than the space has
     return len(tried(space, history)) >= size
 
@@ -71,16 +71,16 @@ def untried(
     for within in (space, outer):
         if size_of(within) is None:
             return None
-        done = tried(within, history)
+        used = tried(within, history)
         searched = within.active(params)
-        if within is space and identity(within, searched) not in done:
+        if within is space and identity(within, searched) not in used:
             return None
-        left = [one for one in configurations(within) if identity(within, one) not in done]
-        if left:
-            points = np.array([within.to_unit(one) for one in left])
+        unused = [one for one in configurations(within) if identity(within, one) not in used]
+        if unused:
+            points = np.array([within.to_unit(one) for one in unused])
             distances = ((points - within.to_unit(within.clip(searched))) ** 2).sum(axis=1)
             nearest = np.flatnonzero(distances <= distances.min() + 1e-12)
-            return {**left[int(rng.choice(nearest))], **within.fixed}
+            return {**unused[int(rng.choice(nearest))], **within.fixed}
     return None
 
 

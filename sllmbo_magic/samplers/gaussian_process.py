@@ -73,11 +73,11 @@ def _minimize(
     value, gradient = loss(x)
     evaluations = 1
     while evaluations < _EVALUATIONS:
-        held = ((x <= bounds[:, 0]) & (gradient > 0)) | ((x >= bounds[:, 1]) & (gradient < 0))
-        slope = np.where(held, 0.0, gradient)
+        at_bound = ((x <= bounds[:, 0]) & (gradient > 0)) | ((x >= bounds[:, 1]) & (gradient < 0))
+        slope = np.where(at_bound, 0.0, gradient)
         if np.abs(slope).max() < _FLAT:
             break
-        direction = np.where(held, 0.0, -curvature @ slope)
+        direction = np.where(at_bound, 0.0, -curvature @ slope)
         direction *= min(1.0, _LONGEST_STEP / max(np.abs(direction).max(), 1e-12))
         length = 1.0
         while True:

@@ -29,17 +29,17 @@ def with_kept(space: SearchSpace, current: SearchSpace, names: Collection[str]) 
     """A space in which these parameters are as they are now: an answer may be older than a command."""
     if not names:
         return space
-    known, fixed = space.distributions, space.fixed
+    distributions, fixed = space.distributions, space.fixed
     for name in names:
         if name in current:
             fixed.pop(name, None)
-            known[name] = current[name]
+            distributions[name] = current[name]
         elif name in current.fixed:
-            known.pop(name, None)
+            distributions.pop(name, None)
             fixed[name] = current.fixed[name]
     conditions = [
         c
         for c in dict.fromkeys([*space.conditions, *current.conditions])
-        if all(n in known or n in fixed for n in (c.param, c.parent))
+        if all(n in distributions or n in fixed for n in (c.param, c.parent))
     ]
-    return SearchSpace(known, conditions=conditions, fixed=fixed)
+    return SearchSpace(distributions, conditions=conditions, fixed=fixed)

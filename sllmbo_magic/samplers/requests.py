@@ -84,8 +84,8 @@ class Requests:
         """
         if not self.queue.due(trial_number, eager=llm_only, n_batches=history.n_batches):
             return
-        left = self._n_left(history, trial_number)
-        n = self.queue.n_candidates if left is None else min(self.queue.n_candidates, left)
+        n_left = self._n_left(history, trial_number)
+        n = self.queue.n_candidates if n_left is None else min(self.queue.n_candidates, n_left)
         if n > 0:
             self.queue.send(self.ask(space, history, trial_number, n))
             self._sent_at = trial_number
@@ -109,8 +109,8 @@ class Requests:
     def _ask_now(self, context: TrialContext) -> None:
         number = context.trial.number
         try:
-            left = self._n_left(context.history, number)
-            n = self.queue.n_candidates if left is None else min(self.queue.n_candidates, left + 1)
+            n_left = self._n_left(context.history, number)
+            n = self.queue.n_candidates if n_left is None else min(self.queue.n_candidates, n_left + 1)
             ask = self.ask(context.spaces.current, context.history, number, max(n, 1))
             proposal = self.queue.ask_now(ask, cancelled=self.cancelled)
             self._sent_at = number
@@ -122,15 +122,15 @@ class Requests:
 
     def is_last_batch(self, history: History, trial_number: int) -> bool:
         """Whether the run ends before another request would be due."""
-        left = self._n_left(history, trial_number)
-        return left is not None and left < self.queue.n_candidates
+        n_left = self._n_left(history, trial_number)
+        return n_left is not None and n_left < self.queue.n_candidates
 
     def _n_left(self, history: History, trial_number: int) -> int | None:
         """Trials of the run after this one; None when it has no end."""
         if self.n_trials is None:
             return None
-        begun = sum(o.error != attrs.STOPPED for o in history.observations if o.number < trial_number)
-        return self.n_trials - begun - 1
+        n_begun = sum(o.error != attrs.STOPPED for o in history.observations if o.number < trial_number)
+        return self.n_trials - n_begun - 1
 
     # What a request holds
 

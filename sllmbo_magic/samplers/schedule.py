@@ -104,8 +104,8 @@ class Adaptive:
         """The LLM's share now."""
         if self.ratio <= 0.0 or self.ratio >= 1.0:
             return self.ratio
-        earned, taken = self._accounts(history)
-        rate = {s: (1.0 + earned[s]) / (self.prior + taken[s]) for s in earned}
+        credits, n_trials = self._accounts(history)
+        rate = {s: (1.0 + credits[s]) / (self.prior + n_trials[s]) for s in credits}
         expected = max(rate["base"], 1.0 / self.prior)
         odds = self.ratio / (1.0 - self.ratio) * rate["llm"] / expected
         share = odds / (1.0 + odds)
@@ -113,8 +113,8 @@ class Adaptive:
 
     def _accounts(self, history: History) -> tuple[dict[str, float], dict[str, float]]:
         """Credits and trials of both sides, with the older ones faded."""
-        earned = {"llm": 0.0, "base": 0.0}
-        taken = {"llm": 0.0, "base": 0.0}
+        credits = {"llm": 0.0, "base": 0.0}
+        n_trials = {"llm": 0.0, "base": 0.0}
         noise = history.noise
         level: float | None = None
         has_llm = any(o.source in ASKED_SOURCES for o in history.observations)
@@ -130,12 +130,12 @@ class Adaptive:
             side = _side(o.source, has_llm)
             if side is None:
                 continue
-            for name in earned:
-                earned[name] *= self.memory
-                taken[name] *= self.memory
-            earned[side] += credit
-            taken[side] += 1.0
-        return earned, taken
+            for name in credits:
+                credits[name] *= self.memory
+                n_trials[name] *= self.memory
+            credits[side] += credit
+            n_trials[side] += 1.0
+        return credits, n_trials
 
     def choose(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
         return "llm" if rng.random() < self.share(history) else "base"

@@ -187,8 +187,8 @@ class ShadowStudy:
 
     def _complete(self, params: dict[str, Any]) -> dict[str, Any]:
         """Every outer parameter has a value: the trial's, else the middle of its range."""
-        known = self.outer.clip({k: v for k, v in params.items() if k in self.outer})
-        return {k: v for k, v in self.outer.complete(known).items() if k in self.outer}
+        clipped = self.outer.clip({k: v for k, v in params.items() if k in self.outer})
+        return {k: v for k, v in self.outer.complete(clipped).items() if k in self.outer}
 
 
 def base_params(

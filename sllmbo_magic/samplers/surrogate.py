@@ -209,8 +209,8 @@ def _scored(history: History, n: int) -> list[tuple[Observation, float]]:
     """At most ``n`` scored trials with their scores."""
     selected = history.ranked()
     if len(selected) > n:
-        best, others = selected[: n // 2], selected[n // 2 :]
-        selected = best + sorted(others, key=lambda o: o.number)[len(best) - n :]
+        best, further = selected[: n // 2], selected[n // 2 :]
+        selected = best + sorted(further, key=lambda o: o.number)[len(best) - n :]
     return [(o, float(o.value or 0.0)) for o in selected]
 
 
@@ -233,6 +233,6 @@ def robust_scores(scores: np.ndarray) -> np.ndarray:
     """
     median = float(np.median(scores))
     upper = scores[scores >= median] - median
-    spread = float(np.sqrt(np.mean(upper**2))) or float(scores.std()) or 1.0
-    z = (scores - median) / spread
+    scale = float(np.sqrt(np.mean(upper**2))) or float(scores.std()) or 1.0
+    z = (scores - median) / scale
     return np.where(z < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - z, 0.0)), z)

@@ -52,9 +52,9 @@ def _of_failed(study: Study) -> dict[str, BaseDistribution]:
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         return {}
     failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    first, *rest = [trial.distributions for trial in failed if trial.distributions] or [{}]
+    first, *later = [trial.distributions for trial in failed if trial.distributions] or [{}]
     return {
         name: distribution
         for name, distribution in first.items()
-        if all(other.get(name) == distribution for other in rest)
+        if all(other.get(name) == distribution for other in later)
     }

@@ -43,11 +43,11 @@ def cause_in(text: str, category: str) -> Cause:
     lines = text.rpartition(_TRACEBACK)[2].splitlines()
     start = next((i for i, line in enumerate(lines) if line and not line[0].isspace()), 0)
     end = next((i for i, line in enumerate(lines) if i > start and re.fullmatch(r"-{20,}", line)), len(lines))
-    name, colon, rest = "\n".join(lines[start:end]).strip().partition(":")
+    name, colon, message = "\n".join(lines[start:end]).strip().partition(":")
     name = name.rpartition(".")[2]
     if name == "InvalidParameterError":
         category = "invalid-parameter"
-    return Cause(category, name, redact(f"{name}{colon}{rest}"))
+    return Cause(category, name, redact(f"{name}{colon}{message}"))
 
 
 def repeat(messages: Sequence[warnings.WarningMessage], registry: dict[Any, Any]) -> None:

@@ -175,8 +175,8 @@ class Candidates:
                     seconds = time.perf_counter() - started
                     self._failed[max(len(self._numbers) - 1, 0)] = (params, seconds)
                     return isolated_fits.failure(error, seconds, self._trial_timeout, over=is_over())
-        shown = [m for m in messages if first or not _NOT_FINITE.match(str(m.message))]  # said once
-        repeat(shown, self._warned)
+        to_repeat = [m for m in messages if first or not _NOT_FINITE.match(str(m.message))]  # said once
+        repeat(to_repeat, self._warned)
         seconds = time.perf_counter() - started
         if failure is None:
             counter = CountWarnings()
@@ -291,8 +291,8 @@ class _FrozenFolds:
 
             search = self._search
             # What BaseSearchCV.fit has made of cv; scikit-learn 1.6 keeps it to itself, so it is made again.
-            made = getattr(search, "_checked_cv_orig", None)
-            self.cv = made or check_cv(search.cv, y, classifier=is_classifier(search.estimator))
+            checked_cv = getattr(search, "_checked_cv_orig", None)
+            self.cv = checked_cv or check_cv(search.cv, y, classifier=is_classifier(search.estimator))
             self.splits = tuple(self.cv.split(X, y, **params))
             if not self.splits:
                 raise no_folds()
@@ -324,9 +324,9 @@ def with_failed(
 ) -> dict[str, Any]:
     """``cv_results_`` with rows put in for failed candidates, given by row as (params, seconds)."""
     n = len(results["params"]) + len(failed)
-    there = np.array([row not in failed for row in range(n)])
+    has_scores = np.array([row not in failed for row in range(n)])
     scored = iter(results["params"])
-    params = [next(scored) if there[row] else failed[row][0] for row in range(n)]
+    params = [next(scored) if has_scores[row] else failed[row][0] for row in range(n)]
     full: dict[str, Any] = {"params": params}
     for name in dict.fromkeys(name for one in params for name in one):
         full[f"param_{name}"] = _param_column(name, params)
@@ -336,8 +336,8 @@ def with_failed(
         blank = error_score if "_test_" in key or "_train_" in key else 0.0
         values = np.full(n, 0.0 * blank if key.startswith("std_") else blank)
         if key == "mean_fit_time":
-            values[~there] = [seconds / n_splits for _, seconds in failed.values()]
-        values[there] = column
+            values[~has_scores] = [seconds / n_splits for _, seconds in failed.values()]
+        values[has_scores] = column
         full[key] = values
     return full | _ranks(full)
 

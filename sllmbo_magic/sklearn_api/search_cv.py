@@ -197,9 +197,9 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         for name in self.tune_options or {}:
             if name not in TUNE_OPTIONS:
                 is_argument = name in self.get_params(deep=False)
-                where = "an argument of SLLMBOSearchCV itself" if is_argument else "not one of its options"
-                allowed = f"Allowed: {', '.join(TUNE_OPTIONS)}."
-                raise InputError(f"tune_options: {name!r} is {where}.", allowed)
+                role = "an argument of SLLMBOSearchCV itself" if is_argument else "not one of its options"
+                hint = f"Allowed: {', '.join(TUNE_OPTIONS)}."
+                raise InputError(f"tune_options: {name!r} is {role}.", hint)
         options = {**self._main_options(), **(self.tune_options or {})}
         settings = make_settings(
             options.get("preset"),

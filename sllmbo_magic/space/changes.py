@@ -116,10 +116,10 @@ def _choices(change: Range, space: SearchSpace, outer: SearchSpace) -> tuple[Sea
         if isinstance(change, Add):
             return space, []
         raise InputError("it needs choices")
-    checked = [(choice, *outer.check(change.name, choice)) for choice in change.choices]
-    values = [value for _, value, problem in checked if not problem]
+    choices = [(choice, *outer.check(change.name, choice)) for choice in change.choices]
+    values = [value for _, value, problem in choices if not problem]
     notes = [
-        f"{dist.show(choice)} is no choice that it can have" for choice, _, problem in checked if problem
+        f"{dist.show(choice)} is no choice that it can have" for choice, _, problem in choices if problem
     ]
     if not values:
         raise InputError("none of its choices is allowed")
@@ -154,8 +154,8 @@ def _bounds(change: Range, space: SearchSpace, outer: SearchSpace) -> tuple[Sear
     high, high_note = _end(change, "high", high, current.high, limit.high)
     if low > high:
         raise InputError(f"that lies outside its range now, {dist.allowed(current)}; widen it instead")
-    changed = space.restore(name, limit).narrow(name, low=low, high=high)
-    return changed, [note for note in (low_note, high_note) if note]
+    changed_space = space.restore(name, limit).narrow(name, low=low, high=high)
+    return changed_space, [note for note in (low_note, high_note) if note]
 
 
 def _end(change: Range, end: str, requested: float, now: float, limit: float) -> tuple[float, str]:

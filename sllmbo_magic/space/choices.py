@@ -89,8 +89,8 @@ def _same(a: Any, b: Any) -> bool:
 def label_of(name: str, value: Any) -> str:
     """A short text for an object, without an address in memory or a user's text in it."""
     if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping):
-        ordered = sorted(value, key=lambda key: (type(key).__name__, key))
-        text = "{" + ", ".join(f"c{i}: {_text(value[key])}" for i, key in enumerate(ordered)) + "}"
+        sorted_values = sorted(value, key=lambda key: (type(key).__name__, key))
+        text = "{" + ", ".join(f"c{i}: {_text(value[key])}" for i, key in enumerate(sorted_values)) + "}"
     else:
         text = _text(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

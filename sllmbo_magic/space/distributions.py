@@ -147,11 +147,11 @@ def _number(value: object, repair: bool) -> int | float | None:
 
 
 def _check_choice(distribution: CategoricalDistribution, value: object, repair: bool) -> tuple[Value, str]:
-    given, ok = plain(value)
+    plain_value, ok = plain(value)
     if ok:
-        index = index_of(distribution, given)
-        if index is None and repair and isinstance(given, str) and len(given) <= 500:
-            index = _choice_from_text(distribution, given.strip())
+        index = index_of(distribution, plain_value)
+        if index is None and repair and isinstance(plain_value, str) and len(plain_value) <= 500:
+            index = _choice_from_text(distribution, plain_value.strip())
         if index is not None:
             return distribution.choices[index], ""
     return None, f"{show(value)} is no choice; allowed: {allowed(distribution)}"

@@ -52,13 +52,13 @@ def _completed(space: SearchSpace, names: list[str], partial: dict[str, Value]) 
     if not names:
         yield partial
         return
-    name, *rest = names
+    name, *later_names = names
     values = _values(space[name])
     if name not in space.active({**partial, name: values[0]}):
-        yield from _completed(space, rest, partial)
+        yield from _completed(space, later_names, partial)
         return
     for value in values:
-        yield from _completed(space, rest, {**partial, name: value})
+        yield from _completed(space, later_names, {**partial, name: value})
 
 
 def _n_values(distribution: BaseDistribution) -> int | None:

@@ -62,9 +62,9 @@ def express(
             continue
         distribution = dist.normal(space[name])
         assert distribution is not None
-        checked, problem = dist.check(distribution, _whole(value, distribution), repair=False)
+        value_in_space, problem = dist.check(distribution, _as_integer(value, distribution), repair=False)
         if not problem:
-            params[name] = checked
+            params[name] = value_in_space
         elif name not in off or not _is_off(distribution, value, off[name]):
             outside.append(name)
     return Expression(params, tuple(outside))
@@ -76,7 +76,7 @@ def _is_off(distribution: Any, value: Any, off: float) -> bool:
     return bool(0 <= value < distribution.low <= off)
 
 
-def _whole(value: Any, distribution: Any) -> Any:
+def _as_integer(value: Any, distribution: Any) -> Any:
     """3.0 is 3 where whole numbers are searched."""
     if isinstance(distribution, CategoricalDistribution) or not isinstance(value, float):
         return value

@@ -51,8 +51,8 @@ def read(raw: object) -> object:
     if isinstance(raw, list):
         _check_instances(raw)
     if isinstance(raw, set | frozenset):
-        ordered = sorted(raw, key=lambda value: (type(value).__name__, repr(value)))
-        raise NotationError(f"is a set, which has no order; write a list: {_short(ordered)}")
+        sorted_values = sorted(raw, key=lambda value: (type(value).__name__, repr(value)))
+        raise NotationError(f"is a set, which has no order; write a list: {_short(sorted_values)}")
     library, kind = _origin(raw)
     if library == "numpy" and hasattr(raw, "ndim"):
         return _array(raw)
@@ -97,8 +97,8 @@ def _origin(raw: object) -> tuple[str, str]:
 def _range(raw: range) -> BaseDistribution:
     if not len(raw):
         raise NotationError(f"{raw!r} is empty; write range(low, high) with low below high")
-    ordered = raw if raw.step > 0 else raw[::-1]
-    return IntDistribution(ordered[0], ordered[-1], step=ordered.step if len(ordered) > 1 else 1)
+    ascending = raw if raw.step > 0 else raw[::-1]
+    return IntDistribution(ascending[0], ascending[-1], step=ascending.step if len(ascending) > 1 else 1)
 
 
 def _tuple(raw: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -172,8 +172,8 @@ def _int(low: Any, high: Any, *, log: bool = False, step: Any = 1) -> BaseDistri
 
 
 def _short(values: list[Any]) -> str:
-    shown = ", ".join(label_of("", value) for value in values[:6])
-    return f"[{shown}{', ...' if len(values) > 6 else ''}]"
+    first_values = ", ".join(label_of("", value) for value in values[:6])
+    return f"[{first_values}{', ...' if len(values) > 6 else ''}]"
 
 
 # --- SciPy ----------------------------------------------------------------------------------------------
@@ -272,15 +272,15 @@ def _wandb(raw: Mapping[str, Any]) -> object:
             f"is no range of a sweep that can be read{f' ({kind})' if kind else ''}; {_WRITE}"
         )
     low, high = raw["min"], raw["max"]
-    both_whole = isinstance(low, Integral) and isinstance(high, Integral)
-    whole = kind == "int_uniform" or (not kind and both_whole)
+    both_integers = isinstance(low, Integral) and isinstance(high, Integral)
+    is_integer = kind == "int_uniform" or (not kind and both_integers)
     log = "log" in kind
     if kind in ("log_uniform", "q_log_uniform"):  # of the exponents
         low, high = math.exp(low), math.exp(high)
     if kind.startswith("q_"):
         step = raw.get("q", 1)
         return _quantized_log(low, high, step) if log else _float(low, high, step=step)
-    return _int(low, high, log=log) if whole else _float(low, high, log=log)
+    return _int(low, high, log=log) if is_integer else _float(low, high, log=log)
 
 
 _WANDB = (
@@ -300,8 +300,8 @@ def _ray(raw: Any, kind: str) -> object:
     step = getattr(sampler, "q", None)
     scale = type(getattr(sampler, "sampler", None) or sampler).__name__.strip("_")
     if kind not in ("Float", "Integer") or scale not in ("Uniform", "LogUniform"):
-        what = scale if kind in ("Float", "Integer") else kind
-        raise NotationError(f"Ray Tune's {what} is no range; {_WRITE}")
+        label = scale if kind in ("Float", "Integer") else kind
+        raise NotationError(f"Ray Tune's {label} is no range; {_WRITE}")
     log = scale == "LogUniform"
     if kind == "Float":
         return _float(raw.lower, raw.upper, log=log, step=step)

@@ -327,11 +327,11 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
                 )
         for name, value in self._fixed.items():
             if name in outer._distributions:
-                checked, problem = dist.check(outer._distributions[name], value, repair=True)
+                value_in_outer, problem = dist.check(outer._distributions[name], value, repair=True)
                 if problem:
                     distributions[name] = outer._distributions[name]
                 else:
-                    fixed[name] = checked
+                    fixed[name] = value_in_outer
         fixed |= outer._fixed
         conditions = dict.fromkeys([*outer._conditions, *self._conditions])
         remaining = [

@@ -47,15 +47,15 @@ class Problems:
     def add(self, name: str, text: str) -> None:
         self.texts.append(f"{name}: {text}" if name else text)
 
-    def raise_if_any(self, where: str) -> None:
+    def raise_if_any(self, label: str) -> None:
         """Raises InputError with the first :data:`MAX_PROBLEMS` problems."""
         if not self.texts:
             return
-        shown = "; ".join(text[:200] for text in self.texts[:MAX_PROBLEMS])
-        more = len(self.texts) - MAX_PROBLEMS
+        first_problems = "; ".join(text[:200] for text in self.texts[:MAX_PROBLEMS])
         n = len(self.texts)
+        more = f"; and {n - MAX_PROBLEMS} more" if n > MAX_PROBLEMS else ""
         raise InputError(
-            f"{where}: {n} problem{'s' if n > 1 else ''}: {shown}{f'; and {more} more' if more > 0 else ''}.",
+            f"{label}: {n} problem{'s' if n > 1 else ''}: {first_problems}{more}.",
             "A parameter needs a name, a type (float, int or categorical), and low below high or choices.",
         )
 
@@ -233,10 +233,10 @@ def _categorical(choices_data: object, label: str, problems: Problems) -> Distri
         if not ok:
             problems.add(label, f"{show(value)} cannot be a choice")
             return None
-        twin = next((other for other in choices if other == choice), None)
-        if twin is not None and not same(choice, twin):
+        equal_choice = next((other for other in choices if other == choice), None)
+        if equal_choice is not None and not same(choice, equal_choice):
             problems.add(
-                label, f"{show(twin)} and {show(choice)} are one choice for Optuna; write one of them"
+                label, f"{show(equal_choice)} and {show(choice)} are one choice for Optuna; write one of them"
             )
             return None
         if any(same(choice, other) for other in choices):

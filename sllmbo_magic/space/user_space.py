@@ -39,20 +39,20 @@ def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
             problems.add("", f"the name {show(name)} is not text")
             continue
         try:
-            read, labels = _without_objects(name, notations.read(raw))
+            plain_entry, labels = _without_objects(name, notations.read(raw))
         except notations.NotationError as error:
             problems.add(show(name), str(error))
             continue
         if labels:
             objects[name] = labels
-        if isinstance(read, BaseDistribution):
-            distribution = normal(read)
+        if isinstance(plain_entry, BaseDistribution):
+            distribution = normal(plain_entry)
             if distribution is None:
-                problems.add(show(name), f"{show(read)} is no Optuna distribution of a known kind")
+                problems.add(show(name), f"{show(plain_entry)} is no Optuna distribution of a known kind")
             else:
                 parts[0][name] = distribution
         else:
-            read_entry(_as_entry(name, read), 0, parts, problems)
+            read_entry(_as_entry(name, plain_entry), 0, parts, problems)
     _check_conditions(parts, objects, problems)
     problems.raise_if_any("search_space")
     return parts, objects

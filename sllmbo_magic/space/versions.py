@@ -121,7 +121,7 @@ def _widened(wide: SearchSpace, before: SearchSpace, after: SearchSpace, *, by_u
         new, old = dist.normal(after[name]) if name in after else None, wide.get(name)
         if new is None:
             if changed_by_user or name not in wide:
-                wide = _held(wide, name, after.fixed[name])
+                wide = _with_value(wide, name, after.fixed[name])
         elif old is None or changed_by_user:
             wide = wide.restore(name, new)
         else:
@@ -131,7 +131,7 @@ def _widened(wide: SearchSpace, before: SearchSpace, after: SearchSpace, *, by_u
     return wide
 
 
-def _held(space: SearchSpace, name: str, value: Value) -> SearchSpace:
+def _with_value(space: SearchSpace, name: str, value: Value) -> SearchSpace:
     distributions = {n: d for n, d in space.distributions.items() if n != name}
     return SearchSpace(
         distributions,
@@ -151,10 +151,10 @@ def grown(
 
     What the outer space already has stays exactly as it is: stored trials are recorded under it.
     """
-    added = space.subspace(name for name in space if name not in outer and name not in outer.fixed)
-    if not len(added):
+    additions = space.subspace(name for name in space if name not in outer and name not in outer.fixed)
+    if not len(additions):
         return outer
-    wide = outer_of(added, None, limits)
+    wide = outer_of(additions, None, limits)
     return SearchSpace(
         {**outer.distributions, **wide.distributions}, conditions=outer.conditions, fixed=outer.fixed
     )

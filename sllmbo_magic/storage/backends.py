@@ -154,12 +154,12 @@ def _database(url: str) -> BaseStorage:
             "Example: sqlite:///runs.db, or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
         ) from error
     # the driver's text may hold the whole URL, and the URL a password: only parts of both are shown
-    shown = parts.render_as_string(hide_password=True)
+    url_without_password = parts.render_as_string(hide_password=True)
     if parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:"):
         parent = Path(str(parts.database)).expanduser().absolute().parent
         if not parent.is_dir():
             raise StorageError(
-                f"the folder of {shown} does not exist: {parent}.",
+                f"the folder of {url_without_password} does not exist: {parent}.",
                 "Create it, or name a file in a folder that is there.",
             )
     # SQLite waits for a lock; a pool elsewhere replaces connections that the server has closed
@@ -184,7 +184,7 @@ def _database(url: str) -> BaseStorage:
             hint = "Another process writes to it: wait for it or end it, or use journal:PATH."
         elif parts.get_backend_name() == "sqlite":
             hint = "Check that the file can be written and is an SQLite database."
-        raise StorageError(f"{shown} cannot be opened: {cause}.", hint) from error
+        raise StorageError(f"{url_without_password} cannot be opened: {cause}.", hint) from error
 
 
 def _made_at_once(make: Callable[[], BaseStorage]) -> BaseStorage:

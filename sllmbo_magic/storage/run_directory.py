@@ -188,13 +188,13 @@ class RunFolder:
 
     def _locked_by(self, owner: Owner) -> RunLockedError:
         if owner.pid == os.getpid() and owner.local:
-            who = "this process"
+            owner_text = "this process"
         else:
-            who = f"process {owner.pid}" if owner.pid else "another process"
-            who += "" if owner.local else f" on {owner.host}"
+            owner_text = f"process {owner.pid}" if owner.pid else "another process"
+            owner_text += "" if owner.local else f" on {owner.host}"
         since = time.strftime(" since %Y-%m-%d %H:%M:%S", time.localtime(owner.since)) if owner.since else ""
         return RunLockedError(
-            f"run {self.name!r} is in use by {who}{since}.",
+            f"run {self.name!r} is in use by {owner_text}{since}.",
             "Wait for it, stop it with %sllmbo stop, or choose another name.",
         )
 
@@ -335,8 +335,8 @@ def check_is_run(path: Path) -> None:
     """Raises InputError when something that is no run has the path."""
     if is_run(path):
         return
-    what = "a link" if path.is_symlink() else "another folder" if path.is_dir() else "a file"
-    raise InputError(f"{path} is {what}, not the folder of a run; it is left alone.", "Choose another name.")
+    kind = "a link" if path.is_symlink() else "another folder" if path.is_dir() else "a file"
+    raise InputError(f"{path} is {kind}, not the folder of a run; it is left alone.", "Choose another name.")
 
 
 def check_name(name: str) -> str:

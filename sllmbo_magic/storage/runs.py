@@ -332,15 +332,15 @@ def check_fingerprint(
         return
     names = ["the objective" if has_objective and part == "estimator" else part for part in differ]
     parts = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-    what = what_changed(differ, stored_text or {}, current_text or {})
+    changes = what_changed(differ, stored_text or {}, current_text or {})
     verb = "is" if len(differ) == 1 and differ[0] != "options" else "are"
     version = (
         " Another version of its library can have other parameters."
-        if "estimator" in differ and not has_objective and not what
+        if "estimator" in differ and not has_objective and not changes
         else ""
     )
     raise RunChangedError(
-        f"cannot resume: {parts} {verb} not the same as in the stored run.{what}{version}",
+        f"cannot resume: {parts} {verb} not the same as in the stored run.{changes}{version}",
         "Restore what changed, or run without --resume to begin anew (the stored run is kept).",
     )
 
@@ -353,8 +353,8 @@ def what_changed(parts: Iterable[str], stored: Mapping[str, str], current: Mappi
         stored: What they were, in lines.
         current: What they are.
     """
-    changed = [_changed_lines(stored.get(part, ""), current.get(part, "")) for part in parts]
-    return "".join(f" {text}" for text in changed if text)
+    changes = [_changed_lines(stored.get(part, ""), current.get(part, "")) for part in parts]
+    return "".join(f" {text}" for text in changes if text)
 
 
 def _changed_lines(before: str, after: str) -> str:
@@ -368,9 +368,9 @@ def _changed_lines(before: str, after: str) -> str:
             continue
         had, has = (_quoted(lines) for lines in (old[i:i_end], new[j:j_end]))
         changes.append(f"had {had} and has {has}" if had and has else f"had {had}" if had else f"has {has}")
-    shown = "; it ".join(changes[:_MOST_CHANGES])
+    changes_text = "; it ".join(changes[:_MOST_CHANGES])
     more = f"; and {len(changes) - _MOST_CHANGES} more changes" if len(changes) > _MOST_CHANGES else ""
-    return f"It {shown}{more}."
+    return f"It {changes_text}{more}."
 
 
 def _quoted(lines: list[str]) -> str:

@@ -32,10 +32,10 @@ _FIXED = "fixed_params"
 def latest(studies: Iterable[FrozenStudy]) -> FrozenStudy | None:
     """The study that the first of these goes on in; itself when it does not, None when there is none."""
     by_name = {study.study_name: study for study in studies}
-    found = next(iter(by_name.values()), None)
-    while found is not None and found.user_attrs.get(attrs.CONTINUED_IN) in by_name:
-        found = by_name[found.user_attrs[attrs.CONTINUED_IN]]
-    return found
+    last = next(iter(by_name.values()), None)
+    while last is not None and last.user_attrs.get(attrs.CONTINUED_IN) in by_name:
+        last = by_name[last.user_attrs[attrs.CONTINUED_IN]]
+    return last
 
 
 def current(study: Study) -> Study:
@@ -101,39 +101,44 @@ def _next_name(study: Study) -> str:
     base = study.study_name
     if attrs.CONTINUES in study.user_attrs:
         base = re.sub(r"~\d+$", "", base)
-    taken = {other.study_name for other in study._storage.get_all_studies()}
+    used_names = {other.study_name for other in study._storage.get_all_studies()}
     number = 2
-    while f"{base}~{number}" in taken:
+    while f"{base}~{number}" in used_names:
         number += 1
     return f"{base}~{number}"
 
 
-def _added(
+def _unrecorded_values(
     trial: FrozenTrial, outer: SearchSpace, defaults: Mapping[str, Any], off: Mapping[str, float]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """What a trial had of the parameters that are not recorded among its own: the values that ``outer``
     holds, and the trial's attribute with those that it cannot express (None: the trial needs none).
     """
     recorded = trial.system_attrs.get(_FIXED, trial.params)
-    kept = trial.user_attrs.get(attrs.CONFIGURATION)
-    values = {**defaults, **(kept or {}).get("values", {}), **recorded}
-    if kept is not None and (trial.user_attrs.get(attrs.PROVENANCE) or {}).get("library_defaults"):
+    configuration = trial.user_attrs.get(attrs.CONFIGURATION)
+    values = {**defaults, **(configuration or {}).get("values", {}), **recorded}
+    if configuration is not None and (trial.user_attrs.get(attrs.PROVENANCE) or {}).get("library_defaults"):
         conditions = [c for c in outer.conditions if c.param in outer and c.parent in outer]
         expression = express(values, SearchSpace(outer.distributions, conditions=conditions), off=off)
-        fixed = [name for name in kept.get("outside", ()) if name not in outer]
+        fixed = [name for name in configuration.get("outside", ()) if name not in outer]
         more = {name: value for name, value in expression.params.items() if name not in recorded}
         return more, {"values": values, "outside": [*fixed, *expression.outside]}
     if not recorded:
         return {}, None  # nothing of it is recorded: all its values are still to come
     more = {}
-    others: dict[str, Any] = {}
+    outside_values: dict[str, Any] = {}
     for name in defaults:
         if name in outer and name not in recorded:
-            (more if outer.contains(name, values[name]) else others)[name] = values[name]
-    if kept is None and (not others or trial.state == TrialState.WAITING):
+            (more if outer.contains(name, values[name]) else outside_values)[name] = values[name]
+    if configuration is None and (not outside_values or trial.state == TrialState.WAITING):
         return more, None
-    still = {name: value for name, value in (kept or {}).get("values", {}).items() if name not in more}
-    return more, {"values": {**still, **others}, "outside": list((kept or {}).get("outside", ()))}
+    still = {
+        name: value for name, value in (configuration or {}).get("values", {}).items() if name not in more
+    }
+    return more, {
+        "values": {**still, **outside_values},
+        "outside": list((configuration or {}).get("outside", ())),
+    }
 
 
 def _relabelled(
@@ -148,7 +153,7 @@ def _relabelled(
     for name in params:
         if name in outer and _holds(outer[name], params[name]):
             distributions[name] = outer[name]
-    more, configuration = _added(trial, outer, defaults, off)
+    more, configuration = _unrecorded_values(trial, outer, defaults, off)
     if state != TrialState.WAITING:
         params |= more
         distributions |= {name: outer[name] for name in more}

@@ -110,9 +110,11 @@ class TaskDescription:
         lines.append(f"Metric: {self.metric}, {self.direction}")
         if self.cv:
             lines.append(f"Evaluation: {self.cv}")
-        shown = {n: v for n, v in self.parameters.items() if parameters is None or n in parameters}
-        values = [f"{name}={value!r}" for name, value in shown.items() if value is not None]
-        unset = [name for name, value in shown.items() if value is None]
+        parameters_in_text = {
+            n: v for n, v in self.parameters.items() if parameters is None or n in parameters
+        }
+        values = [f"{name}={value!r}" for name, value in parameters_in_text.items() if value is not None]
+        unset = [name for name, value in parameters_in_text.items() if value is None]
         if unset:
             values.append(f"None for {', '.join(unset)}")
         if values:
@@ -192,8 +194,8 @@ def _classes(task: Task) -> list[tuple[str, float]]:
     if len(labels) > SAMPLE_ROWS:
         labels = labels[:: -(-len(labels) // SAMPLE_ROWS)]
     counts = Counter(labels.tolist())
-    ordered = sorted(counts, key=lambda label: (str(type(label)), label))
-    return [(f"c{i}", _two_digits(counts[label] / len(labels), 3)) for i, label in enumerate(ordered)]
+    classes = sorted(counts, key=lambda label: (str(type(label)), label))
+    return [(f"c{i}", _two_digits(counts[label] / len(labels), 3)) for i, label in enumerate(classes)]
 
 
 def _two_digits(value: float, digits: int = 2) -> float:

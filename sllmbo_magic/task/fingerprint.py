@@ -45,8 +45,8 @@ def _short(text: str) -> str:
 
 
 def _cv(task: Task) -> str:
-    known = type(task.cv).__name__ != "_CVIterableWrapper"
-    settings = stable(vars(task.cv)) if known else ""
+    is_splitter = type(task.cv).__name__ != "_CVIterableWrapper"
+    settings = stable(vars(task.cv)) if is_splitter else ""
     rows = digest(*(part for split in task.splits for part in split))
     return f"{type(task.cv).__name__}({settings}){rows}"
 
@@ -94,5 +94,5 @@ def _callable(value: Any) -> str:
     if code is None:
         attributes = getattr(value, "__dict__", {}) if not inspect.isclass(value) else {}
         return name + stable(attributes)
-    own = str(getattr(function, "__module__", "")).split(".")[0]
-    return name if own in ("sklearn", "numpy", "scipy") else name + stable(code)
+    package = str(getattr(function, "__module__", "")).split(".")[0]
+    return name if package in ("sklearn", "numpy", "scipy") else name + stable(code)

@@ -132,9 +132,9 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
                 'Say direction="minimize" (or "maximize").',
             )
         if direction == "minimize" and (_is_negative(name) or _is_own_score(scoring)):
-            shown = "estimator.score" if _is_own_score(scoring) else name
+            scorer_text = "estimator.score" if _is_own_score(scoring) else name
             raise InputError(
-                f"direction 'minimize' does not fit the scorer {shown}: greater is better there.",
+                f"direction 'minimize' does not fit the scorer {scorer_text}: greater is better there.",
                 "Leave direction out; a loss's scorer is negative and maximised.",
             )
         return
@@ -196,24 +196,24 @@ def _is_score(metric: Any) -> bool:
     return module.startswith("sklearn.metrics") and name.endswith(("_score", "_corrcoef"))
 
 
-def _by_name(given: str, direction: str | None, kind: str) -> Metric:
+def _by_name(text: str, direction: str | None, kind: str) -> Metric:
     from sklearn.metrics import get_scorer_names
 
     names = set(get_scorer_names())
-    lowered = given.strip().lower()
-    name = next((n for n in (given, lowered, ALIASES.get(lowered, "")) if n in names), None)
+    lowered = text.strip().lower()
+    name = next((n for n in (text, lowered, ALIASES.get(lowered, "")) if n in names), None)
     if name is None:
-        known = sorted(names | set(ALIASES))
-        hint = closest(lowered, known)
+        all_names = sorted(names | set(ALIASES))
+        hint = closest(lowered, all_names)
         examples = ", ".join(_examples(kind))
         short = "acc, auc, logloss, mae, mape, mcc, mse, rmse"
         raise InputError(
-            f"metric {given!r} is not known.",
+            f"metric {text!r} is not known.",
             f"{hint}Allowed: scikit-learn's scorers ({examples}, ...), short names ({short}) or a scorer.",
         )
     if direction == "minimize" and (name == lowered or not name.startswith("neg_")):
         raise InputError(
-            f"direction 'minimize' does not fit the metric {given!r}: greater is better there.",
+            f"direction 'minimize' does not fit the metric {text!r}: greater is better there.",
             "Leave direction out; a loss's scorer is negative and maximised.",
         )
     return Metric(name, name, "maximize")

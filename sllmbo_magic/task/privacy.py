@@ -63,10 +63,10 @@ def safe_parameters(estimator: Any) -> Iterator[tuple[str, Value]]:
     if _is_a(estimator, *_BY_COLUMN):
         return
     if not _is_a(estimator, "Pipeline"):
-        own = estimator.get_params(deep=False)
-        for name in sorted(own):
-            if name not in SILENT and is_safe(estimator, name, own[name]):
-                yield name, _plain(own[name])
+        params = estimator.get_params(deep=False)
+        for name in sorted(params):
+            if name not in SILENT and is_safe(estimator, name, params[name]):
+                yield name, _plain(params[name])
     for prefix, part in _parts(estimator):
         for name, value in safe_parameters(part):
             yield f"{prefix}__{name}", value
@@ -95,9 +95,9 @@ def _declared(cls: type, name: str) -> frozenset[str]:
     return _OPTIONS.get(name, frozenset()) if root in ("lightgbm", "xgboost", "catboost") else frozenset()
 
 
-def is_library(thing: Any) -> bool:
+def is_library(obj: Any) -> bool:
     """Whether a class or function comes from a known library, so that its names are public."""
-    root = str(getattr(thing, "__module__", "") or "").split(".")[0]
+    root = str(getattr(obj, "__module__", "") or "").split(".")[0]
     return root in ("sklearn", "lightgbm", "xgboost", "catboost", "skorch", "imblearn")
 
 
@@ -111,15 +111,15 @@ def _is_a(estimator: Any, *names: str) -> bool:
 
 def _parts(estimator: Any) -> Iterator[tuple[str, Any]]:
     """The estimators directly inside, by the prefix that their parameters have."""
-    own = estimator.get_params(deep=False)
-    listed = [v for k, v in own.items() if k in ("steps", "transformer_list", "estimators")]
+    params = estimator.get_params(deep=False)
+    listed = [v for k, v in params.items() if k in ("steps", "transformer_list", "estimators")]
     for pairs in listed:
         for pair in pairs or ():
             if isinstance(pair, tuple) and len(pair) >= 2 and hasattr(pair[1], "get_params"):
                 yield str(pair[0]), pair[1]
-    for name in sorted(own):
-        if hasattr(own[name], "get_params") and not inspect.isclass(own[name]):
-            yield name, own[name]
+    for name in sorted(params):
+        if hasattr(params[name], "get_params") and not inspect.isclass(params[name]):
+            yield name, params[name]
 
 
 def steps_of(estimator: Any, anonymize: bool, *, named: bool = True) -> Iterator[str]:
@@ -141,10 +141,10 @@ def _with_parts(part: Any, anonymize: bool, *, named: bool) -> str:
 def _column_transformer(estimator: Any, anonymize: bool) -> Iterator[str]:
     for _, transformer, columns in estimator.transformers:
         if isinstance(transformer, str):
-            what = transformer if transformer in ("drop", "passthrough") else "transformer"
+            transformer_text = transformer if transformer in ("drop", "passthrough") else "transformer"
         else:
-            what = _with_parts(transformer, anonymize, named=False)
-        yield f"{what} on {_count(columns)}"
+            transformer_text = _with_parts(transformer, anonymize, named=False)
+        yield f"{transformer_text} on {_count(columns)}"
     if not isinstance(estimator.remainder, str):
         yield f"{_with_parts(estimator.remainder, anonymize, named=False)} on the rest"
     elif estimator.remainder == "passthrough":

@@ -154,12 +154,12 @@ def _check_groups(cv: Any, groups: Any) -> None:
     from sklearn import model_selection as ms
 
     name = type(cv).__name__
-    consumer: Any = getattr(ms._split, "GroupsConsumerMixin", ())
-    by_group = isinstance(cv, consumer)
+    mixin: Any = getattr(ms._split, "GroupsConsumerMixin", ())
+    by_group = isinstance(cv, mixin)
     if by_group and groups is None:
         raise InputError(f"cv={name} needs groups.", "Give groups, one value per row.")
-    ours = isinstance(cv, ms.BaseCrossValidator | ms.BaseShuffleSplit)
-    if groups is not None and ours and not by_group and type(cv).__module__.startswith("sklearn."):
+    is_splitter = isinstance(cv, ms.BaseCrossValidator | ms.BaseShuffleSplit)
+    if groups is not None and is_splitter and not by_group and type(cv).__module__.startswith("sklearn."):
         raise InputError(
             f"groups are given, but cv={name} ignores them.",
             "Use GroupKFold, StratifiedGroupKFold, GroupShuffleSplit, LeaveOneGroupOut or a number of folds.",

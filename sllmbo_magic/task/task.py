@@ -281,12 +281,12 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
 
 
 def _directions(direction: str | Iterable[str] | None) -> list[Direction]:
-    given: list[Any]
+    raw: list[Any]
     if isinstance(direction, str):
-        given = direction.split(",")  # as --direction has several
+        raw = direction.split(",")  # as --direction has several
     else:
-        given = [*direction] if isinstance(direction, Iterable) else [direction]
-    directions = [direction_of(one) for one in given]
+        raw = [*direction] if isinstance(direction, Iterable) else [direction]
+    directions = [direction_of(one) for one in raw]
     if not directions or None in directions:
         raise InputError("an objective needs a direction.", "Allowed: minimize, maximize.")
     return [one for one in directions if one is not None]

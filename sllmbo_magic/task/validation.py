@@ -142,12 +142,12 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
         raise InputError(f"X has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
     gaps = is_missing(y)
     if gaps:
-        noun = "value" if gaps == 1 else "values"
+        values_text = "value" if gaps == 1 else "values"
         example = (
             " (keep = y.notna(); X, y = X[keep], y[keep])" if hasattr(y, "notna") and name == "y" else ""
         )
         raise InputError(
-            f"{name} has {gaps} missing {noun}.", f"Drop those rows of X and y{example}, or fill them."
+            f"{name} has {gaps} missing {values_text}.", f"Drop those rows of X and y{example}, or fill them."
         )
     values = np.asarray(y)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -282,9 +282,13 @@ def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
     if kind == "classification" and np.ndim(y) == 1:
         labels = set(np.asarray(y).tolist())
         if name in _TWO_CLASSES and (len(labels) > 2 or 1 not in labels):
-            shown = ", ".join(sorted(map(repr, labels))[:_MOST_LABELS])
+            labels_text = ", ".join(sorted(map(repr, labels))[:_MOST_LABELS])
             more = ", ..." if len(labels) > _MOST_LABELS else ""
-            why = f"y has {len(labels)} classes ({shown}{more})" if len(labels) > 2 else "no label of y is 1"
+            why = (
+                f"y has {len(labels)} classes ({labels_text}{more})"
+                if len(labels) > 2
+                else "no label of y is 1"
+            )
             raise InputError(
                 f"metric {name!r} scores the class 1 of two, but {why}.", f"Use '{name}_weighted'."
             )

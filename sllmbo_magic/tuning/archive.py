@@ -77,8 +77,8 @@ def write(
         for name, text in parts.items():
             file.writestr(name, text)
     path = Path(path).expanduser()
-    named = path.suffix or path.is_dir()
-    return write_whole(path if named else path.with_suffix(".zip"), buffer.getvalue())
+    is_path = path.suffix or path.is_dir()
+    return write_whole(path if is_path else path.with_suffix(".zip"), buffer.getvalue())
 
 
 def exchanges_of(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -158,8 +158,8 @@ def folder_of(path: Path, events: Iterable[Event]) -> Path | None:
         events: The run's events; their start tells it from another run of the same name.
     """
     start = next((e.time for e in events if isinstance(e, RunStarted)), None)
-    others = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-    places = (place for place in (path, *others) if (place / _TRANSCRIPT).is_file())
+    neighbours = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    places = (place for place in (path, *neighbours) if (place / _TRANSCRIPT).is_file())
     return next((place for place in places if _start(place / _TRANSCRIPT) == start), None)
 
 
@@ -228,8 +228,8 @@ def _journal_of(study: Study) -> str:
 
     journal = _memory_journal([])
     _copy(study, JournalStorage(journal))
-    kept = (log for log in journal.read_logs(0) if attrs.DESCRIBED not in log.get("user_attr", ()))
-    return "".join(json.dumps(log) + "\n" for log in kept)
+    logs = (log for log in journal.read_logs(0) if attrs.DESCRIBED not in log.get("user_attr", ()))
+    return "".join(json.dumps(log) + "\n" for log in logs)
 
 
 def _study_in(lines: str) -> Study:

@@ -30,7 +30,7 @@ from sllmbo_magic.space.choices import encoded
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.tuning.marks import mark
 
-ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+STATES_OF_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _POLL_SECONDS = 0.3
 """Commands from other processes are looked for at most that often."""
 
@@ -102,7 +102,7 @@ class Commands:
                 self._emit(WishApplied(wish=command.name, value=value, trial_number=number, id=command.id))
 
     def _next_number(self) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=ASKED))
+        return len(self.study.get_trials(deepcopy=False, states=STATES_OF_ASKED))
 
     def _apply(self, command: Command) -> Any:
         """Do what the command says; returns its value, of a note with all that the trial has now."""
@@ -183,8 +183,8 @@ class Commands:
         self.grow(PendingExtension(wider, new.within(wider), reason, "user"))
         if state.extension_policy is not None:
             accepts = state.extension_policy.accepts
-            refused = [c for c in value.get("choices", ()) if accepts(name, c) is False]
-            for choice in refused:
+            refused_choices = [c for c in value.get("choices", ()) if accepts(name, c) is False]
+            for choice in refused_choices:
                 text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
                 self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
 

@@ -80,7 +80,7 @@ class DaskExecutor(Executor):
         if owner is None:
             future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
         else:
-            future = self._executor.submit(_call, self._sent(owner), fn.__name__, args, kwargs)
+            future = self._executor.submit(_call, self._sent_owner(owner), fn.__name__, args, kwargs)
         return future
 
     def channel(self, answer: Answer) -> DaskChannel:
@@ -111,7 +111,7 @@ class DaskExecutor(Executor):
         self._plugins.clear()
         self._client.close()
 
-    def _sent(self, owner: Any) -> str:
+    def _sent_owner(self, owner: Any) -> str:
         if id(owner) not in self._plugins:
             name = f"sllmbo-{uuid.uuid4().hex}"
             try:

@@ -80,7 +80,7 @@ class Record:
 
     def _keep(self, event: Event) -> None:
         self.events.append(event)
-        self.transcript.note(_stored(event))
+        self.transcript.note(_transcript_record(event))
 
     def _show(self, event: Event) -> None:
         for sink in self.sinks:
@@ -172,7 +172,7 @@ class Record:
         return {} if estimator is None else parts_of(estimator)
 
 
-def _stored(event: Event) -> dict[str, Any]:
+def _transcript_record(event: Event) -> dict[str, Any]:
     """An event as the transcript keeps it; texts of requests and replies stand in the exchanges already."""
     data = to_json(event)
     if isinstance(event, RequestSent | ReplyReceived):

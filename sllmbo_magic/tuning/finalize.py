@@ -41,8 +41,8 @@ from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.result import winning_params
 from sllmbo_magic.tuning.selection import best_distinct
 from sllmbo_magic.tuning.selection import best_of_search
-from sllmbo_magic.tuning.selection import kept
 from sllmbo_magic.tuning.selection import recheck
+from sllmbo_magic.tuning.selection import without_recheck
 from sllmbo_magic.tuning.warning_table import warning_table
 
 
@@ -143,9 +143,9 @@ class Finalizer:
             return best, None
         top = best_distinct(study)
         if len(top) < 2:
-            return kept(top, "no other configuration has a score")
+            return without_recheck(top, "no other configuration has a score")
         if outcome.status not in ("finished", "stopped"):
-            return kept(top, "the run was interrupted")
+            return without_recheck(top, "the run was interrupted")
         text = f"Scoring the best {len(top)} configurations again on fresh folds: which one is kept?"
         self.record.emit(Note(text=text))
         scores = own_scores or self._scores
@@ -171,7 +171,7 @@ class Finalizer:
         from sllmbo_magic.evaluation.verification import verify
 
         self.record.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
-        found = verify(
+        verification = verify(
             self.task,
             {},
             decoded(winning_params(winner), self.plan.objects),
@@ -183,7 +183,7 @@ class Finalizer:
             incumbents=self._incumbents(study, winner),
             on_progress=lambda done, total: self.record.emit(CheckProgress(done=done, total=total)),
         )
-        return asdict(found)
+        return asdict(verification)
 
     def _incumbents(self, study: Study, winner: FrozenTrial) -> list[dict[str, Any]]:
         """The configurations that were the best in their time, without default and winner."""
@@ -200,18 +200,18 @@ class Finalizer:
         self, study: Study, provider: RecordingProvider | None, outcome: Outcome, best: FrozenTrial | None
     ) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        done = [t for t in trials if counts(t)]
-        complete = [t for t in done if scored(t)]
+        counted = [t for t in trials if counts(t)]
+        complete = [t for t in counted if scored(t)]
         default = next((t for t in complete if t.user_attrs.get(attrs.SOURCE) == "default"), None)
-        spent = Usage() if provider is None else provider.spent
+        usage = Usage() if provider is None else provider.spent
         summary: dict[str, Any] = {
             "status": outcome.status,
             "reason": outcome.reason,
-            "n_trials": len(done),
-            "n_failed": sum(t.state.name == "FAIL" for t in done),
-            "failures": failure_table(done),
-            "n_pruned": sum(t.state.name == "PRUNED" for t in done),
-            **self._fits_saved(done),
+            "n_trials": len(counted),
+            "n_failed": sum(t.state.name == "FAIL" for t in counted),
+            "failures": failure_table(counted),
+            "n_pruned": sum(t.state.name == "PRUNED" for t in counted),
+            **self._fits_saved(counted),
             "default_value": None if default is None else default.values[0],
             "best_value": None if best is None else best.values[0],
             "best_number": None if best is None else best.number,
@@ -222,7 +222,7 @@ class Finalizer:
             "verification": None,
             "direction": ", ".join(self.task.directions or [self.task.direction]),
             "metric": self.task.scorer_name,
-            "cost": asdict(spent) | {"requests": self.record.transcript.n_requests()},
+            "cost": asdict(usage) | {"requests": self.record.transcript.n_requests()},
         }
         if len(study.directions) > 1:
             front = study.best_trials if complete else []
@@ -238,8 +238,8 @@ class Finalizer:
         if pruning is None or pruning.reporting not in ("folds", "scores"):
             return {}
         evaluations = [t.user_attrs.get(attrs.EVALUATION) or {} for t in trials if t.state.name != "FAIL"]
-        saved = sum(evaluation.get("skipped_folds", 0) for evaluation in evaluations)
-        return {"fits_saved": saved, "fits_planned": len(evaluations) * self.task.n_folds}
+        n_saved = sum(evaluation.get("skipped_folds", 0) for evaluation in evaluations)
+        return {"fits_saved": n_saved, "fits_planned": len(evaluations) * self.task.n_folds}
 
     def _inert(self, best: FrozenTrial | None) -> dict[str, str]:
         """Parameters of the winner that have no effect there, and why."""
@@ -250,5 +250,7 @@ class Finalizer:
 
 def _default_value(study: Study) -> float | None:
     trials = study.get_trials(deepcopy=False)
-    found = [t.values[0] for t in trials if t.user_attrs.get(attrs.SOURCE) == "default" and scored(t)]
-    return found[0] if found else None
+    default_scores = [
+        t.values[0] for t in trials if t.user_attrs.get(attrs.SOURCE) == "default" and scored(t)
+    ]
+    return default_scores[0] if default_scores else None

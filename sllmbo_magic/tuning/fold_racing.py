@@ -84,8 +84,8 @@ def gap_deviation(table: np.ndarray[Any, Any]) -> float:
         table: A row of scores per trial, larger ones better, shape (n_trials, n_folds).
     """
     order = np.argsort(-table.mean(axis=1), kind="stable")
-    best, others = table[order[0]], table[order[1:]]
-    deviations = np.std(best - others, axis=1, ddof=1)
+    best, other_rows = table[order[0]], table[order[1:]]
+    deviations = np.std(best - other_rows, axis=1, ddof=1)
     distinct = deviations[deviations > 0]
     return float(np.median(distinct[: max(2, (len(distinct) + 1) // 2)])) if len(distinct) else math.inf
 

@@ -32,8 +32,8 @@ def forecast(plan: Plan) -> dict[str, Any]:
     """
     s = plan.settings
     if not s.uses_llm:
-        who = f"sampler {s.sampler_name}" if s.baseline else s.llm_id
-        return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {who} asks no LLM."}
+        chooser = f"sampler {s.sampler_name}" if s.baseline else s.llm_id
+        return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {chooser} asks no LLM."}
     share = 1.0 if s.sampler == "llm" else s.llm_ratio
     turns = max(0, s.n_trials - 1 - s.candidates) * share
     requests = 1 + math.ceil(turns / s.candidates)

@@ -137,8 +137,8 @@ def resampled(
         if kind == "ped-anova":
             with CountWarnings():  # those of all trials are counted already
                 return ped_anova([trials[i] for i in rows], direction)
-        drawn = tuple(replace(observations[row], number=i) for i, row in enumerate(rows))
-        return of_surrogate(History(drawn, direction), space, kernel)
+        resample = tuple(replace(observations[row], number=i) for i, row in enumerate(rows))
+        return of_surrogate(History(resample, direction), space, kernel)
 
     return intervals(len(trials), resamples, shares_of, estimate)
 

@@ -247,8 +247,8 @@ def _check_sendable(evaluator: Evaluator) -> None:
         dump(evaluator, _Nowhere())
     except Exception as error:  # noqa: BLE001 - __reduce__ and __getstate__ may raise anything
         task = getattr(evaluator, "task", None)
-        what = getattr(task, "objective", None) or getattr(task, "estimator", None) or evaluator
-        name = getattr(what, "__name__", type(what).__name__)
+        target = getattr(task, "objective", None) or getattr(task, "estimator", None) or evaluator
+        name = getattr(target, "__name__", type(target).__name__)
         raise InputError(
             f"{name} cannot be sent to the process of an isolated trial ({error_text(error)}).",
             "Leave out what cannot be pickled (open files, connections, locks), or leave isolate out.",
@@ -309,7 +309,7 @@ def _evaluate(params: dict[str, Any], described: _Described | None, timeout: flo
 def _ask(name: str, *args: Any, **options: Any) -> Any:
     with _process["lock"]:
         _process["pipe"].send((name, args, options))
-        done, answer = _process["pipe"].recv()
-    if not done:
+        is_done, answer = _process["pipe"].recv()
+    if not is_done:
         raise answer
     return answer

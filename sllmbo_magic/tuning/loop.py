@@ -24,7 +24,7 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.samplers import finite
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.storage.storage_problems import storage_problem
-from sllmbo_magic.tuning.commands import ASKED
+from sllmbo_magic.tuning.commands import STATES_OF_ASKED
 from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.evaluations import Evaluations
 from sllmbo_magic.tuning.evaluations import ExecutorError
@@ -165,7 +165,7 @@ class Tuner:
         assert trials.sampler is not None
         assert self._extend_study is not None
         self._land_all()
-        number = len(trials.study.get_trials(deepcopy=False, states=ASKED))
+        number = len(trials.study.get_trials(deepcopy=False, states=STATES_OF_ASKED))
         study = self._extend_study(trials.study, trials.sampler.space_state.refreshed(extension), number)
         trials.move_to(study)
         self._commands.study = study

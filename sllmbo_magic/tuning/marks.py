@@ -74,18 +74,18 @@ def mark_stored(
         StorageError: The folder cannot be written.
     """
     value = check("note", value)
-    kept = None if folder is None else RunFolder(folder)
-    if kept is not None and kept.owner() is not None:
-        kept.append_command("note", value)
+    run_folder = None if folder is None else RunFolder(folder)
+    if run_folder is not None and run_folder.owner() is not None:
+        run_folder.append_command("note", value)
         return []
     value = mark(study, n_trials=n_trials, **value)
     event = WishApplied(wish="note", value=value, trial_number=n_trials, id=id)
-    if kept is not None:
-        with kept:
-            kept.acquire()
-            if kept.study_path.exists():
-                _mark_in_file(kept, value, n_trials)
-            Transcript(kept.transcript_path).note(to_json(event))
+    if run_folder is not None:
+        with run_folder:
+            run_folder.acquire()
+            if run_folder.study_path.exists():
+                _mark_in_file(run_folder, value, n_trials)
+            Transcript(run_folder.transcript_path).note(to_json(event))
     return [event]
 
 

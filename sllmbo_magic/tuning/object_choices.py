@@ -71,10 +71,10 @@ def _to_json(name: str, value: Any) -> dict[str, Any]:
     if _is_data(value):
         return {"value": _tagged(value)}
     try:
-        written = expression(value, name)
+        spelling = expression(value, name)
     except NoSpellingError:
         return {}
-    return {"expression": written.tree, "imports": list(written.imports)}
+    return {"expression": spelling.tree, "imports": list(spelling.imports)}
 
 
 def _from_json(label: str, data: Mapping[str, Any]) -> Any:

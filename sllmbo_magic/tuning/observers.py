@@ -50,8 +50,8 @@ def remove(onlooker: Onlooker) -> None:
 
 def sinks(control: Control) -> tuple[Sink, ...]:
     """What else takes the events of a run that starts."""
-    found = [onlooker.sink(control) for onlooker in list(_onlookers)]
-    return tuple(sink for sink in found if sink is not None)
+    all_sinks = [onlooker.sink(control) for onlooker in list(_onlookers)]
+    return tuple(sink for sink in all_sinks if sink is not None)
 
 
 def ended(control: Control, result: TuneResult) -> None:

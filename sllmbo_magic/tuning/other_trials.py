@@ -40,13 +40,15 @@ def foreign_text(study: Study) -> str | None:
     trials = [t for t in study.get_trials(deepcopy=False) if counts(t) and attrs.SOURCE not in t.user_attrs]
     if not trials:
         return None
-    subject = "1 trial of the study was" if len(trials) == 1 else f"{len(trials)} trials of the study were"
-    return f"{subject} not made by a run of sllmbo_magic. Their values count as scores of this task."
+    trials_text = (
+        "1 trial of the study was" if len(trials) == 1 else f"{len(trials)} trials of the study were"
+    )
+    return f"{trials_text} not made by a run of sllmbo_magic. Their values count as scores of this task."
 
 
 def _is_better(trial: FrozenTrial, best: FrozenTrial, study: Study) -> bool:
-    value, other = float(trial.values[0]), float(best.values[0])
-    return value > other if study.direction.name == "MAXIMIZE" else value < other
+    value, best_value = float(trial.values[0]), float(best.values[0])
+    return value > best_value if study.direction.name == "MAXIMIZE" else value < best_value
 
 
 def event_of(trial: FrozenTrial, best_number: int | None, best_value: float | None) -> TrialFinished:

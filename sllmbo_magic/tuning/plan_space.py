@@ -182,12 +182,12 @@ def _inside(
         if not shared:
             continue
         full = space.complete(space.clip(shared))
-        moved = space.active({name: full[name] for name in space})
-        unchanged = [name for name in shared if moved.get(name) == params[name]]
+        params_in_space = space.active({name: full[name] for name in space})
+        unchanged = [name for name in shared if params_in_space.get(name) == params[name]]
         if len(unchanged) < len(params):
-            values = [f"{name} {show(moved[name])}" for name in shared if name in moved]
+            values = [f"{name} {show(params_in_space[name])}" for name in shared if name in params_in_space]
             reason = f"An expert configuration as far as the search space has it: {', '.join(values)}."
-        inside.setdefault(space.key(moved), (moved, reason))
+        inside.setdefault(space.key(params_in_space), (params_in_space, reason))
     return list(inside.values())
 
 

@@ -94,12 +94,14 @@ def pruning_of(task: Task, pruner: Any) -> Pruning | None:
             )
         note = f"Pruner: {name}, asked where the objective calls trial.should_prune()."
         for_llm = "an evaluation may be stopped on its way (PRUNED) where earlier ones were better"
-        return Pruning(_made(pruner), None, note, for_llm)
+        return Pruning(_pruner_object(pruner), None, note, for_llm)
     if not _compares_folds(pruner) and _reports(task.estimator):
         at = ", ".join(str(step) for step in STEPS[:-1]) + f" or {STEPS[-1]}"
-        what = f"trial that others beat after {at} % of its training is stopped there"
-        made = _made(pruner, STEPS[0], WHOLE)
-        return Pruning(made, "training", f"Pruner: {name}. A {what}.", f"a {what} (PRUNED)")
+        description = f"trial that others beat after {at} % of its training is stopped there"
+        pruner_object = _pruner_object(pruner, STEPS[0], WHOLE)
+        return Pruning(
+            pruner_object, "training", f"Pruner: {name}. A {description}.", f"a {description} (PRUNED)"
+        )
     return _by_folds(task, pruner, name)
 
 
@@ -112,16 +114,23 @@ def _by_folds(task: Task, pruner: Any, name: str) -> Pruning:
             "Use more folds (cv), or leave pruner out.",
         )
     if pruner == "folds":
-        what = f"trial that after some of its {task.n_folds} folds is too far behind the best trial on the"
-        what += " same folds is stopped there"
-        return Pruning(
-            FoldRacingPruner(task.n_folds), "folds", f"Pruner: folds. A {what}.", f"a {what} (PRUNED)"
+        description = (
+            f"trial that after some of its {task.n_folds} folds is too far behind the best trial on the"
         )
-    what = f"trial that others beat after some of its {task.n_folds} folds is stopped there"
+        description += " same folds is stopped there"
+        return Pruning(
+            FoldRacingPruner(task.n_folds),
+            "folds",
+            f"Pruner: folds. A {description}.",
+            f"a {description} (PRUNED)",
+        )
+    description = f"trial that others beat after some of its {task.n_folds} folds is stopped there"
     why = "A" if compares_folds else f"{type(task.estimator).__name__} cannot report as it trains, so a"
-    made = _made(pruner, 1, task.n_folds)
+    pruner_object = _pruner_object(pruner, 1, task.n_folds)
     reporting: Reporting = "scores" if compares_folds else "folds"
-    return Pruning(made, reporting, f"Pruner: {name}. {why} {what}.", f"a {what} (PRUNED)")
+    return Pruning(
+        pruner_object, reporting, f"Pruner: {name}. {why} {description}.", f"a {description} (PRUNED)"
+    )
 
 
 def _compares_folds(pruner: Any) -> bool:
@@ -132,7 +141,7 @@ def _reports(estimator: Any) -> bool:
     return rounds_of(estimator) is not None and not one_fold_at_a_time(estimator)
 
 
-def _made(pruner: Any, first: int = 0, last: int = 0) -> BasePruner:
+def _pruner_object(pruner: Any, first: int = 0, last: int = 0) -> BasePruner:
     """The pruner of that name for steps from ``first`` to ``last``, or with Optuna's defaults; an object is
     taken as it is.
     """

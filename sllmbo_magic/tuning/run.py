@@ -314,10 +314,10 @@ class Run:
         assert sampler is not None
         assert sampler.space_state.outer is not None
         before, defaults = sampler.space_state.outer, self.plan.beyond().defaults
-        added = {
+        additions = {
             n: v for n, v in {**defaults, **before.fixed}.items() if n in extension.outer and n not in before
         }
-        new = migrate_trials(study, extension.outer, added, self.plan.off)
+        new = migrate_trials(study, extension.outer, additions, self.plan.off)
         self.study = new
         sampler.continue_in(new, extension, trial_number, lambda: link(study, new))
         text = (

@@ -51,7 +51,7 @@ def space_state(
         "emit": emit,
     }
     versions = study.user_attrs.get(attrs.SPACE_VERSIONS) if resumed else None
-    return _restored(study, versions, events, options) if versions else _first(plan, study, options)
+    return _restored_space(study, versions, events, options) if versions else _first(plan, study, options)
 
 
 def _first(plan: Plan, study: Study, options: dict[str, Any]) -> SpaceState:
@@ -68,7 +68,7 @@ def _first(plan: Plan, study: Study, options: dict[str, Any]) -> SpaceState:
     return state
 
 
-def _restored(
+def _restored_space(
     study: Study, versions: Sequence[Any], events: Sequence[Event], options: dict[str, Any]
 ) -> SpaceState:
     """The search space of a resumed run.

@@ -57,11 +57,11 @@ def recheck(
         seed: Seed of the fresh folds.
         scores: Scores configurations on tasks.
     """
-    found = fresh_means(task, [decoded(winning_params(t), objects) for t in top], seed, scores)
-    return kept(top, found) if isinstance(found, str) else _selected(task, top, *found)
+    rescored = fresh_means(task, [decoded(winning_params(t), objects) for t in top], seed, scores)
+    return without_recheck(top, rescored) if isinstance(rescored, str) else _selected(task, top, *rescored)
 
 
-def kept(top: Sequence[FrozenTrial], why_not: str) -> tuple[FrozenTrial, dict[str, Any]]:
+def without_recheck(top: Sequence[FrozenTrial], why_not: str) -> tuple[FrozenTrial, dict[str, Any]]:
     """The best of the search, and the selection that says why nothing was scored again.
 
     Args:
@@ -79,8 +79,8 @@ def _selected(
     sign = 1.0 if task.direction == "maximize" else -1.0
     winner = top[max(range(len(top)), key=lambda i: (sign * means[i], -i))]
     metric = display_metric(task.scorer_name, task.direction, is_negated(task.scoring))
-    shown = [f"{metric.shown(m):.4g} (trial {t.number})" for t, m in zip(top, means, strict=True)]
-    scores = f"{metric.label} {', '.join(shown)} on {n_folds} fresh folds"
+    means_text = [f"{metric.shown(m):.4g} (trial {t.number})" for t, m in zip(top, means, strict=True)]
+    scores = f"{metric.label} {', '.join(means_text)} on {n_folds} fresh folds"
     text = (
         f"The best {len(top)} configurations of the search score {scores}, so trial {winner.number} is kept"
     )

@@ -107,8 +107,8 @@ class Settings:
     @property
     def pruner_name(self) -> str | None:
         """The pruner as shown; None when none was asked for."""
-        named = self.pruner is None or isinstance(self.pruner, str)
-        return self.pruner if named else type(self.pruner).__name__
+        is_name = self.pruner is None or isinstance(self.pruner, str)
+        return self.pruner if is_name else type(self.pruner).__name__
 
 
 def own_configurations(enqueue: Any) -> tuple[dict[str, Any], ...]:
@@ -136,8 +136,8 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
         return ()
     write = "Write callbacks=[function], with def function(study, trial)."
     if not isinstance(callbacks, list | tuple):
-        what = "a function" if callable(callbacks) else type_name(callbacks)
-        raise InputError(f"callbacks is {what}, not a list of functions.", write)
+        type_text = "a function" if callable(callbacks) else type_name(callbacks)
+        raise InputError(f"callbacks is {type_text}, not a list of functions.", write)
     for place, one in enumerate(callbacks):
         if not callable(one):
             raise InputError(
@@ -209,12 +209,14 @@ def for_several(settings: Settings, directions: Sequence[Direction]) -> tuple[Se
     The LLM samplers take one objective only, and so do some of Optuna's; TPE then takes all trials.
     """
     if not settings.baseline:
-        who = "the LLM samplers take"
+        sampler_text = "the LLM samplers take"
     elif _takes_several(settings, directions):
         return settings, ""
     else:
-        who = f"sampler {settings.sampler_name} takes"
-    return replace(settings, sampler="tpe"), f"Several objectives: {who} one only, so TPE takes all trials."
+        sampler_text = f"sampler {settings.sampler_name} takes"
+    return replace(
+        settings, sampler="tpe"
+    ), f"Several objectives: {sampler_text} one only, so TPE takes all trials."
 
 
 def _takes_several(settings: Settings, directions: Sequence[Direction]) -> bool:

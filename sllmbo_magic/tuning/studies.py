@@ -118,10 +118,10 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
         expected = plan.fingerprint()
         differ = [part for part in expected if part in stored and stored[part] != expected[part]]
         if differ:
-            what = what_changed(differ, study.user_attrs.get(attrs.DESCRIBED) or {}, described(task))
+            changes = what_changed(differ, study.user_attrs.get(attrs.DESCRIBED) or {}, described(task))
             raise InputError(
                 f"the study has {n_trials} trials of another task: {', '.join(differ)} differ from this"
-                f" run's, so their values do not compare.{what}",
+                f" run's, so their values do not compare.{changes}",
                 again,
             )
 
@@ -229,10 +229,10 @@ def _check_params(
     trial: FrozenTrial, distributions: Mapping[str, Any], fixed: Mapping[str, Any], again: str
 ) -> None:
     queued = trial.system_attrs.get(_FIXED_PARAMS) or {}
-    others = [n for n in {**trial.params, **queued} if n not in distributions and n not in fixed]
-    if others:
+    unknown = [n for n in {**trial.params, **queued} if n not in distributions and n not in fixed]
+    if unknown:
         raise InputError(
-            f"the study has trials of {', '.join(others)} (trial {trial.number}), but this run searches"
+            f"the study has trials of {', '.join(unknown)} (trial {trial.number}), but this run searches"
             f" {', '.join(distributions)}.",
             again,
         )

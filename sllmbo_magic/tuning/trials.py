@@ -224,11 +224,11 @@ class Trials:
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
         """Tell the study how a trial ended, and whoever watches the run."""
         error = attrs.STOPPED if evaluation.stopped else evaluation.error
-        params = {**running.params, **evaluation.found}
+        params = {**running.params, **evaluation.refit_params}
         stored: dict[str, Any] = {}
         try:
             came_true = self._came_true(running, evaluation) if error is None else None
-            stored = _stored(running, evaluation, params, error, came_true)
+            stored = _evaluation_data(running, evaluation, params, error, came_true)
             running.trial.set_user_attr(attrs.EVALUATION, stored)
             with stop_allowed(self.study):
                 frozen = self._tell(running.trial, evaluation, error)
@@ -267,7 +267,7 @@ class Trials:
         self.study, self.sampler = study, None
         if self._unwritten is not None:
             running, evaluation, frozen, error = self._unwritten
-            params = {**running.params, **evaluation.found} or dict(frozen.params)
+            params = {**running.params, **evaluation.refit_params} or dict(frozen.params)
             self._emit(self._finished(running, evaluation, params, frozen, error, None))
 
     def _tell(self, trial: Trial, evaluation: Evaluation, error: str | None) -> FrozenTrial:
@@ -344,7 +344,7 @@ class Trials:
         return (None, None) if best is None else (best.number, best.value)
 
 
-def _stored(
+def _evaluation_data(
     running: RunningTrial,
     evaluation: Evaluation,
     params: Mapping[str, Any],

@@ -220,12 +220,12 @@ def tune(
     is_seeded = seed is not None
     if not is_seeded:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
-    given = _plan_arguments(arguments)
+    plan_arguments = _plan_arguments(arguments)
     if study is not None:
         check_is_study(study)
         if estimator is None or not hasattr(estimator, "fit"):  # an objective
-            given.setdefault("direction", directions_of(study))
-    plan = make_plan(estimator, X, y, **{**given, "seed": seed})
+            plan_arguments.setdefault("direction", directions_of(study))
+    plan = make_plan(estimator, X, y, **{**plan_arguments, "seed": seed})
     check_workers(plan.task, plan.settings, executor)
     if join:
         with storage_errors():
@@ -244,14 +244,14 @@ def tune(
     provider = plan.connect(ask, folder)
     run_folder = None if folder == "" else _open_folder(plan, name, folder, resume, joins=join)
     control = control or Control()
-    seen_by = tuple(sinks) if run_folder is None else (*sinks, *observers.sinks(control))
+    all_sinks = tuple(sinks) if run_folder is None else (*sinks, *observers.sinks(control))
     try:
         with storage_errors():
             run = Run(
                 plan,
                 run_folder,
                 control,
-                seen_by,
+                all_sinks,
                 storage,
                 study,
                 resume,
@@ -300,18 +300,18 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
     Raises:
         InputError: As ``tune``.
     """
-    allowed = signature(tune).parameters
+    parameters = signature(tune).parameters
     for name in arguments:
-        if name not in allowed:
+        if name not in parameters:
             raise InputError(
-                f"tune has no argument {name!r}.", f"{closest(name, allowed)}help(tune) shows all of them."
+                f"tune has no argument {name!r}.", f"{closest(name, parameters)}help(tune) shows all of them."
             )
     resume, _, executor, warm_start, seed, _ = _run_options(arguments)
     checked = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
     check_workers(checked.task, checked.settings, executor)
     if not resume:
-        check_start(checked.settings.init, own_configurations(arguments.get("enqueue", ())), warm_start)
-    return checked
+        check_start(plan.settings.init, own_configurations(arguments.get("enqueue", ())), warm_start)
+    return plan
 
 
 def _run_options(arguments: Mapping[str, Any]) -> tuple[Any, ...]:

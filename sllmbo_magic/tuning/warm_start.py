@@ -74,8 +74,8 @@ def queue_best(
             f"warm start {label} has no scored trial with a parameter of this search space.",
             "Give another run.",
         )
-    what = "best configuration" if queued == 1 else f"{queued} best configurations"
-    return f"Warm start: the {what} of {label} {'is' if queued == 1 else 'are'} tried first."
+    subject = "best configuration" if queued == 1 else f"{queued} best configurations"
+    return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first."
 
 
 def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:

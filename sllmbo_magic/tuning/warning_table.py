@@ -29,9 +29,9 @@ def warning_table(trials: Iterable[FrozenTrial], between: Mapping[str, int]) -> 
         evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
         texts = dict(evaluation.get("warning_texts") or {})
         for category, count in (evaluation.get("warnings") or {}).items():
-            kept = sum(n for text, n in texts.items() if text.startswith(f"{category}: "))
-            if count > kept:
-                texts[f"{category}: {OTHER_TEXTS}"] = count - kept
+            n_with_text = sum(n for text, n in texts.items() if text.startswith(f"{category}: "))
+            if count > n_with_text:
+                texts[f"{category}: {OTHER_TEXTS}"] = count - n_with_text
         for text, count in texts.items():
             _add(table, text, count, trial.number)
     for text, count in between.items():

@@ -619,7 +619,7 @@ def test_the_page_runs_and_says_what_is_true(capsys: pytest.CaptureFixture[str])
 
 def test_the_page_has_all_ablations_and_lines_that_parse() -> None:
     from sllmbo_magic.magic.commands.arguments import Arguments
-    from sllmbo_magic.magic.commands.comparing import read
+    from sllmbo_magic.magic.commands.comparing import read_arguments
 
     page = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", page, re.MULTILINE)
@@ -627,7 +627,7 @@ def test_the_page_has_all_ablations_and_lines_that_parse() -> None:
     lines = re.findall(r"^%sllmbo compare (.* --.*)$", page, re.MULTILINE)
     assert len(lines) >= 4
     for line in lines:
-        assert read(Arguments("compare", line.split()), {})[0] == "churn"
+        assert read_arguments(Arguments("compare", line.split()), {})[0] == "churn"
 
 
 def test_a_preset_wins_over_the_options_of_a_run_and_loses_to_explicit_ones() -> None:

@@ -71,8 +71,8 @@ def test_each_fold_finds_its_rounds_and_is_scored_with_them_on_all_its_training_
     assert evaluation.error is None
     assert len(evaluation.rounds) == task.n_folds
     assert all(1 <= n < es.CAP for n in evaluation.rounds)
-    assert evaluation.found[parameter] == max(1, round(np.mean(evaluation.rounds)))
-    off = {k: v for k, v in evaluation.found.items() if k != parameter}
+    assert evaluation.refit_params[parameter] == max(1, round(np.mean(evaluation.rounds)))
+    off = {k: v for k, v in evaluation.refit_params.items() if k != parameter}
     for fold, n in enumerate(evaluation.rounds):
         whole = build(task, {**params, **off, parameter: n}, 1)
         one = cross_val_score(whole, task.X, task.y, scoring=task.scoring, cv=[task.splits[fold]])
@@ -86,7 +86,7 @@ def test_the_library_default_keeps_its_rounds() -> None:
     stopping = CrossValidator(task, n_jobs=1, early_stopping=5).evaluate({})
     assert stopping.split_scores == CrossValidator(task, n_jobs=1).evaluate({}).split_scores
     assert stopping.rounds == ()
-    assert stopping.found == {}
+    assert stopping.refit_params == {}
 
 
 class Peeking(LGBMRegressor):

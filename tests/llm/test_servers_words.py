@@ -74,7 +74,7 @@ def test_words_come_with_every_status_and_without_the_key(status, protocol):
 )
 def test_the_words_in_a_body_of_any_shape(body, words):
     assert message_of(body) == words
-    assert words in str(from_status(500, who="a:b", body=body))
+    assert words in str(from_status(500, provider_id="a:b", body=body))
 
 
 def test_ollamas_words_on_memory():
@@ -301,7 +301,7 @@ def test_every_rule_of_the_table_can_decide():
 )
 def test_a_wrong_address_is_never_answered_with_itself(spec, path, meant):
     body = {"error": {"message": "404 page not found"}}
-    hint = from_status(404, who=spec, body=body, base_url=f"http://127.0.0.1:9{path}").hint
+    hint = from_status(404, provider_id=spec, body=body, base_url=f"http://127.0.0.1:9{path}").hint
     if meant is None:
         assert "Most such servers" not in hint
         assert "Check host, port and path" in hint

@@ -12,7 +12,7 @@ import pytest
 from sllmbo_magic.comparison.result import Comparison
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.commands.arguments import Arguments
-from sllmbo_magic.magic.commands.comparing import read
+from sllmbo_magic.magic.commands.comparing import read_arguments
 from sllmbo_magic.magic.completion import candidates
 from sllmbo_magic.testing import FunctionProvider
 from tests.magic.conftest import Shell
@@ -89,7 +89,7 @@ best._task.__dict__["objective"] = objective
 
 def test_words_become_arguments() -> None:
     line = "best --ablate=init --seeds 1,2 --samplers llm,llm-tpe --trials 9 --no-judge --timeout {t}"
-    name, options = read(Arguments("compare", line.split()), {"t": 60})
+    name, options = read_arguments(Arguments("compare", line.split()), {"t": 60})
     assert name == "best"
     assert options == {
         "ablate": "init",
@@ -99,7 +99,7 @@ def test_words_become_arguments() -> None:
         "judge": False,
         "timeout": 60.0,
     }
-    assert read(Arguments("compare", ["a", "--seeds", "7", "--permute-scores"]), {})[1] == {
+    assert read_arguments(Arguments("compare", ["a", "--seeds", "7", "--permute-scores"]), {})[1] == {
         "seeds": 7,
         "permute_scores": True,
     }
@@ -122,7 +122,7 @@ def test_words_become_arguments() -> None:
 )
 def test_wrong_words_get_one_line(words: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read(Arguments("compare", words.split()), {})
+        read_arguments(Arguments("compare", words.split()), {})
 
 
 def test_options_are_completed() -> None:

@@ -84,13 +84,13 @@ class AnthropicProvider(SDKProvider):
         return lambda: _from_stream(stream())
 
     def _read(self, reply: Any, request: Request) -> Completion:
-        return _completion(reply, who=self.id, base_url=self.base_url)
+        return _completion(reply, provider_id=self.id, base_url=self.base_url)
 
     def _other_error(self, error: Exception) -> ProviderError:
         from anthropic import CredentialsError
 
         if isinstance(error, CredentialsError):  # in the SDK's own files
-            return error_mapping.from_status(401, who=self.id)
+            return error_mapping.from_status(401, provider_id=self.id)
         return super()._other_error(error)
 
 
@@ -127,26 +127,28 @@ def _transformed(schema: dict[str, Any]) -> dict[str, Any]:
     return transform_schema(without_type_lists(schema))
 
 
-def _completion(reply: Any, *, who: str, base_url: str) -> Completion:
-    error = error_mapping.error_inside(error_fields(reply), who=who, base_url=base_url)
+def _completion(reply: Any, *, provider_id: str, base_url: str) -> Completion:
+    error = error_mapping.error_inside(error_fields(reply), provider_id=provider_id, base_url=base_url)
     if error is not None:
         raise error
     content = getattr(reply, "content", None)
     if not isinstance(content, list):
-        raise error_mapping.not_the_protocol(who=who, body=reply if isinstance(reply, str) else None)
+        raise error_mapping.not_the_protocol(
+            provider_id=provider_id, body=reply if isinstance(reply, str) else None
+        )
     usage = _usage(getattr(reply, "usage", None))
     stop = getattr(reply, "stop_reason", None)
     if stop == "refusal":
-        raise error_mapping.no_text(who=who, why="refusal", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="refusal", usage=usage)
     if stop == "model_context_window_exceeded":
-        too_long = error_mapping.too_long(who=who)
+        too_long = error_mapping.too_long(provider_id=provider_id)
         too_long.usage = usage
         raise too_long
     if stop == "max_tokens":
-        raise error_mapping.no_text(who=who, why="truncated", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="truncated", usage=usage)
     text = _text(content)
     if not text.strip():
-        raise error_mapping.no_text(who=who, why="empty", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="empty", usage=usage)
     return Completion(text, usage or Usage(), model=str(getattr(reply, "model", "") or ""))
 
 
@@ -162,13 +164,13 @@ def _text(content: list[Any]) -> str:
 def _usage(usage: Any) -> Usage | None:
     if usage is None:
         return None
-    read = _count(usage, "cache_read_input_tokens")
-    written = _count(usage, "cache_creation_input_tokens")
+    cache_reads = _count(usage, "cache_read_input_tokens")
+    cache_writes = _count(usage, "cache_creation_input_tokens")
     return Usage(
-        _count(usage, "input_tokens") + read + written,
+        _count(usage, "input_tokens") + cache_reads + cache_writes,
         _count(usage, "output_tokens"),
-        read,
-        cache_write_tokens=written,
+        cache_reads,
+        cache_write_tokens=cache_writes,
     )
 
 

@@ -100,22 +100,22 @@ class Capabilities:
         at = self.modes.index(self.mode) + 1
         return at < len(self.modes) and self.change("mode", self.modes[at])
 
-    def _raise_output(self, sent: int) -> bool:
+    def _raise_output(self, max_tokens: int) -> bool:
         """Allow four times as many tokens, within what server and process allow."""
         most = MOST_OUTPUT if self.most_output is None else self.most_output
-        raised = min(max(4 * sent, 8_192), most)
-        if raised <= sent:
+        raised = min(max(4 * max_tokens, 8_192), most)
+        if raised <= max_tokens:
             return False
         self.least_output = max(self.least_output, raised)
         return True
 
-    def lower_output(self, words: str, sent: int) -> bool:
+    def lower_output(self, words: str, max_tokens: int) -> bool:
         """Take over a largest bound that the server names; half of what was sent if it names none."""
         words = re.sub(r'"(code|status|status_code|error_code)":\s*"?\d+', "", words)  # 400 is no bound
         most = _room(words)
         if most is None and "tokens" in words.replace("context", ""):
-            most = _largest_below(words, sent) or sent // 2
-        if most is None or not _LEAST_OUTPUT <= most < sent:
+            most = _largest_below(words, max_tokens) or max_tokens // 2
+        if most is None or not _LEAST_OUTPUT <= most < max_tokens:
             return False
         self.most_output = most
         return True
@@ -231,10 +231,10 @@ def _room(words: str) -> int | None:
     return int(context.group(1)) - int(prompt.group(prompt.lastindex or 1)) - _MARGIN
 
 
-def _largest_below(words: str, sent: int) -> int | None:
+def _largest_below(words: str, max_tokens: int) -> int | None:
     """The largest number in the words that is smaller than the bound that was sent; None if there is none."""
     numbers = [int(n.replace(",", "")) for n in re.findall(r"(?<![\w.-])\d[\d,]*(?![\w-])", words)]
-    below = [n for n in numbers if _LEAST_OUTPUT <= n < sent]
+    below = [n for n in numbers if _LEAST_OUTPUT <= n < max_tokens]
     return max(below, default=None)
 
 

@@ -152,15 +152,15 @@ class CommandProvider(BaseProvider):
             raise self._failed(code, errors or output)
         if not text:
             words = _last_line(errors)
-            shown = f' It says: "{words}".' if words else ""
-            raise ReplyError(f"{self.id} wrote nothing to its standard output.{shown}", category="empty")
+            last_words = f' It says: "{words}".' if words else ""
+            raise ReplyError(f"{self.id} wrote nothing to its standard output.{last_words}", category="empty")
         return Completion(text, model=self._arguments[0])
 
     def _failed(self, code: int, words: str) -> ProviderError:
-        shown = _last_line(words)
+        last_line = _last_line(words)
         how = f"ended with exit status {code}" if code > 0 else f"was ended by signal {-code}"
         return TransientProviderError(
-            f"{self.id} {how}." + (f' It says: "{shown}".' if shown else ""),
+            f"{self.id} {how}." + (f' It says: "{last_line}".' if last_line else ""),
             "Try it in a terminal with a prompt on its standard input.",
             category="command",
         )

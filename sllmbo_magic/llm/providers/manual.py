@@ -80,5 +80,5 @@ def _problem(answer: str, request: Request) -> ReplyError | None:
     )
     if wrong is None:
         return None
-    where = "/".join(str(part) for part in wrong.absolute_path) or "the top"
-    return ReplyError(f"at {one_line(where, 60)}: {one_line(wrong.message, 160)}.", category="bad-shape")
+    path = "/".join(str(part) for part in wrong.absolute_path) or "the top"
+    return ReplyError(f"at {one_line(path, 60)}: {one_line(wrong.message, 160)}.", category="bad-shape")

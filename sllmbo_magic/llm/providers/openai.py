@@ -77,7 +77,7 @@ class OpenAIProvider(SDKProvider):
 
     def _read(self, reply: Any, request: Request) -> Completion:
         read = response_completion if self.capabilities.responses else chat_completion
-        return read(reply, request, who=self.id, base_url=self.base_url)
+        return read(reply, request, provider_id=self.id, base_url=self.base_url)
 
 
 def _chat_body(model: str, request: Request, c: Capabilities) -> dict[str, Any]:

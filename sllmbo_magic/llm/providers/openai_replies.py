@@ -27,32 +27,32 @@ _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Fields in which servers return a model's reasoning."""
 
 
-def chat_completion(reply: Any, request: Request, *, who: str, base_url: str = "") -> Completion:
+def chat_completion(reply: Any, request: Request, *, provider_id: str, base_url: str = "") -> Completion:
     """The completion in a chat completion of the SDK.
 
     Raises:
         ProviderError: The reply is an error, or holds no text that can be used.
     """
-    _raise_error_in(reply, who, base_url)
+    _raise_error_in(reply, provider_id, base_url)
     choices = getattr(reply, "choices", None)
     if not isinstance(choices, list):
-        raise _not_the_protocol(reply, who)
+        raise _not_the_protocol(reply, provider_id)
     usage = _chat_usage(getattr(reply, "usage", None))
     if not choices:
-        raise error_mapping.no_text(who=who, why="empty", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="empty", usage=usage)
     choice = choices[0]
-    _raise_error_in(choice, who, base_url)
+    _raise_error_in(choice, provider_id, base_url)
     message, finish = getattr(choice, "message", None), getattr(choice, "finish_reason", None)
     if finish == "content_filter":
-        raise error_mapping.no_text(who=who, why="content-filter", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="content-filter", usage=usage)
     if getattr(message, "refusal", None):
-        raise error_mapping.no_text(who=who, why="refusal", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="refusal", usage=usage)
     text = _answer_in(message, request)
     if finish == "length" and not _is_whole(text, request):
-        raise error_mapping.no_text(who=who, why="truncated", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="truncated", usage=usage)
     text = text or _completed_text(choice)
     if not text.strip():
-        raise error_mapping.no_text(who=who, why="empty", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="empty", usage=usage)
     return Completion(text, usage or Usage(), model=str(getattr(reply, "model", "") or ""))
 
 
@@ -128,13 +128,13 @@ def _field(value: Any, name: str) -> Any:
 def _chat_usage(usage: Any) -> Usage | None:
     if usage is None:
         return None
-    sent, written = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    input_tokens, output_tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     # Gemini counts its thinking in the total only
-    written = max(written, _count(usage, "total_tokens") - sent)
+    output_tokens = max(output_tokens, _count(usage, "total_tokens") - input_tokens)
     details = _field(usage, "prompt_tokens_details")
     return Usage(
-        sent,
-        written,
+        input_tokens,
+        output_tokens,
         _count(details, "cached_tokens"),
         cache_write_tokens=_count(details, "cache_write_tokens"),
     )
@@ -146,24 +146,24 @@ def _count(usage: Any, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def response_completion(reply: Any, request: Request, *, who: str, base_url: str = "") -> Completion:
+def response_completion(reply: Any, request: Request, *, provider_id: str, base_url: str = "") -> Completion:
     """The completion in a response of the Responses API. Raises as :func:`chat_completion`."""
-    _raise_error_in(reply, who, base_url)
+    _raise_error_in(reply, provider_id, base_url)
     output = getattr(reply, "output", None)
     if not isinstance(output, list):
-        raise _not_the_protocol(reply, who)
+        raise _not_the_protocol(reply, provider_id)
     usage = _response_usage(getattr(reply, "usage", None))
     incomplete = getattr(getattr(reply, "incomplete_details", None), "reason", None)
     if incomplete is not None:
         why = "content-filter" if incomplete == "content_filter" else "truncated"
-        raise error_mapping.no_text(who=who, why=why, usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why=why, usage=usage)
     parts = [p for item in output for p in getattr(item, "content", None) or ()]
     if any(getattr(p, "type", "") == "refusal" for p in parts):
-        raise error_mapping.no_text(who=who, why="refusal", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="refusal", usage=usage)
     texts = (getattr(p, "text", None) for p in parts if getattr(p, "type", "") == "output_text")
     text = "".join(text for text in texts if isinstance(text, str))
     if not text.strip():
-        raise error_mapping.no_text(who=who, why="empty", usage=usage)
+        raise error_mapping.no_text(provider_id=provider_id, why="empty", usage=usage)
     return Completion(text, usage or Usage(), model=str(getattr(reply, "model", "") or ""))
 
 
@@ -179,16 +179,17 @@ def _response_usage(usage: Any) -> Usage | None:
     )
 
 
-def _raise_error_in(reply: Any, who: str, base_url: str) -> None:
+def _raise_error_in(reply: Any, provider_id: str, base_url: str) -> None:
     """Raise the error that came with status 200, as some gateways send it."""
-    error = error_mapping.error_inside(error_fields(reply), who=who, base_url=base_url)
+    error = error_mapping.error_inside(error_fields(reply), provider_id=provider_id, base_url=base_url)
     if error is not None:
         raise error
 
 
-def _not_the_protocol(reply: Any, who: str) -> ProviderError:
+def _not_the_protocol(reply: Any, provider_id: str) -> ProviderError:
     return error_mapping.not_the_protocol(
-        who=who, body=reply if isinstance(reply, str) else {"detail": getattr(reply, "detail", None)}
+        provider_id=provider_id,
+        body=reply if isinstance(reply, str) else {"detail": getattr(reply, "detail", None)},
     )
 
 
@@ -199,20 +200,20 @@ def chat_from_stream(chunks: Iterable[Any]) -> Any:
     """A chat completion put together from its chunks; an error among them is returned as it came."""
     texts: dict[str, list[str]] = {"content": [], **{name: [] for name in _THOUGHTS}}
     finish, usage, model = None, None, ""
-    seen_any = False
+    has_choice = False
     for chunk in chunks:
         if getattr(chunk, "error", None):
             return chunk
         usage = getattr(chunk, "usage", None) or usage
         model = getattr(chunk, "model", None) or model
         for choice in (getattr(chunk, "choices", None) or ())[:1]:
-            seen_any = True
+            has_choice = True
             finish = getattr(choice, "finish_reason", None) or finish
             for name, pieces in texts.items():
                 piece = getattr(getattr(choice, "delta", None), name, None)
                 pieces.append(text_of(piece))
     message = SimpleNamespace(**{name: "".join(pieces) for name, pieces in texts.items()})
-    choices = [SimpleNamespace(message=message, finish_reason=finish)] if seen_any else []
+    choices = [SimpleNamespace(message=message, finish_reason=finish)] if has_choice else []
     return SimpleNamespace(choices=choices, usage=usage, model=model)
 
 

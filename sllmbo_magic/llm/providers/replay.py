@@ -199,9 +199,9 @@ def _line(text: str, label: str) -> str:
 def difference(record: dict[str, Any], request: Request) -> str | None:
     """What differs between a recorded request and a new one, in words; None if nothing does."""
     was = record["messages"]
-    where = f"exchange {record['id']}"
+    exchange_text = f"exchange {record['id']}"
     if len(was) != len(request.messages):
-        return f"{where} had {len(was)} messages, now there are {len(request.messages)}"
+        return f"{exchange_text} had {len(was)} messages, now there are {len(request.messages)}"
     for number, (old, new) in enumerate(zip(was, request.messages, strict=True)):
         text = redact(new.content)
         if old["role"] == new.role and _same(
@@ -209,14 +209,14 @@ def difference(record: dict[str, Any], request: Request) -> str | None:
         ):
             continue
         if old["role"] != new.role:
-            return f"message {number} of {where} was of {old['role']}, now of {new.role}"
+            return f"message {number} of {exchange_text} was of {old['role']}, now of {new.role}"
         lines = zip_longest(old["content"].splitlines(), text.splitlines(), fillvalue="(nothing)")
         for at, (a, b) in enumerate(lines, 1):
             if not _same(a, record.get("volatile", ()), b, request.volatile):
                 a, b = _around_difference(a, b)
-                return f"line {at} of message {number} ({new.role}) of {where} was {a!r}, now {b!r}"
+                return f"line {at} of message {number} ({new.role}) of {exchange_text} was {a!r}, now {b!r}"
     if record.get("schema") != schema_id(request.schema):
-        return f"{where} asked for another JSON schema"
+        return f"{exchange_text} asked for another JSON schema"
     return None
 
 

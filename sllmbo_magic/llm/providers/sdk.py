@@ -150,7 +150,7 @@ class SDKProvider(BaseProvider, ABC):
 
     def _other_error(self, error: Exception) -> ProviderError:
         """For an error of the SDK that is about neither an answer's status nor the connection."""
-        return error_mapping.not_the_protocol(who=self.id)
+        return error_mapping.not_the_protocol(provider_id=self.id)
 
     def _attempt(self, client: Any, request: Request) -> Completion:
         ask = self._asking(client, request)
@@ -177,7 +177,7 @@ class SDKProvider(BaseProvider, ABC):
                     http_client=http_client(self.base_url, self._timeout),
                 )
             except Exception as error:  # noqa: BLE001 (proxies, certificates, addresses: any class)
-                failure = client_error(error, who=self.id)
+                failure = client_error(error, provider_id=self.id)
             else:
                 return self._client
             raise failure
@@ -188,24 +188,26 @@ class SDKProvider(BaseProvider, ABC):
         """The one place where an SDK's exceptions become ours."""
         import httpx2
 
-        sdk, who, failure = importlib.import_module(self.sdk), self.id, Failure()
+        sdk, provider_id, failure = importlib.import_module(self.sdk), self.id, Failure()
         try:
             yield failure
         except (sdk.APITimeoutError, httpx2.TimeoutException):
-            failure.error = error_mapping.no_answer(who=who, timeout=self._timeout)
+            failure.error = error_mapping.no_answer(provider_id=provider_id, timeout=self._timeout)
         except sdk.APIStatusError as error:
             failure.error = error_mapping.from_status(
                 error.status_code,
-                who=who,
+                provider_id=provider_id,
                 body=error.body,
                 headers=error.response.headers,
                 base_url=self.base_url,
             )
         except sdk.APIConnectionError as error:
-            failure.error = error_mapping.no_connection(who=who, cause=error.__cause__)
+            failure.error = error_mapping.no_connection(provider_id=provider_id, cause=error.__cause__)
         except httpx2.RequestError as error:
-            failure.error = error_mapping.no_connection(who=who, cause=error)
+            failure.error = error_mapping.no_connection(provider_id=provider_id, cause=error)
         except sdk.APIError as error:  # an error in the middle of a stream
-            failure.error = error_mapping.error_inside({"error": error.body or error.message}, who=who)
+            failure.error = error_mapping.error_inside(
+                {"error": error.body or error.message}, provider_id=provider_id
+            )
         except (getattr(sdk, self.sdk_error), ValueError) as error:  # ValueError: no JSON, or cut short
             failure.error = self._other_error(error)

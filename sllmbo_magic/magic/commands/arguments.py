@@ -29,14 +29,14 @@ class Arguments:
         """An example of the command, for messages."""
         return f"Usage: {BY_NAME[self.command].example}"
 
-    def one(self, what: str) -> str:
+    def one(self, expected: str) -> str:
         """The only word.
 
         Raises:
             InputError: There is none, or more than one.
         """
         if len(self.words) != 1:
-            raise InputError(f"%sllmbo {self.command} takes {what}.", self.usage)
+            raise InputError(f"%sllmbo {self.command} takes {expected}.", self.usage)
         return self.words[0]
 
     def at_most_one_run(self) -> str | None:

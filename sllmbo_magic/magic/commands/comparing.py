@@ -70,7 +70,7 @@ def _search_again(session: Session, arguments: Arguments) -> None:
     """
     from sllmbo_magic.comparison.compare import compare as compare_ways
 
-    name, options = read(arguments, session.shell.user_ns)
+    name, options = read_arguments(arguments, session.shell.user_ns)
     result = result_of(session, name)
     variable = f"{name}_comparison"
     session.check_variable(variable)
@@ -86,7 +86,7 @@ def _search_again(session: Session, arguments: Arguments) -> None:
         raise interrupted(f"the comparison was interrupted; {variable} holds the finished runs.")
 
 
-def read(arguments: Arguments, user_ns: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def read_arguments(arguments: Arguments, user_ns: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The run's name, and the options as arguments of ``compare``.
 
     Raises:
@@ -105,9 +105,9 @@ def read(arguments: Arguments, user_ns: Mapping[str, Any]) -> tuple[str, dict[st
 
 
 def _find(flag: str) -> Option:
-    own = _BY_FLAG.get(normal_spelling(flag))
-    if own is not None:
-        return own
+    compare_option = _BY_FLAG.get(normal_spelling(flag))
+    if compare_option is not None:
+        return compare_option
     option = find_option(flag)
     if option.key == "seed":
         raise InputError("compare sets the seeds itself.", "Use --seeds N, or --seeds 1,2,3.")

@@ -68,9 +68,9 @@ def _without_value(session: Session, arguments: Arguments) -> None:
     _send(session, arguments, run_name=arguments.at_most_one_run())
 
 
-def _with_one_value(what: str) -> Action:
+def _with_one_value(expected: str) -> Action:
     def command(session: Session, arguments: Arguments) -> None:
-        _send(session, arguments, arguments.one(what))
+        _send(session, arguments, arguments.one(expected))
 
     return command
 

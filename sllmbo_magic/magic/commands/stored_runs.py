@@ -135,10 +135,10 @@ def _note(session: Session, arguments: Arguments) -> None:
     """Mark a trial: of a run of this kernel that goes on, of one elsewhere, or of one that has ended."""
     words = arguments.words
     if len(words) < (3 if arguments.command == "note" else 2):
-        what = "the name of a run, the number of a trial" + (
+        expected = "the name of a run, the number of a trial" + (
             " and words" if arguments.command == "note" else ""
         )
-        raise InputError(f"%sllmbo {arguments.command} takes {what}.", arguments.usage)
+        raise InputError(f"%sllmbo {arguments.command} takes {expected}.", arguments.usage)
     name, number = words[:2]
     value: dict[str, Any] = {"trial": number}
     if arguments.command == "note":

@@ -177,11 +177,11 @@ def _pane(
         figure = ax.get_figure(root=True)
         assert figure is not None, "axes without a figure"
         return figure
-    own = canvas.RunFigure(width, height, colors)
-    own.alt = pane.describe(run)
-    pane.draw(own.subplots(), run, colors, **options)
-    pieces.finish(own)
-    return own
+    new_figure = canvas.RunFigure(width, height, colors)
+    new_figure.alt = pane.describe(run)
+    pane.draw(new_figure.subplots(), run, colors, **options)
+    pieces.finish(new_figure)
+    return new_figure
 
 
 def _need_matplotlib() -> None:

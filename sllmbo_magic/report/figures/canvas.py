@@ -84,8 +84,8 @@ def png(figure: Figure, *, scale: float = 2.0, palette: Sequence[Any] = (), more
             [[round(255 * part) for part in to_rgb(color)] for color in palette], dtype=np.int32
         )
         if more:
-            found = pixels.quantize(more, dither=Image.Dither.NONE).getpalette() or []
-            colors = np.vstack([colors, np.array(found[: 3 * more], dtype=np.int32).reshape(-1, 3)])
+            quantized = pixels.quantize(more, dither=Image.Dither.NONE).getpalette() or []
+            colors = np.vstack([colors, np.array(quantized[: 3 * more], dtype=np.int32).reshape(-1, 3)])
         pixels = _reduce(pixels, colors[:256])
     out = io.BytesIO()
     pixels.save(out, "PNG", optimize=True)
@@ -96,13 +96,13 @@ def _reduce(pixels: Image.Image, colors: NDArray[np.int32]) -> Image.Image:
     """Each pixel as the nearest of the colours, shape (n, 3). Pillow's own mapping is only about right."""
     parts = np.asarray(pixels).astype(np.int32)
     packed = (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
-    distinct, where = np.unique(packed, return_inverse=True)
-    there = np.stack([distinct >> 16, (distinct >> 8) & 255, distinct & 255], axis=1)
-    nearest = np.empty(len(there), dtype=np.uint8)
-    for start in range(0, len(there), 1024):
-        block = there[start : start + 1024, None, :] - colors[None, :, :]
+    distinct, inverse = np.unique(packed, return_inverse=True)
+    distinct_colors = np.stack([distinct >> 16, (distinct >> 8) & 255, distinct & 255], axis=1)
+    nearest = np.empty(len(distinct_colors), dtype=np.uint8)
+    for start in range(0, len(distinct_colors), 1024):
+        block = distinct_colors[start : start + 1024, None, :] - colors[None, :, :]
         nearest[start : start + 1024] = (block * block).sum(axis=2).argmin(axis=1)
-    reduced = Image.fromarray(nearest[where].reshape(packed.shape))
+    reduced = Image.fromarray(nearest[inverse].reshape(packed.shape))
     reduced.putpalette([int(part) for part in colors.flat])
     return reduced
 

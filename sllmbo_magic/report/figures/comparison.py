@@ -52,8 +52,10 @@ def describe(data: Mapping[str, Any]) -> str:
         f"{one_line(row['variant'], 40)} {score(row['best'], digits)} in {count(row['runs'], 'run')}"
         for row in data["rows"]
     ]
-    found = "; ".join(parts) or "no run has finished"
-    return f"Mean best {one_line(data['metric'], 40)} after {count(data['n_trials'], 'trial')}: {found}."
+    scores_text = "; ".join(parts) or "no run has finished"
+    return (
+        f"Mean best {one_line(data['metric'], 40)} after {count(data['n_trials'], 'trial')}: {scores_text}."
+    )
 
 
 def _look(i: int) -> tuple[str, Any]:
@@ -165,8 +167,8 @@ def _finals(ax: Axes, data: Mapping[str, Any], theme: Theme) -> None:
         pieces.say(ax, theme, "No run has a score.")
         return
     for seed in data["seeds"]:
-        there = [(finals[name, seed], float(i)) for i, name in enumerate(names) if (name, seed) in finals]
-        x, y = [place[0] for place in there], [place[1] for place in there]
+        points = [(finals[name, seed], float(i)) for i, name in enumerate(names) if (name, seed) in finals]
+        x, y = [place[0] for place in points], [place[1] for place in points]
         pieces.rule(ax, x, y, color=theme.edge, width=0.8, alpha=0.6, zorder=1)
     for i, row in enumerate(data["rows"]):
         values = [value for (name, _), value in finals.items() if name == row["variant"]]

@@ -48,7 +48,7 @@ def draw(ax: Axes, run: RunData, theme: Theme) -> None:
         ax.set_yticks([])
         sentence = "No trial has a single score." if run.direction is None else "No trial has a score."
         pieces.words(ax, sentence, (0.5, 0.5), color=theme.muted, size=pieces.SIZE, at=_AXES, ha="center")
-    handles += _lost(ax, run, theme)
+    handles += _without_score(ax, run, theme)
     pieces.legend_below(ax, theme, handles)
 
 
@@ -109,12 +109,12 @@ def _points(ax: Axes, run: RunData, theme: Theme, low: float, high: float) -> No
         )
     if run.best is not None:
         pieces.ring(ax, (run.best.n, run.best.value), area=max(area * 4.5, 70), color=theme.text, width=1.3)
-    beyond = [t for t in run.scored if scales.outside(t, low, high)]
-    if beyond:
-        _beyond(ax, beyond, theme, above=not run.maximize)
+    outside = [t for t in run.scored if scales.outside(t, low, high)]
+    if outside:
+        _outside_axis(ax, outside, theme, above=not run.maximize)
 
 
-def _beyond(ax: Axes, trials: Sequence[Trial], theme: Theme, *, above: bool) -> None:
+def _outside_axis(ax: Axes, trials: Sequence[Trial], theme: Theme, *, above: bool) -> None:
     """Trials too bad for the axis, as arrows at its edge."""
     pieces.points(
         ax,
@@ -148,14 +148,14 @@ def _labels(ax: Axes, run: RunData, theme: Theme, low: float, high: float) -> No
     if len(places) == 2 and places[1] - places[0] < 0.15:
         middle = min(max(sum(places) / 2, 0.1), 0.92)
         places = [middle - 0.075, middle + 0.075]
-    for place, (given, word, color, weight) in zip(places, marks, strict=True):
-        text = f"{word}\n{scales.minus(score(given, digits))}"
+    for place, (value, word, color, weight) in zip(places, marks, strict=True):
+        text = f"{word}\n{scales.minus(score(value, digits))}"
         pieces.words(
             ax, text, (1, place), color=color, at=_AXES, offset=(6, 0), fontweight=weight, linespacing=1.15
         )
 
 
-def _lost(ax: Axes, run: RunData, theme: Theme) -> list[Any]:
+def _without_score(ax: Axes, run: RunData, theme: Theme) -> list[Any]:
     """Trials without a score, on a strip along the lower edge: a cross failed, a bar was pruned."""
     handles: list[Any] = []
     for trials, marker, word in ((run.failed, "x", "failed"), (run.pruned, "|", "pruned")):

@@ -21,11 +21,11 @@ def shares(run: RunData, limit: int = MOST) -> list[tuple[str, float]]:
     total = sum(run.importances.values())
     if total <= 0:
         return []
-    parts = [(name, given / total) for name, given in run.importances.items()]
+    parts = [(name, importance / total) for name, importance in run.importances.items()]
     if len(parts) <= limit:
         return parts
-    rest = parts[limit - 1 :]
-    return [*parts[: limit - 1], (f"{len(rest)} others", sum(share for _, share in rest))]
+    smaller = parts[limit - 1 :]
+    return [*parts[: limit - 1], (f"{len(smaller)} others", sum(share for _, share in smaller))]
 
 
 def height(run: RunData) -> float:

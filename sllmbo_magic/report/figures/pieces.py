@@ -196,9 +196,9 @@ def legend_below(ax: Axes, theme: Theme, handles: Sequence[Any]) -> None:
     legend(ax, theme, handles, loc="upper left", **place)
 
 
-def finish(drawn: Artist) -> None:
+def finish(root: Artist) -> None:
     """Make all artists in it independent of the user's rcParams: font, no TeX, no formulas, smooth edges."""
-    for artist in drawn.findobj():
+    for artist in root.findobj():
         artist.set(sketch_params=None, path_effects=[])
         if hasattr(artist, "set_antialiased"):
             artist.set_antialiased(True)

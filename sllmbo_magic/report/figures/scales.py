@@ -104,10 +104,10 @@ def score_range(run: RunData) -> tuple[float, float]:
     if not values:
         return (0.0, 1.0)
     best = max(values) if run.maximize else min(values)
-    kept = values[: max(math.ceil(0.9 * len(values)), 1)] + (
+    nearest = values[: max(math.ceil(0.9 * len(values)), 1)] + (
         [run.default_value] if run.default_value is not None else []
     )
-    reach = max(abs(best - v) for v in kept)
+    reach = max(abs(best - v) for v in nearest)
     near = [v for v in values if abs(best - v) <= 1.6 * reach] or values
     low, high = min(near), max(near)
     spreads = [
@@ -136,16 +136,16 @@ class Scale:
     integer: bool = False
     categories: tuple[Any, ...] = ()
 
-    def place(self, given: Any) -> float | None:
+    def place(self, value: Any) -> float | None:
         """Where a value stands, held inside the limits; None when it has no place here."""
         if self.kind == "lanes":
-            return next((float(i) for i, c in enumerate(self.categories) if _same(c, given)), None)
-        number = finite(float(given) if isinstance(given, bool) else given)
+            return next((float(i) for i, c in enumerate(self.categories) if _same(c, value)), None)
+        number = finite(float(value) if isinstance(value, bool) else value)
         return None if number is None else min(max(number, self.low), self.high)
 
-    def unit(self, given: Any) -> float | None:
+    def unit(self, value: Any) -> float | None:
         """A value's place as a share of the axis, 0 at its lower and 1 at its upper limit."""
-        place = self.place(given)
+        place = self.place(value)
         return None if place is None else self.unit_of(place)
 
     def unit_of(self, place: float) -> float:
@@ -186,8 +186,8 @@ def scale_of(name: str, run: RunData) -> Scale:
         return _lanes([c for p in declared for c in p.get("choices") or ()] + values)
     ends = [float(p[end]) for p in ranges for end in ("low", "high")]
     log = any(p.get("log") for p in ranges) and all(end > 0 for end in ends)
-    held = [n for n in numbers if n > 0] if log else numbers
-    low, high = min([*ends, *held]), max([*ends, *held])
+    inside = [n for n in numbers if n > 0] if log else numbers
+    low, high = min([*ends, *inside]), max([*ends, *inside])
     kinds = {p.get("type") for p in ranges} or {"int" if isinstance(v, int) else "float" for v in values}
     integer = kinds == {"int"}
     if log:
@@ -199,9 +199,9 @@ def scale_of(name: str, run: RunData) -> Scale:
 
 def _lanes(values: Iterable[Any]) -> Scale:
     categories: list[Any] = []
-    for given in values:
-        if not any(_same(given, c) for c in categories):
-            categories.append(given)
+    for value in values:
+        if not any(_same(value, c) for c in categories):
+            categories.append(value)
     return Scale("lanes", -0.6, max(len(categories), 1) - 0.4, categories=tuple(categories))
 
 
