@@ -1,4 +1,4 @@
-"""Write the types of ``sllmbo_magic.report.wire`` as TypeScript (``src/view/wire.ts``), through JSON Schema.
+"""Write the types of ``sllmbo_magic.report.wire`` and ``messages`` as TypeScript (``src/view/wire.ts``).
 
 Run by hand after the types changed: ``python labextension/scripts/wire.py``; a test compares the two. Needs
 msgspec, Node, and the packages of ``labextension/package.json``.
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from sllmbo_magic.report import wire
+from sllmbo_magic.report import messages
 
 FRONT_END = Path(__file__).parent.parent
 TARGET = FRONT_END / "src" / "view" / "wire.ts"
@@ -23,7 +23,7 @@ TARGET = FRONT_END / "src" / "view" / "wire.ts"
 
 def schema() -> dict[str, Any]:
     """JSON Schema of all types, one definition each; no object has other fields than those named."""
-    _, definitions = msgspec.json.schema_components(wire.ROOTS, ref_template="#/definitions/{name}")
+    _, definitions = msgspec.json.schema_components(messages.ROOTS, ref_template="#/definitions/{name}")
     for definition in definitions.values():
         if "properties" in definition:
             definition["additionalProperties"] = False

@@ -69,7 +69,7 @@ def _stored_curve(transcript: Path) -> dict[str, Any]:
 
 
 def curve(bundle: dict[str, Any], *, here: bool, id: str) -> dict[str, Any]:
-    """One run in what a comparison needs (``report.wire.Curve``); scores are scikit-learn's."""
+    """One run in what a comparison needs (``report.messages.Curve``); scores are scikit-learn's."""
     run = bundle["run"]
     sign = -1.0 if run.get("direction") == "minimize" else 1.0
     steps: list[list[float]] = []

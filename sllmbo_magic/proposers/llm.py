@@ -38,9 +38,9 @@ from sllmbo_magic.proposers.history_manager import HistoryManager
 from sllmbo_magic.proposers.memory import MAX_COLUMNS
 from sllmbo_magic.proposers.memory import focus
 from sllmbo_magic.proposers.memory import state
-from sllmbo_magic.proposers.reply import in_groups
 from sllmbo_magic.proposers.reply import read_initialize
 from sllmbo_magic.proposers.reply import read_propose
+from sllmbo_magic.proposers.reply_configurations import in_groups
 from sllmbo_magic.proposers.schemas import initialize_schema
 from sllmbo_magic.proposers.schemas import propose_schema
 from sllmbo_magic.proposers.space_changes import Limits

@@ -24,7 +24,9 @@ from typing import Any
 
 from sllmbo_magic import events as ev
 from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.report.limits import cut_entry
 from sllmbo_magic.report.limits import json_ready
+from sllmbo_magic.report.limits import last_entries
 from sllmbo_magic.report.limits import limit_delta
 from sllmbo_magic.report.limits import rounded
 
@@ -210,10 +212,7 @@ class RunView:
             "prompt",
             event.trial_number,
             event.time,
-            request=event.request,
-            purpose=event.purpose,
-            provider=bounded_text(event.provider, 200),
-            text=bounded_text(event.text),
+            **_exchange_fields(event),
         )
         patch["cost"] = {"requests": self._cost["requests"]}
         return patch
@@ -232,10 +231,7 @@ class RunView:
             "reply",
             event.trial_number,
             event.time,
-            request=event.request,
-            purpose=event.purpose,
-            provider=bounded_text(event.provider, 200),
-            text=bounded_text(event.text),
+            **_exchange_fields(event),
             reasoning=bounded_text(event.reasoning),
             candidates=json_ready(event.candidates),
             usage=usage,
@@ -380,11 +376,11 @@ class RunView:
         trials = [self._trials[n] for n in sorted(self._trials)]
         chat = list(self._chat.values())
         keep = {self._run.get("best_number"), 0}
-        kept_trials = _last(trials, limit_trials, lambda t: t["n"] in keep)
-        kept_chat = _last(chat, limit_chat, lambda _: False)
-        versions = _last(self._versions, limit_versions, lambda v: v["version"] == 0)
+        kept_trials = last_entries(trials, limit_trials, lambda t: t["n"] in keep)
+        kept_chat = last_entries(chat, limit_chat)
+        versions = last_entries(self._versions, limit_versions, lambda v: v["version"] == 0)
         if limit_text is not None:
-            kept_chat = [_cut(item, limit_text) for item in kept_chat]
+            kept_chat = [cut_entry(item, limit_text) for item in kept_chat]
         run = {"default_value": None, "best_value": None, "best_number": None, "summary": None, **self._run}
         return {
             "schema": SCHEMA,
@@ -403,20 +399,17 @@ class RunView:
         }
 
 
-def _last(entries: list[Any], limit: int | None, always: Any) -> list[Any]:
-    if limit is None or len(entries) <= limit:
-        return list(entries)
-    split = len(entries) - limit
-    return [e for e in entries[:split] if always(e)] + entries[split:]
-
-
 def _merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
     return {k: {**one.get(k, {}), **v} for k, v in two.items()}
 
 
-def _cut(item: dict[str, Any], limit: int) -> dict[str, Any]:
-    long = [k for k in ("text", "reasoning") if len(item.get(k) or "") > limit]
-    return {**item, **{k: item[k][:limit] for k in long}, "more": True} if long else item
+def _exchange_fields(event: ev.RequestSent | ev.ReplyReceived) -> dict[str, Any]:
+    return {
+        "request": event.request,
+        "purpose": event.purpose,
+        "provider": bounded_text(event.provider, 200),
+        "text": bounded_text(event.text),
+    }
 
 
 def _pruned(event: ev.TrialFinished) -> dict[str, str]:

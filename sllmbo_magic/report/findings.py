@@ -57,10 +57,10 @@ def _turns(run: RunData) -> str:
     # a sentence begins with a capital, which the name of a model (openai:gpt-4o) has not
     sentences = (
         _sentence(
-            f"{who if who.startswith('the ') else f'the LLM {who}'} proposed {count(n, 'trial')}"
-            f" and {_improved(wins[who])}"
+            f"{name if name.startswith('the ') else f'the LLM {name}'} proposed {count(n, 'trial')}"
+            f" and {_improved(wins[name])}"
         )
-        for who, n in trials.items()
+        for name, n in trials.items()
     )
     return " ".join(sentences)
 

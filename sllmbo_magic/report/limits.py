@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
@@ -104,6 +105,22 @@ def limit_delta(delta: dict[str, Any]) -> dict[str, Any]:
             return small
     required = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "trial", "chat")}
     return {**required, "stale": True}
+
+
+def last_entries(
+    entries: list[Any], limit: int | None, always: Callable[[Any], bool] = lambda entry: False
+) -> list[Any]:
+    """The last ``limit`` entries, after the earlier ones that are ``always`` kept; all with None."""
+    if limit is None or len(entries) <= limit:
+        return list(entries)
+    split = len(entries) - limit
+    return [e for e in entries[:split] if always(e)] + entries[split:]
+
+
+def cut_entry(entry: dict[str, Any], limit: int) -> dict[str, Any]:
+    """An entry of the chat with its texts cut to ``limit`` characters, and ``"more": true`` if one was."""
+    long = [k for k in ("text", "reasoning") if len(entry.get(k) or "") > limit]
+    return {**entry, **{k: entry[k][:limit] for k in long}, "more": True} if long else entry
 
 
 # ------------------------------------------------------------------ a bundle in a notebook

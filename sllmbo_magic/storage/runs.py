@@ -23,12 +23,12 @@ from sllmbo_magic.control import Command
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
-from sllmbo_magic.storage.run_directory import ROOT
 from sllmbo_magic.storage.run_directory import RunFolder
-from sllmbo_magic.storage.run_directory import check_is_run
-from sllmbo_magic.storage.run_directory import check_name
-from sllmbo_magic.storage.run_directory import is_run
-from sllmbo_magic.storage.run_directory import root_guard
+from sllmbo_magic.storage.run_paths import ROOT
+from sllmbo_magic.storage.run_paths import check_is_run
+from sllmbo_magic.storage.run_paths import check_name
+from sllmbo_magic.storage.run_paths import is_run
+from sllmbo_magic.storage.run_paths import root_guard
 from sllmbo_magic.storage.study_migration import latest
 
 if TYPE_CHECKING:

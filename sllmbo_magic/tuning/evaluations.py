@@ -28,9 +28,9 @@ from sllmbo_magic.tuning.devices import free_device
 from sllmbo_magic.tuning.local_channel import LocalChannel
 from sllmbo_magic.tuning.remote_trial import SentTrial
 from sllmbo_magic.tuning.remote_trial import carry_out
+from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.stop_signal import STOP
 from sllmbo_magic.tuning.stop_signal import StopSignal
-from sllmbo_magic.tuning.trials import RunningTrial
 
 _POLL_SECONDS = 0.2
 _PROBLEM_SECONDS = 2.0

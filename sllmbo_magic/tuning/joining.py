@@ -25,8 +25,8 @@ from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
-from sllmbo_magic.storage.run_directory import is_run
-from sllmbo_magic.storage.run_directory import prepare_root
+from sllmbo_magic.storage.run_paths import is_run
+from sllmbo_magic.storage.run_paths import prepare_root
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import stale_trials
 

@@ -30,7 +30,7 @@ from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.storage.run_directory import ROOT
+from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
 from sllmbo_magic.tuning.pruning import Pruning

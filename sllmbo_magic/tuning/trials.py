@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +18,6 @@ from sllmbo_magic import attrs
 from sllmbo_magic._utils.study_stop import forget_stop
 from sllmbo_magic._utils.study_stop import is_stopped
 from sllmbo_magic._utils.study_stop import stop_allowed
-from sllmbo_magic._utils.value_format import format_value
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation.causes import error_text
@@ -43,6 +39,11 @@ from sllmbo_magic.tuning.default_trial import is_default
 from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
 from sllmbo_magic.tuning.other_trials import event_of
+from sllmbo_magic.tuning.running_trial import RunningTrial
+from sllmbo_magic.tuning.running_trial import evaluation_data
+from sllmbo_magic.tuning.running_trial import proposed_by
+from sllmbo_magic.tuning.running_trial import several
+from sllmbo_magic.tuning.running_trial import unwritten_trial
 
 Callback = Callable[[Study, FrozenTrial], None]
 
@@ -52,33 +53,6 @@ class CallbackError(Exception):
 
 
 """Optuna's: called with the study and each trial that ended."""
-
-
-@dataclass(frozen=True)
-class RunningTrial:
-    """A trial that has its parameters.
-
-    Attributes:
-        params: The parameters that its study records.
-        set_params: The parameters to evaluate: none for the library's default configuration.
-        source: Who proposed it, one of ``attrs.SOURCES``.
-        provenance: What ``attrs.PROVENANCE`` holds of it.
-        suggests_itself: Whether the objective asks the trial for its parameters.
-        is_default: Whether it is the library's default configuration.
-    """
-
-    trial: Trial
-    params: Mapping[str, Any]
-    set_params: Mapping[str, Any]
-    source: str
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    suggests_itself: bool = False
-    is_default: bool = False
-
-    @property
-    def number(self) -> int:
-        """The trial's number, from 0."""
-        return self.trial.number
 
 
 class Trials:
@@ -228,13 +202,13 @@ class Trials:
         stored: dict[str, Any] = {}
         try:
             came_true = self._came_true(running, evaluation) if error is None else None
-            stored = _evaluation_data(running, evaluation, params, error, came_true)
+            stored = evaluation_data(running, evaluation, params, error, came_true)
             running.trial.set_user_attr(attrs.EVALUATION, stored)
             with stop_allowed(self.study):
                 frozen = self._tell(running.trial, evaluation, error)
         except Exception as problem:
             if storage_problem(problem) is not None:
-                frozen = _unwritten(running, evaluation, stored, error)
+                frozen = unwritten_trial(running, evaluation, stored, error)
                 self.ended.append(frozen)
                 self._unwritten = running, evaluation, frozen, error
             raise
@@ -242,7 +216,7 @@ class Trials:
         self._settled.add(frozen.number)
         if error == attrs.STOPPED:
             if frozen.params or is_default(frozen.user_attrs):  # a resumed run evaluates it first
-                self.study.enqueue_trial(frozen.params, user_attrs=_proposed_by(frozen))
+                self.study.enqueue_trial(frozen.params, user_attrs=proposed_by(frozen))
         else:
             self.n_done += 1
         self._emit(
@@ -344,46 +318,6 @@ class Trials:
         return (None, None) if best is None else (best.number, best.value)
 
 
-def _evaluation_data(
-    running: RunningTrial,
-    evaluation: Evaluation,
-    params: Mapping[str, Any],
-    error: str | None,
-    came_true: bool | None,
-) -> dict[str, Any]:
-    """What ``attrs.EVALUATION`` keeps of a trial."""
-    stored = {**evaluation.to_json(), "error": error}
-    fixed = {name: value for name, value in params.items() if name not in running.trial.params}
-    if fixed and not running.is_default:
-        stored["fixed"] = fixed
-    if came_true is not None:
-        stored["came_true"] = came_true
-    return stored
-
-
-def _unwritten(
-    running: RunningTrial, evaluation: Evaluation, stored: Mapping[str, Any], error: str | None
-) -> FrozenTrial:
-    """A trial whose end could not be written."""
-    trial = running.trial
-    state = TrialState.FAIL if error else TrialState.PRUNED if evaluation.pruned else TrialState.COMPLETE
-    values = evaluation.values or (evaluation.mean,)
-    frozen = optuna.trial.create_trial(
-        state=state,
-        values=[float(v) for v in values if v is not None] if state == TrialState.COMPLETE else None,
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs={
-            attrs.SOURCE: running.source,
-            attrs.PROVENANCE: dict(running.provenance),
-            **trial.user_attrs,
-            attrs.EVALUATION: dict(stored) or {**evaluation.to_json(), "error": error},
-        },
-    )
-    frozen.number = trial.number
-    return frozen
-
-
 def _never_pruned(trial: Trial) -> None:
     """The pruner sees what the trial reports, as of any trial, but its answer has no effect."""
     ask = trial.should_prune
@@ -393,15 +327,3 @@ def _never_pruned(trial: Trial) -> None:
         return False
 
     trial.should_prune = should_prune  # type: ignore[method-assign]
-
-
-def several(values: Sequence[float] | None) -> str:
-    """What a trial of several objectives returned, in words; "" with one or none."""
-    if values is None or len(values) < 2:
-        return ""
-    return f"returned {', '.join(format_value(v) for v in values)}"
-
-
-def _proposed_by(trial: FrozenTrial) -> dict[str, Any]:
-    names = (attrs.SOURCE, attrs.PROVENANCE, attrs.CONFIGURATION)
-    return {name: value for name, value in trial.user_attrs.items() if name in names}

@@ -307,8 +307,8 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
                 f"tune has no argument {name!r}.", f"{closest(name, parameters)}help(tune) shows all of them."
             )
     resume, _, executor, warm_start, seed, _ = _run_options(arguments)
-    checked = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
-    check_workers(checked.task, checked.settings, executor)
+    plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
+    check_workers(plan.task, plan.settings, executor)
     if not resume:
         check_start(plan.settings.init, own_configurations(arguments.get("enqueue", ())), warm_start)
     return plan

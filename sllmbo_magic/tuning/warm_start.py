@@ -89,7 +89,7 @@ def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
     if not path.exists() and folder is not None:
         path = folder.path.parent / str(earlier)
         if path == folder.path:  # a run that starts from its own predecessor of the same name
-            from sllmbo_magic.storage.run_directory import archives
+            from sllmbo_magic.storage.run_paths import archives
 
             earlier_runs = archives(folder.path)
             path = earlier_runs[-1][1] if earlier_runs else path

@@ -7,9 +7,9 @@ import pytest
 from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import TransientProviderError
-from sllmbo_magic.llm.error_mapping import RULES
+from sllmbo_magic.llm.error_bodies import message_of
 from sllmbo_magic.llm.error_mapping import from_status
-from sllmbo_magic.llm.error_mapping import message_of
+from sllmbo_magic.llm.error_rules import RULES
 from sllmbo_magic.llm.registry import make_provider
 from tests.loopback import Fault
 from tests.loopback import LoopbackServer

@@ -28,7 +28,7 @@ from sllmbo_magic.storage import runs
 from sllmbo_magic.storage.locks import FOREIGN_GRACE
 from sllmbo_magic.storage.locks import JournalLock
 from sllmbo_magic.storage.locks import Owner
-from sllmbo_magic.storage.run_directory import ROOT
+from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.runs import RunFolder
 
 Child = Callable[[str], "subprocess.Popen[str]"]

@@ -11,8 +11,8 @@ import pytest
 
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
-from sllmbo_magic.storage.run_directory import ROOT
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
 from sllmbo_magic.storage.runs import rename_run

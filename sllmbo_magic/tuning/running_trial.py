@@ -1,0 +1,97 @@
+"""A trial that is being evaluated, what is stored of it, and its value where that could not be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+from sllmbo_magic._utils.value_format import format_value
+from sllmbo_magic.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that has its parameters.
+
+    Attributes:
+        params: The parameters that its study records.
+        set_params: The parameters to evaluate: none for the library's default configuration.
+        source: Who proposed it, one of ``attrs.SOURCES``.
+        provenance: What ``attrs.PROVENANCE`` holds of it.
+        suggests_itself: Whether the objective asks the trial for its parameters.
+        is_default: Whether it is the library's default configuration.
+    """
+
+    trial: Trial
+    params: Mapping[str, Any]
+    set_params: Mapping[str, Any]
+    source: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    suggests_itself: bool = False
+    is_default: bool = False
+
+    @property
+    def number(self) -> int:
+        """The trial's number, from 0."""
+        return self.trial.number
+
+
+def evaluation_data(
+    running: RunningTrial,
+    evaluation: Evaluation,
+    params: Mapping[str, Any],
+    error: str | None,
+    came_true: bool | None,
+) -> dict[str, Any]:
+    """What ``attrs.EVALUATION`` keeps of a trial."""
+    stored = {**evaluation.to_json(), "error": error}
+    fixed = {name: value for name, value in params.items() if name not in running.trial.params}
+    if fixed and not running.is_default:
+        stored["fixed"] = fixed
+    if came_true is not None:
+        stored["came_true"] = came_true
+    return stored
+
+
+def unwritten_trial(
+    running: RunningTrial, evaluation: Evaluation, stored: Mapping[str, Any], error: str | None
+) -> FrozenTrial:
+    """A trial whose end could not be written."""
+    trial = running.trial
+    state = TrialState.FAIL if error else TrialState.PRUNED if evaluation.pruned else TrialState.COMPLETE
+    values = evaluation.values or (evaluation.mean,)
+    frozen = optuna.trial.create_trial(
+        state=state,
+        values=[float(v) for v in values if v is not None] if state == TrialState.COMPLETE else None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs={
+            attrs.SOURCE: running.source,
+            attrs.PROVENANCE: dict(running.provenance),
+            **trial.user_attrs,
+            attrs.EVALUATION: dict(stored) or {**evaluation.to_json(), "error": error},
+        },
+    )
+    frozen.number = trial.number
+    return frozen
+
+
+def several(values: Sequence[float] | None) -> str:
+    """What a trial of several objectives returned, in words; "" with one or none."""
+    if values is None or len(values) < 2:
+        return ""
+    return f"returned {', '.join(format_value(v) for v in values)}"
+
+
+def proposed_by(trial: FrozenTrial) -> dict[str, Any]:
+    names = (attrs.SOURCE, attrs.PROVENANCE, attrs.CONFIGURATION)
+    return {name: value for name, value in trial.user_attrs.items() if name in names}
