@@ -136,6 +136,27 @@ def scorer_of(task: Task, estimator: Any) -> Any:
     return check_scoring(estimator, scoring=task.scoring)
 
 
+def _failed(
+    task: Task, fold: int, error: BaseException, scoring: bool, fit_seconds: float, warnings: CountWarnings
+) -> FoldResult:
+    """The result of a fold whose fit, or with ``scoring`` whose metric, raised an error."""
+    train, test = task.splits[fold]
+    if scoring:
+        cause = score_text(task.scorer_name, task.kind, task.y, test, fold, error=error)
+    else:
+        cause = fit_error_text(error, task.kind, task.y, train, fold)
+    return FoldResult(
+        None,
+        fit_seconds,
+        0.0,
+        category_of(error, scoring=scoring),
+        cause,
+        error,
+        dict(warnings.counts),
+        dict(warnings.texts),
+    )
+
+
 def run_fold(
     task: Task,
     estimator: Any,
@@ -177,22 +198,8 @@ def run_fold(
             if rows.must_be_sliced_again(error):
                 again = clone(unfitted)
                 return run_fold(task, again, fold, fit, rows=rows, with_training_score=with_training_score)
-            category = category_of(error, scoring=scoring)
             fit_seconds = (fitted or time.perf_counter()) - started
-            if scoring:
-                cause = score_text(task.scorer_name, task.kind, task.y, test, fold, error=error)
-            else:
-                cause = fit_error_text(error, task.kind, task.y, train, fold)
-            return FoldResult(
-                None,
-                fit_seconds,
-                0.0,
-                category,
-                cause,
-                error,
-                dict(warning_counts.counts),
-                dict(warning_counts.texts),
-            )
+            return _failed(task, fold, error, scoring, fit_seconds, warning_counts)
     ended = time.perf_counter()
     bad, cause = None, ""
     if not is_finite(score):

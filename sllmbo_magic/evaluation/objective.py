@@ -103,22 +103,15 @@ class ObjectiveEvaluator:
         if self.task.objective_takes_trial:
             patience += _GRACE_SECONDS
         while not wait((future,), timeout=min(_POLL_SECONDS, patience)).done:
-            if should_abandon():
+            abandoned = should_abandon()
+            if abandoned or _since(started) >= patience:
                 thread.close()
-                return Evaluation(None, seconds=_since(started), error="stopped", stopped=True)
-            if _since(started) >= patience:
-                thread.close()
-                cause = f"{timeout_text(timeout)}; its code runs on in the background until it returns"
-                return Evaluation(None, seconds=_since(started), error="timeout", cause=cause)
+                return _stopped(started) if abandoned else _late(timeout, started, runs_on=True)
         self._idle.append(thread)
         try:
             value = future.result()
         except optuna.TrialPruned:
-            if ask() == "stopped":
-                return Evaluation(None, seconds=_since(started), error="stopped", stopped=True)
-            if ask() == "timeout":
-                return _late(timeout, started)
-            return Evaluation(None, seconds=_since(started), pruned=True)
+            return _pruned(ask(), timeout, started)
         except NO_FAILURES:
             raise
         except BaseException as error:  # noqa: BLE001 - foreign code; the trial fails with a category
@@ -146,23 +139,10 @@ class ObjectiveEvaluator:
         directions = self.task.directions
         if directions and getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
             value = value.tolist()  # an array with one number per direction
-        several = isinstance(value, tuple | list)
-        values: tuple[float, ...] = ()
-        for place, one in enumerate(value if several else (value,)):
-            try:
-                values = (*values, as_score(one))
-            except TypeError:
-                kind = "None" if one is None else f"a {type(one).__name__}"
-                hint = " (is a return statement missing?)" if value is None else ""
-                position = f" as value {place + 1} of {len(value)}" if several and len(value) > 1 else ""
-                error = TypeError(f"the objective returned {kind}{position}, not a number{hint}")
-                return _failed("score-failed", error, started)
-        expected = len(directions) if directions else 1
-        if len(values) != expected:
-            returned_text = f"{len(values)} value{'' if len(values) == 1 else 's'}"
-            expected_text = "is 1 direction" if expected == 1 else f"are {expected} directions"
-            mismatch = TypeError(f"the objective returned {returned_text}, but there {expected_text}")
-            return _failed("score-failed", mismatch, started)
+        try:
+            values = _scores(value, len(directions) if directions else 1)
+        except TypeError as error:
+            return _failed("score-failed", error, started)
         if not all(is_finite(v) for v in values):
             values_text = ", ".join(f"{v:g}" for v in values)
             cause = f"the objective returned {values_text}"
@@ -172,8 +152,47 @@ class ObjectiveEvaluator:
         return Evaluation(values[0], seconds=_since(started))
 
 
-def _late(timeout: float | None, started: float) -> Evaluation:
-    return Evaluation(None, seconds=_since(started), error="timeout", cause=timeout_text(timeout))
+def _scores(value: Any, expected: int) -> tuple[float, ...]:
+    """What an objective returned, as one score per direction.
+
+    Raises:
+        TypeError: A score is no number, or there are not ``expected`` of them.
+    """
+    several = isinstance(value, tuple | list)
+    scores: tuple[float, ...] = ()
+    for place, one in enumerate(value if several else (value,)):
+        try:
+            scores = (*scores, as_score(one))
+        except TypeError:
+            kind = "None" if one is None else f"a {type(one).__name__}"
+            hint = " (is a return statement missing?)" if value is None else ""
+            position = f" as value {place + 1} of {len(value)}" if several and len(value) > 1 else ""
+            raise TypeError(f"the objective returned {kind}{position}, not a number{hint}") from None
+    if len(scores) != expected:
+        returned_text = f"{len(scores)} value{'' if len(scores) == 1 else 's'}"
+        expected_text = "is 1 direction" if expected == 1 else f"are {expected} directions"
+        raise TypeError(f"the objective returned {returned_text}, but there {expected_text}")
+    return scores
+
+
+def _pruned(reason: str, timeout: float | None, started: float) -> Evaluation:
+    """An objective that raised TrialPruned: by the pruner, or since it was told to end for ``reason``."""
+    if reason == "stopped":
+        return _stopped(started)
+    if reason == "timeout":
+        return _late(timeout, started)
+    return Evaluation(None, seconds=_since(started), pruned=True)
+
+
+def _stopped(started: float) -> Evaluation:
+    return Evaluation(None, seconds=_since(started), error="stopped", stopped=True)
+
+
+def _late(timeout: float | None, started: float, *, runs_on: bool = False) -> Evaluation:
+    cause = timeout_text(timeout)
+    if runs_on:
+        cause += "; its code runs on in the background until it returns"
+    return Evaluation(None, seconds=_since(started), error="timeout", cause=cause)
 
 
 def _failed(category: str, error: BaseException, started: float) -> Evaluation:

@@ -79,17 +79,29 @@ def _declared(name: str, declared: Any, value: Any) -> tuple[BaseDistribution, L
         return None  # "no_validation"
     if declared == ["boolean"]:
         return choice(False, True), UNLIMITED
-    intervals = [one for one in declared if type(one).__name__ == "Interval"]
-    if isinstance(value, int) and not isinstance(value, bool):
-        for interval in intervals:
-            if _is_whole(interval):
-                return _around(name, value, _bounds(interval))
+    if isinstance(value, str):
+        return _among_options(declared, value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        for interval in intervals:
-            if not _is_whole(interval):
-                return _around(name, float(value), _bounds(interval))
+        return _in_interval(name, declared, value)
+    return None
+
+
+def _in_interval(
+    name: str, declared: list[Any], value: int | float
+) -> tuple[BaseDistribution, Limits] | None:
+    """A range around a number: whole numbers where an interval of those is declared and the value is one."""
+    intervals = [one for one in declared if type(one).__name__ == "Interval"]
+    whole = next((one for one in intervals if _is_whole(one)), None)
+    if isinstance(value, int) and whole is not None:
+        return _around(name, value, _bounds(whole))
+    real = next((one for one in intervals if not _is_whole(one)), None)
+    return None if real is None else _around(name, float(value), _bounds(real))
+
+
+def _among_options(declared: list[Any], value: str) -> tuple[BaseDistribution, Limits] | None:
+    """The declared texts, where the value is one of them and they are few."""
     for one in declared:
-        if type(one).__name__ == "StrOptions" and isinstance(value, str):
+        if type(one).__name__ == "StrOptions":
             options = sorted(set(one.options) - set(getattr(one, "deprecated", ())) - {"precomputed"})
             if value in options and 1 < len(options) <= 12:
                 return choice(*options), UNLIMITED

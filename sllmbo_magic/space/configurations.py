@@ -100,18 +100,23 @@ class Configurations:
                     broken.add(name)
                 else:
                     values[name] = value
-        for name, value in params.items():
-            if name in self._fixed:
-                if value is not None and not dist.same(dist.plain(value)[0], self._fixed[name]):
-                    problems.append(
-                        f"{name}: is fixed at {dist.show(self._fixed[name])}, not {dist.show(value)}"
-                    )
-            elif name not in self._distributions:
-                problems.append(f"{dist.show(name)}: is no parameter of this space")
+        problems += self._not_searched(params)
         if len(problems) > _MAX_PROBLEMS:
             more = len(problems) - _MAX_PROBLEMS + 1
             problems = [*problems[: _MAX_PROBLEMS - 1], f"and {more} more problems"]
         return (None if problems else self.active(values)), problems
+
+    def _not_searched(self, params: Mapping[Any, Any]) -> list[str]:
+        """A sentence for each fixed parameter with another value, and each that the space does not have."""
+        problems = []
+        for name, value in params.items():
+            if name in self._fixed:
+                if value is not None and not dist.same(dist.plain(value)[0], self._fixed[name]):
+                    fixed = dist.show(self._fixed[name])
+                    problems.append(f"{name}: is fixed at {fixed}, not {dist.show(value)}")
+            elif name not in self._distributions:
+                problems.append(f"{dist.show(name)}: is no parameter of this space")
+        return problems
 
     def _check(self, name: str, params: Mapping[Any, Any], repair: bool) -> tuple[Value, str]:
         if name not in params:

@@ -11,12 +11,14 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import KeysView
 from collections.abc import Mapping
 from collections.abc import ValuesView
 from numbers import Integral
 from numbers import Real
 from typing import Any
+from typing import TypeAlias
 
 from optuna.distributions import BaseDistribution
 from optuna.distributions import FloatDistribution
@@ -44,54 +46,37 @@ def read(raw: object) -> object:
     Raises:
         NotationError: It is of a known notation that names no range.
     """
-    if isinstance(raw, range):
-        return _range(raw)
-    if isinstance(raw, tuple):
-        return _tuple(raw)
-    if isinstance(raw, list):
-        _check_instances(raw)
-    if isinstance(raw, set | frozenset):
-        sorted_values = sorted(raw, key=lambda value: (type(value).__name__, repr(value)))
-        raise NotationError(f"is a set, which has no order; write a list: {_short(sorted_values)}")
-    library, kind = _origin(raw)
-    if library == "numpy" and hasattr(raw, "ndim"):
-        return _array(raw)
-    if library in ("pandas", "polars", "pyarrow") and (hasattr(raw, "to_list") or hasattr(raw, "tolist")):
-        return _array(raw)
-    if isinstance(raw, KeysView | ValuesView | deque | array):
-        return _listed(raw)
-    if library == "scipy":
-        return _scipy(raw)
-    if library == "hyperopt":
-        return _hyperopt(raw)
-    if library in ("ray", "flaml") and hasattr(raw, "sample"):  # FLAML has a copy of Ray Tune's classes
-        return _ray(raw, kind)
-    if library == "skopt" and hasattr(raw, "prior"):
-        return _skopt(raw, kind)
-    if (
-        isinstance(raw, Mapping)
-        and raw.keys() & {"values", "min", "max"}
-        and not raw.keys() & {"low", "high"}
-    ):
-        return _wandb(raw)
-    if isinstance(raw, Mapping) and [*raw] == ["grid_search"]:  # Ray Tune's
-        return _listed(raw["grid_search"])
+    for kinds, reader in _BY_TYPE:
+        if isinstance(raw, kinds):
+            return reader(raw)
+    library = type(raw).__module__.partition(".")[0]
+    for libraries, attributes, reader in _BY_LIBRARY:
+        if library in libraries and (not attributes or any(hasattr(raw, name) for name in attributes)):
+            return reader(raw)
+    if isinstance(raw, Mapping):
+        return _mapping(raw)
     if hasattr(raw, "__next__"):
         raise NotationError("is an iterator, which can be read only once; write a list of choices")
     return raw
 
 
-def _check_instances(choices: list[Any]) -> None:
+def _list(choices: list[Any]) -> list[Any]:
     for choice in choices:
         if inspect.isclass(choice) and hasattr(choice, "get_params"):
             name = choice.__name__
             raise NotationError(f"{name} is a class, and an estimator is needed; write {name}()")
+    return choices
 
 
-def _origin(raw: object) -> tuple[str, str]:
-    """The top-level package of a value's class, and the name of the class."""
-    cls = type(raw)
-    return cls.__module__.partition(".")[0], cls.__name__
+def _set(raw: Collection[Any]) -> object:
+    sorted_values = sorted(raw, key=lambda value: (type(value).__name__, repr(value)))
+    raise NotationError(f"is a set, which has no order; write a list: {_short(sorted_values)}")
+
+
+def _mapping(raw: Mapping[str, Any]) -> object:
+    if raw.keys() & {"values", "min", "max"} and not raw.keys() & {"low", "high"}:
+        return _wandb(raw)
+    return _listed(raw["grid_search"]) if [*raw] == ["grid_search"] else raw  # the latter is Ray Tune's
 
 
 def _range(raw: range) -> BaseDistribution:
@@ -251,7 +236,8 @@ def _literal(node: Any) -> Any:
 # --- scikit-optimize, Weights & Biases ------------------------------------------------------------------
 
 
-def _skopt(raw: Any, kind: str) -> object:
+def _skopt(raw: Any) -> object:
+    kind = type(raw).__name__
     if kind == "Categorical":
         return _listed(raw.categories)
     log = raw.prior == "log-uniform"
@@ -293,7 +279,8 @@ _WANDB = (
 # --- Ray Tune -------------------------------------------------------------------------------------------
 
 
-def _ray(raw: Any, kind: str) -> object:
+def _ray(raw: Any) -> object:
+    kind = type(raw).__name__
     if kind == "Categorical":
         return _listed(raw.categories)
     sampler = raw.get_sampler()
@@ -307,3 +294,23 @@ def _ray(raw: Any, kind: str) -> object:
         return _float(raw.lower, raw.upper, log=log, step=step)
     # The upper end of an Integer is exclusive, but inclusive where it is quantized.
     return _int(raw.lower, raw.upper - (step is None), log=log, step=step or 1)
+
+
+_Reader: TypeAlias = Callable[[Any], object]
+
+_BY_TYPE: tuple[tuple[tuple[type, ...], _Reader], ...] = (
+    ((range,), _range),
+    ((tuple,), _tuple),
+    ((list,), _list),
+    ((set, frozenset), _set),
+    ((KeysView, ValuesView, deque, array), _listed),
+)
+_BY_LIBRARY: tuple[tuple[tuple[str, ...], tuple[str, ...], _Reader], ...] = (
+    (("numpy",), ("ndim",), _array),
+    (("pandas", "polars", "pyarrow"), ("to_list", "tolist"), _array),
+    (("scipy",), (), _scipy),
+    (("hyperopt",), (), _hyperopt),
+    (("ray", "flaml"), ("sample",), _ray),  # FLAML has a copy of Ray Tune's classes
+    (("skopt",), ("prior",), _skopt),
+)
+"""The libraries of a value's class, attributes of which it needs one, and what reads it."""

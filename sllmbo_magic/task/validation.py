@@ -124,8 +124,6 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
     Raises:
         InputError: None, other length than the data, missing or infinite values, a kind that does not fit.
     """
-    from sklearn.utils.multiclass import type_of_target
-
     if y is None:
         raise InputError(f"{name} is missing.", f"Define {name}, one target per row of the data.")
     if isinstance(y, str):
@@ -149,10 +147,16 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
         raise InputError(
             f"{name} has {gaps} missing {values_text}.", f"Drop those rows of X and y{example}, or fill them."
         )
-    values = np.asarray(y)
+    _check_target_kind(np.asarray(y), name, kind, type(estimator).__name__)
+    return y
+
+
+def _check_target_kind(values: np.ndarray, name: str, kind: str, model: str) -> None:
+    """Raises InputError for a target whose values do not fit the kind of task."""
+    from sklearn.utils.multiclass import type_of_target
+
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")
-    model = type(estimator).__name__
     if kind == "regression" and values.dtype.kind in "OUS" and not _numeric(values):
         if has_decimal_comma(values):
             raise InputError(
@@ -172,7 +176,6 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
             and len(np.unique(values.astype(str) if values.dtype.kind == "O" else values)) < 2
         ):
             raise InputError(f"{name} has a single class.", "A classifier needs at least two.")
-    return y
 
 
 def _numeric(values: np.ndarray[Any, Any]) -> bool:

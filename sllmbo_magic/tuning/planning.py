@@ -15,6 +15,7 @@ from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.plan_space import with_space
 from sllmbo_magic.tuning.plan_space import without_rounds
 from sllmbo_magic.tuning.pruning import pruning_of
+from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import for_several
 from sllmbo_magic.tuning.settings import make_settings
 
@@ -74,19 +75,8 @@ def make_plan(
     task_description = task.describe(
         share_columns=run_settings.share_columns, anonymize=run_settings.anonymize
     )
-    notes = task.notes
-    if task.directions is not None:
-        run_settings, note = for_several(run_settings, task.directions)
-        notes = (*notes, note) if note else notes
-        if run_settings.select == "recheck":
-            text = "Several objectives have no single winner: select recheck is not used."
-            run_settings, notes = replace(run_settings, select="best"), (*notes, text)
-    elif run_settings.select == "recheck" and task.estimator is None:
-        raise InputError(
-            "select recheck scores the best configurations again on fresh folds, and an objective has none.",
-            "Leave it out, or give an estimator with X and y.",
-        )
-    plan = Plan(task=task, settings=run_settings, description=task_description, notes=notes)
+    run_settings, notes = _settings_for(task, run_settings)
+    plan = Plan(task=task, settings=run_settings, description=task_description, notes=(*task.notes, *notes))
     plan = with_space(plan, search_space)
     if run_settings.early_stopping_rounds is not None:
         plan = without_rounds(plan, run_settings.early_stopping_rounds)
@@ -99,3 +89,25 @@ def make_plan(
         notes=(*plan.notes, pruning.note),
         description=plan.description.with_evaluation(pruning.for_llm),
     )
+
+
+def _settings_for(task: Task, settings: Settings) -> tuple[Settings, list[str]]:
+    """The settings that a task with these directions can have, and a note on each that was changed.
+
+    Raises:
+        InputError: A setting needs folds, and an objective has none.
+    """
+    if task.directions is None:
+        if settings.select == "recheck" and task.estimator is None:
+            raise InputError(
+                "select recheck scores the best configurations again on fresh folds, and an objective has"
+                " none.",
+                "Leave it out, or give an estimator with X and y.",
+            )
+        return settings, []
+    settings, note = for_several(settings, task.directions)
+    notes = [note] if note else []
+    if settings.select == "recheck":
+        settings = replace(settings, select="best")
+        notes.append("Several objectives have no single winner: select recheck is not used.")
+    return settings, notes

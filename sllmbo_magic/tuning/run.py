@@ -169,10 +169,7 @@ class Run:
         paired_scores = getattr(evaluator, "paired_scores", None)
         if evaluator is not None:
             check_settings_for(evaluator, self.settings)
-        pool, parallel, owns_pool = executor_of(executor, self.settings.devices)
-        parts = (self.task.objective, self.task.estimator, self.task.scoring)
-        choices = [choice for labels in self.plan.objects.values() for choice in labels.values()]
-        check_sendable(pool, *(parts if evaluator is None else (evaluator,)), *choices)
+        pool, parallel, owns_pool = self._executor(executor, evaluator)
         self.provider = self.plan.recorded(provider, self.record.transcript)
         proposer = self.plan.proposer(self.provider, emit=self.emit)
         self.record.write_start(self.study.study_name)
@@ -180,10 +177,7 @@ class Run:
             object_choices.store(self.study, self.plan.objects)
         evaluator = run_evaluator(self.plan, evaluator, trials_at_once=None if pool is None else parallel)
         before = self.study.sampler, self.study.pruner
-        if self.plan.pruning is not None:
-            self.study.pruner = self.plan.pruning.pruner
-        elif self.settings.pruner is not None:
-            self.study.pruner = optuna.pruners.NopPruner()
+        self._set_pruner()
         if self.settings.uses_llm or self.settings.judge:
             threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         is_storage_gone = False
@@ -192,17 +186,7 @@ class Run:
             try:
                 self._announce(taken)
                 self._set_sampler(proposer)
-                if not ((self.resumed or self.joins) and self.study.get_trials(deepcopy=False)):
-                    queue_first_trials(
-                        self.study,
-                        self.plan,
-                        None if self.sampler is None else self.sampler.space_state.outer,
-                        self.sampler,
-                        enqueue=enqueue,
-                        warm_start=warm_start,
-                        folder=self.folder,
-                        emit=self.emit,
-                    )
+                self._queue_first_trials(enqueue, warm_start)
                 self._study_attrs = dict(self.study.user_attrs)
                 outcome = self._loop(evaluator, pool, parallel, callbacks)
                 for event in events_of_others(self.study, self.record.shown_trials):
@@ -239,6 +223,38 @@ class Run:
                 " memory; a stop or the time limit ends it."
             )
         self.emit(Note(text=text, level="info" if cause is None else "warning"))
+
+    def _executor(
+        self, executor: Executor | str | None, evaluator: Evaluator | None
+    ) -> tuple[Executor | None, int, bool]:
+        """What evaluates the trials, how many at once, and whether the run ends it; checked to take them."""
+        pool, parallel, owns_pool = executor_of(executor, self.settings.devices)
+        parts = (self.task.objective, self.task.estimator, self.task.scoring)
+        choices = [choice for labels in self.plan.objects.values() for choice in labels.values()]
+        check_sendable(pool, *(parts if evaluator is None else (evaluator,)), *choices)
+        return pool, parallel, owns_pool
+
+    def _set_pruner(self) -> None:
+        """Give the study the run's pruner; one that it has already stays where the user has set none."""
+        if self.plan.pruning is not None:
+            self.study.pruner = self.plan.pruning.pruner
+        elif self.settings.pruner is not None:
+            self.study.pruner = optuna.pruners.NopPruner()
+
+    def _queue_first_trials(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
+        """Queue default, the user's configurations and those of an earlier run, unless there are trials."""
+        if (self.resumed or self.joins) and self.study.get_trials(deepcopy=False):
+            return
+        queue_first_trials(
+            self.study,
+            self.plan,
+            None if self.sampler is None else self.sampler.space_state.outer,
+            self.sampler,
+            enqueue=enqueue,
+            warm_start=warm_start,
+            folder=self.folder,
+            emit=self.emit,
+        )
 
     def _finish_in_memory(self, problem: StorageError) -> TuneResult:
         """The result so far of a run whose storage has failed: that of a study in memory."""

@@ -52,6 +52,19 @@ def noisy_data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return points, surrogates.robust_scores(values)
 
 
+def test_a_loss_is_rated_as_the_score_that_it_is_the_negative_of() -> None:
+    scores = history(20)
+    losses = History(
+        tuple(Observation(o.number, o.params, value=-float(o.value or 0.0)) for o in scores.observations),
+        "minimize",
+    )
+    configurations = [o.params for o in scores.observations]
+    of_scores, of_losses = surrogates.fit(scores, SPACE), surrogates.fit(losses, SPACE)
+    assert of_scores is not None
+    assert of_losses is not None
+    assert of_losses.rate(configurations) == of_scores.rate(configurations)
+
+
 def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
