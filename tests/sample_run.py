@@ -72,7 +72,7 @@ def _score(p: dict[str, Any], rng: random.Random) -> float:
     return 0.8871 - 0.025 * loss + rng.gauss(0, 0.0012)
 
 
-def run_events(
+def run_events(  # noqa: C901 - one event after the other
     n_trials: int = 50, *, seed: int = 7, finish: bool = True, name: str = "churn"
 ) -> Iterator[ev.Event]:
     """The events of a made-up run of LightGBM in LLM-TPE mode; times are made up as well."""
