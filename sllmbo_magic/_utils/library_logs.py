@@ -1,6 +1,6 @@
 """Log messages of libraries that a run uses for its own ends.
 
-A user who sets the root logger to DEBUG wants the messages of the program, not hundreds from the libraries
+A user who sets the root logger to DEBUG expects the messages of the program, not hundreds from the libraries
 under this package. A level that the user gave to a library's own logger is left as it is.
 """
 

@@ -192,7 +192,7 @@ def _as_proof(comparison: Comparison, task: Task, plans: Sequence[Plan]) -> Proo
             "prove needs an LLM; the rulebook is one of the ways it is compared with.",
             "Choose one with llm (--llm), e.g. openai:gpt-4o.",
         )
-    task_of_seed(task, comparison.seeds[0])  # what cannot be held out is said now
+    task_of_seed(task, comparison.seeds[0])  # refused now if nothing can be held out
     fields = {name: getattr(comparison, name) for name in Comparison.__dataclass_fields__}
     if task.estimator is None:
         note = "An objective has no rows to hold out: scores are those of the search."
@@ -330,7 +330,7 @@ def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def _checked_plan(task: Task, arguments: dict[str, Any], seed: int) -> Plan:
-    """The plan of a run; whatever is wrong with a variant is said here, before the first fit."""
+    """The plan of a run; whatever is wrong with a variant is an error here, before the first fit."""
     plan = plan_run(task, **_of_seed(arguments, seed))
     base_sampler(plan.settings)
     return plan

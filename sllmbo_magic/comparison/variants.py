@@ -69,7 +69,7 @@ def variants_of(
 
 
 def label_of(label: str, settings: Settings, *, is_user_label: bool) -> str:
-    """The label and who is behind it: always if the rulebook, an LLM unless the label is the user's."""
+    """The label and its sources: always if the rulebook, an LLM unless the label is the user's."""
     if settings.baseline:
         return label
     if not settings.uses_llm:

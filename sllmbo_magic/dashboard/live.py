@@ -1,11 +1,11 @@
-"""One run as its live views see it: events go out to them as small deltas, commands come in.
+"""One run and its live views: events go out as small deltas, commands come in.
 
 Views (the widget, a tab in Lab) are channels: callables that take a message. They may come and go at any
 time, and messages may arrive on any thread; one lock keeps the state and the order of messages. What a view
 says only ever puts a command into :class:`~sllmbo_magic.control.Control`, or asks for a part of the state.
 
 =================================================  ====================================================
-a view says                                        it gets
+a view sends                                       it gets
 =================================================  ====================================================
 ``{"wish": name, "value": ..., "id": "..."}``      ``{"ack": id, "ok": bool, "error": str}`` at once
 ``{"get": "snapshot"}``                            ``{"snapshot": bundle}``
@@ -127,7 +127,7 @@ class LiveRun:
             self._channels = [c for c in self._channels if c != channel]
 
     def receive(self, message: Any, reply: Channel) -> None:
-        """Answer what a view says, at once; never raises, whatever it says."""
+        """Answer a view's message, at once; never raises, whatever the message is."""
         if not isinstance(message, dict):
             return
         if "wish" in message:
@@ -211,7 +211,7 @@ class LiveRun:
         if earlier is not None:
             same = "trial" in delta and delta["trial"]["n"] == earlier["trial"]["n"]
             if same and ("folds" in delta["trial"] or "state" in delta["trial"]):
-                # the newer delta says all that the held one did
+                # the newer delta holds all that the pending one does
                 delta = {**delta, "since": earlier.get("since", earlier["seq"] - 1)}
             else:
                 self._send(earlier)

@@ -49,8 +49,8 @@ class Entry:
     Args:
         live: The run.
         model_id: The widget in its cell, if there is one.
-        cell_id: The cell, if the front end says it.
-        blocks: Whether it runs in the thread that runs cells, so that the kernel may hear nothing meanwhile.
+        cell_id: The cell, if the front end names it.
+        blocks: Whether it runs in the thread of the cells, so that the kernel may receive nothing meanwhile.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ def rows() -> list[dict[str, Any]]:
 
 
 def opened(comm: Any, _message: Any) -> None:
-    """A panel opened its comm: tell it the runs, answer what it says, until it closes."""
+    """A panel opened its comm: send it the runs and answer its messages until it closes."""
     followed: dict[str, tuple[LiveRun, Channel]] = {}
     context = contextvars.copy_context()
 
     def send(message: dict[str, Any]) -> None:
         # ipykernel 7.4 routes a panel's next message to the shell whose request is being answered when one is
         # sent to it. In the context of the request that opened the comm that is JupyterLab's own subshell,
-        # which hears while a cell blocks.
+        # which receives messages while a cell runs.
         context.copy().run(comm.send, message)
 
     def closed(_message: Any) -> None:
@@ -192,13 +192,13 @@ def _broadcast(message: dict[str, Any]) -> None:
 
 
 def _start_and_length(picture: dict[str, Any]) -> list[Any]:
-    """What tells the final output of one run from another's in the same cell: start and length."""
+    """What distinguishes the final outputs of two runs in one cell: start and length."""
     run = (picture.get(MIME) or {}).get("run") or {}
     return [run.get("started_at"), run.get("seconds")]
 
 
 def _current_cell() -> str | None:
-    """The id of the cell that is being executed, where the front end says it (Lab, Notebook 7)."""
+    """The id of the cell that is being executed, where the front end sends it (Lab, Notebook 7)."""
     try:
         from IPython.core.getipython import get_ipython
     except ImportError:

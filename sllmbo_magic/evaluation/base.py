@@ -1,4 +1,4 @@
-"""What one evaluation says, and the protocol of everything that evaluates a configuration."""
+"""The result of one evaluation, and the protocol of everything that evaluates a configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATEGORIES: dict[str, str] = {
     "executor-failed": "the trial could not be sent to a worker, or its worker failed",
     "stopped": "the trial was stopped",
 }
-"""Kinds of failures with what they mean. Of a failure an LLM sees this and the exception's class only."""
+"""Kinds of failures with what they mean. An LLM is sent only this and the exception's class."""
 
 
 @dataclass(frozen=True)

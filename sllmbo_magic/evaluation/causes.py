@@ -101,7 +101,7 @@ def score_text(
 
 
 def _reason(kind: str, y: Any, test: Any) -> str:
-    """What the target of the test rows says; "" when that is nothing special."""
+    """What is special about the target of the test rows; "" when nothing is."""
     rows = _rows(y, test)
     if rows is None:
         return ""

@@ -294,7 +294,7 @@ class CrossValidator:
 
 
 class _Decisions(Decisions):
-    """Ends a trial for a stop, for its timeout, or because its pruner says so."""
+    """Ends a trial for a stop, for its timeout, or because its pruner ends it."""
 
     def __init__(
         self, reports: Reports | None, should_stop: Callable[[], bool], timeout: float | None

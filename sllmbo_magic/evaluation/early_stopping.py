@@ -31,7 +31,7 @@ from sllmbo_magic.task.splits import SEED
 CAP = 5000
 """Rounds that early stopping may use at most."""
 NOMINAL = 200
-"""Rounds whose percentages are the steps of a pruner: nobody knows before how many it will be."""
+"""Rounds whose percentages are the steps of a pruner: their number is not known before the fit."""
 _SHARE, _MOST, _ENOUGH = 0.1, 0.25, 100
 """Of the training rows a tenth is held back to decide when to stop; more where that is less than 100 rows, at
 most a quarter.
@@ -86,7 +86,7 @@ def fit_stopping_early(
     at = {} if report is None else {round(NOMINAL * step / WHOLE): step for step in STEPS}
     trial_fit = replace(fold, estimator=clone(fold.estimator))
     find = _by_held_rows if rounds.way == "callback" else _by_itself
-    with CountWarnings():  # those of the whole fit are told
+    with CountWarnings():  # the rounds of the whole fit are reported
         used = find(trial_fit, rounds, patience, at, report or _silent)
     estimator = fold.estimator.set_params(**refit_params(rounds, fold.estimator, (used,)))
     estimator.fit(fold.X, fold.y, **fold.fit_params)

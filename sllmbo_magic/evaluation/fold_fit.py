@@ -75,7 +75,7 @@ def plain_fit(fold: Fold) -> tuple[Any, int | None]:
 def build(task: Task, params: Mapping[str, Any], threads: int | None = None) -> Any:
     """A clone of the task's estimator with these parameters.
 
-    Seeds that are None become 0 (see :func:`seed_settings`), and LightGBM and CatBoost are told not to print.
+    Seeds that are None become 0 (see :func:`seed_settings`), and LightGBM and CatBoost print nothing.
 
     Args:
         task: A task with an estimator; it is not changed.

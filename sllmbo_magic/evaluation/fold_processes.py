@@ -5,7 +5,7 @@ small neural networks of scikit-learn do, take turns on threads, and waiting for
 slower. So evaluations are measured (:class:`LockWatch`), and where the threads waited for each other, later
 folds run in loky's processes. Scores are the same to the last bit.
 
-A process sees neither the variables of the notebook nor what a fit changes outside of its estimator. So only
+A process has neither the variables of the notebook nor what a fit changes outside of its estimator. So only
 estimators that consist of known libraries' parts go there (:func:`can_be_sent`).
 """
 
@@ -82,7 +82,7 @@ class FoldProcesses:
         estimator_threads: Upper bound of the threads of one estimator.
 
     Attributes:
-        abandoned: Whether nobody waits for the folds in flight any more.
+        abandoned: Whether the folds in flight are no longer waited for.
     """
 
     def __init__(self, task: Task, n: int, estimator_threads: int) -> None:

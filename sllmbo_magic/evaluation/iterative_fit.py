@@ -23,8 +23,8 @@ from typing import Literal
 from sllmbo_magic.evaluation.warnings import CountWarnings
 
 STEPS = (25, 50)
-"""Percent of a trial's rounds after which it is scored on the way. Earlier ones tell who learns fast, not who
-ends well (docs/method.md has the measurement).
+"""Percent of a trial's rounds after which it is scored on the way. Earlier ones show which fit learns
+fast, not which ends well (docs/method.md has the measurement).
 """
 WHOLE = 100
 _SHORT_STEPS = STEPS[:1]

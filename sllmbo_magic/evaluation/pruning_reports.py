@@ -1,4 +1,4 @@
-"""What a trial tells its pruner on the way: scores after parts of its training, or after each fold."""
+"""What a trial reports to its pruner on the way: scores after parts of its training, or after each fold."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ import numpy as np
 Finding = Literal["real", "within noise", "worse"]
 
 LEVEL = 0.95
-"""A gain is called real (or worse) when the one-sided test at this level says so, all looks together."""
+"""Level of the one-sided test, all looks together, from which a gain is called real (or worse)."""
 
 HOPELESS = 0.1
 """The chance of a significant result at the end below which a test ends."""

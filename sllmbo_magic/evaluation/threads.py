@@ -26,7 +26,7 @@ THREAD_PARAMETERS = ("n_jobs", "num_threads", "nthread", "nthreads", "num_thread
 
 
 BOOSTING = ("lightgbm", "xgboost", "catboost")
-"""Libraries whose estimators use all cores unless they are told."""
+"""Libraries whose estimators use all cores unless a parameter limits them."""
 
 ONE_FOLD_AT_A_TIME = ("torch", "skorch", "keras", "tensorflow", "scikeras", "pytorch_tabnet")
 """Libraries that draw from one random state of the whole process: their folds run one after the other."""
@@ -142,7 +142,7 @@ class Threads:
                 continue
             try:
                 result = function()
-            except BaseException as error:  # noqa: BLE001 - it is handed to whoever waits, as executors do
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken, as executors do
                 future.set_exception(error)
                 del error
             else:

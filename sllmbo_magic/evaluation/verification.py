@@ -236,7 +236,7 @@ def _on_test_data(
             default = test_scores(task, refit(task, default_params))
             best = test_scores(task, refit(task, best_params))
             values = default(all_rows), best(all_rows)
-        except Exception as error:  # noqa: BLE001 - said in the text; the check on folds still counts
+        except Exception as error:  # noqa: BLE001 - it is named in the text; the check on folds still counts
             return _Test(text=f". The test data could not be scored ({type(error).__name__})")
         if not all(is_finite(value) for value in values):
             return _Test(text=". The test data have no finite score")

@@ -44,7 +44,7 @@ class CountWarnings:
         counts: Warnings by the name of their class.
         texts: Warnings by ``"Class: text"``, without folders and keys, and one entry for texts that differ in
             numbers only; at most :data:`MAX_TEXTS` of them.
-        undefined: What metrics said of scores that are not defined, in the order of the warnings.
+        undefined: The metrics' warnings about scores that are not defined, in the order of the warnings.
     """
 
     def __init__(self) -> None:
@@ -93,14 +93,14 @@ class LibraryWarnings(CountWarnings):
 
 
 def counting_libraries() -> CountWarnings:
-    """The counter of the run that this thread works for, else one whose counts nobody reads."""
+    """The counter of the run that this thread works for, else one whose counts are not used."""
     counter = _counter.get()
     return LibraryWarnings() if counter is None else counter
 
 
 class Quiet:
     """Around an evaluation or a run: installs the hook and our filters, and takes them away after the last
-    one. Filters that the user sets or restores meanwhile stay as the user wants them.
+    one. Filters that the user sets or restores meanwhile stay.
 
     User and runtime warnings are counted each time and not once per line, unless the user has a filter for
     them; one that turns warnings into errors makes the fold fail, as in scikit-learn.

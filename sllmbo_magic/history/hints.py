@@ -27,7 +27,7 @@ class Hint:
 
 
 def overruled(hint: Hint, history: History) -> str | None:
-    """Why the scores speak against a hint, one clause; None while they do not.
+    """Why the scores contradict a hint, one clause; None while they do not.
 
     Judged once, on the first :data:`HINT_TRIALS` trials that the LLM was asked for since: the hint is
     overruled if none of them beat the best before it by more than the noise, and if they lost at least seven

@@ -20,7 +20,7 @@ from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.space.search_space import SearchSpace
 
 POLICIES = ("state", "summary", "window", "full")
-"""What an LLM is told of the trials; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
+"""Forms of the history in a prompt; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
 _NOISE_TRIALS = 120
 """Best trials that the noise is read off."""
 _RELATIVE_NOISE = 1e-3

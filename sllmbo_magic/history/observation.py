@@ -1,4 +1,4 @@
-"""One trial as the method sees it."""
+"""One trial as a value: what samplers, proposers and stopping rules read of it."""
 
 from __future__ import annotations
 

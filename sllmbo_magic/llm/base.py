@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the provider says that a request cost. Tokens as reported; money only if the price is known.
+    """What a request cost, as the provider reports it. Tokens as reported; money only if the price is known.
 
     All counts 0: the provider did not say, and a budget counts the most that the request can have cost.
 

@@ -1,4 +1,4 @@
-"""Is this provider ready? A few checks with one tiny request; each failure says what to do."""
+"""Whether a provider is ready: a few checks with one tiny request, each failure with what to do."""
 
 from __future__ import annotations
 

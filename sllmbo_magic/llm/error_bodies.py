@@ -65,7 +65,7 @@ def message_of(body: object) -> str:
         return json.dumps(error, default=str)[:300] if any(v is not None for v in error.values()) else ""
     if not isinstance(body, str):
         return "" if body is None else str(body)[:2000]
-    if body.lstrip().startswith("<"):  # a web page, of a proxy for example: its title says most
+    if body.lstrip().startswith("<"):  # a web page, of a proxy for example: its title is the most useful text
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         return title.group(1)[:2000] if title else ""
     return body[:2000]

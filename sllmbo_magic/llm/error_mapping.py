@@ -139,7 +139,7 @@ def not_the_protocol(*, provider_id: str, body: object = None) -> ReplyError:
         category="not-json",
     )
     if isinstance(body, str) and re.match(r"\s*(data|event):", body):
-        error.server_message = "the server only streams"  # as it would say if it said so
+        error.server_message = "the server only streams"  # as other servers word it
     return error
 
 

@@ -248,7 +248,7 @@ class _Attempts:
     def begin(self) -> Request:
         """The request as the next attempt sends it; what it can cost is reserved.
 
-        The bound on the reply may have been raised for a model that thinks; where the budget does not allow
+        The bound on the reply may have been raised for a reasoning model; where the budget does not allow
         that, it is lowered again, down to what was asked for.
 
         Raises:

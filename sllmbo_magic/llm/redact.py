@@ -50,7 +50,7 @@ _lock = threading.Lock()
 
 
 class Secret:
-    """A key that shows itself to nobody but the caller of :meth:`reveal`."""
+    """A key that only :meth:`reveal` returns."""
 
     __slots__ = ("_value",)
 

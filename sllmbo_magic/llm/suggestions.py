@@ -59,9 +59,9 @@ _MODELS: tuple[tuple[str, str], ...] = (
         "ollama",
     ),
 )
-"""What a model's name begins with, and who serves it."""
+"""What a model's name begins with, and the provider that serves it."""
 _NO_LLM_WORDS = ("none", "null", "no", "off", "false", "nothing", "tpe", "optuna")
-"""What people write who want no LLM."""
+"""What people write for a run without an LLM."""
 _APPLICATIONS = ("copilot", "github-copilot", "cursor", "windsurf")
 """Applications that have no address for other programs."""
 

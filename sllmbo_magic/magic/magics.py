@@ -1,4 +1,4 @@
-"""``%%sllmbo`` and ``%sllmbo`` as IPython sees them, and how they are added to a shell."""
+"""``%%sllmbo`` and ``%sllmbo``: the functions that IPython calls, and how they are added to a shell."""
 
 from __future__ import annotations
 

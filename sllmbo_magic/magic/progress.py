@@ -16,8 +16,8 @@ class Progress:
     """What a text view shows of a run.
 
     :meth:`apply` takes the events in order and returns the sentences that are worth a line of their own in a
-    log: the start, a better trial, every tenth of the way, notes, the end. ``stopping`` is set by who knows
-    that the run was asked to end.
+    log: the start, a better trial, every tenth of the way, notes, the end. ``stopping`` is set by the
+    caller once the run was asked to end.
     """
 
     def __init__(self, name: str = "run") -> None:

@@ -54,7 +54,7 @@ class RunThread:
         self._work = work
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._done = threading.Event()
-        # two things belong to a thread: the context, which says to which cell its prints belong, and the
+        # two things belong to a thread: the context, by which prints go to their cell, and the
         # configuration of scikit-learn
         context = contextvars.copy_context()
         sklearn = sys.modules.get("sklearn")
@@ -128,7 +128,7 @@ async def watch_async(run: RunThread, show: Callable[[], None]) -> None:
 def _pass_on(count: int, n_passed_on: int, run: RunThread) -> int:
     for _ in range(count - n_passed_on):
         run.interrupt()
-    if count > 2:  # the way out of a fit that heeds nothing: leave its thread alone
+    if count > 2:  # the way out of a fit that cannot be interrupted: its thread is left alone
         raise KeyboardInterrupt
     return count
 

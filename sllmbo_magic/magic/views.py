@@ -31,7 +31,7 @@ class View(Protocol):
         ...
 
     def finish(self, bundle: dict[str, Any] | None) -> None:
-        """Replace the live view by the final one. None: the run failed; show what its events told."""
+        """Replace the live view by the final one. None: the run failed; the last state stays."""
         ...
 
 

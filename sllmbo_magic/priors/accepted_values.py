@@ -1,5 +1,5 @@
-"""Whether an estimator says that it takes a value: scikit-learn's declared constraints, and what the boosting
-libraries' documentation lists.
+"""Whether an estimator declares that it takes a value: scikit-learn's declared constraints, and
+what the boosting libraries' documentation lists.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _NEEDS_OTHER_DATA = ("precomputed",)
 
 
 def accepts(estimator: Any, name: str, value: Any) -> bool | None:
-    """Whether the estimator takes a plain value for a parameter, as far as it or its library says.
+    """Whether the estimator takes a plain value for a parameter, as far as it or its library declares.
 
     Args:
         estimator: An instance or a class; ``step__parameter`` reaches inside a pipeline or a wrapper.
 
     Returns:
-        None when nobody says.
+        None when neither declares it.
     """
     owner, _, own_name = name.rpartition("__")
     if owner:

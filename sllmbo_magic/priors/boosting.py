@@ -2,7 +2,7 @@
 
 What the configurations have in common: a small learning rate with enough rounds, trees that are small where
 data is scarce or noisy and larger where it is plenty, and rows and columns sampled per tree (Friedman
-2002). Which of them wins depends on the noise, which nobody knows beforehand; so they are far apart.
+2002). Which of them wins depends on the noise, which is not known beforehand; so they are far apart.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _MAX_CONFIGURATIONS = 6
 
 @dataclass(frozen=True)
 class Prior:
-    """What experts know of an estimator before any trial.
+    """Expert knowledge of an estimator before any trial.
 
     Attributes:
         family: Name of the family, several joined by " + ".

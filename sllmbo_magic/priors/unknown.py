@@ -3,7 +3,7 @@ parameter may be (``_parameter_constraints``), from that.
 
 Only what plausibly changes how well a model fits: numbers around their defaults, on a log scale where the
 default says nothing about the scale; declared options; flags. Seeds, threads, verbosity and the like are
-left alone, and so are solvers and losses, which fit together only in pairs that no signature tells.
+left alone, and so are solvers and losses, which fit together only in pairs that no signature declares.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _around(name: str, value: float, limits: Limits) -> tuple[BaseDistribution, 
             return real(value - 1.0, value + 1.0), limits
         low, high = max(_SMALLEST, floor), min(1.0, ceiling if ceiling is not None else 1.0)
     else:
-        factor = 100.0 if value <= 0.1 or value == 1 else 10.0  # 1.35 says more about its scale than 1
+        factor = 100.0 if value <= 0.1 or value == 1 else 10.0  # 1.35 is better evidence of its scale than 1
         low, high = max(value / factor, floor or 0.0), min(value * factor, ceiling or math.inf)
     return (real(low, high, log=True), limits) if 0 < low < high else None
 

@@ -46,7 +46,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Ask:
-    """The state of a run as a proposer sees it, frozen.
+    """The state of a run that a proposer gets, frozen.
 
     Attributes:
         space: The current version of the search space.
@@ -92,7 +92,7 @@ class Proposal:
         outer: The grown outer space that ``space`` needs, or None where the present one holds it.
         space_reason: Why the space changes.
         refused: Changes of the search space that were asked for and not made, one sentence each.
-        feedback: What the next prompt says of this answer: one sentence for each configuration that was
+        feedback: What the next prompt holds about this answer: one sentence for each configuration that was
             rejected and each change that was refused or made otherwise.
         reasoning: The proposer's overall reasoning; untrusted text.
         request: The exchange's number in the transcript, None without an LLM.

@@ -55,7 +55,7 @@ class HistoryManager:
         self.written = ""
         """The last summary as the LLM wrote it, unchecked."""
         self.upto = 0
-        """The summary tells of the trials before this one."""
+        """The summary covers the trials before this one."""
 
     def prompt(self, ask: Ask, names: list[str], summarize: Summarize) -> HistoryPrompt:
         """The history for the next prompt.

@@ -1,7 +1,7 @@
-"""What an LLM is told of the trials so far, for one prompt; ``history_manager.py`` chooses among the forms.
+"""The trials so far, in the form of one prompt; ``history_manager.py`` chooses among the forms.
 
 ``state`` is deterministic and bounded: incumbent, best 5, last 20, what became of the last answer, failures,
-bounds hit, importances. All of it is computed from the study, so that a resumed run tells the same.
+bounds hit, importances. All of it is computed from the study, so that a resumed run has the same prompt.
 """
 
 from __future__ import annotations

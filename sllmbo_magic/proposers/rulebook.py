@@ -184,8 +184,8 @@ class RulebookProposer:
         return due(ask.history, len(space))
 
     def has_design(self, history: History) -> bool:
-        """Whether the search begins with the initial design: neither an expert, a default nor a user says
-        where to start.
+        """Whether the search begins with the initial design: there is no start of an expert, a default or a
+        user.
         """
         return not self.configurations and has_initial_design(history)
 

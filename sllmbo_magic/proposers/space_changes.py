@@ -174,7 +174,7 @@ def _is_cut(distribution: BaseDistribution, inside: BaseDistribution) -> bool:
 
 
 def _with_new_choices(ask: Ask, space: SearchSpace) -> tuple[SearchSpace, list[str]]:
-    """The outer space with those new choices that the estimator says it takes; and what was not done."""
+    """The outer space with those new choices that the estimator declares; and what was not done."""
     outer, policy = ask.outer, ask.extension
     notes: list[str] = []
     if policy is None:

@@ -1,6 +1,6 @@
 """What may come into a search space from outside the outer one, in a run that can go on in a new study.
 
-An LLM may bring in a category that the estimator says it takes, and a parameter of the estimator that is open
+An LLM may add a category that the estimator declares, and a parameter of the estimator that is open
 to it; never a wider range of numbers, for the outer one already is as wide as makes sense, and nothing
 outside a search space that the user wrote. The user may have anything that the estimator's parameters can be.
 """
@@ -28,7 +28,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.serialization import MAX_CHOICES
 
 _LOG_FROM = 100
-"""A new range whose high is so many times its low is searched on a log scale, unless the answer says."""
+"""A new range whose high is so many times its low is searched on a log scale, unless ``log`` is given."""
 
 
 def _unknown(name: str, value: Any) -> bool | None:
@@ -134,7 +134,7 @@ def _check_limits(
 
 
 def new_parameter(change: Add, policy: ExtensionPolicy) -> SearchSpace:
-    """A space of one parameter from what an addition says; what it leaves open follows from the range and
+    """A space of one parameter from an addition; what it leaves open follows from the range and
     the estimator's default.
 
     Raises:

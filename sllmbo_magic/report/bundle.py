@@ -57,7 +57,7 @@ class RunView:
         self._notes = 0
         self._done = 0
         self._unseen = 0
-        """Trials of earlier processes that the study holds and no event tells of."""
+        """Trials of earlier processes that the study holds and that have no event."""
         self._is_over = False
         self._origin: float | None = None  # a resumed run's clock goes on where it stood
 

@@ -1,4 +1,4 @@
-"""What a run teaches, one sentence each: who improved the best, what the LLM changed against the base
+"""Findings of a run, one sentence each: which source improved the best, what the LLM changed against the base
 sampler, which parameters mattered, how the search space moved. A sentence with nothing to say is "".
 """
 
@@ -173,7 +173,7 @@ def _changed(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
 
 
 def _history(run: RunData) -> History:
-    """The scored trials as the method sees them: it knows the noise of a difference."""
+    """The scored trials as a history, for the noise of a difference."""
     observations = (Observation(t.n, t.params, value=t.value, splits=t.splits) for t in run.scored)
     return History(tuple(observations), run.direction or "maximize")
 

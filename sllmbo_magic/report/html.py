@@ -80,7 +80,7 @@ def _hash(text: str) -> str:
 
 
 def _fallback(bundle: dict[str, Any]) -> str:
-    """What a reader without scripts sees: the run's paragraph, which the view shows, too."""
+    """What the page shows without scripts: the run's paragraph, which the view shows, too."""
     lines = [*plain_text(bundle).split("\n"), "The interactive view needs JavaScript."]
     body = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     return f"<noscript><h1>{html.escape(str(bundle['run'].get('name', 'run')))}</h1>{body}</noscript>"

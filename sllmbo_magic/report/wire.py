@@ -355,7 +355,7 @@ class Bundle(TypedDict):
     cost: Cost
     omitted: Omitted
     live: NotRequired[str]
-    """In an output of a notebook: the row of the side panel that tells of the run while its kernel lives."""
+    """In an output of a notebook: the row of the side panel about the run, while its kernel runs."""
 
 
 class Delta(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""One trial of a sampler: the study's history as it sees it, the suggestion, and the provenance it writes."""
+"""One trial of a sampler: the history that it reads, the suggestion, and the provenance that it writes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ObservationCache:
         self._observations: dict[int, Observation] = {}
 
     def history(self, study: Study, metric: str) -> History:
-        """The study as the method sees it, running trials included once they have parameters."""
+        """The study's trials as a history, running ones included once they have parameters."""
         for trial in study.get_trials(deepcopy=False):
             cached = self._observations.get(trial.number)
             if cached is None or cached.state == "RUNNING":
@@ -111,7 +111,7 @@ def unwrap_bracket(study: Study) -> Study:
     """The whole study behind a bracket of Hyperband's; any other study as it is.
 
     Optuna shows a sampler only those trials that are in the bracket of the new one. Ours use all of them: the
-    history that an LLM is told, each source's credit and the surrogate are about the run, and with 50
+    history that an LLM is sent, each source's credit and the surrogate are about the run, and with 50
     trials in three brackets TPE would hardly leave its start-up phase. TPE ranks pruned trials by how far
     they came and then by their value, so trials of several brackets can be compared.
     """

@@ -29,7 +29,7 @@ EXPLORE_CHANCE = 0.05
 no data it expects little, which is no evidence against looking there.
 """
 NEIGHBOUR = 0.1
-"""Root mean square distance in the unit cube within which a trial tells about a vetoed candidate."""
+"""Root mean square distance in the unit cube within which a trial is evidence about a vetoed candidate."""
 _ASSUMED_RIGHT = 3
 """Vetoes that count as right before there is a record."""
 
@@ -133,7 +133,7 @@ def without_near_duplicates(
 ) -> tuple[list[Suggestion], list[Rating]]:
     """The rivals with only the best-rated one of those near the incumbent.
 
-    Five small steps from the incumbent are one idea; the best of five ratings says more about their noise.
+    Five small steps from the incumbent are one idea; the best of five ratings is mostly noise.
     """
     best = history.incumbent
     if best is None:

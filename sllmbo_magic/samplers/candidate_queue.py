@@ -138,7 +138,7 @@ class CandidateQueue:
             except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                 future.set_exception(error)
 
-        # A daemon, so that an answer that never comes cannot keep the interpreter alive.
+        # A daemon, so that an answer that never comes does not keep the interpreter from ending.
         threading.Thread(target=copy_context().run, args=(work,), name="sllmbo-proposer", daemon=True).start()
 
     def collect(self, trial_number: int, *, cancelled: Callable[[], bool] | None = None) -> Proposal | None:

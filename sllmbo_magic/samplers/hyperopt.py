@@ -1,6 +1,6 @@
 """Hyperopt's TPE (Bergstra et al., NeurIPS 2011; the library of the same authors) as a plain Optuna sampler.
 
-It models each parameter by itself, as the paper's TPE does. Hyperopt sees a study through
+It models each parameter by itself, as the paper's TPE does. Hyperopt reads a study through
 :func:`hyperopt.tpe.suggest`, its own algorithm with its own defaults (20 random trials first); nothing of it
 is written anew here.
 """
@@ -61,7 +61,7 @@ class HyperoptSampler(BaseSampler):
         self._lock = threading.Lock()
 
     def seeded(self, seed: int) -> HyperoptSampler:
-        """This sampler, with what it was told, from here on with this seed."""
+        """This sampler with all its trials, from here on with this seed."""
         self._rng = np.random.default_rng(seed)
         return self
 

@@ -1,8 +1,8 @@
 """LLMTPESampler and LLMSampler: plain Optuna samplers in which an LLM and a base sampler share the trials.
 
 Each trial's parameters come from one source, chosen once per trial by the schedule (paper, equation 4; the
-reference code flipped a coin per parameter, and such mixed trials were its worst). The base sampler sees the
-LLM's trials, the LLM sees the base sampler's. Trouble with the LLM never raises: the base sampler takes the
+reference code flipped a coin per parameter, and such mixed trials were its worst). The base sampler gets the
+LLM's trials, the LLM gets the base sampler's. Trouble with the LLM never raises: the base sampler takes the
 trial, and the trial says so.
 """
 
@@ -69,7 +69,7 @@ class LLMTPESampler(BaseSampler):
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
         llm_ratio: The LLM's share of the trials, 0 to 1, default 0.5; where the adaptive schedule starts.
         judge: Whether a surrogate ranks and vetoes candidates; default True.
-        history: What the LLM is told: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
+        history: The trials in prompts: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
         base_sampler: Takes the other trials: an Optuna sampler, or a function that gives one for a seed and
             is asked for each trial. Default: ``TPESampler`` by such a function; in a search without a start
             its first ten trials are a space-filling design, and later ones model each parameter by itself
@@ -78,10 +78,10 @@ class LLMTPESampler(BaseSampler):
         proposer: Instead of ``llm``.
         rulebook: Stands in for an LLM's vetoed candidates; default: the rules without an estimator's priors.
         mode: ``"llm-tpe"`` (default), ``"llm"`` or ``"tpe"``; see :attr:`mode`.
-        hints: The user's hints so far, told to the LLM; see :meth:`add_hint`.
+        hints: The user's hints so far, part of each prompt; see :meth:`add_hint`.
         dynamic_space: Whether the LLM may change the ranges inside the outer space; default True. A
             ``SpaceState`` has its own answer.
-        n_trials: The run's total, told to the LLM and used by ``warmstart``.
+        n_trials: The run's total, part of each prompt and used by ``warmstart``.
         seed: Everything random follows from it; None draws one.
         cancelled: Called while an answer is waited for; True gives the trial to the base sampler.
         emit: Takes the events of the search (see ``sllmbo_magic.events``).
@@ -193,7 +193,7 @@ class LLMTPESampler(BaseSampler):
             self.queue.release_held()
 
     def history(self, study: Study) -> History:
-        """What the study has seen, as the method sees it."""
+        """The study's trials as a history."""
         with self._lock:
             return self._history(study)
 

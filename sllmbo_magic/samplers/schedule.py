@@ -145,7 +145,7 @@ class Adaptive:
 
 
 def _side(source: str | None, has_llm: bool) -> str | None:
-    """Whose account a trial of this source is on: ``"llm"``, ``"base"``, or None for nobody's."""
+    """Whose account a trial of this source is on: ``"llm"``, ``"base"``, or None for neither."""
     if source == "rulebook" and has_llm:
         return "base"
     return "llm" if source in LLM_SOURCES else "base" if source in BASE_SOURCES else None

@@ -29,7 +29,7 @@ from sllmbo_magic.space.versions import Versions
 
 
 class SpaceState:
-    """The versions of a declared search space, and who may change it.
+    """The versions of a declared search space, and which of its ranges may change.
 
     Args:
         space: Version 0 of the search space; None declares none, and the study's trials define it.

@@ -1,4 +1,4 @@
-"""The search space of a study that nobody declared: what its trials have in common."""
+"""The search space of a study that declares none: what its trials have in common."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UndeclaredSpace:
     """
 
     is_used_up = False
-    """Whether the user was told that all configurations have been tried."""
+    """Whether the warning that all configurations have been tried was given."""
 
     def __init__(self) -> None:
         self._intersection = IntersectionSearchSpace(include_pruned=True)

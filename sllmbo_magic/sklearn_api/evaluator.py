@@ -115,7 +115,7 @@ class Candidates:
         """Nothing to free: the workers are scikit-learn's."""
 
     def task(self) -> Task:
-        """What ``tune`` is told of the problem; its data were fitted already, so nothing is checked again."""
+        """The problem for ``tune``; its data were fitted already, so nothing is checked again."""
         search, folds = self._search, self._folds
         kind = kind_of(search.estimator)
         if self._metric() != "score":

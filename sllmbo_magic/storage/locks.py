@@ -122,7 +122,7 @@ class RunLock:
                 return None
         except Timeout:
             return Owner.read(self._note)
-        except OSError:  # a file that this user may not open: nobody can be asked
+        except OSError:  # a file that this user may not open: its owner cannot be read
             return None
 
 
@@ -199,7 +199,7 @@ class JournalLock(JournalFileOpenLock):
 
 
 def cut_torn_tail(path: str | Path) -> None:
-    """Remove what follows the last line end of a file of lines; call it only while nobody can be writing."""
+    """Remove what follows the last line end of a file of lines; no process may be writing to it."""
     if not os.path.exists(path):
         return
     with open(path, "rb+") as file:

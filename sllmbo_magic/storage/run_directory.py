@@ -1,4 +1,4 @@
-"""The folder of one run, ``.sllmbo/NAME/``: what survives the kernel, and who may write there.
+"""The folder of one run, ``.sllmbo/NAME/``: what outlasts the kernel, and which process may write.
 
 ::
 
@@ -198,7 +198,7 @@ class RunFolder:
     def _take(self) -> None:
         if not self._lock.acquire():
             raise self._locked_by(Owner.read(self.owner_path))
-        # what a dead owner left: torn last lines, commands that nobody took, drafts of run.json
+        # what a dead owner left: torn last lines, commands that were not taken, drafts of run.json
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)
         for path in (self.commands_path, *self.path.glob("run.json.*")):
@@ -321,7 +321,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """The value as what JSON knows."""
+    """The value as types of JSON."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

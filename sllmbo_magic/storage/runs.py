@@ -163,7 +163,7 @@ def send_command(
 
     Raises:
         InputError: There is no such run, or the command is malformed (see ``control.check``).
-        StorageError: Nothing runs it, so nobody would take the command.
+        StorageError: No process runs it, so the command would not be taken.
     """
     value = control.check(command, value)
     folder = find_run(name_or_path, root)

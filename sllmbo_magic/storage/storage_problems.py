@@ -1,4 +1,4 @@
-"""A storage that fails in mid-run: what the user is told, and the study that goes on in memory."""
+"""A storage that fails in mid-run: the message for the user, and the study that goes on in memory."""
 
 from __future__ import annotations
 

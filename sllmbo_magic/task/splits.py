@@ -65,7 +65,7 @@ def no_folds() -> InputError:
 
 
 def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
-    """All splits of a splitter, so that each trial sees the same.
+    """All splits of a splitter, so that each trial has the same.
 
     Raises:
         InputError: The splitter cannot split these data, or a part is empty.

@@ -105,7 +105,7 @@ class Commands:
         return len(self.study.get_trials(deepcopy=False, states=STATES_OF_ASKED))
 
     def _apply(self, command: Command) -> Any:
-        """Do what the command says; returns its value, of a note with all that the trial has now."""
+        """Carry out the command; returns its value, of a note with all that the trial has now."""
         if command.name == "note":
             return mark(self.study, n_trials=self._next_number(), **command.value)
         if command.name == "extend":

@@ -31,7 +31,7 @@ _NOT_TUNED = (
     "feature_name_combiner", "keep_empty_features", "add_indicator", "dtype", "handle_unknown",
     "monotone_constraints", "monotonic_cst", "metric_params", "early_stopping_rounds",
 )  # fmt: skip
-"""Parameters that no LLM is told it may add."""
+"""Parameters that are not offered to an LLM as additions."""
 
 
 def is_tunable(name: str, value: Any) -> bool:

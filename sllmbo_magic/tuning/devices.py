@@ -1,7 +1,7 @@
 """Devices of trials: each trial in flight has one of its own.
 
 The names mean nothing here. An ``objective(trial)`` reads its device from ``trial.user_attrs["device"]``; an
-isolated trial also sees no other GPU, because its process starts with ``CUDA_VISIBLE_DEVICES``.
+isolated trial also has no other GPU, because its process starts with ``CUDA_VISIBLE_DEVICES``.
 """
 
 from __future__ import annotations

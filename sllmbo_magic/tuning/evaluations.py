@@ -95,7 +95,7 @@ class Evaluations:
         self._in_flight: deque[tuple[RunningTrial, Future[Evaluation]]] = deque()
 
     def __len__(self) -> int:
-        """Trials in flight, those with an outcome that nobody took yet included."""
+        """Trials in flight, those whose outcome was not taken yet included."""
         return len(self._in_flight)
 
     @property

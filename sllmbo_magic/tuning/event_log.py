@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Record:
-    """The memory of a run, and who is told.
+    """The events of a run: kept, written to the transcript, and passed to the sinks.
 
     Args:
         plan: What is run.

@@ -52,7 +52,7 @@ class Finalizer:
     Args:
         record: Takes the last events.
         control: Says whether the user waits for nothing more.
-        own_journal: Whether the study lies in the run's own folder.
+        own_journal: Whether the study is stored in the run's own folder.
         started: When the run began, seconds since the epoch.
         library_warnings: Counts what libraries warned of between the fits.
     """

@@ -177,7 +177,7 @@ class _Call:
         """Carry out what the child process asks for, and send the result."""
         try:
             name, args, options = self._child.pipe.recv()
-        except (EOFError, OSError):  # it died; the future says so
+        except (EOFError, OSError):  # it died; the future has the error
             time.sleep(_POLL_SECONDS)
             return
         try:

@@ -94,7 +94,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _tagged(value: Any) -> Any:
-    """JSON of a value, in which tuples, keys that are no text, and NaN survive."""
+    """JSON of a value, that keeps tuples, keys that are no text, and NaN."""
     if isinstance(value, tuple | list):
         return {type(value).__name__: [_tagged(item) for item in value]}
     if isinstance(value, dict):

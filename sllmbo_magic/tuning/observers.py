@@ -1,7 +1,7 @@
-"""Who wants to see every run of this process, whoever started it: the list in JupyterLab's side panel.
+"""Observers of every run of this process, whether code or a cell started it: JupyterLab's side panel.
 
-``tune`` is called from code as well as by the magic. A run with a folder asks here who else takes its events,
-so that the modules that run trials need not know the notebook.
+``tune`` is called from code as well as by the magic. A run with a folder gets its further sinks here,
+so that the modules that run trials import nothing of the notebook.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Trials of the study that the run did not make: earlier ones of a user's study, and other processes'.
 
-They count as the run's own do, so whoever shows the run gets an event for each of them, too.
+They count as the run's own do, so the views of the run get an event for each of them, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def events_of_others(study: Study, own: Collection[int]) -> Iterator[TrialFinish
 
 
 def foreign_text(study: Study) -> str | None:
-    """What to say of trials that no run of this package made, since nothing tells of which task they are."""
+    """A note on trials that no run of this package made, since their task is not known."""
     trials = [t for t in study.get_trials(deepcopy=False) if counts(t) and attrs.SOURCE not in t.user_attrs]
     if not trials:
         return None

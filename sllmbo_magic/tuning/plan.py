@@ -1,4 +1,4 @@
-"""A checked plan of a run: task, search space, and who proposes."""
+"""A checked plan of a run: task, search space and proposer."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Trials:
         self.study = study
 
     def history(self) -> History:
-        """The trials as the method sees them."""
+        """The trials as a history."""
         if self.sampler is not None:
             return self.sampler.history(self.study)
         finished = [observe(t) for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
@@ -151,7 +151,7 @@ class Trials:
             raise
         user_attrs = self._attrs(trial)
         if attrs.SOURCE not in user_attrs and space is not None:
-            # queued by somebody else, or given by a sampler that is not ours
+            # queued by another program, or by a sampler that is not ours
             queued = "fixed_params" in self._frozen(trial).system_attrs
             trial.set_user_attr(attrs.SOURCE, "user" if queued else self._source)
             user_attrs = self._attrs(trial)
@@ -197,7 +197,7 @@ class Trials:
             self._n_settled += 1
 
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
-        """Tell the study how a trial ended, and whoever watches the run."""
+        """Tell the study how a trial ended, and emit the event."""
         error = attrs.STOPPED if evaluation.stopped else evaluation.error
         params = {**running.params, **evaluation.refit_params}
         stored: dict[str, Any] = {}
@@ -320,7 +320,7 @@ class Trials:
 
 
 def _never_pruned(trial: Trial) -> None:
-    """The pruner sees what the trial reports, as of any trial, but its answer has no effect."""
+    """The pruner gets the trial's reports, as of any trial, but its answer has no effect."""
     ask = trial.should_prune
 
     def should_prune() -> bool:

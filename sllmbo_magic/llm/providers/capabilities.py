@@ -45,7 +45,7 @@ class Capabilities:
         system_role: Whether there is a system turn.
         stream: Whether the reply is streamed (some servers do nothing else).
         stream_usage: Whether usage is asked for in a stream.
-        least_output: The bound on the reply that a thinking model needed, in tokens; 0: as the request says.
+        least_output: The bound on the reply that a reasoning model needed, in tokens; 0: the request's own.
         most_output: The largest bound that the server takes; None: not known.
     """
 
@@ -242,7 +242,7 @@ _learned: dict[tuple[str, str], Capabilities] = {}
 
 
 def capabilities_of(base_url: str, model: str, start: Callable[[], Capabilities]) -> Capabilities:
-    """The capabilities of a model at a server, shared by all who ask it in this process.
+    """The capabilities of a model at a server, shared by all providers of this process.
 
     Args:
         base_url: The server.

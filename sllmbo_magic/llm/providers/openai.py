@@ -105,7 +105,7 @@ def _responses_body(model: str, request: Request, c: Capabilities) -> dict[str, 
         "model": model,
         "input": _turns(request, c),
         "max_output_tokens": request.max_output_tokens,
-        "store": False,  # this API keeps conversations unless told not to
+        "store": False,  # this API keeps conversations by default
     }
     if c.effort:
         body["reasoning"] = {"effort": "low"}

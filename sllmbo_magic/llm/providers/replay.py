@@ -147,7 +147,7 @@ class ReplayProvider(BaseProvider):
 # Whether a recording is of the same task, data and options
 
 _OPTIONS = ("n_trials", "sampler", "schedule", "llm_ratio", "seed")
-"""What a run's first event says of it, for recordings without a fingerprint."""
+"""The run as its first event describes it, for recordings without a fingerprint."""
 
 
 def _differences(records: list[dict[str, Any]], run: RunIdentity) -> Iterator[str]:
