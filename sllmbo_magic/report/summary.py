@@ -1,5 +1,5 @@
 """A run in one paragraph of plain words: what was gained, whether it is real, which source found it, what was
-learnt, what it cost. It ends a run (``summary["text"]``), heads its saved picture and is what a terminal shows of it.
+learnt, what it cost. It ends a run (``summary["text"]``) and heads its saved picture; a terminal shows it.
 """
 
 from __future__ import annotations
