@@ -12,12 +12,12 @@ export const liveModel = (id: string): Model | undefined => models.get(id);
 
 export function setLiveModel(id: string, model: Model): void {
   models.set(id, model);
-  waiting.get(id)?.forEach(then => then(model));
+  waiting.get(id)?.forEach(receive => receive(model));
 }
 
 /** Hear of a run's model when it comes or comes anew. */
-export function onLiveModel(id: string, then: (model: Model) => void): () => void {
-  const all = waiting.get(id) ?? new Set();
-  waiting.set(id, all.add(then));
-  return () => all.delete(then);
+export function onLiveModel(id: string, receive: (model: Model) => void): () => void {
+  const receivers = waiting.get(id) ?? new Set();
+  waiting.set(id, receivers.add(receive));
+  return () => receivers.delete(receive);
 }

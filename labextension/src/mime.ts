@@ -32,7 +32,7 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
     const show = (running: Model | undefined) => {
       this.takeAway?.();
       this.followed = running && id;
-      this.takeAway = mount(this.node, running ? this.kept(running, data) : { snapshot: data });
+      this.takeAway = mount(this.node, running ? this.modelFor(running, data) : { snapshot: data });
     };
     show(id === undefined ? undefined : liveModel(id));
     this.stopWaiting = id === undefined ? undefined : onLiveModel(id, show);
@@ -40,7 +40,7 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   /** The way to a run whose marks are written into the output too, so that the saved notebook has them. */
-  private kept(running: Model, data: unknown): Model {
+  private modelFor(running: Model, data: unknown): Model {
     return {
       ...running,
       snapshot: data,

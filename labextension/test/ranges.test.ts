@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ParamSpec } from '../src/view/bundle';
-import { endsOf, moved, nudged, parseEnds, same } from '../src/view/ranges';
+import { endsOf, nudged, parseEnds, same, withEnd } from '../src/view/ranges';
 import { paramScale } from '../src/view/scales';
 
 const depth: ParamSpec = { name: 'depth', type: 'int', low: 2, high: 12 };
 const rate: ParamSpec = { name: 'rate', type: 'float', low: 0.01, high: 1, log: true };
 
 test('an end never passes the other', () => {
-  assert.deepEqual(moved({ low: 2, high: 12 }, 'low', 5), { low: 5, high: 12 });
-  assert.deepEqual(moved({ low: 2, high: 12 }, 'low', 12), { low: 2, high: 12 });
-  assert.deepEqual(moved({ low: 2, high: 12 }, 'high', NaN), { low: 2, high: 12 });
+  assert.deepEqual(withEnd({ low: 2, high: 12 }, 'low', 5), { low: 5, high: 12 });
+  assert.deepEqual(withEnd({ low: 2, high: 12 }, 'low', 12), { low: 2, high: 12 });
+  assert.deepEqual(withEnd({ low: 2, high: 12 }, 'high', NaN), { low: 2, high: 12 });
 });
 
 test('a key moves an end along its own scale, a whole number by one at least', () => {

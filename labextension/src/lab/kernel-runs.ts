@@ -71,10 +71,10 @@ export class KernelRuns {
       snapshot: null,
       send: message => this.send(id, message),
       subscribe: listener => {
-        const all = this.views.get(id) ?? new Set();
-        this.views.set(id, all.add(listener));
+        const listeners = this.views.get(id) ?? new Set();
+        this.views.set(id, listeners.add(listener));
         this.send(id, { get: 'deltas' });
-        return () => all.delete(listener);
+        return () => listeners.delete(listener);
       }
     };
   }
@@ -138,7 +138,10 @@ export class KernelRuns {
     const open = async () => {
       // on its own subshell the kernel hears us while a cell blocks
       if (kernel.supportsSubshells && (kernel.commsOverSubshells as string | undefined) !== 'disabled') {
-        await Promise.race([comm.subshellStarted, new Promise(done => setTimeout(done, SUBSHELL_WITHIN))]);
+        await Promise.race([
+          comm.subshellStarted,
+          new Promise(resolve => setTimeout(resolve, SUBSHELL_WITHIN))
+        ]);
       }
       if (this.comm === comm) {
         await comm.open().done;
@@ -154,7 +157,7 @@ export class KernelRuns {
   private onLost(): void {
     this.comm = null;
     this.alive = false;
-    this.views.forEach(all => all.forEach(listener => listener({ connected: false })));
+    this.views.forEach(listeners => listeners.forEach(listener => listener({ connected: false })));
     this.changed();
   }
 

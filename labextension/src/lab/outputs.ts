@@ -16,8 +16,8 @@ const PATIENCE = 800;
 
 /** Watch one notebook. */
 export function keepOutputs(runs: KernelRuns): void {
-  const seenRunning = new Set<string>();
-  const done = new Set<string>();
+  const runningBefore = new Set<string>();
+  const finishedRuns = new Set<string>();
   const modelled = new Set<string>();
   runs.whenFound(row => showAgain(runs, row));
   runs.listen(() => {
@@ -27,11 +27,11 @@ export function keepOutputs(runs: KernelRuns): void {
         setLiveModel(row.id, runs.modelOf(row.id));
       }
       if (goesOn(row)) {
-        seenRunning.add(row.id);
-      } else if (row.final && !done.has(row.id)) {
-        done.add(row.id);
+        runningBefore.add(row.id);
+      } else if (row.final && !finishedRuns.has(row.id)) {
+        finishedRuns.add(row.id);
         // the ordinary update may be under way: it is given time to arrive
-        window.setTimeout(() => void write(runs, row, seenRunning.has(row.id)), PATIENCE);
+        window.setTimeout(() => void write(runs, row, runningBefore.has(row.id)), PATIENCE);
       }
     }
   });

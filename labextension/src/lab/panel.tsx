@@ -73,7 +73,7 @@ function Item({ row, runs, actions }: { row: RunRow; runs: KernelRuns; actions: 
   const lost = goesOn(row) && (!runs.alive || runs.lost.includes(row));
   const state = lost ? 'disconnected' : row.status === 'checking' ? 'checking the gain' : plain(row.status);
   const name = plain(row.name ?? 'run');
-  const shown = displayMetric(row);
+  const metric = displayMetric(row);
   const total = row.n_trials ?? row.done;
   return (
     <li class="sllmbo-panel-run">
@@ -91,8 +91,8 @@ function Item({ row, runs, actions }: { row: RunRow; runs: KernelRuns; actions: 
         {row.done} of {total}
       </span>
       {row.best_value !== null && (
-        <span class="sllmbo-panel-best" title={plain(shown.label)}>
-          best {num(shown.sign * row.best_value)}
+        <span class="sllmbo-panel-best" title={plain(metric.label)}>
+          best {num(metric.sign * row.best_value)}
         </span>
       )}
       <span class="sllmbo-panel-actions">

@@ -68,18 +68,18 @@ function View() {
     }
   }, [jump]);
   const several = run.direction?.includes(',') ?? false;
-  const own = [
+  const ownPanes = [
     ...(several ? [PARETO, ...PANES.filter(p => !OF_ONE_SCORE.has(p.key))] : PANES),
     ...((store.canSend && store.connected) || store.curves ? [COMPARE] : [])
   ];
-  const panes = wide ? own : [...own.slice(0, 1), CHAT, ...own.slice(1)];
+  const panes = wide ? ownPanes : [...ownPanes.slice(0, 1), CHAT, ...ownPanes.slice(1)];
   const open = panes.find(p => p.key === pane) ?? panes[0]!;
   return (
     <section class="run" aria-label={`Run ${run.name ?? ''}`} ref={ref}>
       <Status />
       {store.canSend && store.wasLive && <Controls />}
       {printing ? (
-        [...own.filter(p => p !== COMPARE), CHAT].map(({ key, label, content: Content }) => (
+        [...ownPanes.filter(p => p !== COMPARE), CHAT].map(({ key, label, content: Content }) => (
           <section class="printed" key={key}>
             <h3>{label}</h3>
             <Content />

@@ -23,8 +23,8 @@ export function commandText(name: string, value: unknown, bundle: Pick<Bundle, '
       return `Do not run ${configuration(v)}`;
     case 'note': {
       const { trial, star, text } = v as { trial?: number; star?: boolean; text?: string };
-      const what = [star ? 'Star' : '', text ? `“${plain(text)}”` : ''].filter(Boolean).join(' and ');
-      return `${what || 'No mark'} on trial ${plain(trial)}`;
+      const marks = [star ? 'Star' : '', text ? `“${plain(text)}”` : ''].filter(Boolean).join(' and ');
+      return `${marks || 'No mark'} on trial ${plain(trial)}`;
     }
     case 'range': {
       const { choices, low, high } = v as { choices?: unknown; low?: number; high?: number };

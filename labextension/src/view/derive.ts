@@ -45,8 +45,8 @@ export function levels(trials: Trial[], direction: string | undefined): Map<numb
   const objectives = objectivesOf({ direction });
   if (objectives.length > 1) {
     const front = frontOf(trials, objectives);
-    const whole = trials.filter(t => t.state === 'COMPLETE' && t.values?.length === objectives.length);
-    return new Map(whole.map(t => [t.n, front.has(t.n) ? LEVELS - 1 : 1]));
+    const complete = trials.filter(t => t.state === 'COMPLETE' && t.values?.length === objectives.length);
+    return new Map(complete.map(t => [t.n, front.has(t.n) ? LEVELS - 1 : 1]));
   }
   const s = sign({ direction });
   const order = trials.filter(scored).sort((a, b) => s * (a.value - b.value));

@@ -145,9 +145,9 @@ async function toClipboard(text: string): Promise<boolean> {
     area.value = text;
     document.body.append(area);
     area.select();
-    const done = document.execCommand('copy');
+    const copied = document.execCommand('copy');
     area.remove();
-    return done;
+    return copied;
   }
 }
 

@@ -38,17 +38,17 @@ const flip = <T extends number | null | undefined>(score: T): T =>
 const trials = new WeakMap<Trial, Trial>();
 
 function displayedTrial(trial: Trial): Trial {
-  let shown = trials.get(trial);
-  if (!shown) {
-    shown = {
+  let displayed = trials.get(trial);
+  if (!displayed) {
+    displayed = {
       ...trial,
       ...('value' in trial ? { value: flip(trial.value ?? null) } : {}),
       ...(trial.splits ? { splits: trial.splits.map(flip) } : {}),
       ...(trial.folds ? { folds: trial.folds.map(flip) } : {})
     };
-    trials.set(trial, shown);
+    trials.set(trial, displayed);
   }
-  return shown;
+  return displayed;
 }
 
 const lists = new WeakMap<Trial[], Trial[]>();
@@ -56,12 +56,12 @@ const bundles = new WeakMap<Bundle, Bundle>();
 
 /** The bundle with all scores as people read them. Entries that did not change are the same objects as before. */
 export function displayed(bundle: Bundle): Bundle {
-  let shown = bundles.get(bundle);
-  if (!shown) {
-    shown = convert(bundle);
-    bundles.set(bundle, shown);
+  let displayed = bundles.get(bundle);
+  if (!displayed) {
+    displayed = convert(bundle);
+    bundles.set(bundle, displayed);
   }
-  return shown;
+  return displayed;
 }
 
 function convert(bundle: Bundle): Bundle {

@@ -177,8 +177,8 @@ export function Tip(props: {
   if (!trial || !at) {
     return null;
   }
-  const left = at[0] > props.width / 2;
-  const side = left ? { right: `${props.width - at[0] + 12}px` } : { left: `${at[0] + 12}px` };
+  const isRight = at[0] > props.width / 2;
+  const side = isRight ? { right: `${props.width - at[0] + 12}px` } : { left: `${at[0] + 12}px` };
   return (
     <div class="tip" style={{ ...side, top: `${Math.max(0, at[1] - 18)}px` }}>
       <strong>Trial {trial.n}</strong> <span class="muted">{sourceName(trial.source)}</span>

@@ -11,7 +11,7 @@ export interface Ends {
 export const endsOf = (spec: ParamSpec): Ends => ({ low: spec.low ?? 0, high: spec.high ?? 1 });
 
 /** The ends with one of them moved; unchanged where they would meet. */
-export function moved(ends: Ends, end: keyof Ends, to: number): Ends {
+export function withEnd(ends: Ends, end: keyof Ends, to: number): Ends {
   const next = { ...ends, [end]: to };
   return next.low < next.high ? next : ends;
 }
@@ -29,7 +29,7 @@ export function nudged(
     return ends;
   }
   const to = Number(scale.value(at - pixels));
-  return moved(ends, end, type === 'int' && to === ends[end] ? to + Math.sign(pixels) : to);
+  return withEnd(ends, end, type === 'int' && to === ends[end] ? to + Math.sign(pixels) : to);
 }
 
 /** Typed text as ends of the parameter, or what is wrong with it. */
@@ -51,7 +51,7 @@ export function parseEnds(low: string, high: string, spec: ParamSpec): Ends | st
 }
 
 /** A typed choice: a number, True, False or None where no other choice is a text; quotes make it a text. */
-export function parseChoice(typed: string, others: Value[]): Value {
+export function parseChoice(typed: string, choices: Value[]): Value {
   const text = typed.trim();
   const quoted = /^(["'])(.*)\1$/.exec(text);
   if (quoted) {
@@ -62,7 +62,7 @@ export function parseChoice(typed: string, others: Value[]): Value {
     return words[text]!;
   }
   const isNumber = text !== '' && Number.isFinite(Number(text));
-  return isNumber && !others.some(c => typeof c === 'string') ? Number(text) : text;
+  return isNumber && !choices.some(c => typeof c === 'string') ? Number(text) : text;
 }
 
 export const same = (a: Ends, b: Ends): boolean => a.low === b.low && a.high === b.high;

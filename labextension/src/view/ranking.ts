@@ -32,7 +32,7 @@ export function byImportance(bundle: Bundle): ParamSpec[] {
 }
 
 /** The ranking; its order changes when the scored trials have doubled, and not while `held`. */
-export function useRanking(bundle: Bundle, specs: ParamSpec[], held = false): Ranking {
+export function useRanking(bundle: Bundle, specs: ParamSpec[], frozen = false): Ranking {
   const measured = Object.keys(bundle.importances).length > 0;
   const count = bundle.trials.filter(scored).length;
   const doubled = Math.floor(Math.log2(Math.max(1, count / 8)));
@@ -43,7 +43,7 @@ export function useRanking(bundle: Bundle, specs: ParamSpec[], held = false): Ra
   }
   const { shares } = cached.current;
   const key = `${doubled} ${measured} ${specs.length}`;
-  if (stored.current.key !== key && !(held && stored.current.order.length)) {
+  if (stored.current.key !== key && !(frozen && stored.current.order.length)) {
     stored.current = { key, order: byShare(shares) };
   }
   return { shares, order: stored.current.order, measured };

@@ -66,7 +66,7 @@ export function Status() {
   const better = gain(run);
   const goesOn = ['running', 'paused', 'checking'].includes(run.status);
   const isLost = store.canSend && !store.connected && goesOn;
-  const left = isLost ? null : eta(bundle);
+  const remaining = isLost ? null : eta(bundle);
   const state = isLost ? 'disconnected' : run.status;
   const verdict = verdictOf(run);
   const checking = run.status === 'checking';
@@ -109,7 +109,7 @@ export function Status() {
       <dl class="figures">
         <Figure
           label="Trials"
-          note={left !== null ? `${duration(left)} left` : run.seconds ? duration(run.seconds) : ''}
+          note={remaining !== null ? `${duration(remaining)} left` : run.seconds ? duration(run.seconds) : ''}
         >
           {done}
           <small> of {total}</small>

@@ -258,8 +258,8 @@ export class Store {
   }
 
   /** Ask for the run's HTML report. */
-  requestPage(then: (html: string) => void): void {
-    this.onPage = then;
+  requestPage(receive: (html: string) => void): void {
+    this.onPage = receive;
     this.model.send?.({ get: 'html' });
   }
 
@@ -276,7 +276,7 @@ export class Store {
     if ('connected' in message) {
       this.connected = message.connected;
       this.importances = Object.fromEntries(
-        Object.entries(this.importances).filter(([, found]) => found !== 'waiting')
+        Object.entries(this.importances).filter(([, entry]) => entry !== 'waiting')
       );
     } else if ('snapshot' in message) {
       this.bundle = asBundle(message.snapshot);

@@ -23,8 +23,8 @@ export function Tabs({ panes, current, choose }: Props) {
     0,
     panes.findIndex(p => p.key === current)
   );
-  const shown = panes[at]!;
-  const Content = shown.content;
+  const pane = panes[at]!;
+  const Content = pane.content;
 
   const onKey = (event: KeyboardEvent) => {
     const moves: Record<string, number> = {
@@ -53,9 +53,9 @@ export function Tabs({ panes, current, choose }: Props) {
             key={p.key}
             id={`${id}-tab-${p.key}`}
             data-key={p.key}
-            aria-selected={p === shown}
+            aria-selected={p === pane}
             aria-controls={`${id}-pane`}
-            tabIndex={p === shown ? 0 : -1}
+            tabIndex={p === pane ? 0 : -1}
             onClick={() => choose(p.key)}
           >
             {p.label}
@@ -66,10 +66,10 @@ export function Tabs({ panes, current, choose }: Props) {
         class="pane"
         role="tabpanel"
         id={`${id}-pane`}
-        aria-labelledby={`${id}-tab-${shown.key}`}
+        aria-labelledby={`${id}-tab-${pane.key}`}
         tabIndex={0}
       >
-        <Content key={shown.key} />
+        <Content key={pane.key} />
       </div>
     </>
   );

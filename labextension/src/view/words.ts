@@ -47,8 +47,9 @@ export function activity({ run, trials, omitted }: Bundle): string {
   }
   const folds = trial.folds?.length ?? run.n_folds ?? 0;
   const done = trial.folds?.filter(f => f !== null).length ?? 0;
-  const what = trial.source === 'default' ? 'fitting the default configuration' : `fitting trial ${trial.n}`;
-  return folds > 1 ? `${what}, fold ${Math.min(done + 1, folds)} of ${folds}` : what;
+  const activity =
+    trial.source === 'default' ? 'fitting the default configuration' : `fitting trial ${trial.n}`;
+  return folds > 1 ? `${activity}, fold ${Math.min(done + 1, folds)} of ${folds}` : activity;
 }
 
 export interface Verdict {

@@ -16,14 +16,14 @@ export function Chat() {
   const [follow, setFollow] = useState(store.live);
   const list = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
-  const ours = useRef(-1); // where following put the list: a scroll to there is not the reader's
+  const followedTo = useRef(-1); // where following put the list: a scroll to there is not the reader's
   const entries = useMemo(() => entriesOf(chat, space.versions, trials), [chat, space.versions, trials]);
   const matching = useMemo(() => {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     return words.length ? entries.filter(e => words.every(w => textOf(e).includes(w))) : entries;
   }, [entries, query]);
-  const shown = printing ? matching : matching.slice(-PAGE * pages);
-  const lastKey = shown[shown.length - 1]?.key;
+  const inPages = printing ? matching : matching.slice(-PAGE * pages);
+  const lastKey = inPages[inPages.length - 1]?.key;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new last entry moves the end
   useLayoutEffect(() => {
@@ -32,7 +32,7 @@ export function Chat() {
       const el = list.current;
       if (el) {
         el.scrollTop = el.scrollHeight;
-        ours.current = el.scrollTop;
+        followedTo.current = el.scrollTop;
       }
     };
     if (!follow || !inner.current) {
@@ -74,8 +74,8 @@ export function Chat() {
   // only the reader's own scrolling ends following, or takes it up again at the end
   const onScrolled = () => {
     const el = list.current;
-    if (el && store.live && Math.abs(el.scrollTop - ours.current) > 1) {
-      ours.current = -1;
+    if (el && store.live && Math.abs(el.scrollTop - followedTo.current) > 1) {
+      followedTo.current = -1;
       setFollow(el.scrollHeight - el.scrollTop - el.clientHeight < 40);
     }
   };
@@ -126,15 +126,15 @@ export function Chat() {
         tabIndex={0}
       >
         <div ref={inner}>
-          {(omitted?.chat ?? 0) > 0 && shown.length === matching.length && (
+          {(omitted?.chat ?? 0) > 0 && inPages.length === matching.length && (
             <p class="muted centre">{omitted!.chat} earlier messages are in the run’s transcript.</p>
           )}
-          {shown.length < matching.length && (
+          {inPages.length < matching.length && (
             <button type="button" class="link centre" onClick={earlier}>
-              Show {Math.min(PAGE, matching.length - shown.length)} earlier messages
+              Show {Math.min(PAGE, matching.length - inPages.length)} earlier messages
             </button>
           )}
-          {shown.length === 0 && (
+          {inPages.length === 0 && (
             <Empty>
               {query
                 ? 'Nothing found.'
@@ -143,7 +143,7 @@ export function Chat() {
                   : 'No messages.'}
             </Empty>
           )}
-          {shown.map(e =>
+          {inPages.map(e =>
             'item' in e ? (
               <Message key={e.key} item={e.item} />
             ) : 'version' in e ? (

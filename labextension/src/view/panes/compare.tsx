@@ -39,27 +39,27 @@ export function Compare() {
     );
   }
   const compares = (c: Curve) => c.metric === here.metric && c.direction === here.direction;
-  const others = curves.filter(c => !c.here);
+  const otherCurves = curves.filter(c => !c.here);
   const ids =
     chosen ??
-    others
+    otherCurves
       .filter(c => compares(c) && c.steps.length)
       .slice(0, FIRST - 1)
       .map(c => c.id);
-  const lines: Line[] = [here, ...others.filter(c => ids.includes(c.id))]
+  const lines: Line[] = [here, ...otherCurves.filter(c => ids.includes(c.id))]
     .slice(0, MOST)
     .map((curve, style) => ({ curve, style }));
   const toggle = (id: string) => setChosen(ids.includes(id) ? ids.filter(i => i !== id) : [...ids, id]);
   return (
     <div class="compare" ref={ref}>
-      {others.length === 0 ? (
+      {otherCurves.length === 0 ? (
         <Empty>
           This is the only run of the kernel and the folder. Start another one, and it stands here too.
         </Empty>
       ) : (
         <>
           <div class="compare-runs" role="group" aria-label="Runs to compare with">
-            {others.map(c => (
+            {otherCurves.map(c => (
               <label key={c.id} class={compares(c) ? '' : 'muted'}>
                 <input
                   type="checkbox"
@@ -88,10 +88,10 @@ export function Compare() {
 }
 
 function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'seconds'; width: number }) {
-  const shown = displayMetric(lines[0]!.curve);
+  const metric = displayMetric(lines[0]!.curve);
   const bottom = HEIGHT - PAD.bottom;
   const at = over === 'trials' ? 0 : 1;
-  const values = lines.flatMap(({ curve }) => curve.steps.map(s => shown.sign * s[2]!));
+  const values = lines.flatMap(({ curve }) => curve.steps.map(s => metric.sign * s[2]!));
   if (values.length === 0) {
     return <Empty>No run has a score so far.</Empty>;
   }
@@ -103,7 +103,7 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
   const path = ({ curve }: Line) =>
     curve.steps
       .map((s, i) => {
-        const [px, py] = [x(s[at]!).toFixed(1), y(shown.sign * s[2]!).toFixed(1)];
+        const [px, py] = [x(s[at]!).toFixed(1), y(metric.sign * s[2]!).toFixed(1)];
         return i ? `H${px}V${py}` : `M${px},${py}`;
       })
       .join('');
@@ -112,7 +112,7 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
     .map(({ curve, style }) => ({
       curve,
       style,
-      y: y(shown.sign * curve.steps[curve.steps.length - 1]![2]!)
+      y: y(metric.sign * curve.steps[curve.steps.length - 1]![2]!)
     }))
     .sort((a, b) => a.y - b.y);
   labels.forEach((label, i) => {
@@ -137,7 +137,7 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
             {over === 'trials' ? 'trial' : 'seconds in trials'}
           </text>
           <text class="axis-title" x={PAD.left - 52} y={12}>
-            best {plain(shown.label)} so far, {shown.maximize ? 'higher is better ↑' : 'lower is better ↓'}
+            best {plain(metric.label)} so far, {metric.maximize ? 'higher is better ↑' : 'lower is better ↓'}
           </text>
         </g>
         {lines.map(line => (
@@ -160,15 +160,15 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
 }
 
 function Table({ lines }: { lines: Line[] }) {
-  const shown = displayMetric(lines[0]!.curve);
-  const score = (v: number | null | undefined) => num(typeof v === 'number' ? shown.sign * v : v);
+  const metric = displayMetric(lines[0]!.curve);
+  const score = (v: number | null | undefined) => num(typeof v === 'number' ? metric.sign * v : v);
   const gain = ({ default_value: a, best_value: b, direction }: Curve) =>
     typeof a === 'number' && typeof b === 'number'
       ? signed((direction === 'minimize' ? -1 : 1) * (b - a))
       : '–';
   const names = [...new Set(lines.flatMap(({ curve }) => Object.keys(curve.best_params)))];
   const rows: [string, (curve: Curve) => string][] = [
-    [`Best ${plain(shown.label)}`, c => score(c.best_value)],
+    [`Best ${plain(metric.label)}`, c => score(c.best_value)],
     ['Default', c => score(c.default_value)],
     ['Gain over default', gain],
     ['Best at trial', c => (c.best_number === null ? '–' : String(c.best_number))],

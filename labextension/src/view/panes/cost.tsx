@@ -72,9 +72,9 @@ function Requests({ bundle }: { bundle: Bundle }) {
     );
   }
   const accepted = (item: ChatItem) => {
-    const all = item.candidates ?? [];
-    const good = all.filter(c => c.status !== 'rejected').length;
-    return all.length ? `${good} of ${all.length}` : '';
+    const candidates = item.candidates ?? [];
+    const good = candidates.filter(c => c.status !== 'rejected').length;
+    return candidates.length ? `${good} of ${candidates.length}` : '';
   };
   return (
     <div class="table-scroll requests" tabIndex={0} role="group" aria-label="Requests">

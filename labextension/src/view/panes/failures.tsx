@@ -31,11 +31,11 @@ export function causesOf(bundle: Bundle): Cause[] {
   }
   const specs = searched(bundle);
   return [...byCause]
-    .map(([cause, trials]) => ({ cause, trials, where: whereOf(trials, specs, bundle) }))
+    .map(([cause, trials]) => ({ cause, trials, where: regionsOf(trials, specs, bundle) }))
     .sort((a, b) => b.trials.length - a.trials.length);
 }
 
-function whereOf(trials: Trial[], specs: ParamSpec[], bundle: Bundle): string[] {
+function regionsOf(trials: Trial[], specs: ParamSpec[], bundle: Bundle): string[] {
   if (trials.length < LEAST_TRIALS) {
     return [];
   }

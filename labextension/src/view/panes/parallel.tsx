@@ -57,16 +57,16 @@ interface Layout {
 
 /** Where the axes stand. `chosen`: the parameters that the reader wants; null takes those that fit. */
 function layoutOf(bundle: Bundle, room: number, chosen: string[] | null): Layout {
-  const all = searched(bundle);
+  const specs = searched(bundle);
   const metric = bundle.run.metric ?? 'score';
   // the last name leans out over the right rim
   const right = Math.max(66, Math.min(room * 0.35, 12 + ALONG * Math.min(metric.length, LONGEST_NAME)));
   const most = Math.max(2, Math.floor((room - PAD.left - right) / STEP));
   const axisSpecs = chosen
-    ? all.filter(spec => chosen.includes(spec.name))
-    : all.length <= most
-      ? all
-      : mostExplaining(all, bundle, most);
+    ? specs.filter(spec => chosen.includes(spec.name))
+    : specs.length <= most
+      ? specs
+      : mostExplaining(specs, bundle, most);
   const width = Math.max(room, PAD.left + right + axisSpecs.length * STEP);
   const step = (width - PAD.left - right) / Math.max(1, axisSpecs.length);
   const longest = Math.max(...axisSpecs.map(s => s.name.length), metric.length);
@@ -136,7 +136,7 @@ export function Parallel() {
   const { direction } = bundle.run;
   const byLevel = useMemo(() => levels(bundle.trials, direction), [bundle.trials, direction]);
   const { brushed } = useFocus();
-  const left = searched(bundle).length - (axes.length - 1);
+  const nHidden = searched(bundle).length - (axes.length - 1);
   const empty = trials.length === 0 || axes.length < 2;
 
   useEffect(() => {
@@ -157,9 +157,9 @@ export function Parallel() {
   }, [cleared]);
 
   const set = (key: string, brush: Brush | null) =>
-    setBrushes(all => {
-      const { [key]: _, ...rest } = all;
-      return brush ? { ...rest, [key]: brush } : rest;
+    setBrushes(brushes => {
+      const { [key]: _, ...remaining } = brushes;
+      return brush ? { ...remaining, [key]: brush } : remaining;
     });
 
   return (
@@ -196,7 +196,7 @@ export function Parallel() {
         <span class={brushed ? 'muted' : 'muted howto'} role="status">
           {brushed
             ? `${brushed.size} of ${trials.length} trials inside the brush`
-            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${left > 0 && !chosen ? ` ${left} more parameter${left > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
+            : `Drag on an axis to brush, or use the arrow keys on it; Escape clears.${nHidden > 0 && !chosen ? ` ${nHidden} more parameter${nHidden > 1 ? 's, which explain' : ', which explains'} little, had no room.` : ''}`}
         </span>
         {brushed && (
           <button type="button" class="link" onClick={() => ui.set({ brushed: null })}>

@@ -95,8 +95,8 @@ function Chart(props: {
   const bottom = HEIGHT - PAD.bottom;
   const [x, y] = useMemo(() => {
     const domain = (i: number): [number, number] => {
-      const all = trials.map(t => t.values![i] ?? 0);
-      const [low, high] = [Math.min(...all), Math.max(...all)];
+      const values = trials.map(t => t.values![i] ?? 0);
+      const [low, high] = [Math.min(...values), Math.max(...values)];
       const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
       return [low - pad, high + pad];
     };

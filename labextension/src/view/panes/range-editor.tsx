@@ -5,7 +5,7 @@ import type { ParamSpec, Value } from '../bundle';
 import { useBundle, useEnv } from '../context';
 import { val } from '../format';
 import type { Ends } from '../ranges';
-import { endsOf, moved, nudged, parseChoice, parseEnds, same } from '../ranges';
+import { endsOf, nudged, parseChoice, parseEnds, same, withEnd } from '../ranges';
 import { plain } from '../safe';
 import type { ParamScale } from '../scales';
 import type { Command } from '../store';
@@ -97,7 +97,7 @@ export function DragHandles({ spec, scale, x }: { spec: ParamSpec; scale: ParamS
               const svg = event.currentTarget.ownerSVGElement;
               if (drag.current?.end === end && svg) {
                 const to = Number(scale.value(event.clientY - svg.getBoundingClientRect().top));
-                drag.current.ends = moved(ends, end, to);
+                drag.current.ends = withEnd(ends, end, to);
                 setEdited(drag.current.ends);
               }
             }}
@@ -228,26 +228,26 @@ function Choices(props: { spec: ParamSpec; outer: ParamSpec; range: RangeCommand
   const { spec, outer, range } = props;
   const [typed, setTyped] = useState('');
   const selection = () => (range.newest() as { choices?: Value[] }).choices ?? [];
-  const all = [...new Set([...(outer.choices ?? []), ...(spec.choices ?? []), ...selection()])];
+  const choices = [...new Set([...(outer.choices ?? []), ...(spec.choices ?? []), ...selection()])];
   const selected = new Set<Value>(selection());
   const toggle = (choice: Value) => {
     const now = new Set(selection());
-    const next = all.filter(c => (c === choice ? !now.has(c) : now.has(c)));
+    const next = choices.filter(c => (c === choice ? !now.has(c) : now.has(c)));
     if (next.length) {
       range.send({ choices: next });
     }
   };
   const add = () => {
     if (typed.trim()) {
-      const choice = parseChoice(typed, all);
+      const choice = parseChoice(typed, choices);
       const now = new Set(selection());
-      range.send({ choices: [...all.filter(c => now.has(c) && c !== choice), choice] });
+      range.send({ choices: [...choices.filter(c => now.has(c) && c !== choice), choice] });
       setTyped('');
     }
   };
   return (
     <span class="choices" role="group" aria-label={`Choices of ${plain(spec.name)}`}>
-      {all.map(c => (
+      {choices.map(c => (
         <label key={JSON.stringify(c)}>
           <input
             type="checkbox"

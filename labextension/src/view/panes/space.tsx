@@ -21,7 +21,7 @@ export function Space() {
   const bundle = useBundle();
   const [ref, width] = useWidth<HTMLDivElement>();
   const [query, setQuery] = useState('');
-  const [all, setAll] = useState(false);
+  const [showsAll, setAll] = useState(false);
   const { trials, run } = bundle;
   const byLevel = useMemo(() => levels(trials, run.direction), [trials, run.direction]);
   const everything = parameters(bundle);
@@ -33,7 +33,7 @@ export function Space() {
   const matching = [...specs]
     .sort((a, b) => (rank.get(a.name) ?? specs.length) - (rank.get(b.name) ?? specs.length))
     .filter(s => words.every(w => s.name.toLowerCase().includes(w)));
-  const shown = all || printing ? matching : matching.slice(0, FIRST);
+  const listed = showsAll || printing ? matching : matching.slice(0, FIRST);
   const columns = Math.max(1, Math.floor((width + GAP) / (MIN + GAP)));
   const each = Math.floor((width - GAP * (columns - 1)) / columns);
   return (
@@ -59,13 +59,13 @@ export function Space() {
       )}
       <div class="multiples" style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>
         {width > 0 &&
-          shown.map(spec => (
+          listed.map(spec => (
             <ParamPanel key={spec.name} spec={spec} bundle={bundle} width={each} levels={byLevel} />
           ))}
       </div>
-      {shown.length < matching.length && (
+      {listed.length < matching.length && (
         <button type="button" class="link centre" onClick={() => setAll(true)}>
-          Show {matching.length - shown.length} more parameters
+          Show {matching.length - listed.length} more parameters
         </button>
       )}
       {fixed.length > 0 && (

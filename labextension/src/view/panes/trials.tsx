@@ -129,7 +129,7 @@ export function Trials() {
 
   const first = printing ? 0 : Math.max(0, Math.floor(top / ROW) - 6);
   const lastRow = printing ? rows.length : Math.min(rows.length, first + Math.ceil(HEIGHT / ROW) + 12);
-  const shown = rows.slice(first, lastRow);
+  const rowsInView = rows.slice(first, lastRow);
   const gap = (n: number) => (n > 0 ? <tr aria-hidden="true" style={{ height: `${n * ROW}px` }} /> : null);
 
   const onKey = (event: KeyboardEvent) => {
@@ -220,7 +220,7 @@ export function Trials() {
             </thead>
             <tbody>
               {gap(first)}
-              {shown.map((t, i) => (
+              {rowsInView.map((t, i) => (
                 <tr
                   key={t.n}
                   aria-rowindex={first + i + 2}
