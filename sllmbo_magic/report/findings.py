@@ -97,7 +97,8 @@ def _difference(run: RunData) -> str:
     if ahead > 0:
         text = f"The best of the other trials was {_scored(best_other, digits)}, {size} worse{doubt}."
         return f"{text} Every proposal used the scores of all earlier trials."
-    return f"The best trial of {proposer} was {_scored(best, digits)}, {size} worse than the best other one{doubt}."
+    comparison = f"{size} worse than the best other one{doubt}"
+    return f"The best trial of {proposer} was {_scored(best, digits)}, {comparison}."
 
 
 def _warm_start(run: RunData) -> str:
