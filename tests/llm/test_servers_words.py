@@ -77,6 +77,13 @@ def test_the_words_in_a_body_of_any_shape(body, words):
     assert words in str(from_status(500, provider_id="a:b", body=body))
 
 
+def test_no_key_stays_in_what_is_kept_of_a_body():
+    key = "sk-ant-planted0123456789abcdef"
+    error = from_status(400, provider_id="a:b", body={"error": {"message": f"bad {key}"}, "detail": key})
+    assert "bad" in error.server_message
+    assert key not in error.server_message + str(error)
+
+
 def test_ollamas_words_on_memory():
     words = "model requires more system memory (5.6 GiB) than is available (3.1 GiB)"
     error = error_of(Fault(status=500, body={"error": {"message": words, "type": "api_error"}}))

@@ -65,6 +65,23 @@ def test_a_loss_is_rated_as_the_score_that_it_is_the_negative_of() -> None:
     assert of_losses.rate(configurations) == of_scores.rate(configurations)
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_pruned_trial_counts_as_no_better_than_the_median(direction: str) -> None:
+    """What it reported on its way may look better than every final score, and says nothing of the end."""
+    scored = history(21).observations
+    median = sorted(float(o.value or 0.0) for o in scored)[10]
+    better, worse = (99.0, -99.0) if direction == "maximize" else (-99.0, 99.0)
+
+    def rating(reported: float) -> float:
+        params = {"x": 0.9, "y": 0.5}
+        pruned = Observation(21, params, state="PRUNED", reported=reported)
+        surrogate = surrogates.fit(History((*scored, pruned), direction), SPACE)
+        assert surrogate is not None
+        return surrogate.rate([params])[0].log_improvement
+
+    assert rating(better) == rating(median) > rating(worse)
+
+
 def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
@@ -77,6 +94,16 @@ def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pyt
     for number in range(25, 47):
         prefetch.get(number, SPACE, trials)
     assert searched == [*range(24, 30), 30, 35, 40, 45]
+
+
+def test_the_surrogate_of_a_trial_does_not_depend_on_the_trial_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That one has no outcome yet when the surrogate is fitted ahead, and may have one after a resume."""
+    seen: list[int] = []
+    monkeypatch.setattr(surrogates, "fit", lambda lagged, *_: seen.append(len(lagged.observations)))
+    SurrogatePrefetch().get(20, SPACE, history(20))
+    assert seen == [19]
 
 
 def test_a_surrogate_fitted_on_demand_is_the_one_fitted_ahead() -> None:
