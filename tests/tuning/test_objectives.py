@@ -342,9 +342,9 @@ def test_the_paragraph_says_what_the_llm_changed_and_what_was_learnt() -> None:
     n_llm = sum(s in ("llm", "llm-init") for s in sources(result))
     assert re.search(rf"{llm.id} proposed {n_llm} trials and (never )?improved the best score", text)
     if llm_best < rest:
-        assert f"Without the trials of {llm.id} the best would be {score(rest, digits)} (trial" in text
+        assert f"The best of the other trials was {score(rest, digits)} (trial" in text
     else:
-        assert f"The best of {llm.id} was {score(llm_best, digits)} (trial" in text
+        assert f"The best trial of {llm.id} was {score(llm_best, digits)} (trial" in text
     assert "Most important parameters: x (" in text
     assert "The search space changed once (by the LLM): narrowed x." in text
     assert text == TuneResult(result.study, result.events).summary["text"]
