@@ -69,11 +69,11 @@ class ShadowStudy:
         return len(self._done)
 
     def sync(self, trials: Sequence[FrozenTrial], base: BaseSampler) -> None:
-        """Take over what the real study has learnt: new trials, and the ends of those that ran.
+        """Take over new trials of the real study, and the ends of those that ran.
 
         Args:
             trials: Of the real study, without copies.
-            base: Hears of each end that it has seen begin (``after_trial``).
+            base: Its ``after_trial`` is called for each trial that it sampled here.
         """
         for trial in trials:
             if trial.number in self._done or trial.state == TrialState.WAITING:

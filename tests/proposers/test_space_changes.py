@@ -14,6 +14,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.reply import read_initialize
 from sllmbo_magic.proposers.reply import read_propose
 from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.space.search_space import SearchSpace
@@ -29,6 +30,26 @@ def answer(change: dict[str, Any], *configurations: dict[str, Any]) -> tuple[Pro
     ask = Ask(SPACE, SPACE, history, trial_number=3, extension=POLICY)
     data = {"space_changes": [change], "configurations": list(configurations)}
     return read_propose(data, ask, [*SPACE])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_first_answer_leaves_a_locked_range_as_it_is(named: bool) -> None:
+    """Also one that it does not name, which would else be held at its default."""
+    space = SearchSpace.from_user({"rate": (0.001, 1.0, "log"), "depth": (1, 9)})
+    ask = Ask(
+        space,
+        space,
+        History(),
+        trial_number=1,
+        locked=frozenset({"rate"}),
+        defaults={"rate": 0.1, "depth": 3},
+    )
+    ranges = [{"name": "depth", "type": "int", "low": 2, "high": 5}]
+    ranges += [{"name": "rate", "type": "float", "low": 0.1, "high": 0.2}] if named else []
+    proposal, _ = read_initialize({"space": ranges, "configurations": []}, ask, (), {})
+    assert proposal.space is not None
+    assert proposal.space["rate"] == space["rate"]
+    assert proposal.space["depth"] != space["depth"]
 
 
 ADD = {"action": "add", "name": "trees", "low": 1, "high": 5, "reason": "bagging may help"}
