@@ -670,6 +670,27 @@ def test_the_parameters_that_matter_most_are_the_tables_first_and_the_best_is_co
     pane.get_by_role("button", name=f"Copy the best: parameters of trial {best}").wait_for()
 
 
+def test_while_a_run_goes_on_the_tables_first_columns_are_those_that_seem_to_matter(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(*wide_run(60, n_trials=45))
+    heads = open_pane(widget.root, "Trials").get_by_role("columnheader", name=re.compile("number_"))
+    assert heads.first.inner_text().endswith("_number_7"), "as in the pane of the search space"
+
+
+@pytest.mark.parametrize("name", ["Slice", "Contour"])
+def test_a_list_of_choices_has_the_colours_of_the_view(new_widget: Any, name: str) -> None:
+    widget = new_widget(color_scheme="dark")
+    widget.show()
+    widget.sink(*run_events(30))
+    colours = """e => {
+        const [own, view] = [getComputedStyle(e), getComputedStyle(e.closest('.view'))];
+        return [own.backgroundColor === view.backgroundColor, own.color === view.color, own.colorScheme];
+    }"""
+    for choice in open_pane(widget.root, name).get_by_role("combobox").all():
+        assert choice.evaluate(colours) == [True, True, "dark"]
+
+
 def test_one_message_is_one_message(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()

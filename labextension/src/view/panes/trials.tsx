@@ -1,13 +1,14 @@
 /** Trials: a table that sorts and filters; only the rows in sight are drawn. */
 
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Bundle, ParamSpec, Trial } from '../bundle';
+import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
-import { parameters, scored, trialByNumber } from '../derive';
-import { duration, entry, num, shortName, sourceName, val } from '../format';
+import { parameters, scored, searched, trialByNumber } from '../derive';
+import { duration, num, shortName, sourceName, val } from '../format';
 import { CopyParams, TrialActions } from '../inspector';
 import { hueOf, point, shapeOf } from '../marks';
 import { Empty, outcome } from '../plot';
+import { useRanking } from '../ranking';
 import { plain } from '../safe';
 
 const ROW = 30;
@@ -23,13 +24,13 @@ interface Column {
   right?: boolean;
 }
 
-/** The parameters' columns: those that are known to matter come first, so that they are seen without scrolling. */
-function mostImportantFirst(bundle: Bundle): ParamSpec[] {
-  const share = (p: ParamSpec) => entry(bundle.importances, p.name) ?? 0;
-  return [...parameters(bundle)].sort((a, b) => share(b) - share(a));
-}
-
-function columnsOf(bundle: Bundle): Column[] {
+/** @param names the parameters in the order of their columns: those that matter most are seen without scrolling. */
+function columnsOf(bundle: Bundle, names: string[]): Column[] {
+  const rank = new Map(names.map((name, i) => [name, i]));
+  const last = names.length;
+  const specs = [...parameters(bundle)].sort(
+    (p, q) => (rank.get(p.name) ?? last) - (rank.get(q.name) ?? last)
+  );
   return [
     { key: 'n', label: 'Trial', of: t => t.n, text: t => `${t.star ? '★ ' : ''}${t.n}`, right: true },
     {
@@ -58,7 +59,7 @@ function columnsOf(bundle: Bundle): Column[] {
     ...(bundle.trials.some(t => t.note)
       ? [{ key: 'note', label: 'Note', of: (t: Trial) => t.note || null, text: (t: Trial) => plain(t.note) }]
       : []),
-    ...mostImportantFirst(bundle).map(
+    ...specs.map(
       (p): Column => ({
         key: `p:${p.name}`,
         label: plain(p.name),
@@ -92,7 +93,8 @@ export function Trials() {
   const [query, setQuery] = useState('');
   const [top, setTop] = useState(0);
   const scroller = useRef<HTMLDivElement>(null);
-  const columns = useMemo(() => columnsOf(bundle), [bundle]);
+  const { order } = useRanking(bundle, searched(bundle));
+  const columns = useMemo(() => columnsOf(bundle, order), [bundle, order]);
   const rows = useMemo(() => {
     const column = columns.find(c => c.key === sort.key) ?? columns[0]!;
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
