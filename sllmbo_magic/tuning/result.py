@@ -222,6 +222,7 @@ class TuneResult:
     def bundle(self, *, limit_trials: int | None = None, limit_chat: int | None = None) -> dict[str, Any]:
         """The whole run as plain data, schema 1: what every view shows."""
         from sllmbo_magic.report.bundle import RunView
+        from sllmbo_magic.report.summary import verdict
 
         view = RunView()
         for event in self.events:
@@ -229,6 +230,9 @@ class TuneResult:
         bundle = view.snapshot(limit_trials=limit_trials, limit_chat=limit_chat)
         bundle["run"]["name"] = self.name
         bundle["importances"] = self.importances()
+        if "verdict" in (summary := bundle["run"].get("summary") or {}):
+            # in today's words, as the card has it, also where an older version stored another sentence
+            bundle["run"]["summary"] = {**summary, "verdict": verdict(bundle)}
         return bundle
 
     def importances(self, kind: str = "ped-anova") -> dict[str, float]:

@@ -8,6 +8,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -370,6 +371,14 @@ def test_a_saved_result_opens_elsewhere(data: Any, model: Any, tmp_path: Path) -
     assert [e["prompt"] for e in loaded.history] == [e["prompt"] for e in result.history]
     assert loaded.bundle() == result.bundle()
     assert loaded.best_trial.distributions == result.best_trial.distributions
+
+
+def test_a_verdict_that_an_older_version_stored_is_shown_in_todays_words(data: Any, model: Any) -> None:
+    result = tune(model, *data, n_trials=4, seed=1, folder="", verify=False)
+    known = result.bundle()["run"]["summary"]["verdict"]
+    *events, end = result.events
+    result.events = [*events, replace(end, summary={**end.summary, "verdict": "f1_weighted rose."})]
+    assert result.bundle()["run"]["summary"]["verdict"] == known
 
 
 @pytest.mark.parametrize("folder", [None, ""], ids=["folder", "memory"])
