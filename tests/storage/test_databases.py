@@ -241,6 +241,7 @@ def test_a_grpc_proxy_whose_database_restarts_ends_no_run(
 
 @pytest.mark.service
 def test_two_programs_join_in_postgresql(server: PostgreSQL, child: Callable[[str], Popen[str]]) -> None:
+    Path("go").touch()
     processes = [child(joining_program(10, server.url)) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     trials = optuna.load_study(study_name="shared", storage=server.url).trials

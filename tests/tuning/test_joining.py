@@ -23,12 +23,15 @@ from sllmbo_magic.events import Note
 
 ROOT = str(Path(__file__).parents[2])
 CODE = """
-import sys
+import sys, time
+from pathlib import Path
 sys.path.insert(0, {root!r})
 from sllmbo_magic import tune
 from tests.tuning.test_joining import SPACE, parabola
 
 print("ready", flush=True)
+while not Path("go").exists():
+    time.sleep(0.01)
 result = tune(parabola, join=True, n_trials={n_trials}, seed=1, storage={storage!r}, **SPACE)
 print(len(result.trials), result.best_value, flush=True)
 """
@@ -63,6 +66,10 @@ def test_two_programs_share_the_trials_of_a_study(
 ) -> None:
     monkeypatch.setenv("SECONDS_OF_A_TRIAL", "0.1")
     processes = [child(program(14, storage)) for _ in range(2)]
+    for process in processes:  # both have imported what takes seconds
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    Path("go").touch()
     assert [process.wait(120) for process in processes] == [0, 0]
     if storage == "journal:shared.log":
         study = optuna.load_study(
@@ -83,7 +90,7 @@ def test_two_programs_share_the_trials_of_a_study(
     values = [trial.params["x"] for trial in trials]
     assert len(set(values)) == len(values)
     texts = [(process.stdout.read() if process.stdout else "") for process in processes]
-    assert any(f"\n{len(trials)} " in text for text in texts)
+    assert any(text.startswith(f"{len(trials)} ") for text in texts)
 
 
 def test_a_program_that_joins_later_goes_on_with_what_is_there() -> None:
@@ -112,6 +119,7 @@ def test_the_trial_of_a_program_that_was_killed_runs_again(
     child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECONDS_OF_A_TRIAL", "0.5")
+    Path("go").touch()
     process = child(program(8))
     monkeypatch.delenv("SECONDS_OF_A_TRIAL")
     while not Path("calls").exists() or len(Path("calls").read_text().splitlines()) < 3:
@@ -131,6 +139,7 @@ def test_the_trial_of_a_program_that_lives_is_left_alone(
     child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECONDS_OF_A_TRIAL", "600")
+    Path("go").touch()
     child(program(6))
     monkeypatch.delenv("SECONDS_OF_A_TRIAL")
     while not Path("calls").exists() or not Path("calls").read_text().endswith("\n"):
