@@ -1,7 +1,8 @@
 """Fold racing on tables that others made: the recorded repetitions of a configuration stand in for its folds.
 
 8 data sets of HPOBench-MLP (5 repetitions) and 4 of FCNet (4 repetitions), Optuna's TPE with the same seeds
-with and without racing, by the rule of ``sllmbo_magic/tuning/fold_racing.py``. Cost is counted in runs of a repetition.
+with and without racing, by the rule of ``sllmbo_magic/tuning/fold_racing.py``. Cost is counted
+in repetitions.
 ``--order telling`` runs first the repetitions whose scores rank the trials so far most as their means do.
 What the columns mean stands in ``fold_racing.py``; differences are in units of the noise there, too.
 
@@ -26,6 +27,7 @@ from recorded_tables import tasks
 from scipy.stats import spearmanr
 
 from sllmbo_magic import attrs
+from sllmbo_magic.tuning.fold_racing import MARGIN
 from sllmbo_magic.tuning.fold_racing import N_STARTUP_TRIALS
 from sllmbo_magic.tuning.fold_racing import FoldRacingPruner
 from sllmbo_magic.tuning.fold_racing import gap_deviation
@@ -36,7 +38,7 @@ SUITES = ("hpobench", "fcnet")
 class Search:
     """One run of TPE on a table: the score of each trial on all repetitions, and how many it ran."""
 
-    def __init__(self, task: Table, seed: int, n_trials: int, *, races: bool, order: str = "fixed") -> None:
+    def __init__(self, task: Table, seed: int, n_trials: int, margin: float | None, order: str) -> None:
         self._task = task
         self._order = order
         self.n_folds = len(task.losses(task.default))
@@ -45,7 +47,9 @@ class Search:
         self.used: list[int] = []
         self.values: list[float] = []
         """The mean of a whole trial; infinite for one that was ended."""
-        pruner = FoldRacingPruner(self.n_folds) if races else optuna.pruners.NopPruner()
+        pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+        if margin is not None:
+            pruner = FoldRacingPruner(self.n_folds, margin)
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
         study = optuna.create_study(sampler=sampler, pruner=pruner)
         study.optimize(self._objective, n_trials=n_trials)
@@ -80,10 +84,10 @@ class Search:
         return [int(fold) for fold in np.argsort(np.negative(told), kind="stable")]
 
 
-def compared(suite: str, name: str, seed: int, n_trials: int, order: str) -> Pair:
+def compared(suite: str, name: str, seed: int, n_trials: int, margin: float, order: str) -> Pair:
     task = table(suite, name, "")
-    whole = Search(task, seed, n_trials, races=False)
-    raced = Search(task, seed, int(MORE_TRIALS * n_trials), races=True, order=order)
+    whole = Search(task, seed, n_trials, None, order)
+    raced = Search(task, seed, int(MORE_TRIALS * n_trials), margin, order)
     noise = gap_deviation(-np.array(whole.rows)) / np.sqrt(whole.n_folds)
     used = np.cumsum(raced.used)
     best = min(whole.values)
@@ -101,13 +105,14 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--margin", type=float, default=MARGIN)
     parser.add_argument("--order", choices=("fixed", "telling"), default="fixed")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     started = time.perf_counter()
     print(
-        f"{args.trials} trials, {args.seeds} seeds, order {args.order}; differences in units of the noise.\n"
+        f"{args.trials} trials, {args.seeds} seeds, margin {args.margin:g}, order {args.order}; differences in units of the noise.\n"
     )
     print(
         "| suite | tasks | share of repetitions | equal trials: not worse than 0.25 | mean (worst task)"
@@ -117,7 +122,7 @@ def main() -> None:
     all_tasks: list[list[Pair]] = []
     for suite in SUITES:
         pairs = [
-            [compared(suite, name, seed, args.trials, args.order) for seed in range(args.seeds)]
+            [compared(suite, name, seed, args.trials, args.margin, args.order) for seed in range(args.seeds)]
             for name in tasks(suite, "")
         ]
         all_tasks += pairs
