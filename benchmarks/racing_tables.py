@@ -112,7 +112,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     started = time.perf_counter()
     print(
-        f"{args.trials} trials, {args.seeds} seeds, margin {args.margin:g}, order {args.order}; differences in units of the noise.\n"
+        f"{args.trials} trials, {args.seeds} seeds, margin {args.margin:g}, order {args.order};"
+        " differences in units of the noise.\n"
     )
     print(
         "| suite | tasks | share of repetitions | equal trials: not worse than 0.25 | mean (worst task)"
