@@ -7,6 +7,7 @@ drawn once, and a candidate of which every fold fails (scikit-learn raises then)
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import time
@@ -59,7 +60,7 @@ class Candidates:
     def __init__(self, search: Any, evaluate_candidates: Callable[..., dict[str, Any]]) -> None:
         self._search = search
         self._evaluate_candidates = evaluate_candidates
-        self._folds = _FrozenFolds(search)
+        self._folds = _FrozenFolds(search, evaluate_candidates)
         self._results: dict[str, Any] = {}
         self._default: Evaluation | None = None
         self._numbers: list[int] = []  # trial numbers, by row
@@ -276,8 +277,9 @@ def _failed(cause: Cause, seconds: float) -> Evaluation:
 class _FrozenFolds:
     """A splitter that asks the user's once: a shuffling one without a seed splits anew at each call."""
 
-    def __init__(self, search: Any) -> None:
+    def __init__(self, search: Any, evaluate_candidates: Callable[..., Any]) -> None:
         self._search = search
+        self._evaluate_candidates = evaluate_candidates
         self.cv: Any = None
         self.splits: tuple[Split, ...] = ()
         self.X: Any = None
@@ -290,8 +292,11 @@ class _FrozenFolds:
             from sklearn.model_selection import check_cv
 
             search = self._search
-            # What BaseSearchCV.fit has made of cv; scikit-learn 1.6 keeps it to itself, so it is made again.
+            # What BaseSearchCV.fit has made of cv. scikit-learn 1.6 keeps it in the function that it passes
+            # on; made again, a generator would have no folds left.
             checked_cv = getattr(search, "_checked_cv_orig", None)
+            if checked_cv is None and hasattr(self._evaluate_candidates, "__closure__"):
+                checked_cv = inspect.getclosurevars(self._evaluate_candidates).nonlocals.get("cv_orig")
             self.cv = checked_cv or check_cv(search.cv, y, classifier=is_classifier(search.estimator))
             self.splits = tuple(self.cv.split(X, y, **params))
             if not self.splits:
