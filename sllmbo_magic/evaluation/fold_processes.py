@@ -12,6 +12,7 @@ estimators that consist of known libraries' parts go there (:func:`can_be_sent`)
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import signal
 import threading
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import sklearn
 
+from sllmbo_magic._utils.orphans import end_with_parent
 from sllmbo_magic._utils.thread_limits import BlasLimit
 from sllmbo_magic._utils.thread_limits import limit_openmp
 from sllmbo_magic.evaluation.fold_fit import FoldResult
@@ -90,7 +92,7 @@ class FoldProcesses:
 
         self.abandoned = False
         self._pool = ProcessPoolExecutor(
-            max_workers=n, initializer=_begin_process, initargs=(task, estimator_threads)
+            max_workers=n, initializer=_begin_process, initargs=(task, estimator_threads, os.getpid())
         )
         self._ready = [self._pool.submit(_nothing) for _ in range(n)]
 
@@ -165,8 +167,9 @@ class _Settings:
 _state: dict[str, Any] = {}
 
 
-def _begin_process(task: Task, estimator_threads: int) -> None:
+def _begin_process(task: Task, estimator_threads: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the kernel is the run's to answer
+    end_with_parent(parent)
     _state.update(task=task, threads=estimator_threads, rows=FoldRows(task))
 
 

@@ -10,6 +10,7 @@ and storage stay in the process of the run.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from sllmbo_magic._utils.orphans import end_with_parent
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation import Evaluator
@@ -119,7 +121,7 @@ class _Child:
             max_workers=1,
             context=context,
             initializer=_begin_process,
-            initargs=(evaluator, other_end),
+            initargs=(evaluator, other_end, os.getpid()),
             env=environment_of(device),
         )
         self.alive = True
@@ -288,9 +290,10 @@ class _Pipe:
         return _ask(name, *args, **options)
 
 
-def _begin_process(evaluator: Evaluator, pipe: Connection) -> None:
+def _begin_process(evaluator: Evaluator, pipe: Connection, parent: int) -> None:
     # Ctrl-C reaches all processes of a terminal or kernel; the run's process decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
     _process.update(evaluator=evaluator, pipe=pipe, lock=threading.Lock())
 
 

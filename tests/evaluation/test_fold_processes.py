@@ -172,9 +172,12 @@ def test_filters_of_warnings_and_numpys_errors_hold_there_too(waiting: CrossVali
     """Both belong to the process, and both can make a fit fail."""
     waiting.task = task_of(make_pipeline(FunctionTransformer(np.log), MLP))
     assert waiting.evaluate({}).error_class == "ValueError", "NaN in the data"
+    with np.errstate(invalid="raise"):  # numpy 1 keeps it for one thread, so that a fold does not see it
+        on_a_thread = waiting.evaluate({}).error_class
+    assert on_a_thread == ("FloatingPointError" if np.__version__[0] != "1" else "ValueError")
     in_processes(waiting)
     with np.errstate(invalid="raise"):
-        assert waiting.evaluate({}).error_class == "FloatingPointError"
+        assert waiting.evaluate({}).error_class == on_a_thread
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert waiting.evaluate({}).error_class == "RuntimeWarning"
