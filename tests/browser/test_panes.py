@@ -239,6 +239,22 @@ def test_a_star_and_a_note_are_sent_shown_and_kept(new_widget: Any, tmp_path: Pa
     assert page.get_by_role("img", name="Starred").count() == 1
 
 
+def test_the_note_of_a_trial_with_many_parameters_is_seen_whole(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.page.set_viewport_size({"width": 700, "height": 900})
+    widget.show()
+    params = {f"step_{i}__a_long_parameter": 0.123456 + i for i in range(14)}
+    widget.sink(*run_events(20, finish=False))
+    widget.sink(ev.TrialStarted(number=20, params=params, source="tpe"))
+    best = {"state": "COMPLETE", "value": 0.99, "best_number": 20, "best_value": 0.99}
+    widget.sink(ev.TrialFinished(number=20, params=params, source="tpe", **best))
+    field = widget.root.get_by_label("Note on trial 20")
+    field.wait_for()
+    box, around = field.bounding_box(), widget.root.locator(".inspector-body").bounding_box()
+    assert box["y"] >= around["y"]
+    assert box["y"] + box["height"] <= around["y"] + around["height"]
+
+
 def test_after_the_end_trials_are_marked_while_the_kernel_lives(
     new_widget: Any, data: Any, model: Any
 ) -> None:
