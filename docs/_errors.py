@@ -1,4 +1,5 @@
-"""The page of error messages, read off the source: every error that the package raises, with its hint.
+"""The page of messages, read off the source: every error that the package raises, with its hint, and every
+note of a run.
 
     python docs/_errors.py > errors.md
 
@@ -19,11 +20,18 @@ HEAD = """# Error messages
 
 Every message that this package raises, in alphabetical order, and what to do next. The page is made from the
 source. Words that a message fills in stand as ⟨name⟩. Search this page for a few words of your message
-that are not in quotes.
+that are not in quotes. The [notes of a run](#notes-of-a-run) stand at the end.
 
 In a notebook an error is one line: message and hint. `--debug` shows the traceback. Trouble with a language
 model is never raised: it is a line in the chat, the sampler takes the trial, and the run goes on; see
 [what each category means](../providers.md).
+"""
+
+NOTES = """
+## Notes of a run
+
+A run that can go on tells what happened in a note: a line in the chat, in the report and in the progress
+text. Nothing has to be done about a note unless it says so.
 """
 
 MEANING = {
@@ -57,6 +65,15 @@ def messages(package: Path) -> list[Message]:
     return sorted(found, key=lambda message: (message.text.casefold(), message.hint))
 
 
+def notes(package: Path) -> list[tuple[str, str]]:
+    """Every note of a run that is made with words of its own, and the folder that makes it; in alphabetical
+    order.
+    """
+    paths = [path for path in sorted(package.rglob("*.py")) if "figures" not in path.parts]
+    made = {note for path in paths for note in _notes_of(path, package)}
+    return sorted(made, key=lambda note: note[0].casefold())
+
+
 def page(package: Path) -> str:
     by_error: dict[str, list[Message]] = defaultdict(list)
     for message in messages(package):
@@ -68,7 +85,41 @@ def page(package: Path) -> str:
         parts.append(f"\n## {error}\n\n{MEANING[error]}\n")
         parts.append("| message | what to do next | raised in |\n| --- | --- | --- |")
         parts += [f"| {_cell(m.text)} | {_cell(m.hint)} | `{m.place}` |" for m in by_error[error]]
+    parts += [NOTES, "| note | made in |\n| --- | --- |"]
+    parts += [f"| {_cell(text)} | `{place}` |" for text, place in notes(package)]
     return "\n".join(parts) + "\n"
+
+
+def _notes_of(path: Path, package: Path) -> Iterator[tuple[str, str]]:
+    place = str(path.relative_to(package).with_suffix(""))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            for text in _note_texts(node, function):
+                if re.search(r"\w{3}", re.sub(r"⟨[^⟩]*⟩", "", text)):
+                    yield text, place
+
+
+def _note_texts(node: ast.AST, function: ast.FunctionDef) -> Iterator[str]:
+    """The texts of a ``Note(text=...)`` or a ``notes.append(...)``; a variable is looked up in its
+    function.
+    """
+    if not isinstance(node, ast.Call):
+        return
+    called = ast.unparse(node.func)
+    texts = [keyword.value for keyword in node.keywords if called == "Note" and keyword.arg == "text"]
+    if called == "notes.append":
+        texts += node.args
+    for text in texts:
+        if isinstance(text, ast.Name):
+            for other in ast.walk(function):
+                targets = other.targets if isinstance(other, ast.Assign) else []
+                if any(isinstance(target, ast.Name) and target.id == text.id for target in targets):
+                    yield from _texts(other.value)
+        else:
+            yield from _texts(text)
 
 
 def _of_module(path: Path, package: Path) -> Iterator[Message]:

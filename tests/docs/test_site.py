@@ -118,6 +118,21 @@ def test_the_page_of_errors_has_every_message_of_the_code() -> None:
     assert len(listed) > 150
 
 
+def test_the_page_of_errors_has_the_notes_of_a_run() -> None:
+    module = load("_errors")
+    listed = [text for text, _ in module.notes(PACKAGE)]
+    page = module.page(PACKAGE)
+    for words in (
+        "The storage is back: the run goes on",
+        "trials wait in memory until it can be",
+        "Folds keep groups together",
+        "count as different classes",
+    ):
+        assert [text for text in listed if words in text], words
+        assert words in page
+    assert len(listed) >= 25
+
+
 def test_a_message_says_what_it_fills_in() -> None:
     module = load("_errors")
     node = ast.parse('f"cv={k} needs {k} rows, but there are {len(rows)}: {task.name!r}."', mode="eval").body
