@@ -13,6 +13,8 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.docs.pages import text_of
+from tests.test_front_end import FRONT_END
+from tests.test_front_end import node
 
 
 def changes() -> dict[str, str]:
@@ -104,6 +106,24 @@ result = tune(objective, direction="minimize", sampler="random", pruner="percent
 print(len(result.trials), type(pruning._made("percentile")).__name__)
 """
     assert run(checkout, code).splitlines()[-1] == "3 PercentilePruner"
+
+
+def test_the_pane_compiles(checkout: Path) -> None:
+    """With the rest of the front end: a name or a type that has changed is found."""
+    modules = FRONT_END / "node_modules"
+    node_program = node()  # skips, or fails under CI, where there is none
+    apply(changes()["pane"], checkout)
+    for name in ("tsconfig.json", "package.json"):
+        shutil.copy(FRONT_END / name, checkout / "labextension" / name)
+    (checkout / "labextension" / "node_modules").symlink_to(modules.resolve())
+    done = subprocess.run(
+        [node_program, str(modules / "typescript" / "bin" / "tsc"), "--noEmit"],
+        cwd=checkout / "labextension",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_pane(checkout: Path) -> None:
