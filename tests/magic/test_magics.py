@@ -119,6 +119,17 @@ def test_the_same_name_again_keeps_the_old_run(shell: Shell) -> None:
     assert n_finished(TuneResult.load(".sllmbo/best.1")) == 3
 
 
+@pytest.mark.parametrize("line", ["--join", "--join --resume", "--storage sqlite:///runs.db --join"])
+def test_a_cell_joins_the_study_of_its_name(shell: Shell, line: str) -> None:
+    shell.ok(f"%%sllmbo best {QUICK} {line}\n{OBJECTIVE}")
+    first = [trial.params for trial in shell.user_ns["best"].trials]
+    out = shell.ok(f"%%sllmbo best --direction maximize --trials 5 --seed 1 {line}")
+    assert "Joined study best, which has 3 trials" in out
+    trials = shell.user_ns["best"].trials
+    assert [trial.params for trial in trials][:3] == first
+    assert len(trials) == n_finished(shell.user_ns["best"]) == 5
+
+
 def test_resume_goes_on_to_the_total(shell: Shell) -> None:
     shell.ok(f"%%sllmbo best {QUICK}\n{OBJECTIVE}")
     first = [t.params for t in shell.user_ns["best"].trials]
