@@ -19,6 +19,7 @@ runs (:func:`is_run`) is ever moved, deleted or written to.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -43,6 +44,7 @@ from sllmbo_magic.storage.run_paths import check_name
 from sllmbo_magic.storage.run_paths import move_to_archive
 from sllmbo_magic.storage.run_paths import prepare_root
 from sllmbo_magic.storage.run_paths import root_guard
+from sllmbo_magic.storage.run_paths import shared_journal
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -82,6 +84,14 @@ class RunFolder:
     def study_path(self) -> Path:
         """The Optuna journal."""
         return self.path / "study.log"
+
+    @property
+    def shared_study_path(self) -> Path:
+        """The journal of a study that the run shares with others; it need not exist."""
+        name = self.name
+        with contextlib.suppress(StorageError):  # a run that cannot be read
+            name = str(self.read_meta().get("study_name") or name)
+        return shared_journal(self.path.parent, name)
 
     @property
     def transcript_path(self) -> Path:

@@ -8,19 +8,19 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 
-if TYPE_CHECKING:
-    pass
-
-
 ROOT = Path(".sllmbo")
 """Where runs are kept by default, relative to the working directory."""
+
+
+def shared_journal(root: Path, study_name: str) -> Path:
+    """The journal of a study that several runs in this folder share (``--join``)."""
+    return root / f"{study_name}.study.log"
 
 
 def is_run(path: Path) -> bool:

@@ -126,7 +126,7 @@ def _no_run(name: str | Path, root: str | Path | None) -> InputError:
 
 
 def delete_run(name: str, root: str | Path | None = None) -> None:
-    """Delete a run with all its files.
+    """Delete a run with all its files; of a study that runs share, the last of them takes the trials along.
 
     Raises:
         InputError: There is none in the folder of runs.
@@ -135,7 +135,11 @@ def delete_run(name: str, root: str | Path | None = None) -> None:
     folder = _changeable_run(name, root)
     with root_guard(folder.path.parent):
         folder.check_free()
+        journal = folder.shared_study_path
         shutil.rmtree(folder.path)
+        if all(other.shared_study_path != journal for other in _folders(root)):
+            for path in (journal, journal.with_name(f"{journal.name}.guard")):
+                path.unlink(missing_ok=True)
 
 
 def rename_run(name: str, new: str, root: str | Path | None = None) -> RunFolder:

@@ -139,14 +139,19 @@ def _lines(data: bytes) -> Iterator[dict[str, Any]]:
 def _read_folder(path: Path) -> StoredRun:
     import optuna
 
+    from sllmbo_magic.storage.backends import open_storage
     from sllmbo_magic.storage.run_directory import RunFolder
     from sllmbo_magic.storage.study_migration import current
 
     folder = RunFolder(path)
     meta = folder.read_meta()
-    if not folder.study_path.exists():
+    if folder.study_path.exists():
+        storage = folder.storage()
+    elif folder.shared_study_path.exists():
+        storage = open_storage(f"journal:{folder.shared_study_path}")
+    else:
         raise StorageError(f"{path} holds no stored study.", "It may be kept in another storage (--storage).")
-    study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=folder.storage())
+    study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=storage)
     return StoredRun(current(study), stored_events(folder.transcript_path), meta.get("code") or {})
 
 

@@ -27,6 +27,7 @@ from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import is_run
 from sllmbo_magic.storage.run_paths import prepare_root
+from sllmbo_magic.storage.run_paths import shared_journal
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import stale_trials
 
@@ -69,11 +70,6 @@ def join_study(
             return optuna.create_study(study_name=name, storage=opened, directions=list(directions)), True
         except DuplicatedStudyError:
             return optuna.load_study(study_name=name, storage=opened), False
-
-
-def shared_journal(root: Path, name: str) -> Path:
-    """The journal of a study that programs with this folder of runs share."""
-    return root / f"{name}.study.log"
 
 
 def joined_text(study: Study) -> str:

@@ -16,10 +16,13 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from sllmbo_magic import TuneResult
 from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
+from sllmbo_magic.storage.runs import delete_run
+from sllmbo_magic.storage.runs import list_runs
 
 ROOT = str(Path(__file__).parents[2])
 CODE = """
@@ -149,6 +152,18 @@ def test_the_trial_of_a_program_that_lives_is_left_alone(
     assert states.count("RUNNING") == 1
     assert states.count("COMPLETE") == 6
     assert len(Path("calls").read_text().splitlines()) == 7
+
+
+def test_a_joined_run_is_opened_and_the_last_one_deleted_takes_the_trials_along() -> None:
+    for n_trials in (3, 5):
+        tune(parabola, n_trials=n_trials, seed=1, join=True, **SPACE)
+    assert len(TuneResult.load(".sllmbo/shared").trials) == 5
+    assert {run.name for run in list_runs()} == {"shared", "shared.1"}
+    delete_run("shared.1")
+    assert len(TuneResult.load(".sllmbo/shared").trials) == 5
+    delete_run("shared")
+    assert [path.name for path in Path(".sllmbo").iterdir() if "study.log" in path.name] == []
+    assert len(tune(parabola, n_trials=2, seed=1, join=True, **SPACE).trials) == 2
 
 
 @pytest.mark.parametrize(
