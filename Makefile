@@ -54,7 +54,7 @@ test-newest: $(VENV)-newest/.installed
 
 soak: $(VENV)/.tools postgresql
 	SLLMBO_SOAK=1 $(BIN)/python -m pytest -m "" --timeout 3000 tests/tuning/test_kill.py tests/tuning/test_soak.py \
-		tests/llm/test_soak.py
+		tests/llm/test_soak.py tests/storage/test_databases.py
 
 # what needs data from elsewhere is left out: tables.py, real_data.py
 BENCHMARKS := "yardstick.py --models lightgbm forest --sizes small --trials 15 --seeds 1 --repeats 3" \

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import signal
 import sqlite3
 import tempfile
 import threading
@@ -26,6 +28,9 @@ from sllmbo_magic.events import TrialStarted
 from tests.storage.postgresql import PostgreSQL
 from tests.storage.postgresql import programs
 from tests.tuning.test_joining import program as joining_program
+from tests.tuning.test_kill import CODE as RUN_TO_KILL
+from tests.tuning.test_kill import KILLS
+from tests.tuning.test_kill import N_TRIALS
 
 OPTIONS: dict[str, Any] = {"n_trials": 6, "seed": 3, "sampler": "tpe", "verify": False}
 
@@ -248,3 +253,35 @@ def test_two_programs_join_in_postgresql(server: PostgreSQL, child: Callable[[st
     assert 10 <= len(trials) <= 11
     assert all(trial.state.name == "COMPLETE" for trial in trials)
     assert len(Path("calls").read_text().splitlines()) == len(trials)
+
+
+@pytest.mark.service
+def test_kills_at_random_moments_lose_no_finished_trial(
+    server: PostgreSQL, data: Any, model: Any, child: Callable[[str], Popen[str]]
+) -> None:
+    """3 kills; ``make soak``: 25."""
+    for name in optuna.get_all_study_names(server.url):
+        if name.startswith("killed"):
+            optuna.delete_study(study_name=name, storage=server.url)
+    rng, kept = random.Random(3), dict[int, Any]()
+    for _ in range(max(3, KILLS // 4)):
+        code = RUN_TO_KILL.format(
+            delay=rng.uniform(0.0, 1.5), n_trials=N_TRIALS, resume=Path(".sllmbo/killed/run.json").exists(),
+            llm=repr("rulebook"), storage=server.url, executor="None",
+        )  # fmt: skip
+        ending = child(code).wait(180)
+        assert ending in (0, -signal.SIGKILL), "neither killed nor done"
+        if "killed" in optuna.get_all_study_names(server.url):
+            trials = optuna.load_study(study_name="killed", storage=server.url).trials
+            finished = {
+                trial.number: (trial.params, trial.value) for trial in trials if trial.value is not None
+            }
+            assert {number: finished[number] for number in kept} == kept
+            kept = finished
+        if ending == 0:
+            break
+    options: dict[str, Any] = {"n_trials": N_TRIALS, "seed": 5, "verify": False}
+    resumed = tune(model, *data, name="killed", storage=server.url, resume=True, **options)
+    values = [trial.value for trial in resumed.trials if trial.value is not None]
+    assert len(values) == N_TRIALS
+    assert not [trial for trial in resumed.study.trials if trial.state.name in ("RUNNING", "WAITING")]
