@@ -103,7 +103,7 @@ def objective(trial):
     return 0.0
 
 result = tune(objective, direction="minimize", sampler="random", pruner="percentile", n_trials=3, folder="")
-print(len(result.trials), type(pruning._made("percentile")).__name__)
+print(len(result.trials), type(pruning._pruner_object("percentile")).__name__)
 """
     assert run(checkout, code).splitlines()[-1] == "3 PercentilePruner"
 
