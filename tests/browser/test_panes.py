@@ -250,9 +250,10 @@ def test_the_note_of_a_trial_with_many_parameters_is_seen_whole(new_widget: Any)
     widget.sink(ev.TrialFinished(number=20, params=params, source="tpe", **best))
     field = widget.root.get_by_label("Note on trial 20")
     field.wait_for()
-    box, around = field.bounding_box(), widget.root.locator(".inspector-body").bounding_box()
-    assert box["y"] >= around["y"]
-    assert box["y"] + box["height"] <= around["y"] + around["height"]
+    box, whole = field.bounding_box(), widget.root.locator(".inspector").bounding_box()
+    parameters = widget.root.locator(".inspector-body").bounding_box()
+    assert box["y"] >= parameters["y"] + parameters["height"], "it covers no parameter"
+    assert box["y"] + box["height"] <= whole["y"] + whole["height"]
 
 
 def test_after_the_end_trials_are_marked_while_the_kernel_lives(

@@ -37,7 +37,7 @@ export function Inspector() {
           </div>
           <div class="inspector-body" tabIndex={0} role="group" aria-label="Its parameters">
             <Chips params={trial.params} />
-            <NoteOf trial={trial} />
+            {!store.canMark && <NoteOf trial={trial} />}
             {!store.live && store.refusal('note') && (
               <p class="refusal" role="status">
                 Not kept: {plain(store.refusal('note'))}
@@ -45,6 +45,7 @@ export function Inspector() {
             )}
             {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
           </div>
+          {store.canMark && <NoteOf trial={trial} />}
         </Fragment>
       )}
       {!trial && (
