@@ -7,6 +7,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from sllmbo_magic.space.layers import layers_of
+
 _LISTED: dict[tuple[str, str], tuple[str, ...]] = {
     # https://lightgbm.readthedocs.io/en/stable/Parameters.html#boosting; "rf" needs bagging to be set as well
     ("lightgbm", "boosting_type"): ("gbdt", "dart"),
@@ -18,6 +20,10 @@ _LISTED: dict[tuple[str, str], tuple[str, ...]] = {
     ("catboost", "bootstrap_type"): ("Bayesian", "Bernoulli", "MVS", "No"),
 }
 _NEEDS_OTHER_DATA = ("precomputed",)
+_LAYERS = ("hidden_layer_sizes",)
+"""Parameters that are given as the text of a tuple (see ``space/layers.py``)."""
+_MOST_LAYERS = 8
+_WIDEST_LAYER = 4096
 
 
 def accepts(estimator: Any, name: str, value: Any) -> bool | None:
@@ -37,6 +43,9 @@ def accepts(estimator: Any, name: str, value: Any) -> bool | None:
     cls = estimator if inspect.isclass(estimator) else type(estimator)
     if value in _NEEDS_OTHER_DATA:
         return False
+    if own_name in _LAYERS and isinstance(value, str):
+        widths = layers_of(value) or (0,)
+        return len(widths) <= _MOST_LAYERS and min(widths) >= 1 and max(widths) <= _WIDEST_LAYER
     for base in cls.__mro__:
         listed = _LISTED.get((base.__module__.partition(".")[0], own_name))
         if listed is not None:

@@ -125,6 +125,7 @@ class Range:
             limits hold when a proposer adds them.
         off: The value up to which a penalty has no effect that could be measured, 0 included; None: it is no
             penalty.
+        layers: Whether the choices are texts of tuples of whole numbers, which the estimator is given.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Range:
     when: tuple[str, tuple[Value, ...]] | None = None
     start: bool = True
     off: float | None = None
+    layers: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,17 @@ from sllmbo_magic.priors.base import choice
 from sllmbo_magic.priors.base import experts
 from sllmbo_magic.priors.base import real
 from sllmbo_magic.priors.base import whole
+from sllmbo_magic.space.layers import label
+from sllmbo_magic.space.layers import layers_of
 from sllmbo_magic.space.search_space import Value
 
 _ADAM = ("solver", ("adam",))
+LAYERS = (
+    *((16,), (32,), (64,), (100,), (128,), (256,)),
+    *((32, 32), (64, 32), (64, 64), (128, 64), (128, 128), (256, 128)),
+    *((64, 64, 64), (128, 128, 128), (256, 128, 64)),
+)
+"""One to three layers of 16 to 256 units, which is auto-sklearn's range; scikit-learn's own (100,) too."""
 FEW_ROWS = 2000
 """Up to here the user guide advises lbfgs."""
 
@@ -25,13 +33,7 @@ def perceptron(facts: Facts) -> Table:
     solver = facts.current.get("solver", "adam")
     solvers = ("adam", "lbfgs") if facts.n_rows <= FEW_ROWS and solver == "adam" else (solver,)
     free = len(solvers) > 1
-    layers = facts.current.get("hidden_layer_sizes", (100,))
-    one_layer = not isinstance(layers, list | tuple) or len(layers) == 1
-    widths = (
-        (Range("hidden_layer_sizes", whole(16, 264, log=True), src.AUTOSKLEARN, (1, 4096)),)
-        if one_layer
-        else ()
-    )
+    layers = _searched_layers(facts)
     rate = Range(
         "learning_rate_init",
         real(1e-4, 0.1, log=True),
@@ -40,7 +42,11 @@ def perceptron(facts: Facts) -> Table:
         when=_ADAM if free else None,
     )
     ranges = (
-        *widths,
+        *(
+            (Range("hidden_layer_sizes", choice(*layers), f"after {src.AUTOSKLEARN}", layers=True),)
+            if layers
+            else ()
+        ),
         Range("alpha", real(1e-6, 100.0, log=True), src.GUIDE_MLP, (0.0, 1e4)),
         Range("activation", choice("relu", "tanh"), src.AUTOSKLEARN),
         *((Range("solver", choice(*solvers), src.GUIDE_MLP),) if free else ()),
@@ -49,22 +55,38 @@ def perceptron(facts: Facts) -> Table:
         Range("early_stopping", choice(False, True), src.GUIDE_MLP, start=False),
     )
     rows: list[tuple[str, tuple[Value, ...]]] = [
-        ("a stronger penalty than the default", (100, 1e-2, "relu", solver, 1e-3)),
-        ("quicker learning, smooth units", (64, 1e-3, "tanh", solver, 5e-3)),
-        ("a wide layer with a small rate", (256, 1e-4, "relu", solver, 5e-4)),
-        ("a small layer, hardly any penalty", (24, 1e-5, "relu", solver, 1e-2)),
+        ("a stronger penalty than the default", ("(100,)", 1e-2, "relu", solver, 1e-3)),
+        (
+            "two layers: what one combines, the next one combines again",
+            ("(128, 64)", 1e-3, "relu", solver, 1e-3),
+        ),
+        ("quicker learning, smooth units", ("(64,)", 1e-3, "tanh", solver, 5e-3)),
+        ("a wide layer with a small rate", ("(256,)", 1e-4, "relu", solver, 5e-4)),
+        ("a small layer, hardly any penalty", ("(32,)", 1e-5, "relu", solver, 1e-2)),
     ]
     if free:
         rows.insert(
-            1, ("full-batch steps with a strong penalty: for few rows", (32, 0.3, "tanh", "lbfgs", 1e-3))
+            1, ("full-batch steps with a strong penalty: for few rows", ("(32,)", 0.3, "tanh", "lbfgs", 1e-3))
         )
     return Table(
         ranges,
         experts(("hidden_layer_sizes", "alpha", "activation", "solver", "learning_rate_init"), *rows),
         fixed={"max_iter": (facts.at_least("max_iter", 500, default=200), src.AUTOSKLEARN)},
-        note="The width is that of one hidden layer; where the user set several, they stay. Up to 2000"
-        " rows the lbfgs solver is tried as well. The columns should be scaled.",
+        note="The hidden layers are searched as tuples of their widths, one to three of them; where the user"
+        " set several layers, they stay. A language model may add others. Up to 2000 rows the lbfgs solver is"
+        " tried as well. The columns should be scaled.",
     )
+
+
+def _searched_layers(facts: Facts) -> tuple[str, ...]:
+    """The hidden layers to choose from, smallest network first; none where the user set several layers."""
+    own = facts.current.get("hidden_layer_sizes", (100,))
+    own_layers = layers_of([own] if isinstance(own, int) else own)
+    if own_layers is None:  # an array of widths, or nothing that the estimator takes
+        return ()
+    if len(own_layers) > 1:
+        return ()
+    return tuple(label(one) for one in sorted({*LAYERS, own_layers}, key=lambda one: (len(one), one)))
 
 
 def perceptron_inert(params: Mapping[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from sllmbo_magic.priors.families import Part
 from sllmbo_magic.priors.families import instance_of
 from sllmbo_magic.priors.families import kind_of
 from sllmbo_magic.priors.families import parts_of
+from sllmbo_magic.space.layers import layers_of
 from sllmbo_magic.space.outer_space import outer_of
 from sllmbo_magic.space.search_space import Condition
 from sllmbo_magic.space.search_space import SearchSpace
@@ -168,8 +169,14 @@ def _space_of(part: Part, facts: Facts) -> tuple[SearchSpace, Table]:
         {row.name: row.distribution for row in rows},
         conditions=[Condition(name, *when) for name, when in whens.items() if when[0] in names],
         fixed=fixed,
+        objects={row.name: _tuples(row.distribution) for row in rows if row.layers},
     )
     return space, replace(table, ranges=tuple(usable))
+
+
+def _tuples(distribution: BaseDistribution) -> dict[str, Any]:
+    """The tuples that choices of layers stand for."""
+    return {choice: layers_of(choice) for choice in getattr(distribution, "choices", ())}
 
 
 def _is_open(name: str, part: Part) -> bool:
@@ -253,8 +260,10 @@ def _union(spaces: Iterable[tuple[str, SearchSpace]]) -> SearchSpace:
     distributions: dict[str, BaseDistribution] = {}
     conditions: list[Condition] = []
     fixed: dict[str, Value] = {}
+    objects: dict[str, Any] = {}
     for prefix, space in spaces:
         distributions |= {prefix + name: d for name, d in space.distributions.items()}
         conditions += [Condition(prefix + c.param, prefix + c.parent, c.values) for c in space.conditions]
         fixed |= {prefix + name: value for name, value in space.fixed.items()}
-    return SearchSpace(distributions, conditions=conditions, fixed=fixed)
+        objects |= {prefix + name: labels for name, labels in space.objects.items()}
+    return SearchSpace(distributions, conditions=conditions, fixed=fixed, objects=objects)

@@ -20,10 +20,13 @@ from sllmbo_magic.proposers.reply_configurations import check_configurations
 from sllmbo_magic.proposers.reply_fields import items
 from sllmbo_magic.proposers.reply_fields import text
 from sllmbo_magic.proposers.reply_fields import with_pairs
+from sllmbo_magic.proposers.reply_fields import with_text
 from sllmbo_magic.proposers.space_changes import Limits
 from sllmbo_magic.proposers.space_changes import first_space
 from sllmbo_magic.proposers.space_changes import make_changes
 from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.layers import are_layers
+from sllmbo_magic.space.layers import canonical
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import is_zero_of_log
 
@@ -133,6 +136,9 @@ def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
     name = entry["name"]
     raw = {key: value for key, value in entry.items() if value is not None and key in _ENTRY}
     present = ask.space.distributions.get(name) or ask.outer.distributions.get(name)
+    if isinstance(raw.get("choices"), list):
+        in_layers = are_layers(getattr(present, "choices", ("",)))
+        raw["choices"] = [canonical(c) if in_layers else with_text(c) for c in raw["choices"]]
     low = raw.get("low")
     if "log" not in raw and getattr(present, "log", False) and isinstance(low, int | float) and low > 0:
         raw["log"] = True

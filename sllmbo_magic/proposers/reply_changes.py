@@ -8,6 +8,7 @@ from typing import Any
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.reply_fields import items
+from sllmbo_magic.proposers.reply_fields import with_text
 from sllmbo_magic.space.changes import Add
 from sllmbo_magic.space.changes import Drop
 from sllmbo_magic.space.changes import Narrow
@@ -52,7 +53,7 @@ def _read_widen(name: str, entry: dict[str, Any]) -> Widen:
 
 
 def _read_drop(name: str, entry: dict[str, Any]) -> Drop:
-    value, is_plain = plain(entry.get("value"))
+    value, is_plain = plain(with_text(entry.get("value")))
     if not is_plain:
         raise InputError("its value is no plain value")
     return Drop(name, value, _reason(entry))
@@ -70,7 +71,7 @@ def _read_add(name: str, entry: dict[str, Any]) -> Add:
         **_ends(entry),
         log=log,
         choices=_choices(entry),
-        value=plain(entry.get("value"))[0],
+        value=plain(with_text(entry.get("value")))[0],
         reason=_reason(entry),
     )
 
@@ -112,7 +113,7 @@ def _choices(entry: dict[str, Any]) -> tuple[Value, ...] | None:
         return None
     if not isinstance(choices, list):
         raise InputError("its choices are no list")
-    plain_choices = [plain(choice) for choice in choices[:MAX_CHOICES]]
+    plain_choices = [plain(with_text(choice)) for choice in choices[:MAX_CHOICES]]
     values = tuple(value for value, is_plain in plain_choices if is_plain)
     if not values:
         raise InputError("none of its choices is a plain value")

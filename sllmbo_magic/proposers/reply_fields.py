@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sllmbo_magic.space.layers import canonical
+
 _TEXT = 2000
 """Characters of a reason that are kept."""
 
@@ -20,6 +22,11 @@ def with_pairs(entry: dict[str, Any], key: str) -> dict[str, Any]:
         values = {p["name"]: p.get("value") for p in items(pairs) if isinstance(p.get("name"), str)}
         return {**entry, key: values}
     return entry
+
+
+def with_text(value: Any) -> Any:
+    """The text of a tuple of whole numbers in the place of a list, ``[64, 32]``; anything else as it is."""
+    return canonical(value) if isinstance(value, list) else value
 
 
 def text(value: Any) -> str:

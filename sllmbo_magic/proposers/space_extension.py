@@ -23,6 +23,8 @@ from sllmbo_magic.space.changes import Add
 from sllmbo_magic.space.changes import Drop
 from sllmbo_magic.space.changes import Narrow
 from sllmbo_magic.space.changes import SpaceChange
+from sllmbo_magic.space.layers import are_layers
+from sllmbo_magic.space.layers import canonical
 from sllmbo_magic.space.outer_space import outer_of
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.serialization import MAX_CHOICES
@@ -159,6 +161,8 @@ def with_choices(outer: SearchSpace, name: str, choices: Iterable[Any]) -> Searc
     present = outer[name]
     assert isinstance(present, CategoricalDistribution)
     new = [c for c in choices if outer.check(name, c)[1]]
+    if are_layers(present.choices):
+        new = list(dict.fromkeys(canonical(choice) for choice in new))
     if not new:
         return outer
     entry = {"name": name, "type": "categorical", "choices": new}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
+from sllmbo_magic.space import layers
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.distributions import plain
 
@@ -50,11 +51,21 @@ def labelled(name: str, choices: Sequence[Any]) -> tuple[list[Value], dict[str, 
 
 
 def decoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
-    """A configuration with the objects that its labels stand for."""
+    """A configuration with the objects that its labels stand for.
+
+    Where all objects of a parameter are tuples of whole numbers, the text of another one means that one: a
+    language model or the user has added it.
+    """
     return {
-        name: objects[name].get(value, value) if name in objects and isinstance(value, str) else value
+        name: _decoded(value, objects[name]) if name in objects and isinstance(value, str) else value
         for name, value in params.items()
     }
+
+
+def _decoded(label: str, objects: Mapping[str, Any]) -> Any:
+    if label in objects or not layers.are_layers([label, *objects]):
+        return objects.get(label, label)
+    return layers.layers_of(label)
 
 
 def encoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
@@ -63,6 +74,8 @@ def encoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
 
 
 def _encoded(value: Any, objects: Mapping[str, Any]) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and layers.are_layers(objects):
+        value = (value,)  # one layer, as scikit-learn reads it
     return next((label for label, other in objects.items() if _same(value, other)), value)
 
 

@@ -18,6 +18,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
+from sllmbo_magic.space import layers
+
 Value: TypeAlias = bool | int | float | str | None
 """What a parameter's value can be."""
 
@@ -154,7 +156,18 @@ def _check_choice(distribution: CategoricalDistribution, value: object, repair: 
             index = _choice_from_text(distribution, plain_value.strip())
         if index is not None:
             return distribution.choices[index], ""
+    tuple_in_choices = _tuple_choice(distribution, value) if repair else None
+    if tuple_in_choices is not None:
+        return tuple_in_choices, ""
     return None, f"{show(value)} is no choice; allowed: {allowed(distribution)}"
+
+
+def _tuple_choice(distribution: CategoricalDistribution, value: object) -> str | None:
+    """The choice that is the text of this tuple: ``[64, 32]``, ``"(64,32)"``, 64 for one number."""
+    one_number = isinstance(value, int) and not isinstance(value, bool)
+    wanted = layers.layers_of([value] if one_number else value)
+    texts = (choice for choice in distribution.choices if isinstance(choice, str))
+    return None if wanted is None else next((t for t in texts if layers.layers_of(t) == wanted), None)
 
 
 def _choice_from_text(distribution: CategoricalDistribution, text: str) -> int | None:

@@ -90,3 +90,16 @@ def test_objects_as_choices_are_read_in_a_cell(loaded: Shell) -> None:
 def test_a_command_without_quotes_gets_the_line_to_write(loaded: Shell) -> None:
     error = error_of(loaded, f"%%sllmbo served {OPTIONS} --llm command:llm -m small\n{RIDGE}")
     assert '--llm "command:llm -m small"' in error
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("space", ["", "search_space = {'hidden_layer_sizes': [(5,), (6, 3)]}"])
+def test_layers_are_searched_from_a_cell(loaded: Shell, space: str) -> None:
+    network = (
+        "from sklearn.neural_network import MLPClassifier\nmodel = MLPClassifier(max_iter=3)\nX, y = Xc, c"
+    )
+    loaded.ok(f"%%sllmbo model_run {OPTIONS} --cv 2\n{network}\n{space}")
+    result = loaded.user_ns["model_run"]
+    tried = {trial.params["hidden_layer_sizes"] for trial in result.trials[1:]}
+    assert tried <= {"(5,)", "(6, 3)"} if space else all(text.startswith("(") for text in tried)
+    assert isinstance(result.best_estimator.hidden_layer_sizes, tuple)

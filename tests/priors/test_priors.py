@@ -58,6 +58,7 @@ from sllmbo_magic.priors import Prior
 from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.priors.sources import REFERENCES
+from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.space.search_space import SearchSpace
 
 SIZES = [(20, 1), (150, 4), (1000, 20), (60_000, 500)]
@@ -159,7 +160,8 @@ def test_every_estimator_of_sklearn_gets_a_prior_or_an_empty_one() -> None:
         if len(prior.space):
             well_formed(prior)
             found += 1
-            estimator.set_params(**prior.space.with_fixed(prior.configurations[0][0]))
+            first = prior.space.with_fixed(prior.configurations[0][0])
+            estimator.set_params(**decoded(first, prior.space.objects))
     assert found > 60
 
 
@@ -187,7 +189,7 @@ def test_what_a_prior_proposes_can_be_fitted(family: Family, estimator: Any) -> 
         for params in tried:
             quick = {
                 name: min(value, 15) if name.endswith(("n_estimators", "max_iter")) else value
-                for name, value in prior.space.with_fixed(params).items()
+                for name, value in decoded(prior.space.with_fixed(params), prior.space.objects).items()
             }
             clone(model).set_params(**quick).fit(X, y)
 
