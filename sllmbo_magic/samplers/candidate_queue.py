@@ -28,8 +28,8 @@ from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import short_text
 from sllmbo_magic.space.search_space import SearchSpace
 
-_LOW_WATER = 1
-_LATE = 2
+LOW_WATER = 1
+LATE = 2
 """Trials after which a request's answer is waited for although older candidates are left."""
 _LONGEST_PAUSE = 16
 
@@ -116,7 +116,7 @@ class CandidateQueue:
         """
         if self.off or self._pending or trial_number < self._not_before:
             return False
-        if len(self.fresh(trial_number)) > _LOW_WATER:
+        if len(self.fresh(trial_number)) > LOW_WATER:
             return False
         if self._failures or eager:
             return True
@@ -144,7 +144,7 @@ class CandidateQueue:
     def collect(self, trial_number: int, *, cancelled: Callable[[], bool] | None = None) -> Proposal | None:
         """The answer to a request of an earlier trial, waited for; None when there is none to be had.
 
-        While fresh candidates are left, the answer has :data:`_LATE` trials' time to come: which trial uses
+        While fresh candidates are left, the answer has :data:`LATE` trials' time to come: which trial uses
         it must not depend on when it comes.
 
         Raises:
@@ -152,7 +152,7 @@ class CandidateQueue:
         """
         if self._pending is None or self._pending.trial_number >= trial_number:
             return None
-        if self.fresh(trial_number) and trial_number - self._pending.trial_number < _LATE:
+        if self.fresh(trial_number) and trial_number - self._pending.trial_number < LATE:
             return None
         return self._wait(trial_number, cancelled)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.samplers.expected_requests import expected_requests
 
 if TYPE_CHECKING:
     from sllmbo_magic.tuning.plan import Plan
@@ -34,9 +34,7 @@ def forecast(plan: Plan) -> dict[str, Any]:
     if not s.uses_llm:
         chooser = f"sampler {s.sampler_name}" if s.baseline else s.llm_id
         return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {chooser} asks no LLM."}
-    share = 1.0 if s.sampler == "llm" else s.llm_ratio
-    turns = max(0, s.n_trials - 1 - s.candidates) * share
-    requests = 1 + math.ceil(turns / s.candidates)
+    requests = expected_requests(s.n_trials, s.candidates, 1.0 if s.sampler == "llm" else s.llm_ratio)
     if s.max_requests is not None:
         requests = min(requests, s.max_requests)
     return plan.budget().forecast(

@@ -10,6 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import tune
+from sllmbo_magic.samplers.expected_requests import expected_requests
 from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.forecast import typical_chars
@@ -91,3 +92,33 @@ def test_requests_and_tokens_are_forecast_within_a_quarter(
     n_requests = result.summary["cost"]["requests"]
     assert n_requests == pytest.approx(expected["requests"], rel=0.25, abs=1)
     assert characters / 4 == pytest.approx(expected["tokens"], rel=0.25)
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("adviser", [Expert, Responder])
+def test_requests_of_any_batch_size_are_forecast_within_a_quarter(adviser: Any, candidates: int) -> None:
+    """On average over seeds: how many turns a language model gets depends on its luck."""
+    space = dict(list(SPACE.items())[:2])
+    options: dict[str, Any] = {"n_trials": 50, "candidates": candidates, "search_space": space}
+
+    def objective(params: dict[str, Any]) -> float:
+        return distance({**{name: low for name, (low, *_) in SPACE.items()}, **params})
+
+    seen = []
+    for seed in (1, 2, 3):
+        llm = FunctionProvider(adviser(seed, n=candidates))
+        tune(objective, folder="", llm=llm, seed=seed, direction="minimize", **options)
+        seen.append(len(llm.requests))
+    expected = forecast(make_plan(objective, llm=llm, direction="minimize", **options))["requests"]
+    assert expected == pytest.approx(np.mean(seen), rel=0.25), seen
+
+
+@pytest.mark.parametrize(("candidates", "requests"), [(1, 19), (2, 10), (3, 7), (5, 4), (8, 3)])
+def test_a_language_model_that_has_all_trials_is_asked_for_each_batch(candidates: int, requests: int) -> None:
+    assert expected_requests(20, candidates, 1.0) == requests
+
+
+def test_the_forecast_of_a_long_run_takes_no_longer() -> None:
+    assert expected_requests(10_000, 5, 0.5) == pytest.approx(1119, rel=0.1)
+    assert expected_requests(2, 5, 0.5) == expected_requests(1, 1, 0.5) == 1
+    assert expected_requests(50, 5, 0.0) <= 2
