@@ -8,6 +8,7 @@ prompt.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -43,9 +44,7 @@ class History:
     def complete(self) -> tuple[Observation, ...]:
         """The trials that have a score."""
         if "complete" not in self._cache:
-            self._cache["complete"] = tuple(
-                o for o in self.observations if o.state == "COMPLETE" and o.value is not None
-            )
+            self._cache["complete"] = tuple(o for o in self.observations if has_score(o))
         scored: tuple[Observation, ...] = self._cache["complete"]
         return scored
 
@@ -83,10 +82,7 @@ class History:
     def ranked(self) -> list[Observation]:
         """The scored trials, best first; of equals the older one first."""
         if "ranked" not in self._cache:
-            sign = -1.0 if self.direction == "maximize" else 1.0
-            self._cache["ranked"] = sorted(
-                self.complete, key=lambda o: (sign * float(o.value or 0.0), o.number)
-            )
+            self._cache["ranked"] = sorted(self.complete, key=rank_key(self.direction))
         return list(self._cache["ranked"])
 
     @property
@@ -177,6 +173,17 @@ class History:
                 changed[position], value=donor.value, splits=donor.splits, came_true=None
             )
         return History(tuple(changed), self.direction, self.metric)
+
+
+def has_score(observation: Observation) -> bool:
+    """Whether the trial ended with a score."""
+    return observation.state == "COMPLETE" and observation.value is not None
+
+
+def rank_key(direction: str) -> Callable[[Observation], tuple[float, int]]:
+    """The key by which scored trials are sorted from best to worst; of equals the older one is before."""
+    sign = -1.0 if direction == "maximize" else 1.0
+    return lambda o: (sign * float(o.value or 0.0), o.number)
 
 
 def _noise_of(patterns: Sequence[tuple[float, ...]]) -> float:

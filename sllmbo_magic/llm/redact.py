@@ -11,6 +11,8 @@ import os
 import re
 import threading
 import unicodedata
+from collections.abc import Callable
+from collections.abc import Sequence
 
 MASK = "[redacted]"
 
@@ -89,7 +91,17 @@ def _secrets() -> list[str]:
 
 def redact(text: str) -> str:
     """The text without keys: known secrets and whatever looks like a key become ``[redacted]``."""
-    for secret in _secrets():
+    return _redacted(text, _secrets())
+
+
+def redactor() -> Callable[[str], str]:
+    """:func:`redact` for several texts at one moment: the environment is read once."""
+    secrets = _secrets()
+    return lambda text: _redacted(text, secrets)
+
+
+def _redacted(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
         text = text.replace(secret, MASK)
     for _, shape in KEY_SHAPES:
         text = shape.sub(MASK, text)

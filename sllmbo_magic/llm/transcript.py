@@ -28,7 +28,7 @@ from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import RunIdentity
 from sllmbo_magic.llm.base import Usage
-from sllmbo_magic.llm.redact import redact
+from sllmbo_magic.llm.redact import redactor
 
 BEGIN = "begin"
 """Event of the record that says for what run the exchanges after it were recorded."""
@@ -151,7 +151,7 @@ class Transcript:
         self._write({**record, "kind": "event"})
 
     def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(_clean(record), ensure_ascii=True, allow_nan=True, default=str)
+        line = json.dumps(_clean(record, redactor()), ensure_ascii=True, allow_nan=True, default=str)
         with self._lock:
             if self.path is None:
                 self._memory.append(line)
@@ -229,14 +229,14 @@ def _unwritable(path: Path, error: OSError) -> StorageError:
     )
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, redact: Callable[[str], str]) -> Any:
     """The value with every string redacted."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items()}
+        return {str(k): _clean(v, redact) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(v) for v in value]
+        return [_clean(v, redact) for v in value]
     return value
 
 

@@ -157,31 +157,60 @@ def limit_bundle(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
             _keep_times(copy.get(name) or (), source.get(name) or ())
     chat, trials = out.get("chat") or [], [_rounded(t) for t in out.get("trials") or ()]
     out["trials"] = trials
+    sizes = _sizes(trials)  # each trial is measured once, not for each attempt
     for limit in _TEXT_LIMITS:
         out["chat"] = [_cut(entry, limit) for entry in chat]
-        if notebook_bytes(out) <= room:
+        if _bytes_with(out, sizes) <= room:
             return out
     chat = out["chat"]
     out["trials"] = bare = [{**t, "reason": "", "expected": "", "splits": []} for t in trials]
-    if notebook_bytes(out) <= room:
+    sizes = _sizes(bare)
+    if _bytes_with(out, sizes) <= room:
         return out
     chat = [{**entry, "candidates": []} if entry.get("candidates") else entry for entry in chat]
     keep = {t.n for t in read(out).incumbents} | {0}
     already = out.get("omitted") or {}
     for most, stride in _LAST:
         out["chat"] = chat if most is None else chat[-most:]
-        out["trials"] = [t for i, t in enumerate(bare) if i % stride == 0 or t.get("n") in keep]
+        kept = [i for i, t in enumerate(bare) if i % stride == 0 or t.get("n") in keep]
+        out["trials"] = [bare[i] for i in kept]
         n_omitted = {"trials": len(bare) - len(out["trials"]), "chat": len(chat) - len(out["chat"])}
         out["omitted"] = {**already, **{key: already.get(key, 0) + n for key, n in n_omitted.items()}}
-        if notebook_bytes(out) <= room:
+        if _bytes_with(out, [sizes[i] for i in kept]) <= room:
             break
     return out
 
 
 def notebook_bytes(data: Any) -> int:
     """Bytes of the data in a notebook's file, which is JSON with a line for every value."""
-    text = json.dumps(data, ensure_ascii=False, indent=1)
-    return len(text.encode()) + _DEPTH * text.count("\n")
+    return _compact(data) + _indentation(data, 0)
+
+
+def _compact(data: Any) -> int:
+    # json.dumps(data, indent=1) is many times slower: with an indent it is no C code
+    return len(json.dumps(data, ensure_ascii=False, separators=(",", ": ")).encode())
+
+
+def _indentation(data: Any, depth: int) -> int:
+    """Line breaks and the spaces after them, for a value that stands so deep in the data."""
+    if not isinstance(data, dict | list | tuple) or not data:
+        return 0
+    line = 1 + depth + _DEPTH
+    items = data.values() if isinstance(data, dict) else data
+    nested = sum(_indentation(item, depth + 1) for item in items if isinstance(item, dict | list | tuple))
+    return len(data) * (line + 1) + line + nested
+
+
+def _sizes(trials: Iterable[Any]) -> list[int]:
+    """What each trial adds to the bytes of a bundle."""
+    line = 1 + 2 + _DEPTH
+    return [_compact(trial) + _indentation(trial, 2) + line + 1 for trial in trials]  # 1: the comma
+
+
+def _bytes_with(bundle: Mapping[str, Any], sizes: list[int]) -> int:
+    """Bytes of the bundle, whose trials have these sizes."""
+    end = 1 + 1 + _DEPTH - 1 if sizes else 0  # the bracket on a line of its own; no comma after the last
+    return notebook_bytes({**bundle, "trials": []}) + sum(sizes) + end
 
 
 def _keep_times(copies: Iterable[dict[str, Any]], sources: Iterable[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic._utils.value_format import format_value as show
+from sllmbo_magic.history.growing import GrowingHistory
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.history.trials import observe
@@ -85,26 +86,31 @@ def short_text(params: Mapping[str, Any]) -> str:
 
 
 class ObservationCache:
-    """The observations of one study by trial number; each finished trial is read once."""
+    """The observations of one study: each finished trial is read once, and its place among the others found
+    once, so that the work at a trial hardly grows with the number of earlier ones.
+    """
 
     def __init__(self) -> None:
-        self._observations: dict[int, Observation] = {}
+        self._finished = GrowingHistory()
+        self._open: list[int] = []
+        """Numbers of the trials that waited or ran at the last look."""
+        self._n_seen = 0
 
     def history(self, study: Study, metric: str) -> History:
         """The study's trials as a history, running ones included once they have parameters."""
-        for trial in study.get_trials(deepcopy=False):
-            cached = self._observations.get(trial.number)
-            if cached is None or cached.state == "RUNNING":
-                if trial.state == TrialState.WAITING or (
-                    trial.state == TrialState.RUNNING and not trial.params
-                ):
-                    continue
-                self._observations[trial.number] = observe(trial)
-        return History(
-            tuple(self._observations[n] for n in sorted(self._observations)),
-            study.direction.name.lower(),
-            metric,
-        )
+        trials = study.get_trials(deepcopy=False)
+        running: list[Observation] = []
+        still_open: list[int] = []
+        for number in (*self._open, *range(self._n_seen, len(trials))):
+            trial = trials[number]
+            if trial.state.is_finished():
+                self._finished.add(observe(trial))
+                continue
+            still_open.append(number)
+            if trial.state == TrialState.RUNNING and trial.params:
+                running.append(observe(trial))
+        self._open, self._n_seen = still_open, len(trials)
+        return self._finished.history(study.direction.name.lower(), metric, running)
 
 
 def unwrap_bracket(study: Study) -> Study:

@@ -112,7 +112,7 @@ class BaseSamplerAdapter:
             return
         ended = copy.copy(trial)
         ended.state, ended.values = state, None if values is None else list(values)
-        self._shadow.sync([ended], self.sampler)
+        self._shadow.take_over(ended, self.sampler)
         if is_stopped(self._shadow.study):
             study.stop()
 

@@ -218,8 +218,10 @@ class LLMTPESampler(BaseSampler):
             space = self._space_for(study)
             if space is None or not len(space) or self.queue.immediate:
                 return
+            if not self._sources.may_choose_llm(trial.number):
+                return
             history = self._history(study)
-            if not len(history) or not self._sources.may_choose_llm(trial.number):
+            if not len(history):
                 return
             if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return  # they run first; at the start of the last one more is known

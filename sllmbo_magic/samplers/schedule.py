@@ -15,6 +15,7 @@ import numpy as np
 from sllmbo_magic.attrs import ASKED_SOURCES
 from sllmbo_magic.attrs import BASE_SOURCES
 from sllmbo_magic.attrs import LLM_SOURCES
+from sllmbo_magic.attrs import STOPPED
 from sllmbo_magic.history.history import History
 
 SCHEDULES = ("adaptive", "bernoulli", "alternate", "warmstart")
@@ -112,27 +113,38 @@ class Adaptive:
         return min(max(share, min(self.floor, self.ratio)), 1.0 - min(self.floor, 1.0 - self.ratio))
 
     def _accounts(self, history: History) -> tuple[dict[str, float], dict[str, float]]:
-        """Credits and trials of both sides, with the older ones faded."""
+        """Credits and trials of both sides, with the older ones faded; counted once for a history."""
+        key = ("accounts", self.memory)
+        if key not in history._cache:
+            history._cache[key] = self._count(history)
+        accounts: tuple[dict[str, float], dict[str, float]] = history._cache[key]
+        return accounts
+
+    def _count(self, history: History) -> tuple[dict[str, float], dict[str, float]]:
+        # all trials at each new one: a step calls no function
         credits = {"llm": 0.0, "base": 0.0}
         n_trials = {"llm": 0.0, "base": 0.0}
-        noise = history.noise
+        noise, sign, memory = history.noise, 1.0 if history.direction == "maximize" else -1.0, self.memory
+        sources = {o.source for o in history.observations}
+        has_llm = not sources.isdisjoint(ASKED_SOURCES)
+        sides = {source: _side(source, has_llm) for source in sources}
         level: float | None = None
-        has_llm = any(o.source in ASKED_SOURCES for o in history.observations)
         for o in history.observations:
-            if o.state == "RUNNING" or o.cut_off:
+            if o.state == "RUNNING" or (o.state == "FAIL" and o.error == STOPPED):
                 continue  # no outcome yet: a trial that was cut off runs again
             credit = 0.0
             if o.value is not None and o.state == "COMPLETE":
                 if level is None:
                     level = o.value
-                elif history.gain(o.value, level) > max(noise, 1e-12 * abs(level)):
+                elif sign * (o.value - level) > noise and sign * (o.value - level) > 1e-12 * abs(level):
                     credit, level = 1.0, o.value
-            side = _side(o.source, has_llm)
+            side = sides[o.source]
             if side is None:
                 continue
-            for name in credits:
-                credits[name] *= self.memory
-                n_trials[name] *= self.memory
+            credits["llm"] *= memory
+            credits["base"] *= memory
+            n_trials["llm"] *= memory
+            n_trials["base"] *= memory
             credits[side] += credit
             n_trials[side] += 1.0
         return credits, n_trials

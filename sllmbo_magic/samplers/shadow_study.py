@@ -64,6 +64,8 @@ class ShadowStudy:
             self.study = optuna.create_study(direction=direction, sampler=_NoSampler())
         self._open: dict[int, int] = {}
         self._done: set[int] = set()
+        self._n_settled = 0
+        """The real trials before this number are all done."""
 
     def __len__(self) -> int:
         return len(self._done)
@@ -72,24 +74,31 @@ class ShadowStudy:
         """Take over new trials of the real study, and the ends of those that ran.
 
         Args:
-            trials: Of the real study, without copies.
+            trials: All of the real study, without copies; those that were done before are not looked at.
             base: Its ``after_trial`` is called for each trial that it sampled here.
         """
-        for trial in trials:
-            if trial.number in self._done or trial.state == TrialState.WAITING:
-                continue
-            finished = trial.state.is_finished()
-            params, outside = real_configuration(trial)
-            if outside:  # no point of the space
-                self.forget(trial.number)
-                self._done.add(trial.number)
-            elif trial.number in self._open:
-                if finished:
-                    self._end(trial, params, base)
-            elif finished:
-                self._add(trial, params)
-            elif trial.params:
-                self._begin(trial.number, params)
+        for trial in trials[self._n_settled :]:
+            self.take_over(trial, base)
+        while self._n_settled in self._done:
+            self._n_settled += 1
+
+    def take_over(self, trial: FrozenTrial, base: BaseSampler) -> None:
+        """Take over one trial of the real study; see :meth:`sync`."""
+        number = trial.number
+        if number in self._done or trial.state == TrialState.WAITING:
+            return
+        finished = trial.state.is_finished()
+        params, outside = real_configuration(trial)
+        if outside:  # no point of the space
+            self.forget(number)
+            self._done.add(number)
+        elif number in self._open:
+            if finished:
+                self._end(trial, params, base)
+        elif finished:
+            self._add(trial, params)
+        elif trial.params:
+            self._begin(number, params)
 
     def sample(
         self,

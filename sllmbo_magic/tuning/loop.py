@@ -29,6 +29,7 @@ from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.evaluations import Evaluations
 from sllmbo_magic.tuning.evaluations import ExecutorError
 from sllmbo_magic.tuning.evaluations import cut_off
+from sllmbo_magic.tuning.stopping import Never
 from sllmbo_magic.tuning.stopping import StoppingRule
 from sllmbo_magic.tuning.trials import CallbackError
 from sllmbo_magic.tuning.trials import Trials
@@ -229,7 +230,8 @@ class Tuner:
         hopeless = self.trials.failures.hopeless
         if hopeless is not None:
             return Outcome("failed", hopeless)
-        if self.trials.n_done and not len(self._evaluations):
+        looks = not isinstance(self._limits.stopping, Never)  # a history costs more than its answer
+        if looks and self.trials.n_done and not len(self._evaluations):
             reason = self._limits.stopping.reason(self.trials.history())
             if reason is not None:
                 return Outcome("finished", reason)

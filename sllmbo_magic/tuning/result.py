@@ -66,6 +66,8 @@ class TuneResult:
         self._code_parts = code_parts or {}
         self._n_jobs = n_jobs
         self._exchanges = list(exchanges)
+        self._importances: dict[tuple[str, int], dict[str, float]] = {}
+        """By kind and number of finished trials."""
         self.objects: Objects = object_choices.stored(study) if objects is None else objects
         """What the labels among the choices stand for: parameter -> label -> object."""
 
@@ -249,7 +251,10 @@ class TuneResult:
         """
         from sllmbo_magic.tuning.importance import study_importances
 
-        return study_importances(self.study, kind)
+        n_finished = sum(trial.state.is_finished() for trial in self.study.get_trials(deepcopy=False))
+        if (kind, n_finished) not in self._importances:  # each view asks for them
+            self._importances = {**self._importances, (kind, n_finished): study_importances(self.study, kind)}
+        return dict(self._importances[kind, n_finished])
 
     def importance_intervals(
         self, kind: str = "ped-anova", resamples: int = 20
