@@ -296,6 +296,29 @@ def requeue_stale(study: Study, stale: list[FrozenTrial] | None = None) -> list[
     return stale
 
 
+def take_over(study: Study, trial: FrozenTrial) -> bool:
+    """Queue the configuration of another program's trial again, and end that trial, category ``stopped``.
+
+    Of several programs that try it at once, one does it: whoever ends the trial first.
+
+    Returns:
+        Whether it was this one; False where the trial has ended meanwhile.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    storage = study._storage
+    try:
+        storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, {"error": attrs.STOPPED})
+        storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        return False
+    params = configuration_of(trial)
+    if params or attrs.CONFIGURATION in trial.user_attrs:
+        study.enqueue_trial(params, user_attrs=_without_evaluation(trial))
+    return True
+
+
 def _without_evaluation(trial: FrozenTrial) -> dict[str, Any]:
     of_one_process = (attrs.EVALUATION, attrs.OWNER)
     return {name: value for name, value in trial.user_attrs.items() if name not in of_one_process}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -47,6 +48,7 @@ from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.finalize import Finalizer
 from sllmbo_magic.tuning.first_trials import queue_first_trials
 from sllmbo_magic.tuning.forecast import forecast
+from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.initial_design import initialize
 from sllmbo_magic.tuning.initial_design import queue_first
 from sllmbo_magic.tuning.initial_design import was_initialized
@@ -358,6 +360,8 @@ class Run:
             and s.init == "llm"
             and not ((self.resumed or self.joins) and was_initialized(self.study))
         )
+        owner = owner_of(self.folder) if self.joins and self.folder is not None else None
+        heartbeat = None if owner is None else Heartbeat(self.study, owner)
         trials = Trials(
             self.study,
             self.sampler,
@@ -365,7 +369,8 @@ class Run:
             self._outer,
             self.emit,
             (*callbacks, self._check_default),
-            owner_of(self.folder) if self.joins and self.folder is not None else None,
+            owner,
+            heartbeat,
         )
         commands = Commands(
             study=self.study,
@@ -387,7 +392,7 @@ class Run:
             initialize=self._initialize if wants_init else None,
             extend_study=self._go_on if self._own_study else None,
         )
-        with interrupts(self.control):
+        with interrupts(self.control), heartbeat or nullcontext():
             try:
                 return self.tuner.run()
             finally:

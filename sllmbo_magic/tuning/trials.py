@@ -35,10 +35,12 @@ from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.finite import is_used_up
 from sllmbo_magic.samplers.finite import size_of
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.runs import take_over
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.tuning.default_trial import is_default
 from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
+from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.other_trials import event_of
 from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.running_trial import evaluation_data
@@ -67,6 +69,7 @@ class Trials:
         emit: Takes the events.
         callbacks: Called with each trial that ended.
         owner: What each trial says of this program; None: it is the only one on the study.
+        heartbeat: Says which of the other programs are dead.
 
     Attributes:
         n_done: Trials that count for the total, those of earlier and other processes included.
@@ -84,6 +87,7 @@ class Trials:
         emit: Callable[[Event], None],
         callbacks: Sequence[Callback] = (),
         owner: Mapping[str, str] | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         forget_stop(study)
         self._stop_called = False
@@ -94,6 +98,7 @@ class Trials:
         self._emit = emit
         self._callbacks = tuple(callbacks)
         self._owner = owner
+        self._heartbeat = heartbeat
         self.failures = FailureLog()
         self._unwritten: tuple[RunningTrial, Evaluation, FrozenTrial, str | None] | None = None
         """The trial whose end could not be written, with its outcome."""
@@ -187,6 +192,9 @@ class Trials:
         """Count and show the trials that other processes have ended in the study since the last look."""
         trials = self.study.get_trials(deepcopy=False)
         for trial in trials[self._n_settled :]:
+            if self._is_abandoned(trial) and take_over(self.study, trial):
+                text = f"Trial {trial.number} runs again: the program that evaluated it no longer answers."
+                self._emit(Note(text=text, trial_number=trial.number))
             if trial.number not in self._settled and trial.state.is_finished():
                 self._settled.add(trial.number)
                 self.ended.append(trial)
@@ -196,8 +204,17 @@ class Trials:
         while self._n_settled in self._settled:
             self._n_settled += 1
 
+    def _is_abandoned(self, trial: FrozenTrial) -> bool:
+        """Whether another program that is dead has left the trial running."""
+        if self._heartbeat is None or trial.state != TrialState.RUNNING:
+            return False
+        return self._heartbeat.is_dead(trial.user_attrs.get(attrs.OWNER))
+
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
         """Tell the study how a trial ended, and emit the event."""
+        if self._owner is not None and self._frozen(running.trial).state.is_finished():
+            self._taken_over(running)
+            return
         error = attrs.STOPPED if evaluation.stopped else evaluation.error
         params = {**running.params, **evaluation.refit_params}
         stored: dict[str, Any] = {}
@@ -236,6 +253,18 @@ class Trials:
                         raise
                     name = getattr(callback, "__name__", type(callback).__name__)
                     raise CallbackError(f"the callback {name} raised {error_text(exception)}") from exception
+
+    def _taken_over(self, running: RunningTrial) -> None:
+        """The end of a trial that another program runs again, since this one did not answer for so long."""
+        frozen = self._frozen(running.trial)
+        self.ended.append(frozen)
+        self._settled.add(frozen.number)
+        self._emit(event_of(frozen, *self._best()))
+        text = (
+            f"Trial {frozen.number} was taken over by another program, since this one did not answer for a"
+            " while. Its outcome here is not used."
+        )
+        self._emit(Note(text=text, level="warning", trial_number=frozen.number))
 
     def go_on_in_memory(self, study: Study) -> None:
         """Take a study that holds :attr:`ended`, and show the end of the trial that could not be written."""
@@ -294,7 +323,7 @@ class Trials:
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         """The trial as stored: the Trial object does not see what the sampler wrote."""
-        return self.study.get_trials(deepcopy=False)[trial.number]
+        return self.study._storage.get_trial(trial._trial_id)
 
     def _attrs(self, trial: Trial) -> dict[str, Any]:
         user_attrs: dict[str, Any] = self._frozen(trial).user_attrs
