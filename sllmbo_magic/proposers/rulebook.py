@@ -4,8 +4,8 @@ It starts from configurations that experts use for the estimator's family (``pri
 the incumbent the way a practitioner does: trade the learning rate for more trees, take one to three
 parameters a step up or down (none that has no effect), look where no trial has been while that pays, give a
 range more room where the best trials lie at its end. A search without a start has a space-filling design
-(``space_filling.py``), and then draws among its best trials beside the steps. It is what an LLM must beat,
-and it is never counted as one. docs/evidence.md has what was measured.
+first (``space_filling.py``). It is what an LLM must beat, and it is never counted as one. docs/evidence.md
+has what was measured.
 """
 
 from __future__ import annotations
@@ -38,12 +38,6 @@ from sllmbo_magic.space.search_space import SearchSpace
 _RATES = ("learning_rate", "learning_rate_init", "eta")
 _ROUNDS = ("n_estimators", "max_iter", "iterations", "num_boost_round")
 _NUMERIC = FloatDistribution | IntDistribution
-_BEST_SHARE, _FEWEST_BEST = 0.25, 3
-"""The best trials that a new configuration is drawn among."""
-_DRAWS = 2
-"""Such configurations per answer."""
-_LEAST_SPREAD = 0.05
-"""Standard deviation of such a draw where the best trials agree, as a part of the scale."""
 _EVIDENCE = 8
 """So many scores before a range grows: the best three of fewer lie at an end by chance too often."""
 _WORTH = 0.05
@@ -113,8 +107,7 @@ class RulebookProposer:
     def propose(self, ask: Ask) -> Proposal:
         """Steps from the incumbent and, where it is worth it, a look elsewhere.
 
-        A search without a configuration to start from has the initial design, and then draws among its best
-        trials: many small steps from the best of ten even points end in a poor corner. A new version of the
+        A search without a configuration to start from has the initial design first. A new version of the
         space comes where the best three trials lie at an end of a range that the outer space, ``locked`` and
         ``frozen_space`` let grow.
         """
@@ -160,17 +153,13 @@ class RulebookProposer:
             )
         weights = importances(ask.history, space)
         scale = max(0.06, 0.22 * 0.97 ** len(ask.history))
-        draws = self.has_design(ask.history)
-        n_steps = 1 if draws else max(1, ask.n_candidates - explores - len(batch.candidates))
+        n_steps = max(1, ask.n_candidates - explores - len(batch.candidates))
         n_refined = len(batch.candidates) + n_steps
         for _ in range(4 * ask.n_candidates):
             if len(batch.candidates) >= n_refined:
                 break
             params, moved = _step(space, start, weights, scale, {*inert}, rng)
             batch.add(params, f"Trial {best.number} with {moved}.", "similar")
-        if draws:
-            for params in _among_the_best(space, ask.history, rng):
-                batch.add(params, "Drawn from where the best quarter of the trials lies.", "similar")
 
     def _explores(self, ask: Ask, space: SearchSpace) -> bool:
         """Whether one candidate looks away from the incumbent: not in the last batch, and after an initial
@@ -284,22 +273,6 @@ def _differences(start: Mapping[str, Any], params: Mapping[str, Any]) -> str:
         if start.get(name) != value
     ]
     return ", ".join(texts) or "no change"
-
-
-def _among_the_best(space: SearchSpace, history: History, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Configurations drawn from the normal distribution of the best quarter of the trials, as an evolution
-    strategy does (CMA-ES, without its memory); a choice is that of one of them.
-    """
-    ranked = history.points.ranked()
-    best = ranked[: max(_FEWEST_BEST, round(_BEST_SHARE * len(ranked)))]
-    if len(best) < _FEWEST_BEST:
-        return []
-    units = np.array([o.unit(space) for o in best])
-    draws = rng.normal(units.mean(axis=0), np.maximum(units.std(axis=0), _LEAST_SPREAD), (_DRAWS, len(space)))
-    for column, name in enumerate(space):
-        if isinstance(space[name], CategoricalDistribution):
-            draws[:, column] = units[rng.integers(len(best), size=_DRAWS), column]
-    return [space.from_unit(np.clip(draw, 0.0, 1.0)) for draw in draws]
 
 
 def _far(space: SearchSpace, history: History, rng: np.random.Generator) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def _proposer(run: RunData, source: str) -> str | None:
     """Who stands behind a source, in words; None for the default and the user. The rulebook is no LLM."""
     if source == "rulebook":
         return "the rulebook"
+    if source == "gp" and run.info.get("sampler") != "gp":
+        return "the Gaussian process"  # the surrogate, beside the base sampler
     if source in LLM_SOURCES:
         return one_line(run.info.get("llm") or "the LLM", 60)
     return _BASE if source in BASE_SOURCES else None

@@ -26,18 +26,17 @@ def best_candidate(queue: CandidateQueue, surrogate: Surrogate | None, space: Se
 
 
 def highest_rated(
-    context: TrialContext, queue: CandidateQueue, rivals: Sequence[Suggestion], surrogate: Surrogate
+    context: TrialContext, queue: CandidateQueue, rival: Suggestion, surrogate: Surrogate
 ) -> Suggestion:
-    """The rulebook's candidate or the draw of TPE that the surrogate rates highest: rules that draw, as
-    TPE does, have no claim to the trial.
+    """The rulebook's candidate that the surrogate rates highest, or the rival where that is rated higher:
+    rules have no claim to the trial.
     """
     space = context.spaces.current
     candidates = rated(queue, surrogate, space)
-    best = highest([*candidates, *surrogate.rate([r.params for r in rivals])])
-    if best < len(candidates):
+    best = highest(candidates)
+    if candidates[best].log_improvement >= surrogate.rate([rival.params])[0].log_improvement:
         return queue.take(best, space)
-    vetoed = queue.remove(highest(candidates)) if candidates else None
-    return standing_in(rivals[best - len(candidates)], vetoed, queue.proposer.source)
+    return standing_in(rival, queue.remove(best), queue.proposer.source)
 
 
 def highest_rival(rivals: Sequence[Suggestion], surrogate: Surrogate) -> Suggestion:

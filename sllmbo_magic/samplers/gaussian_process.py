@@ -5,13 +5,15 @@ kernel objects and full matrices at every step of the search: that took 54 ms of
 ten times the TPE beside it. Here one Cholesky factorisation per step gives likelihood and gradient, over
 pairs of points only (``benchmarks/sampler_cost.py --judge``).
 
-Notation: n points in d dimensions; theta = log of (signal variance, length scales, noise variance).
+Notation: n points, whose columns belong to d parameters (a choice can have several columns, see
+:class:`Columns`); theta = log of (signal variance, length scales, noise variance).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,28 +39,64 @@ _TRIALS_PER_LENGTH = 3
 """Points per dimension below which all dimensions share one length scale."""
 
 
+class Columns:
+    """The columns of points: a number has one, a choice among more than two values has one for each value.
+
+    Choices have no order, so any two different values are at distance 1 from each other.
+
+    Args:
+        n_choices: For each parameter how many values it is a choice among; 0 for a number.
+
+    Attributes:
+        owners: The parameter that each column belongs to, shape (columns,).
+    """
+
+    def __init__(self, n_choices: Sequence[int]) -> None:
+        self._n_choices = n_choices
+        widths = [n if n > 2 else 1 for n in n_choices]
+        self.owners = np.repeat(np.arange(len(widths)), widths)
+        self._one_each = len(self.owners) == len(widths)
+
+    def of(self, points: np.ndarray) -> np.ndarray:
+        """Points of the unit cube of the parameters, shape (n, d), as columns."""
+        if self._one_each:
+            return points
+        parts = []
+        for column, n in zip(points.T, self._n_choices, strict=True):
+            if n > 2:
+                index = np.minimum((column * n).astype(int), n - 1)
+                parts.append(np.eye(n)[index] * math.sqrt(0.5))
+            else:
+                parts.append(column[:, None])
+        return np.hstack(parts)
+
+
 @dataclass(frozen=True)
 class Kernel:
-    """Hyperparameters: ``signal`` and ``noise`` are variances, ``lengths`` has shape (d,)."""
+    """Hyperparameters: ``signal`` and ``noise`` are variances, ``lengths`` has one scale per column."""
 
     signal: float
     lengths: np.ndarray
     noise: float
 
 
-def fit_kernel(points: np.ndarray, scores: np.ndarray) -> Kernel:
+def fit_kernel(points: np.ndarray, scores: np.ndarray, owners: np.ndarray | None = None) -> Kernel:
     """The kernel of highest marginal likelihood (a local maximum, from a fixed start).
 
     Args:
-        points: Shape (n, d), in the unit cube.
+        points: Shape (n, columns), in the unit cube.
         scores: Shape (n,).
+        owners: The parameter of each column, which have one length scale together; None: one column each.
     """
-    n, d = points.shape
+    n = len(points)
+    owners = np.arange(points.shape[1]) if owners is None else owners
+    d = int(owners[-1]) + 1
     n_lengths = d if n >= _TRIALS_PER_LENGTH * d else 1
     start = np.log([_START[0], *[_START[1]] * n_lengths, _START[2]])
     bounds = np.log(np.array([_SIGNAL, *[_LENGTH] * n_lengths, _NOISE]))
-    values = np.exp(_minimize(_Loss(points, scores, n_lengths), start, bounds))
-    return Kernel(float(values[0]), np.broadcast_to(values[1:-1], (d,)), float(values[-1]))
+    values = np.exp(_minimize(_Loss(points, scores, owners, n_lengths), start, bounds))
+    lengths = np.broadcast_to(values[1:-1], (d,))[owners]
+    return Kernel(float(values[0]), lengths, float(values[-1]))
 
 
 def _minimize(
@@ -112,12 +150,16 @@ def _minimize(
 class _Loss:
     """Negative log marginal likelihood and its gradient, over the n (n - 1) / 2 pairs of points."""
 
-    def __init__(self, points: np.ndarray, scores: np.ndarray, n_lengths: int) -> None:
+    def __init__(self, points: np.ndarray, scores: np.ndarray, owners: np.ndarray, n_lengths: int) -> None:
         n = len(points)
         self._n, self._scores = n, scores
         self._rows, self._columns = np.tril_indices(n, -1)
         squares = (points[self._rows] - points[self._columns]) ** 2
-        self._squares = squares if n_lengths > 1 else squares.sum(axis=1, keepdims=True)
+        if n_lengths == 1:
+            squares = squares.sum(axis=1, keepdims=True)
+        elif n_lengths < len(owners):
+            squares = squares @ (owners[:, None] == np.arange(n_lengths))
+        self._squares = squares
         self._places = self._rows * n + self._columns
         self._matrix = np.zeros((n, n))
 
@@ -156,16 +198,17 @@ class GaussianProcess:
     """The posterior for one kernel.
 
     Args:
-        points: Shape (n, d).
+        points: Shape (n, columns).
         scores: Shape (n,).
 
     Attributes:
+        scores: As given.
         best: The largest posterior mean at the points.
     """
 
     def __init__(self, points: np.ndarray, scores: np.ndarray, kernel: Kernel) -> None:
 
-        self._points, self._kernel = points, kernel
+        self._points, self.scores, self._kernel = points, scores, kernel
         signal = self._covariance(points)
         noisy = signal + (kernel.noise + _JITTER) * np.eye(len(points))
         factor, _ = dpotrf(noisy, lower=1)
@@ -184,6 +227,20 @@ class GaussianProcess:
         half = _product(self._inverse_factor, cross)
         variance = self._kernel.signal - (half * half).sum(axis=0)
         return cross.T @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
+
+    def leave_one_out(self) -> np.ndarray:
+        """What is predicted of each score from all others, shape (n,) (Rasmussen and Williams 2006, eq.
+        5.12).
+        """
+        precision = (self._inverse_factor**2).sum(axis=0)
+        return np.asarray(self.scores - self._weights / precision)
+
+    def with_pending(self, points: np.ndarray) -> GaussianProcess:
+        """As if these points had the scores that are predicted for them (Ginsbourger's "kriging believer"),
+        so that trials that run at the same time are not proposed twice.
+        """
+        scores = np.concatenate([self.scores, self.predict(points)[0]])
+        return GaussianProcess(np.vstack([self._points, points]), scores, self._kernel)
 
     def _covariance(self, points: np.ndarray) -> np.ndarray:
         a, b = self._points / self._kernel.lengths, points / self._kernel.lengths

@@ -12,6 +12,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.proposers.space_filling import N_STARTS
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers.acceptance import in_lost_turn
@@ -24,10 +25,13 @@ from sllmbo_magic.samplers.candidate_selection import best_candidate
 from sllmbo_magic.samplers.candidate_selection import highest_rated
 from sllmbo_magic.samplers.candidate_selection import highest_rival
 from sllmbo_magic.samplers.requests import Requests
+from sllmbo_magic.samplers.schedule import Adaptive
 from sllmbo_magic.samplers.schedule import Schedule
 from sllmbo_magic.samplers.schedule import share_of
 from sllmbo_magic.samplers.surrogate import Surrogate
 from sllmbo_magic.samplers.surrogate import SurrogatePrefetch
+from sllmbo_magic.samplers.surrogate_source import SurrogateSource
+from sllmbo_magic.samplers.surrogate_source import chance
 from sllmbo_magic.space.search_space import SearchSpace
 
 MODES = ("llm", "llm-tpe", "tpe")
@@ -69,6 +73,7 @@ class SourceChoice:
         self.judge = judge
         self.emit = emit
         self.prefetch = SurrogatePrefetch()
+        self.surrogate_source = SurrogateSource()
 
     @property
     def mode(self) -> str:
@@ -88,6 +93,8 @@ class SourceChoice:
         turn = self._turn(context)
         if turn == "rulebook":
             return self._suggest_without_llm(context)
+        if turn == "gp":
+            return self._suggest_by_surrogate(context)
         if turn == "base":
             return self.base.suggest(context)
         self.requests.fill_queue(context, llm_only=self.mode == "llm")
@@ -106,6 +113,8 @@ class SourceChoice:
             return "base"
         if self.mode == "llm":
             return "llm"
+        if self._surrogate_searches(context.history):
+            return "gp"
         return self._scheduled(context.trial.number, context.history, context.rng)
 
     def _scheduled(self, trial_number: int, history: History, rng: np.random.Generator) -> str:
@@ -119,6 +128,28 @@ class SourceChoice:
         if self.queue.proposer.instant or not self.judge or lost <= 0.0:
             return "base"
         return "rulebook" if rng.random() < lost / (1.0 - share) else "base"
+
+    def _surrogate_searches(self, history: History) -> bool:
+        """Whether the surrogate proposes by itself: without an LLM, after an initial design."""
+        return self.queue.proposer.instant and len(history.complete) >= N_STARTS and self.has_design(history)
+
+    def _suggest_by_surrogate(self, context: TrialContext) -> Suggestion:
+        """The surrogate's proposal, as often as it is reliable; else the base sampler's."""
+        surrogate = self.surrogate_source.fit(context)
+        if surrogate is None or not self._is_turn_of(surrogate, context):
+            return self.base.suggest(context)
+        if context.spaces.current != context.spaces.outer:  # the rulebook may give the ranges more room
+            self.requests.fill_queue(context, llm_only=False)
+            surrogate = self.surrogate_source.fit(context) or surrogate
+        suggestion = self.surrogate_source.suggest(context, surrogate) or self.base.suggest(context)
+        if not self.queue.candidates:
+            return suggestion
+        return highest_rated(context, self.queue, suggestion, surrogate)
+
+    def _is_turn_of(self, surrogate: Surrogate, context: TrialContext) -> bool:
+        if isinstance(self.schedule, Adaptive):
+            return context.rng.random() < chance(surrogate.reliability(), self.schedule.ratio)
+        return self.schedule.choose(context.trial.number, context.history, context.rng) == "llm"
 
     def _suggest_without_llm(self, context: TrialContext) -> Suggestion:
         surrogate = self.prefetch.get(context.trial.number, context.spaces.wide, context.history)
@@ -139,8 +170,6 @@ class SourceChoice:
         """One of the LLM's candidates, or a rival if the surrogate vetoes it."""
         queue, history, number = self.queue, context.history, context.trial.number
         rivals = self._rivals(context)
-        if queue.proposer.instant and context.has_design:
-            return highest_rated(context, queue, rivals, surrogate)
         suggestion, vetoed = accepted_or_rival(
             context,
             queue,
@@ -181,7 +210,7 @@ class SourceChoice:
             history: The trials so far.
             seed: Of the run.
         """
-        if not self.judge or self.mode != "llm-tpe" or space is None:
+        if not self.judge or self.mode != "llm-tpe" or space is None or self._surrogate_searches(history):
             return
         number = trial_number + 1
         rng = np.random.default_rng([seed, number])

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
+    from sllmbo_magic.samplers.gaussian_process import Columns
     from sllmbo_magic.samplers.gaussian_process import GaussianProcess
     from sllmbo_magic.samplers.gaussian_process import Kernel
 
@@ -70,11 +72,39 @@ class Surrogate:
     def __init__(self, model: GaussianProcess, space: SearchSpace, *, mature: bool) -> None:
         self._model = model
         self._space = space
+        self._columns = _columns(space)
         self.mature = mature
 
     def predict_mean(self, points: np.ndarray) -> np.ndarray:
         """The posterior mean at points of the unit cube, shape (n, n_parameters); higher is better."""
-        return self._model.predict(points)[0]
+        return self._model.predict(self._columns.of(points))[0]
+
+    def log_improvement(self, points: np.ndarray) -> np.ndarray:
+        """Logarithm of the expected improvement at points of the unit cube, shape (n,)."""
+        from sllmbo_magic.samplers.gaussian_process import log_expected_improvement
+
+        mean, std = self._model.predict(self._columns.of(points))
+        # The last digits depend on where arrays lie in memory; the same run must rate the same.
+        return log_expected_improvement(mean, std, self._model.best).round(_DIGITS)
+
+    def reliability(self) -> float:
+        """Rank correlation of the scores with what is predicted of each from all others, 0 to 1; one below
+        0 counts as 0.
+        """
+        from scipy.stats import spearmanr
+
+        predicted, scores = self._model.leave_one_out().round(_DIGITS), self._model.scores
+        if np.ptp(predicted) == 0.0 or np.ptp(scores) == 0.0:
+            return 0.0
+        return max(0.0, float(spearmanr(predicted, scores).statistic))
+
+    def with_pending(self, configurations: Sequence[Mapping[str, Any]]) -> Surrogate:
+        """As if these configurations, whose trials run, had the scores that are predicted for them."""
+        if not configurations:
+            return self
+        points = np.array([self._space.to_unit(self._space.clip(c)) for c in configurations])
+        model = self._model.with_pending(self._columns.of(points))
+        return Surrogate(model, self._space, mature=self.mature)
 
     def rate(self, configurations: Sequence[Mapping[str, Any]]) -> list[Rating]:
         """A rating for each configuration."""
@@ -85,7 +115,7 @@ class Surrogate:
         if not configurations:
             return []
         points = np.array([self._space.to_unit(self._space.clip(c)) for c in configurations])
-        mean, std = self._model.predict(points)
+        mean, std = self._model.predict(self._columns.of(points))
         log_improvement = log_expected_improvement(mean, std, self._model.best)
         chance = ndtr((mean - self._model.best) / std)
         # The last digits depend on where arrays lie in memory; the same run must rate the same.
@@ -111,7 +141,9 @@ def fit(history: History, space: SearchSpace, kernel: Kernel | None = None) -> S
     from sllmbo_magic.samplers.gaussian_process import fit_kernel
 
     points, scores = data
-    model = GaussianProcess(points, scores, kernel or fit_kernel(points, scores))
+    columns = _columns(space)
+    points = columns.of(points)
+    model = GaussianProcess(points, scores, kernel or fit_kernel(points, scores, columns.owners))
     return Surrogate(model, space, mature=is_mature(history, space))
 
 
@@ -122,7 +154,9 @@ def search_kernel(history: History, space: SearchSpace) -> Kernel | None:
     data = _training_data(history, space)
     if data is None:
         return None
-    return fit_kernel(*data)
+    points, scores = data
+    columns = _columns(space)
+    return fit_kernel(columns.of(points), scores, columns.owners)
 
 
 def is_mature(history: History, space: SearchSpace) -> bool:
@@ -191,6 +225,13 @@ class SurrogatePrefetch:
 
 def _key(number: int, space: SearchSpace, history: History) -> tuple[Any, ...]:
     return number, space, len(history.complete), len(history.pruned)
+
+
+def _columns(space: SearchSpace) -> Columns:
+    from sllmbo_magic.samplers.gaussian_process import Columns
+
+    distributions = space.distributions.values()
+    return Columns([len(d.choices) if isinstance(d, CategoricalDistribution) else 0 for d in distributions])
 
 
 def _training_data(history: History, space: SearchSpace) -> tuple[np.ndarray, np.ndarray] | None:

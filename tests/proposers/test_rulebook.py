@@ -103,25 +103,6 @@ def test_it_refines_the_incumbent_trades_the_rate_and_explores_once() -> None:
             assert "→" in step.reason
 
 
-def test_after_an_initial_design_it_draws_where_the_best_trials_lie_and_takes_their_choices() -> None:
-    space = SearchSpace.from_user({"x": (0.0, 1.0), "kind": ["a", "b", "c"]})
-    rng = np.random.default_rng(2)
-    good = [Observation(i, {"x": 0.2 + 0.01 * i, "kind": "b"}, value=1.0) for i in range(4)]
-    poor = [Observation(i, {"x": rng.uniform(0.5, 1), "kind": "ac"[i % 2]}, value=0.0) for i in range(4, 16)]
-    history = History((*good, *poor), "maximize")
-    drawn = [
-        c.params
-        for seed in range(40)
-        for c in RulebookProposer(seed=seed).propose(Ask(space, space, history, trial_number=16)).candidates
-        if c.reason.startswith("Drawn")
-    ]
-    assert len(drawn) > 70
-    assert {params["kind"] for params in drawn} == {"b"}
-    values = np.array([params["x"] for params in drawn])
-    assert values.mean() == pytest.approx(0.215, abs=0.02)
-    assert values.std() == pytest.approx(0.05, abs=0.015), "never less than a twentieth of the range"
-
-
 def test_no_step_is_spent_on_what_has_no_effect() -> None:
     def dead(params: Mapping[str, Any]) -> dict[str, str]:
         return {"num_leaves": "a tree of depth 4 has at most 16 leaves"} if params["max_depth"] == 4 else {}
@@ -261,8 +242,6 @@ def test_a_run_of_the_rulebook_speaks_of_no_llm() -> None:
         folder="",
     )
     reasons = [str(t.user_attrs["sllmbo:provenance"].get("reason")) for t in result.trials]
-    assert any(
-        "the surrogate expects more of it than of the rulebook's candidate" in reason for reason in reasons
-    )
+    assert any("Gaussian process expects" in reason for reason in reasons)
     said = [*reasons, result.summary["text"], *(e.text for e in result.events if isinstance(e, Note))]
     assert not [text for text in said if "LLM" in text]

@@ -559,6 +559,18 @@ def test_the_verdict_is_no_better_than_its_evidence(
     assert sentence.count(".") == sentence.count("0.") + 1, "one sentence"
 
 
+def test_trials_of_the_surrogate_are_not_the_base_samplers_unless_it_is_one(bundle: dict[str, Any]) -> None:
+    trials = [{**t, "source": "gp"} if t["source"] == "tpe" else t for t in bundle["trials"]]
+
+    def text(sampler: str) -> str:
+        return summary_text({**bundle, "trials": trials, "run": {**bundle["run"], "sampler": sampler}})
+
+    n = sum(t["source"] == "gp" for t in trials)
+    assert f"The Gaussian process proposed {n} trials" in text("llm-tpe")
+    assert "The base sampler proposed 25 trials" not in text("llm-tpe")
+    assert "The base sampler proposed 25 trials" in text("gp")
+
+
 @pytest.mark.parametrize("metric", ["f1_weighted", "neg_log_loss", "r2", "my_score"])
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_every_sentence_about_a_run_begins_with_a_capital(

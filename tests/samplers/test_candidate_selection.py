@@ -68,11 +68,13 @@ def test_an_accepted_candidate_leaves_the_queue() -> None:
     assert left_in(candidates) == [0.1, 0.2]
 
 
-@pytest.mark.parametrize(("draw", "source", "left"), [(0.5, "llm", [0.1]), (0.9, "tpe", [0.1])])
+@pytest.mark.parametrize(("draw", "source", "left"), [(0.5, "llm", [0.1]), (0.9, "gp", [0.1])])
 def test_the_highest_rated_runs_and_the_rules_best_leaves_the_queue(
     draw: float, source: str, left: list[float]
 ) -> None:
     candidates = queue(0.1, 0.8)
-    suggestion = highest_rated(context(), candidates, [Suggestion({"x": draw}, "tpe", {})], RatesByX())
+    suggestion = highest_rated(context(), candidates, Suggestion({"x": draw}, "gp", {}), RatesByX())
     assert suggestion.source == source
     assert left_in(candidates) == left
+    if source == "gp":
+        assert "the surrogate expects more of it than of the" in suggestion.provenance["reason"]

@@ -19,6 +19,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.samplers import gaussian_process
 from sllmbo_magic.samplers import surrogate as surrogates
+from sllmbo_magic.samplers.gaussian_process import Columns
 from sllmbo_magic.samplers.gaussian_process import GaussianProcess
 from sllmbo_magic.samplers.gaussian_process import Kernel
 from sllmbo_magic.samplers.gaussian_process import fit_kernel
@@ -85,9 +86,9 @@ def test_a_pruned_trial_counts_as_no_better_than_the_median(direction: str) -> N
 def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
-    def counted(points: np.ndarray, scores: np.ndarray) -> Kernel:
+    def counted(points: np.ndarray, scores: np.ndarray, owners: np.ndarray) -> Kernel:
         searched.append(len(scores))
-        return fit_kernel(points, scores)
+        return fit_kernel(points, scores, owners)
 
     monkeypatch.setattr(gaussian_process, "fit_kernel", counted)
     prefetch, trials = SurrogatePrefetch(), history(70)
@@ -255,6 +256,81 @@ def test_noise_is_no_improvement() -> None:
     model = GaussianProcess(points, scores, Kernel(1.0, np.array([0.5]), 1.0))
     _, std = model.predict(np.array([[0.5]]))
     assert 0.0 < std[0] < 0.25, "the deviation of one more score would be above 1"
+
+
+CHOICES = SearchSpace.from_user({"x": (0.0, 1.0), "kind": ["a", "b", "c", "d", "e"]})
+
+
+def test_choices_have_no_order() -> None:
+    """A value that no trial had is not expected to be like the one that stands before it in the list."""
+    rng = np.random.default_rng(3)
+    scores = {"a": 1.0, "c": -1.0, "e": 0.0}
+    trials = [
+        ({"x": float(rng.random()), "kind": kind}, value) for kind, value in scores.items() for _ in range(6)
+    ]
+    observed = tuple(Observation(i, params, value=value) for i, (params, value) in enumerate(trials))
+    surrogate = surrogates.fit(History(observed, "maximize"), CHOICES)
+    assert surrogate is not None
+    after_the_best, after_the_worst = surrogate.rate([{"x": 0.5, "kind": "b"}, {"x": 0.5, "kind": "d"}])
+    assert after_the_best == after_the_worst
+    best, worst = surrogate.rate([{"x": 0.5, "kind": "a"}, {"x": 0.5, "kind": "c"}])
+    assert best.chance > after_the_best.chance > worst.chance
+
+
+def test_any_two_values_of_a_choice_are_at_distance_one() -> None:
+    columns = Columns([0, 5, 2])
+    assert columns.owners.tolist() == [0, 1, 1, 1, 1, 1, 2]
+    points = columns.of(np.array([[0.3, (i + 0.5) / 5, 0.25] for i in range(5)]))
+    distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    assert distances == pytest.approx(1.0 - np.eye(5))
+
+
+@pytest.mark.parametrize("n", [5, 24])
+def test_the_gradient_is_that_of_the_likelihood_where_columns_share_a_length_scale(n: int) -> None:
+    rng = np.random.default_rng(0)
+    columns = Columns([0, 4, 0])
+    loss = gaussian_process._Loss(
+        columns.of(rng.random((n, 3))), rng.normal(size=n), columns.owners, 3 if n > 9 else 1
+    )
+    theta = np.log([1.2, *[0.4, 0.9, 0.6][: 3 if n > 9 else 1], 0.05])
+    _, gradient = loss(theta)
+    for i, step in enumerate(1e-5 * np.eye(len(theta))):
+        assert gradient[i] == pytest.approx((loss(theta + step)[0] - loss(theta - step)[0]) / 2e-5, rel=1e-4)
+
+
+def test_what_is_predicted_of_a_trial_from_all_others_is_what_a_fit_without_it_predicts() -> None:
+    points, scores = noisy_data(15, 3, seed=5)
+    kernel = fit_kernel(points, scores)
+    predicted = GaussianProcess(points, scores, kernel).leave_one_out()
+    for i in range(15):
+        others = np.arange(15) != i
+        model = GaussianProcess(points[others], scores[others], kernel)
+        assert predicted[i] == pytest.approx(model.predict(points[i : i + 1])[0][0], abs=1e-6)
+
+
+def of_function(function: Any, n: int = 30) -> surrogates.Surrogate:
+    rng = np.random.default_rng(1)
+    params = [SPACE.sample(rng) for _ in range(n)]
+    observed = tuple(Observation(i, c, value=float(function(c, rng))) for i, c in enumerate(params))
+    surrogate = surrogates.fit(History(observed, "maximize"), SPACE)
+    assert surrogate is not None
+    return surrogate
+
+
+def test_a_surrogate_of_a_smooth_function_is_reliable_and_one_of_noise_is_not() -> None:
+    smooth = of_function(lambda c, rng: -((c["x"] - 0.4) ** 2) - 0.1 * np.log10(c["y"]))
+    assert smooth.reliability() > 0.95
+    assert of_function(lambda c, rng: rng.normal()).reliability() < 0.5
+    assert of_function(lambda c, rng: 1.0).reliability() == 0.0
+
+
+def test_where_a_trial_runs_less_improvement_is_expected() -> None:
+    surrogate = of_function(lambda c, rng: -((c["x"] - 0.4) ** 2) + 0.01 * rng.normal(), n=8)
+    running, elsewhere = {"x": 0.99, "y": 0.9}, {"x": 0.01, "y": 1e-4}
+    before, after = (s.rate([running, elsewhere]) for s in (surrogate, surrogate.with_pending([running])))
+    assert after[0].log_improvement < before[0].log_improvement - 0.5
+    assert after[1].log_improvement == pytest.approx(before[1].log_improvement, abs=0.2)
+    assert surrogate.with_pending([]) is surrogate
 
 
 def integrated(z: float) -> float:

@@ -1,4 +1,4 @@
-"""A search without a start: an initial design, then several kinds of draws, which the surrogate rates."""
+"""A search without a start: an initial design, then the surrogate and TPE in turns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from sllmbo_magic import SearchSpace
 from sllmbo_magic.proposers.space_filling import N_STARTS
 from sllmbo_magic.proposers.space_filling import initial_configuration
 from sllmbo_magic.samplers import base_sampler
-from sllmbo_magic.samplers.surrogate import Rating
+from sllmbo_magic.samplers.surrogate import Surrogate
+from sllmbo_magic.samplers.surrogate_source import chance
 
 SPACE = SearchSpace.from_user({"x": (0.0, 1.0), "y": (0.01, 100.0, "log"), "kind": ["a", "b", "c"]})
 
@@ -65,14 +66,109 @@ def test_the_design_covers_every_eighth_of_every_range_once() -> None:
     assert SPACE.to_unit(initial_configuration(SPACE, 7, 0)) == pytest.approx([0.5] * 3)
 
 
-def test_after_it_tpe_models_each_parameter_by_itself_outside_of_a_contest(per_parameter: list[int]) -> None:
+def test_after_it_the_surrogate_proposes_and_tpe_models_each_parameter_by_itself(
+    per_parameter: list[int],
+) -> None:
     study = searched(30)
-    provenance = [t.user_attrs["sllmbo:provenance"] for t in study.trials[N_STARTS:]]
-    in_contests = [
-        p for p in provenance if p["source"] == "tpe" and "surrogate expects more" in p.get("reason", "")
-    ]
-    outside = [p for p in provenance if p["source"] == "tpe" and p not in in_contests]
-    assert len(per_parameter) == len(outside) > 5
+    after = sources(study)[N_STARTS:]
+    assert len(per_parameter) == after.count("tpe") > 0
+    assert after.count("gp") == len(after) - after.count("tpe") > 5
+    reasons = {
+        t.user_attrs["sllmbo:provenance"]["reason"]
+        for t in study.trials
+        if t.user_attrs["sllmbo:source"] == "gp"
+    }
+    assert reasons == {"The Gaussian process expects the largest improvement here."}
+
+
+@pytest.mark.parametrize(
+    ("reliability", "ratio", "share"),
+    [
+        (0.0, 0.5, 0.1),
+        (0.5, 0.5, 0.25),
+        (0.9, 0.5, 0.81),
+        (1.0, 0.5, 0.95),
+        (0.5, 0.75, 0.5),
+        (0.9, 0.0, 0.0),
+        (0.0, 1.0, 1.0),
+    ],
+)
+def test_the_surrogate_has_the_more_trials_the_more_reliable_it_is(
+    reliability: float, ratio: float, share: float
+) -> None:
+    assert chance(reliability, ratio) == pytest.approx(share)
+
+
+def noise(trial: optuna.Trial) -> float:
+    SPACE.suggest(trial)
+    return float(np.random.default_rng(trial.number).normal())
+
+
+def test_on_noise_tpe_has_more_of_the_trials() -> None:
+    counts = []
+    for objective in (bowl, noise):
+        study = optuna.create_study(sampler=LLMTPESampler(search_space=SPACE, seed=1))
+        study.optimize(objective, n_trials=35)
+        counts.append(sources(study).count("gp"))
+    assert counts[0] > counts[1] + 5
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"llm_ratio": 0.0}, {"tpe"}), ({"llm_ratio": 1.0}, {"gp"}), ({"schedule": "alternate"}, {"gp", "tpe"})],
+)
+def test_the_share_that_the_user_sets_is_the_surrogates(options: dict[str, Any], expected: set[str]) -> None:
+    after = sources(searched(20, **options))[N_STARTS:]
+    assert set(after) == expected
+    if options.get("schedule") == "alternate":
+        assert after.count("gp") == len(after) / 2
+
+
+def test_no_configuration_of_the_surrogate_is_tried_twice() -> None:
+    space = SearchSpace.from_user({"a": (0, 120), "b": (0, 120)})
+
+    def objective(trial: optuna.Trial) -> float:
+        params = space.suggest(trial)
+        return float(abs(params["a"] - 60) + abs(params["b"] - 60))
+
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=space, seed=1, llm_ratio=1.0))
+    study.optimize(objective, n_trials=40)
+    assert len({tuple(t.params.values()) for t in study.trials}) == 40
+    assert study.best_value <= 1
+
+
+def test_trials_that_run_at_the_same_time_are_not_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def least_distance() -> float:
+        study = searched(12, llm_ratio=1.0)
+        running = [study.ask() for _ in range(3)]
+        units = np.array([SPACE.to_unit(SPACE.suggest(trial)) for trial in running])
+        assert {t.user_attrs["sllmbo:source"] for t in study.trials[-3:]} == {"gp"}
+        return min(float(np.abs(units[i] - units[j]).max()) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+    apart = least_distance()
+    monkeypatch.setattr(Surrogate, "with_pending", lambda surrogate, configurations: surrogate)
+    assert apart > 1.5 * least_distance()
+
+
+def test_a_sampler_that_goes_on_with_a_study_proposes_what_the_first_one_would_have() -> None:
+    whole = searched(40)
+    for n in (16, 17, 18):
+        first = searched(n)
+        later = optuna.create_study(sampler=LLMTPESampler(search_space=SPACE, seed=1))
+        later.add_trials(first.trials)
+        later.optimize(bowl, n_trials=40 - n)
+        assert [t.params for t in later.trials] == [t.params for t in whole.trials]
+
+
+def test_the_surrogate_finds_a_smooth_optimum_where_tpe_is_on_its_way() -> None:
+    def best(sampler: Any) -> float:
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(bowl, n_trials=25)
+        return study.best_value
+
+    ours = [best(LLMTPESampler(search_space=SPACE, seed=seed)) for seed in range(5)]
+    peers = [best(optuna.samplers.TPESampler(seed=seed)) for seed in range(5)]
+    assert np.median(ours) < 0.1 * np.median(peers)
 
 
 @pytest.mark.parametrize(
@@ -95,30 +191,3 @@ def test_a_start_or_a_choice_of_the_users_leaves_the_base_sampler_as_it_is(
     base = [t.params for t in study.trials[1:N_STARTS] if t.user_attrs["sllmbo:source"] != "rulebook"]
     assert base
     assert all(params not in design for params in base)
-
-
-class Preference:
-    """A surrogate that rates the candidates of the queue above, or below, the base sampler's draw."""
-
-    mature = True
-
-    def __init__(self, sampler: LLMTPESampler, *, candidates: bool) -> None:
-        self.queue = sampler.queue
-        self.candidates = candidates
-
-    def rate(self, configurations: list[dict[str, Any]]) -> list[Rating]:
-        waiting = [queued.candidate.params for queued in self.queue.candidates]
-        return [Rating(float((c in waiting) is self.candidates), 0.5) for c in configurations]
-
-
-@pytest.mark.parametrize(("candidates", "source"), [(True, "rulebook"), (False, "tpe")])
-def test_the_draw_that_the_surrogate_rates_highest_runs(candidates: bool, source: str) -> None:
-    sampler = LLMTPESampler(search_space=SPACE, seed=1, schedule="alternate")
-    preference = Preference(sampler, candidates=candidates)
-    sampler._sources.prefetch.get = lambda number, space, history: preference  # type: ignore[assignment,method-assign,return-value]
-    study = optuna.create_study(sampler=sampler)
-    study.optimize(bowl, n_trials=20)
-    turns = [trial for trial in study.trials[N_STARTS:] if trial.number % 2]
-    assert {trial.user_attrs["sllmbo:source"] for trial in turns} == {source}
-    reasons = {trial.user_attrs["sllmbo:provenance"]["reason"] for trial in turns}
-    assert all(("surrogate expects more" in reason) is not candidates for reason in reasons)
