@@ -41,7 +41,6 @@ from table_results import Results  # noqa: E402
 from table_results import figure  # noqa: E402
 from table_results import markdown  # noqa: E402
 
-
 SUITES = ("hpobench", "fcnet", "xgboost", "nasbench")
 
 
