@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import cast
@@ -32,6 +33,7 @@ class TrialContext:
         trial: The trial.
         rng: The trial's own generator.
         history: The trials so far.
+        trials: The same as the storage has them, without copies.
         spaces: Where each source may propose.
         has_design: Whether the run begins with an initial design, for want of a default, a user's or an
             expert's configuration to start from.
@@ -41,6 +43,7 @@ class TrialContext:
     trial: FrozenTrial
     rng: np.random.Generator
     history: History
+    trials: Sequence[FrozenTrial]
     spaces: TrialSpaces
     has_design: bool
 
@@ -96,9 +99,13 @@ class ObservationCache:
         """Numbers of the trials that waited or ran at the last look."""
         self._n_seen = 0
 
-    def history(self, study: Study, metric: str) -> History:
-        """The study's trials as a history, running ones included once they have parameters."""
-        trials = study.get_trials(deepcopy=False)
+    def history(self, study: Study, metric: str, trials: Sequence[FrozenTrial] | None = None) -> History:
+        """The study's trials as a history, running ones included once they have parameters.
+
+        Args:
+            trials: All of the study, where they have been read just now.
+        """
+        trials = study.get_trials(deepcopy=False) if trials is None else trials
         running: list[Observation] = []
         still_open: list[int] = []
         for number in (*self._open, *range(self._n_seen, len(trials))):

@@ -75,11 +75,13 @@ class BaseSamplerAdapter:
         space: SearchSpace,
         rng: np.random.Generator,
         *,
+        trials: Sequence[FrozenTrial] | None = None,
         per_parameter: bool = False,
     ) -> dict[str, Any]:
         """A configuration in a version of a declared space.
 
         Args:
+            trials: All of the study, where they have been read just now.
             per_parameter: Of TPE, the draw of the one that models each parameter by itself: it searches more
                 broadly than the one that models them together.
         """
@@ -87,7 +89,7 @@ class BaseSamplerAdapter:
         base = self._of(number, univariate_tpe) if single else self._of(number)
         if self._shadow is None or self._shadow.outer != outer:
             self._shadow = ShadowStudy(outer, study.direction)
-        self._shadow.sync(study.get_trials(deepcopy=False), base)
+        self._shadow.sync(study.get_trials(deepcopy=False) if trials is None else trials, base)
         params = self._shadow.sample(number, space, base, rng)
         return {**space.active({k: v for k, v in params.items() if k in space}), **space.fixed}
 

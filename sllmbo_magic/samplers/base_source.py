@@ -60,6 +60,7 @@ class BaseSource:
                 outer,
                 space,
                 context.rng,
+                trials=context.trials,
                 per_parameter=context.has_design and not is_rated,
             )
         untried = finite.untried(space, outer, params, context.history, context.rng)

@@ -302,9 +302,10 @@ class LLMTPESampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> TrialContext:
         rng = np.random.default_rng([self.seed, trial.number])
-        history = self._history(study)
+        trials = study.get_trials(deepcopy=False)
+        history = self._history(study, trials)
         spaces = TrialSpaces(self.space_state, search_space, self.seed, trial.number)
-        return TrialContext(study, trial, rng, history, spaces, self._sources.has_design(history))
+        return TrialContext(study, trial, rng, history, trials, spaces, self._sources.has_design(history))
 
     def _space_for(self, study: Study) -> SearchSpace | None:
         if self.space_state.outer is not None:
@@ -312,9 +313,9 @@ class LLMTPESampler(BaseSampler):
         common = self._undeclared.searched(study)
         return SearchSpace(common) if common else None
 
-    def _history(self, study: Study) -> History:
+    def _history(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
         task = self.requests.task
-        return self._observations.history(study, task.metric if task is not None else "score")
+        return self._observations.history(study, task.metric if task is not None else "score", trials)
 
     def _emit(self, event: Event) -> None:
         if self.emit is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -102,7 +103,11 @@ class Trials:
         self.failures = FailureLog()
         self._unwritten: tuple[RunningTrial, Evaluation, FrozenTrial, str | None] | None = None
         """The trial whose end could not be written, with its outcome."""
-        self.ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+        self.ended: list[FrozenTrial] = []
+        self._incumbent: FrozenTrial | None = None
+        for trial in study.get_trials():
+            if trial.state.is_finished():
+                self._add_ended(trial)
         self.n_done = sum(counts(trial) for trial in self.ended)
         self._settled = {trial.number for trial in self.ended}
         self._n_settled = 0
@@ -197,7 +202,7 @@ class Trials:
                 self._emit(Note(text=text, trial_number=trial.number))
             if trial.number not in self._settled and trial.state.is_finished():
                 self._settled.add(trial.number)
-                self.ended.append(trial)
+                self._add_ended(trial)
                 if counts(trial):
                     self.n_done += 1
                     self._emit(event_of(trial, *self._best()))
@@ -227,10 +232,10 @@ class Trials:
         except Exception as problem:
             if storage_problem(problem) is not None:
                 frozen = unwritten_trial(running, evaluation, stored, error)
-                self.ended.append(frozen)
+                self._add_ended(frozen)
                 self._unwritten = running, evaluation, frozen, error
             raise
-        self.ended.append(frozen)
+        self._add_ended(frozen)
         self._settled.add(frozen.number)
         if error == attrs.STOPPED:
             if frozen.params or is_default(frozen.user_attrs):  # a resumed run evaluates it first
@@ -257,7 +262,7 @@ class Trials:
     def _taken_over(self, running: RunningTrial) -> None:
         """The end of a trial that another program runs again, since this one did not answer for so long."""
         frozen = self._frozen(running.trial)
-        self.ended.append(frozen)
+        self._add_ended(frozen)
         self._settled.add(frozen.number)
         self._emit(event_of(frozen, *self._best()))
         text = (
@@ -341,11 +346,18 @@ class Trials:
             asked_at=provenance.get("asked_at", running.trial.number),
         )
 
+    def _add_ended(self, trial: FrozenTrial) -> None:
+        self.ended.append(trial)
+        if len(self.study.directions) > 1 or not scored(trial) or not math.isfinite(trial.values[0]):
+            return
+        best, sign = self._incumbent, 1 if self.study.direction.name == "MINIMIZE" else -1
+        if best is None or (sign * trial.values[0], trial.number) < (sign * best.values[0], best.number):
+            self._incumbent = trial
+
     def _best(self) -> tuple[int | None, float | None]:
-        if len(self.study.directions) > 1:
-            return None, None
-        best = self.history().incumbent
-        return (None, None) if best is None else (best.number, best.value)
+        # of the trials at hand: the history would read the whole study again
+        best = self._incumbent
+        return (None, None) if best is None else (best.number, float(best.values[0]))
 
 
 def _never_pruned(trial: Trial) -> None:

@@ -162,7 +162,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_trial_reads_the_study_a_few_times(long_run: Any) -> None:
     _, reads, *_ = long_run
     assert set(reads[1:]) == {reads[1]}
-    assert reads[1] <= 6
+    assert reads[1] <= 3, "one of them is that of Optuna's ask"
 
 
 def test_the_files_grow_by_the_same_with_each_trial(long_run: Any) -> None:
