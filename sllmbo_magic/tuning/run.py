@@ -371,6 +371,7 @@ class Run:
             (*callbacks, self._check_default),
             owner,
             heartbeat,
+            alone=not self.shared,
         )
         commands = Commands(
             study=self.study,

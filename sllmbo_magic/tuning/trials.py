@@ -71,6 +71,7 @@ class Trials:
         callbacks: Called with each trial that ended.
         owner: What each trial says of this program; None: it is the only one on the study.
         heartbeat: Says which of the other programs are dead.
+        alone: Whether no other program can reach the study.
 
     Attributes:
         n_done: Trials that count for the total, those of earlier and other processes included.
@@ -89,6 +90,8 @@ class Trials:
         callbacks: Sequence[Callback] = (),
         owner: Mapping[str, str] | None = None,
         heartbeat: Heartbeat | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         forget_stop(study)
         self._stop_called = False
@@ -100,6 +103,10 @@ class Trials:
         self._callbacks = tuple(callbacks)
         self._owner = owner
         self._heartbeat = heartbeat
+        self._alone = alone
+        self._n_in_flight = 0
+        self._has_gaps = True
+        """Whether a number is that of no trial of this run, so that somebody else has made one."""
         self.failures = FailureLog()
         self._unwritten: tuple[RunningTrial, Evaluation, FrozenTrial, str | None] | None = None
         """The trial whose end could not be written, with its outcome."""
@@ -150,6 +157,8 @@ class Trials:
             # Optuna warns that a fixed value lies outside a range; ours are checked before they are queued.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self.study.ask()
+        self._has_gaps = trial.number != len(self._settled) + self._n_in_flight
+        self._n_in_flight += 1
         if self._owner is not None:
             trial.set_user_attr(attrs.OWNER, dict(self._owner))
         try:
@@ -194,7 +203,13 @@ class Trials:
         return running
 
     def take_in_others(self) -> None:
-        """Count and show the trials that other processes have ended in the study since the last look."""
+        """Count and show the trials that other processes have ended in the study since the last look.
+
+        Of a study that only this program reaches, the trials are read where one has come from elsewhere, as
+        from a callback: a read takes longer the more trials there are.
+        """
+        if self._alone and not self._has_gaps:
+            return
         trials = self.study.get_trials(deepcopy=False)
         for trial in trials[self._n_settled :]:
             if self._is_abandoned(trial) and take_over(self.study, trial):
@@ -217,6 +232,7 @@ class Trials:
 
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
         """Tell the study how a trial ended, and emit the event."""
+        self._n_in_flight -= 1
         if self._owner is not None and self._frozen(running.trial).state.is_finished():
             self._taken_over(running)
             return
