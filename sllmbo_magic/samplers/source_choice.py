@@ -192,8 +192,8 @@ class SourceChoice:
         return self.mode == "llm"
 
     def has_design(self, history: History) -> bool:
-        """Whether an initial design and then several kinds of draws, among which the surrogate chooses, take
-        the place of a start that somebody gave. At its first trial a run with an LLM is about to have one.
+        """Whether an initial design, and then the surrogate beside TPE, take the place of a start that
+        somebody gave. At its first trial a run with an LLM is about to have one.
         """
         if not self.judge or self.mode != "llm-tpe" or not (len(history) or self.queue.proposer.instant):
             return False
