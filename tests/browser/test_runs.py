@@ -135,7 +135,8 @@ def test_an_untrusted_notebook_shows_the_live_view_after_a_reload(new_page: Any,
 
 
 def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
-    lab = open_lab("left", LOAD, slow("one", "--background"), slow("two", "--background"))
+    # the runs outlast the test, however fast a trial is
+    lab = open_lab("left", LOAD, slow("one", "--background", 2000), slow("two", "--background", 2000))
     page = lab.page
     for index in (0, 1, 2):
         lab.run(index)
