@@ -142,7 +142,7 @@ def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
         lab.run(index)
     one, two = lab.view(1), lab.view(2)
     two.get_by_role("radio", name="TPE", exact=True).check(force=True)
-    applied(two).wait_for()
+    applied(two).wait_for(timeout=60_000)
     assert applied(one).count() == 0
     assert one.get_by_role("radio", name="Rulebook-TPE").is_checked()
     lab.row("two").get_by_text("running").wait_for()
