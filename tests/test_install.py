@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import long
+
 HERE = Path(__file__).resolve().parents[1]
 LAB = "sllmbo_magic-{version}.data/data/share/jupyter/labextensions/sllmbo-magic"
 
@@ -71,7 +73,7 @@ def build(target: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("target", ["wheel", "sdist"])
+@pytest.mark.parametrize("target", ["wheel", long("sdist")])
 def test_two_builds_are_the_same_to_the_byte(target: str, tmp_path: Path) -> None:
     hashes = set()
     for name in ("one", "two"):

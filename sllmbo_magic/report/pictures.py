@@ -11,6 +11,8 @@ from sllmbo_magic.report.run_data import read
 
 _SCALES = (2.0, 1.5, 1.25, 1.0)
 """Pixels per CSS pixel, from crisp to small."""
+_BYTES_PER_SCALE = 1.25
+"""Bytes grow with this power of the scale (seen: 1.1 to 1.3)."""
 _PARAMETERS, _AXES, _LINES = 15, 7, 20
 """In a saved notebook: panels of the search space, axes and lines of the parallel coordinates."""
 
@@ -56,15 +58,19 @@ def pictures(bundle: Mapping[str, Any], theme: str, room: int) -> list[Picture]:
     palette = canvas.palette_of(style.theme_of(theme), [s.source for s in read(bundle).sources])
     levels = dict.fromkeys(drawings, 0)
     levels["overview"] = 2  # where it is shown at all, it is shown alone and small
-    encoded = {
-        name: canvas.png(f, scale=_SCALES[levels[name]], palette=palette) for name, f in drawings.items()
-    }
-    while sum(len(data) for data in encoded.values()) * 4 / 3 > room:
-        name = max(encoded, key=lambda n: (_SCALES[levels[n]], len(encoded[n])))
-        if levels[name] + 1 == len(_SCALES):
-            break
-        levels[name] += 1
-        encoded[name] = canvas.png(drawings[name], scale=_SCALES[levels[name]], palette=palette)
+
+    def encode(name: str) -> bytes:
+        return canvas.png(drawings[name], scale=_SCALES[levels[name]], palette=palette)
+
+    encoded = {name: encode(name) for name in drawings}
+    for drawing in drawings.values():
+        drawing.set_layout_engine("none")  # the first drawing found it; to find it again is half of the next
+    sizes = {name: len(data) for name, data in encoded.items()}
+    while (fitting := _smaller(sizes, levels, room)) != levels:
+        changed = [name for name in levels if fitting[name] != levels[name]]
+        levels = fitting
+        encoded |= {name: encode(name) for name in changed}
+        sizes = {name: len(data) for name, data in encoded.items()}
     return [
         Picture(
             name,
@@ -74,3 +80,20 @@ def pictures(bundle: Mapping[str, Any], theme: str, room: int) -> list[Picture]:
         )
         for name, data in encoded.items()
     ]
+
+
+def _smaller(sizes: Mapping[str, int], levels: Mapping[str, int], room: int) -> dict[str, int]:
+    """The levels at which the pictures should fit; the same ones where they fit already or cannot be smaller.
+
+    A drawing is slow, so the sizes at the next levels are estimated instead of drawn.
+    """
+    expected: dict[str, float] = dict(sizes)
+    smaller = dict(levels)
+    while sum(expected.values()) * 4 / 3 > room:
+        name = max(expected, key=lambda n: (_SCALES[smaller[n]], expected[n]))
+        if smaller[name] + 1 == len(_SCALES):
+            break
+        smaller[name] += 1
+        scale = _SCALES[smaller[name]] / _SCALES[levels[name]]
+        expected[name] = sizes[name] * scale**_BYTES_PER_SCALE
+    return smaller

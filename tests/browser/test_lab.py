@@ -28,6 +28,7 @@ from tests.browser.jupyter import notebook
 from tests.browser.jupyter import still_running
 from tests.browser.payloads import hostile_events
 from tests.browser.test_view import attacks
+from tests.marks import long
 from tests.sample_run import run_events
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -356,7 +357,11 @@ def test_an_untrusted_notebook_with_the_extension_shows_the_live_look(new_page: 
 
 @pytest.mark.parametrize(
     ("theme", "look"),
-    [("JupyterLab Light", "light"), ("JupyterLab Dark", "dark"), ("JupyterLab Dark High Contrast", "dark")],
+    [
+        long("JupyterLab Light", "light"),
+        ("JupyterLab Dark", "dark"),
+        long("JupyterLab Dark High Contrast", "dark"),
+    ],
 )
 def test_the_view_follows_labs_theme_and_stays_accessible(
     new_page: Any, server: Server, serious: Callable[..., list[str]], theme: str, look: str
@@ -443,7 +448,7 @@ def wordy(events: Iterable[ev.Event]) -> Iterator[ev.Event]:
             yield event
 
 
-@pytest.mark.parametrize(("n_trials", "most"), [(50, 300_000), (1000, 2_000_000)])
+@pytest.mark.parametrize(("n_trials", "most"), [(50, 300_000), long(1000, 2_000_000)])
 def test_a_saved_notebook_stays_small(n_trials: int, most: int) -> None:
     saved = saved_run(wordy(run_events(n_trials)))
     assert len(nbformat.writes(saved).encode()) < most

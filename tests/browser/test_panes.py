@@ -21,6 +21,7 @@ from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.html import write_report
 from tests.browser.conftest import OPEN_PANE
+from tests.marks import long
 from tests.sample_run import run_events
 
 
@@ -183,7 +184,7 @@ def beside(name: str, metric: str = "f1_weighted", seed: int = 8) -> None:
         entry.sink(event)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [long("light"), "dark"])
 def test_runs_of_the_kernel_are_compared(
     new_widget: Any, serious: Callable[..., list[str]], scheme: str
 ) -> None:
@@ -400,7 +401,7 @@ def test_the_report_is_downloaded_while_the_run_goes_on(new_widget: Any, tmp_pat
 # ---------------------------------------------------------------- warnings of libraries
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [long("light"), "dark"])
 def test_warnings_of_libraries_are_counted_and_shown_on_request(
     new_widget: Any, serious: Callable[..., list[str]], scheme: str
 ) -> None:
@@ -464,7 +465,7 @@ def test_no_name_of_an_axis_is_cut_and_ends_are_kept(new_widget: Any, width: int
     assert all(re.search(r"_\d+$", name) for name in shown[:-1])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [long("light"), "dark"])
 def test_the_axes_are_chosen(new_widget: Any, serious: Callable[..., list[str]], scheme: str) -> None:
     widget = new_widget(color_scheme=scheme)
     widget.show()
@@ -763,7 +764,7 @@ CUT_OFF = """view => {
 }"""
 
 
-@pytest.mark.parametrize("window", [1280, 1500])
+@pytest.mark.parametrize("window", [1280, long(1500)])
 @pytest.mark.parametrize("finish", [False, True], ids=["running", "finished"])
 def test_at_200_percent_nothing_is_cut_off_and_no_text_stands_on_another(
     new_widget: Any, window: int, finish: bool
@@ -816,7 +817,7 @@ def ticks_across(pane: Any) -> list[int]:
     return [int(text) for text in texts]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [long("light"), "dark"])
 def test_some_of_the_trials_are_looked_at_with_the_keyboard_and_all_again(
     new_widget: Any, serious: Callable[..., list[str]], scheme: str
 ) -> None:

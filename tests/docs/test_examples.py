@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from tests.docs.pages import ROOT
 from tests.docs.pages import shortened
 from tests.magic.conftest import environment
+from tests.marks import long
 
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
@@ -24,7 +25,8 @@ NEEDS = {
     "bring_your_csv": "lightgbm",
     "replay_a_real_llm": "lightgbm",
 }
-LONG = {"images_pytorch"}
+LONG = {"images_pytorch", "time_series", "large_scale", "local_llm", "classification", "text"}
+"""Notebooks that ``make test-all`` runs; ``make test`` only looks at how they are saved."""
 RUNS_NOTHING = {"compare", "local_llm"}
 """Notebooks whose runs are calls in Python, which show no picture of one run."""
 
@@ -89,9 +91,7 @@ def test_its_first_lines_say_what_it_shows_and_how_long_it_takes(name: str) -> N
     assert re.search(r"(seconds|minute)", first.source)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in NOTEBOOKS]
-)
+@pytest.mark.parametrize("name", [long(n) if n in LONG else n for n in NOTEBOOKS])
 def test_it_runs_from_a_fresh_kernel(
     name: str, save: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from sllmbo_magic.llm.transcript import read
 from tests.loopback import Fault
 from tests.loopback import LoopbackServer
 from tests.loopback import Received
+from tests.marks import long
 
 from .conftest import SCHEMA
 from .conftest import request
@@ -23,7 +24,7 @@ from .conftest import request
 KINDS = ("reset", "reset-mid-body", "cut-json", "html", "refusal", "truncated", "empty")
 
 
-@pytest.mark.parametrize(("protocol", "n"), [("openai", 400), ("anthropic", 200)])
+@pytest.mark.parametrize(("protocol", "n"), [long("openai", 400), ("anthropic", 200)])
 def test_many_requests_with_a_third_failing(protocol, n, tmp_path):
     rng = random.Random(5)
 

@@ -14,6 +14,7 @@ import pytest
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from tests.magic.conftest import Shell
+from tests.marks import long
 
 SPACE = {"x": (0.0, 1.0)}
 FULL = """
@@ -81,7 +82,7 @@ def test_what_waited_is_written_when_there_is_room_again(
     assert seen["STORED"] == "9"
 
 
-@pytest.mark.parametrize("recovers", [0, 7])
+@pytest.mark.parametrize("recovers", [long(0), 7])
 def test_what_an_llm_says_on_a_full_disk_is_used_and_counted(
     child: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, recovers: int
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tests.magic.conftest import environment
+from tests.marks import long
 
 LOAD = "%load_ext sllmbo_magic"
 TUNE = """%%sllmbo best --direction maximize --trials 4 --seed 1
@@ -43,7 +44,7 @@ def executed(tool: str, cells: list[str], folder: Path) -> tuple[int, NotebookNo
     return done.returncode, read, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("tool", ["nbconvert", "papermill"])
+@pytest.mark.parametrize("tool", ["nbconvert", long("papermill")])
 def test_the_notebook_waits_and_shows_the_run(tool: str, tmp_path: Path) -> None:
     code, notebook, said = executed(tool, [LOAD, TUNE, NEXT], tmp_path)
     assert code == 0, said
@@ -55,7 +56,7 @@ def test_the_notebook_waits_and_shows_the_run(tool: str, tmp_path: Path) -> None
     assert "widgets" not in notebook.metadata
 
 
-@pytest.mark.parametrize("tool", ["nbconvert", "papermill"])
+@pytest.mark.parametrize("tool", ["nbconvert", long("papermill")])
 def test_a_failing_cell_fails_the_notebook_by_its_one_line(tool: str, tmp_path: Path) -> None:
     code, notebook, said = executed(tool, [LOAD, TUNE.replace("--trials", "--trails"), NEXT], tmp_path)
     sentence = "unknown option '--trails' of %%sllmbo. Did you mean '--trials'?"

@@ -12,6 +12,7 @@ from sllmbo_magic._utils.library_logs import quiet_while_used
 from sllmbo_magic.report.static import mimebundle
 from tests.loopback import LoopbackServer
 from tests.magic.conftest import Shell
+from tests.marks import long
 
 KEY = "sk-test-0123456789abcdef"
 CELL = """
@@ -43,7 +44,7 @@ def records() -> Iterator[Records]:
     root.setLevel(level)
 
 
-@pytest.mark.parametrize("storage", ["", "--storage sqlite:///s.db", "--storage journal:s.log"])
+@pytest.mark.parametrize("storage", ["", long("--storage sqlite:///s.db"), "--storage journal:s.log"])
 def test_a_run_and_its_report_pass_on_no_messages_of_libraries(
     shell: Shell, records: Records, storage: str
 ) -> None:

@@ -151,6 +151,12 @@ def static(bundle: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """matplotlib is not there: pictures take seconds, and these tests look at what else stands there."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+
 # ---------------------------------------------------------------- survival
 
 
@@ -204,6 +210,7 @@ def test_the_conversation_is_readable(static: dict[str, Any], bundle: dict[str, 
     assert "nearly the same as trial 3" in text
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_shared_reason_of_rejected_configurations_stands_once(bundle: dict[str, Any]) -> None:
     why = "max_depth 40 is out of range"
     candidates = [{"params": {"n": i}, "status": "rejected", "why": why} for i in range(4)]
@@ -223,6 +230,7 @@ def test_a_shared_reason_of_rejected_configurations_stands_once(bundle: dict[str
     assert all(f"– n={i}" in text for i in range(4))
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_changes_of_the_space_stand_in_the_conversation(bundle: dict[str, Any]) -> None:
     bundle = {**bundle, "chat": [entry for entry in bundle["chat"] if entry["kind"] != "space"]}
     text = Reader(mimebundle(bundle)["text/html"]).text
@@ -243,10 +251,8 @@ def test_nbconvert_keeps_the_pictures(static: dict[str, Any]) -> None:
     assert html.count("data:image/png;base64") == 5
 
 
-def test_without_matplotlib_there_are_tables_and_a_hint(
-    bundle: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.usefixtures("without_pictures")
+def test_without_matplotlib_there_are_tables_and_a_hint(bundle: dict[str, Any]) -> None:
     made = mimebundle(bundle)
     page = Reader(made["text/html"])
     assert (
@@ -291,8 +297,8 @@ def test_a_talkative_run_keeps_its_size_and_says_what_is_missing() -> None:
     assert [t["value"] for t in made[MIME]["trials"]] == [json_ready(t["value"]) for t in bundle["trials"]]
 
 
-def test_an_endless_run_is_thinned_out_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.usefixtures("without_pictures")
+def test_an_endless_run_is_thinned_out_last() -> None:
     bundle = make_bundle(6000, chat=False)
     made = mimebundle(bundle)
     assert in_a_notebook(made) < 2_000_000
@@ -333,6 +339,7 @@ def test_the_conversation_of_a_saved_run_keeps_its_order() -> None:
     assert times == [start, start + 1, start + 2, start + 0.5, start + 1.5, start + 2.5]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_numbers_that_json_lacks_become_none() -> None:
     bundle = make_bundle(6)
     bundle["trials"][3].update(value=float("nan"), std=float("inf"))

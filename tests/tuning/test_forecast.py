@@ -15,6 +15,7 @@ from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.forecast import typical_chars
 from sllmbo_magic.tuning.planning import make_plan
+from tests.marks import long
 from tests.replies import Expert
 from tests.replies import Responder
 from tests.small_task import Server
@@ -25,7 +26,7 @@ def objective(params: dict[str, Any]) -> float:
     return float(params["learning_rate"] + params["num_leaves"])
 
 
-@pytest.mark.parametrize("n_trials", [20, 50])
+@pytest.mark.parametrize("n_trials", [20, long(50)])
 @pytest.mark.parametrize("kind", ["objective", "estimator"])
 def test_the_size_of_a_request_is_forecast_within_a_quarter(kind: str, n_trials: int, data: Any) -> None:
     llm = FunctionProvider(Responder(0))
@@ -55,7 +56,7 @@ def distance(params: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("n_params", [2, 9])
-@pytest.mark.parametrize(("n_trials", "candidates"), [(20, 5), (50, 5), (50, 8)])
+@pytest.mark.parametrize(("n_trials", "candidates"), [(20, 5), long(50, 5), long(50, 8)])
 def test_requests_and_tokens_are_forecast_within_a_quarter(
     server: Server, n_params: int, n_trials: int, candidates: int
 ) -> None:
@@ -94,7 +95,7 @@ def test_requests_and_tokens_are_forecast_within_a_quarter(
     assert characters / 4 == pytest.approx(expected["tokens"], rel=0.25)
 
 
-@pytest.mark.parametrize("candidates", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("candidates", [long(1), 2, long(3), 5, long(8)])
 @pytest.mark.parametrize("adviser", [Expert, Responder])
 def test_requests_of_any_batch_size_are_forecast_within_a_quarter(adviser: Any, candidates: int) -> None:
     """On average over seeds: how many turns a language model gets depends on its luck."""

@@ -23,6 +23,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
+from tests.marks import long
 
 ROOT = str(Path(__file__).parents[2])
 CODE = """
@@ -63,7 +64,7 @@ def program(n_trials: int, storage: str | None = None) -> str:
     return CODE.format(root=ROOT, n_trials=n_trials, storage=storage)
 
 
-@pytest.mark.parametrize("storage", [None, "sqlite:///shared.db", "journal:shared.log"])
+@pytest.mark.parametrize("storage", [long(None), long("sqlite:///shared.db"), "journal:shared.log"])
 def test_two_programs_share_the_trials_of_a_study(
     storage: str | None, child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ from sllmbo_magic.storage.runs import rename_run
 from sllmbo_magic.storage.runs import send_command
 from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning.tune import plan
+from tests.marks import long
 from tests.replies import Responder
 
 SPACE = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-1, "log")}
@@ -479,7 +480,7 @@ def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: A
         TuneResult.load(tmp_path / "nothing.zip")
 
 
-@pytest.mark.parametrize("candidates", [1, 5])
+@pytest.mark.parametrize("candidates", [long(1), 5])
 def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any, candidates: int) -> None:
     options = {"n_trials": 16, "seed": 1, "candidates": candidates}
     first = tune(model, *data, name="rec", llm=FunctionProvider(Responder(1)), **options)

@@ -13,6 +13,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import WishApplied
+from tests.marks import long
 
 SPACE = {"max_depth": (2, 12), "min_samples_leaf": (1, 20), "criterion": ["gini", "entropy"]}
 
@@ -50,7 +51,7 @@ def from_trial(result: Any, number: int, name: str) -> set[Any]:
     return {t.params[name] for t in result.trials if t.number >= number}
 
 
-@pytest.mark.parametrize("before", [[depth(3, 8)], [depth(3, 8), ("lock", "max_depth")], []])
+@pytest.mark.parametrize("before", [long([depth(3, 8)]), [depth(3, 8), ("lock", "max_depth")], long([])])
 @pytest.mark.parametrize("sampler", ["tpe", "llm-tpe"])
 def test_a_range_wider_than_the_outer_space_holds_also_after_a_narrower_one(
     data: Any, before: list[Any], sampler: str

@@ -19,6 +19,7 @@ import pytest
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.tuning.local_channel import LocalChannel
+from tests.marks import long
 
 OPTIONS: dict[str, Any] = {"direction": "minimize", "seed": 0, "folder": "", "verify": False}
 
@@ -63,7 +64,7 @@ def check(result: TuneResult) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("storage", [None, "memory", "sqlite:///runs.db"])
+@pytest.mark.parametrize("storage", [long(None), "memory", long("sqlite:///runs.db")])
 def test_an_objective_in_a_process_asks_its_trial(
     storage: str | None, pool: Executor, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.testing import FunctionProvider
 from tests import tokens
+from tests.marks import long
 from tests.replies import Responder
 from tests.replies import trials
 from tests.small_task import Server
@@ -81,7 +82,7 @@ def test_trial_0_makes_no_request_and_one_request_brings_space_and_configuration
     assert len(result.space_versions) == 1 or result.space_versions[1].by == "llm"
 
 
-@pytest.mark.parametrize(("sampler", "seed"), [("llm-tpe", 0), ("llm-tpe", 7), ("llm", 0)])
+@pytest.mark.parametrize(("sampler", "seed"), [("llm-tpe", 0), long("llm-tpe", 7), long("llm", 0)])
 def test_fifty_trials_make_at_most_twelve_requests(data: Any, model: Any, sampler: str, seed: int) -> None:
     responder = Responder(seed)
     tune(
