@@ -21,6 +21,7 @@ from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.card import card
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.static import MIME
+from sllmbo_magic.report.static import budget
 from sllmbo_magic.report.static import mimebundle
 from sllmbo_magic.report.summary import plain_text
 from sllmbo_magic.report.summary import result_text
@@ -275,6 +276,27 @@ def test_dark_pictures_stand_on_dark(bundle: dict[str, Any]) -> None:
 
 def test_a_run_of_50_trials_is_below_300_kb(static: dict[str, Any]) -> None:
     assert in_a_notebook(static) < 300_000
+
+
+def test_pictures_fit_their_room_without_being_drawn_again_and_again(
+    bundle: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sllmbo_magic.report import pictures
+    from sllmbo_magic.report.figures import canvas
+
+    drawn: list[float] = []
+    png = canvas.png
+
+    def counted(figure: Any, *, scale: float, palette: Any) -> bytes:
+        drawn.append(scale)
+        return png(figure, scale=scale, palette=palette)
+
+    monkeypatch.setattr(canvas, "png", counted)
+    room = budget(50) * 53 // 100
+    made = pictures.pictures(bundle, "light", room)
+    assert sum(len(picture.png) for picture in made) * 4 / 3 <= room
+    assert len(drawn) <= 2 * len(made)
+    assert min(drawn) > 1.0, "no smaller than it has to be"
 
 
 def test_a_run_of_1000_trials_is_below_2_mb() -> None:
