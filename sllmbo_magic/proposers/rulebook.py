@@ -1,7 +1,7 @@
 """The rulebook: expert rules instead of an LLM. No network, deterministic, and called a rulebook everywhere.
 
 It starts from configurations that experts use for the estimator's family (``priors/``) and then moves around
-the incumbent the way a practitioner does: trade the learning rate for more trees, take one to three
+the incumbent the way a practitioner does: trade the learning rate for more trees or back, take one to three
 parameters a step up or down (none that has no effect), look where no trial has been while that pays, give a
 range more room where the best trials lie at its end. A search without a start has a space-filling design
 first (``space_filling.py``). It is what an LLM must beat, and it is never counted as one. docs/evidence.md
@@ -29,14 +29,15 @@ from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.exploration import stalled
 from sllmbo_magic.proposers.exploration import worth_exploring
 from sllmbo_magic.proposers.memory import bounds_hit
+from sllmbo_magic.proposers.rounds import are_rounds
+from sllmbo_magic.proposers.rounds import rate_in
+from sllmbo_magic.proposers.rounds import rounds_in
 from sllmbo_magic.proposers.space_filling import N_STARTS
 from sllmbo_magic.proposers.space_filling import has_initial_design
 from sllmbo_magic.proposers.space_filling import initial_configuration
 from sllmbo_magic.proposers.space_filling import reason_of
 from sllmbo_magic.space.search_space import SearchSpace
 
-_RATES = ("learning_rate", "learning_rate_init", "eta")
-_ROUNDS = ("n_estimators", "max_iter", "iterations", "num_boost_round")
 _NUMERIC = FloatDistribution | IntDistribution
 _EVIDENCE = 8
 """So many scores before a range grows: the best three of fewer lie at an end by chance too often."""
@@ -196,7 +197,7 @@ def _with_room(ask: Ask) -> tuple[SearchSpace, dict[str, Any]]:
         return space, {}
     for name, end in bounds_hit(ask.history, space).items():
         old, limit = space[name], ask.outer.distributions.get(name)
-        if name in ask.locked or name.rsplit("__", 1)[-1] in _ROUNDS:  # more rounds cost time
+        if name in ask.locked or are_rounds(name):  # more rounds cost time
             continue
         if not isinstance(old, _NUMERIC) or not isinstance(limit, _NUMERIC):
             continue
@@ -226,14 +227,15 @@ def _readable(bound: float, limit: FloatDistribution | IntDistribution) -> float
 
 
 def _trade_rate(space: SearchSpace, start: dict[str, Any], rng: np.random.Generator) -> dict[str, Any] | None:
-    """Half to two thirds of the learning rate with the rounds that this needs; None when it has no such
-    pair.
+    """Half to two thirds of the learning rate with the rounds that this needs, or as often the other way
+    round, which is quicker; None when there is no such pair.
     """
-    rate = next((n for n in space if n.rsplit("__", 1)[-1] in _RATES), None)
-    rounds = next((n for n in space if n.rsplit("__", 1)[-1] in _ROUNDS), None)
+    rate, rounds = rate_in(space), rounds_in(space)
     if rate is None or rounds is None:
         return None
     factor = float(rng.uniform(0.5, 0.7))
+    if rng.random() < 0.5:
+        factor = 1.0 / factor
     old_rate, old_rounds = start.get(rate), start.get(rounds)
     if not isinstance(old_rate, int | float) or not isinstance(old_rounds, int | float):
         return None

@@ -173,16 +173,19 @@ def veto_power(history: History, space: SearchSpace) -> float:
     return max(0.0, 2.0 * share_right - 1.0)
 
 
-def standing_in(rival: Suggestion, vetoed: QueuedCandidate | None, proposer_source: str) -> Suggestion:
+def standing_in(
+    rival: Suggestion, vetoed: QueuedCandidate | None, proposer_source: str, *, per_cost: bool = False
+) -> Suggestion:
     """The rival with the reason why it runs at the proposer's turn, and the candidate that was vetoed for
-    it.
+    it; ``per_cost`` as for :meth:`Surrogate.rate`.
     """
     name = "the rulebook" if proposer_source == "rulebook" else "the LLM"
     if vetoed is None:
         note = f"no candidate of {name} is left"
         more: dict[str, Any] = {}
     else:
-        note = f"the surrogate expects more of it than of {name}'s candidate"
+        for_its_cost = " for its cost" if per_cost else ""
+        note = f"the surrogate expects more of it{for_its_cost} than of {name}'s candidate"
         more = {"vetoed": [{"params": vetoed.candidate.params, "request": vetoed.request}]}
     return _with_note(rival, note, more)
 

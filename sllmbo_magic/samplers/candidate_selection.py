@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sllmbo_magic.proposers.exploration import worth_exploring
+from sllmbo_magic.proposers.rounds import rounds_in
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers.acceptance import AcceptanceRule
@@ -53,7 +54,11 @@ def accepted_or_rival(
     share: float,
     may_explore: bool,
 ) -> tuple[Suggestion, QueuedCandidate | None]:
-    """The LLM's best candidate, or a rival if the surrogate vetoes it.
+    """The proposer's best candidate, or a rival if the surrogate vetoes it.
+
+    What the rulebook and the base sampler propose is rated for what it costs: rules lead to many rounds at a
+    small learning rate, where a trial takes several times as long for hardly a better score. An LLM's
+    candidates are rated for their scores alone; what they cost is its own decision.
 
     Args:
         rivals: The draw of the base sampler, then the rulebook's suggestions.
@@ -64,22 +69,28 @@ def accepted_or_rival(
         The suggestion, and the candidate that was vetoed for it.
     """
     history, spaces = context.history, context.spaces
+    per_cost = queue.proposer.instant and rounds_in(spaces.wide) is not None
     draw, *steps = rivals
-    draw_rating, *step_ratings = surrogate.rate([r.params for r in rivals])
+    draw_rating, *step_ratings = surrogate.rate([r.params for r in rivals], per_cost=per_cost)
     steps, step_ratings = without_near_duplicates(steps, step_ratings, history, spaces.wide)
     rule = AcceptanceRule(share, may_veto=surrogate.mature, power=veto_power(history, spaces.wide))
     exempt = _exempt(context, queue) if may_explore else ()
-    choice = rule.choose(rated(queue, surrogate, spaces.current), [draw_rating, *step_ratings], exempt)
+    candidates = rated(queue, surrogate, spaces.current, per_cost=per_cost)
+    choice = rule.choose(candidates, [draw_rating, *step_ratings], exempt)
     if choice.candidate is not None:
         return queue.take(choice.candidate, spaces.current), None
     assert choice.rival is not None
     vetoed = None if choice.vetoed is None else queue.remove(choice.vetoed)
-    return standing_in([draw, *steps][choice.rival], vetoed, queue.proposer.source), vetoed
+    rival = [draw, *steps][choice.rival]
+    return standing_in(rival, vetoed, queue.proposer.source, per_cost=per_cost), vetoed
 
 
-def rated(queue: CandidateQueue, surrogate: Surrogate, space: SearchSpace) -> list[Rating]:
+def rated(
+    queue: CandidateQueue, surrogate: Surrogate, space: SearchSpace, *, per_cost: bool = False
+) -> list[Rating]:
     """The ratings of the queue's candidates."""
-    return surrogate.rate([{**space.fixed, **q.candidate.params} for q in queue.candidates])
+    candidates = [{**space.fixed, **q.candidate.params} for q in queue.candidates]
+    return surrogate.rate(candidates, per_cost=per_cost)
 
 
 def _exempt(context: TrialContext, queue: CandidateQueue) -> list[bool]:

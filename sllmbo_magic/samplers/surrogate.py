@@ -22,6 +22,8 @@ from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.proposers.rounds import log_cost
+from sllmbo_magic.proposers.rounds import rounds_in
 from sllmbo_magic.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Rating:
 
     Attributes:
         log_improvement: Logarithm of the expected improvement over the incumbent, in standard deviations of
-            the better half's scores.
+            the better half's scores; of that per unit of training time where it was asked for.
         chance: Probability that it is better than the incumbent, 0 to 1.
     """
 
@@ -106,17 +108,28 @@ class Surrogate:
         model = self._model.with_pending(self._columns.of(points))
         return Surrogate(model, self._space, mature=self.mature)
 
-    def rate(self, configurations: Sequence[Mapping[str, Any]]) -> list[Rating]:
-        """A rating for each configuration."""
+    def rate(self, configurations: Sequence[Mapping[str, Any]], *, per_cost: bool = False) -> list[Rating]:
+        """A rating for each configuration.
+
+        Args:
+            configurations: In the space; what they lack is completed.
+            per_cost: Divide the expected improvement by the time of a fit, as far as the number of rounds
+                sets it (``proposers/rounds.py``): expected improvement per second (Snoek et al. 2012), with a
+                time that does not depend on the machine, so that a seed gives the same run everywhere.
+        """
         from scipy.special import ndtr
 
         from sllmbo_magic.samplers.gaussian_process import log_expected_improvement
 
         if not configurations:
             return []
-        points = np.array([self._space.to_unit(self._space.clip(c)) for c in configurations])
+        clipped = [self._space.clip(c) for c in configurations]
+        points = np.array([self._space.to_unit(c) for c in clipped])
         mean, std = self._model.predict(self._columns.of(points))
         log_improvement = log_expected_improvement(mean, std, self._model.best)
+        if per_cost:
+            rounds = rounds_in(self._space)
+            log_improvement = log_improvement - np.array([log_cost(c, rounds) for c in clipped])
         chance = ndtr((mean - self._model.best) / std)
         # The last digits depend on where arrays lie in memory; the same run must rate the same.
         return [

@@ -27,19 +27,20 @@ class RatesByX:
 
     mature = True
 
-    def rate(self, configurations: Sequence[Mapping[str, Any]]) -> list[Rating]:
+    def rate(self, configurations: Sequence[Mapping[str, Any]], *, per_cost: bool = False) -> list[Rating]:
+        self.per_cost = per_cost
         return [Rating(float(c["x"]), 0.0) for c in configurations]
 
 
-def queue(*values: float) -> CandidateQueue:
-    proposer: Any = SimpleNamespace(source="llm", id="test:llm", instant=False)
+def queue(*values: float, source: str = "llm") -> CandidateQueue:
+    proposer: Any = SimpleNamespace(source=source, id="test", instant=source == "rulebook")
     filled = CandidateQueue(proposer, 5)
     filled.candidates = [QueuedCandidate(Candidate({"x": value}), 1, 3) for value in values]
     return filled
 
 
-def context() -> Any:
-    return SimpleNamespace(history=History(), spaces=SimpleNamespace(current=SPACE, wide=SPACE))
+def context(space: SearchSpace = SPACE) -> Any:
+    return SimpleNamespace(history=History(), spaces=SimpleNamespace(current=space, wide=space))
 
 
 def left_in(queue: CandidateQueue) -> list[float]:
@@ -78,3 +79,19 @@ def test_the_highest_rated_runs_and_the_rules_best_leaves_the_queue(
     assert left_in(candidates) == left
     if source == "gp":
         assert "the surrogate expects more of it than of the" in suggestion.provenance["reason"]
+
+
+@pytest.mark.parametrize(
+    ("source", "rounds", "counts"),
+    [("rulebook", "n_estimators", True), ("rulebook", "max_depth", False), ("llm", "n_estimators", False)],
+)
+def test_rules_and_draws_are_rated_for_their_cost_and_an_llm_for_its_scores(
+    source: str, rounds: str, counts: bool
+) -> None:
+    space = SearchSpace.from_user({"x": (0.0, 1.0), rounds: (10, 500)})
+    surrogate, draw = RatesByX(), Suggestion({"x": 0.9, rounds: 10}, "tpe", {})
+    suggestion, _ = accepted_or_rival(
+        context(space), queue(0.1, source=source), [draw], surrogate, share=0.0, may_explore=False
+    )
+    assert surrogate.per_cost is counts
+    assert ("expects more of it for its cost than of" in suggestion.provenance["reason"]) is counts

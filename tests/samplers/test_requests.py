@@ -146,7 +146,7 @@ class Critic:
         self.queue = queue
         self.chance = chance
 
-    def rate(self, configurations: list[dict[str, Any]]) -> list[Rating]:
+    def rate(self, configurations: list[dict[str, Any]], *, per_cost: bool = False) -> list[Rating]:
         waiting = [queued.candidate.params for queued in self.queue.candidates]
         return [Rating(-50.0 if c in waiting else 0.0, self.chance) for c in configurations]
 

@@ -83,6 +83,33 @@ def test_a_pruned_trial_counts_as_no_better_than_the_median(direction: str) -> N
     assert rating(better) == rating(median) > rating(worse)
 
 
+@pytest.mark.parametrize(
+    ("name", "others", "counts"),
+    [
+        ("n_estimators", {}, True),
+        ("model__n_estimators", {}, True),
+        ("iterations", {}, True),
+        ("max_iter", {"learning_rate": (0.01, 0.3, "log")}, True),
+        ("max_iter", {}, False),
+        ("num_leaves", {}, False),
+    ],
+)
+def test_of_two_configurations_the_quicker_one_is_rated_higher_for_its_cost(
+    name: str, others: dict[str, Any], counts: bool
+) -> None:
+    space = SearchSpace.from_user({"x": (0.0, 1.0), name: (50, 1000, "log"), **others})
+    rng = np.random.default_rng(0)
+    configurations = [space.sample(rng) for _ in range(20)]
+    observations = [Observation(i, c, value=-((c["x"] - 0.3) ** 2)) for i, c in enumerate(configurations)]
+    surrogate = surrogates.fit(History(tuple(observations), "maximize"), space)
+    assert surrogate is not None
+    asked = [{**configurations[0], name: rounds} for rounds in (100, 400)]
+    plain, rated = surrogate.rate(asked), surrogate.rate(asked, per_cost=True)
+    saved = [p.log_improvement - r.log_improvement for p, r in zip(plain, rated, strict=True)]
+    assert [p.chance for p in plain] == [r.chance for r in rated]
+    assert saved[1] - saved[0] == pytest.approx(np.log(420 / 120) if counts else 0.0, abs=1e-4)
+
+
 def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
