@@ -35,8 +35,12 @@ _FLAT, _NO_GAIN = 1e-3, 1e-5
 _FIRST_STEP, _LONGEST_STEP = 0.1, 2.0
 _SINGLE_THREADED = 200_000
 """Multiplications in a matrix product that OpenBLAS still does in the calling thread."""
-_TRIALS_PER_LENGTH = 3
-"""Points per dimension below which all dimensions share one length scale."""
+_LENGTH_PRIOR = 0.1
+_SIGNAL_PRIOR = (2.0, 1.0)
+_NOISE_PRIOR = (1.1, 30.0)
+"""Weak priors, those of Optuna's GP sampler: exp(-0.1 (length^2 + length^-2)), and shape and rate of gamma
+distributions. Without them few points give length scales at the bounds.
+"""
 
 
 class Columns:
@@ -81,7 +85,7 @@ class Kernel:
 
 
 def fit_kernel(points: np.ndarray, scores: np.ndarray, owners: np.ndarray | None = None) -> Kernel:
-    """The kernel of highest marginal likelihood (a local maximum, from a fixed start).
+    """The kernel of highest posterior density (a local maximum, from a fixed start).
 
     Args:
         points: Shape (n, columns), in the unit cube.
@@ -91,7 +95,7 @@ def fit_kernel(points: np.ndarray, scores: np.ndarray, owners: np.ndarray | None
     n = len(points)
     owners = np.arange(points.shape[1]) if owners is None else owners
     d = int(owners[-1]) + 1
-    n_lengths = d if n >= _TRIALS_PER_LENGTH * d else 1
+    n_lengths = d if n >= d else 1  # fewer points than parameters: one length scale for all
     start = np.log([_START[0], *[_START[1]] * n_lengths, _START[2]])
     bounds = np.log(np.array([_SIGNAL, *[_LENGTH] * n_lengths, _NOISE]))
     values = np.exp(_minimize(_Loss(points, scores, owners, n_lengths), start, bounds))
@@ -148,7 +152,9 @@ def _minimize(
 
 
 class _Loss:
-    """Negative log marginal likelihood and its gradient, over the n (n - 1) / 2 pairs of points."""
+    """Negative log of likelihood times priors, up to a constant, and its gradient, over the n (n - 1) / 2
+    pairs of points.
+    """
 
     def __init__(self, points: np.ndarray, scores: np.ndarray, owners: np.ndarray, n_lengths: int) -> None:
         n = len(points)
@@ -191,7 +197,21 @@ class _Loss:
         gradient[0] = signal * (pairs @ correlation + 0.5 * trace)
         gradient[1:-1] = 5.0 / 3.0 * signal * ((pairs * slope) @ self._squares) * inverse_squares
         gradient[-1] = 0.5 * noise * trace
-        return float(loss), -gradient
+        log_prior, slopes = _log_prior(theta)
+        return float(loss) - log_prior, -gradient - slopes
+
+
+def _log_prior(theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Log density of the hyperparameters, up to a constant, and its gradient by theta."""
+    values = np.exp(theta)
+    squares = values[1:-1] ** 2
+    total = -_LENGTH_PRIOR * float((squares + 1.0 / squares).sum())
+    slopes = np.empty_like(theta)
+    slopes[1:-1] = -2.0 * _LENGTH_PRIOR * (squares - 1.0 / squares)
+    for place, (shape, rate) in ((0, _SIGNAL_PRIOR), (-1, _NOISE_PRIOR)):
+        total += (shape - 1.0) * theta[place] - rate * values[place]
+        slopes[place] = shape - 1.0 - rate * values[place]
+    return total, slopes
 
 
 class GaussianProcess:

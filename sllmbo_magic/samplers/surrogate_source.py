@@ -46,7 +46,7 @@ def chance(reliability: float, ratio: float) -> float:
     """
     if ratio <= 0.0 or ratio >= 1.0:
         return ratio
-    share = min(max(reliability**2, 0.1), 0.95)
+    share = min(max(reliability, 0.1), 0.95)
     odds = ratio / (1.0 - ratio) * share / (1.0 - share)
     return odds / (1.0 + odds)
 

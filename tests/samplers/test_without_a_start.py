@@ -85,10 +85,10 @@ def test_after_it_the_surrogate_proposes_and_tpe_models_each_parameter_by_itself
     ("reliability", "ratio", "share"),
     [
         (0.0, 0.5, 0.1),
-        (0.5, 0.5, 0.25),
-        (0.9, 0.5, 0.81),
+        (0.5, 0.5, 0.5),
+        (0.9, 0.5, 0.9),
         (1.0, 0.5, 0.95),
-        (0.5, 0.75, 0.5),
+        (0.5, 0.75, 0.75),
         (0.9, 0.0, 0.0),
         (0.0, 1.0, 1.0),
     ],
