@@ -35,6 +35,8 @@ _FLAT, _NO_GAIN = 1e-3, 1e-5
 _FIRST_STEP, _LONGEST_STEP = 0.1, 2.0
 _SINGLE_THREADED = 200_000
 """Multiplications in a matrix product that OpenBLAS still does in the calling thread."""
+_TRIALS_PER_LENGTH = 3
+"""Points per dimension below which all dimensions share one length scale, where there are no priors."""
 _LENGTH_PRIOR = 0.1
 _SIGNAL_PRIOR = (2.0, 1.0)
 _NOISE_PRIOR = (1.1, 30.0)
@@ -84,21 +86,26 @@ class Kernel:
     noise: float
 
 
-def fit_kernel(points: np.ndarray, scores: np.ndarray, owners: np.ndarray | None = None) -> Kernel:
-    """The kernel of highest posterior density (a local maximum, from a fixed start).
+def fit_kernel(
+    points: np.ndarray, scores: np.ndarray, owners: np.ndarray | None = None, *, priors: bool = False
+) -> Kernel:
+    """The kernel of highest likelihood, or with priors of highest posterior density: a local maximum, from a
+    fixed start.
 
     Args:
         points: Shape (n, columns), in the unit cube.
         scores: Shape (n,).
         owners: The parameter of each column, which have one length scale together; None: one column each.
+        priors: Weak priors, and with them a length scale for each parameter as soon as there are as many
+            points. Without them that takes three times as many points.
     """
     n = len(points)
     owners = np.arange(points.shape[1]) if owners is None else owners
     d = int(owners[-1]) + 1
-    n_lengths = d if n >= d else 1  # fewer points than parameters: one length scale for all
+    n_lengths = d if n >= (1 if priors else _TRIALS_PER_LENGTH) * d else 1
     start = np.log([_START[0], *[_START[1]] * n_lengths, _START[2]])
     bounds = np.log(np.array([_SIGNAL, *[_LENGTH] * n_lengths, _NOISE]))
-    values = np.exp(_minimize(_Loss(points, scores, owners, n_lengths), start, bounds))
+    values = np.exp(_minimize(_Loss(points, scores, owners, n_lengths, priors), start, bounds))
     lengths = np.broadcast_to(values[1:-1], (d,))[owners]
     return Kernel(float(values[0]), lengths, float(values[-1]))
 
@@ -152,12 +159,15 @@ def _minimize(
 
 
 class _Loss:
-    """Negative log of likelihood times priors, up to a constant, and its gradient, over the n (n - 1) / 2
-    pairs of points.
+    """Negative log of the marginal likelihood, times the priors where there are some, up to a constant; and its
+    gradient, over the n (n - 1) / 2 pairs of points.
     """
 
-    def __init__(self, points: np.ndarray, scores: np.ndarray, owners: np.ndarray, n_lengths: int) -> None:
+    def __init__(
+        self, points: np.ndarray, scores: np.ndarray, owners: np.ndarray, n_lengths: int, priors: bool
+    ) -> None:
         n = len(points)
+        self._priors = priors
         self._n, self._scores = n, scores
         self._rows, self._columns = np.tril_indices(n, -1)
         squares = (points[self._rows] - points[self._columns]) ** 2
@@ -197,6 +207,8 @@ class _Loss:
         gradient[0] = signal * (pairs @ correlation + 0.5 * trace)
         gradient[1:-1] = 5.0 / 3.0 * signal * ((pairs * slope) @ self._squares) * inverse_squares
         gradient[-1] = 0.5 * noise * trace
+        if not self._priors:
+            return float(loss), -gradient
         log_prior, slopes = _log_prior(theta)
         return float(loss) - log_prior, -gradient - slopes
 

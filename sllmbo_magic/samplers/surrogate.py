@@ -160,8 +160,13 @@ def fit(history: History, space: SearchSpace, kernel: Kernel | None = None) -> S
     return Surrogate(model, space, mature=is_mature(history, space))
 
 
-def search_kernel(history: History, space: SearchSpace) -> Kernel | None:
-    """The kernel that fits this history; None as for :func:`fit`."""
+def search_kernel(history: History, space: SearchSpace, *, priors: bool = False) -> Kernel | None:
+    """The kernel that fits this history; None as for :func:`fit`.
+
+    Args:
+        priors: As for ``gaussian_process.fit_kernel``. A search by the surrogate is better with them; where
+            it only rates what rules and TPE propose, it was slightly worse (docs/evidence.md).
+    """
     from sllmbo_magic.samplers.gaussian_process import fit_kernel
 
     data = _training_data(history, space)
@@ -169,7 +174,7 @@ def search_kernel(history: History, space: SearchSpace) -> Kernel | None:
         return None
     points, scores = data
     columns = _columns(space)
-    return fit_kernel(columns.of(points), scores, columns.owners)
+    return fit_kernel(columns.of(points), scores, columns.owners, priors=priors)
 
 
 def is_mature(history: History, space: SearchSpace) -> bool:

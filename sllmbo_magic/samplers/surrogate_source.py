@@ -67,7 +67,7 @@ class SurrogateSource:
         earlier = history.before(number - number % KERNEL_EVERY)
         key = (len(earlier), space)
         if self._kernel is None or self._kernel[0] != key:
-            self._kernel = key, surrogates.search_kernel(earlier, space)
+            self._kernel = key, surrogates.search_kernel(earlier, space, priors=True)
         return surrogates.fit(history, space, self._kernel[1])
 
     def suggest(self, context: TrialContext, surrogate: Surrogate) -> Suggestion | None:

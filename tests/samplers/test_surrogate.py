@@ -113,9 +113,9 @@ def test_of_two_configurations_the_quicker_one_is_rated_higher_for_its_cost(
 def test_in_a_long_run_the_kernel_is_searched_every_fifth_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
-    def counted(points: np.ndarray, scores: np.ndarray, owners: np.ndarray) -> Kernel:
+    def counted(points: np.ndarray, scores: np.ndarray, owners: np.ndarray, **options: Any) -> Kernel:
         searched.append(len(scores))
-        return fit_kernel(points, scores, owners)
+        return fit_kernel(points, scores, owners, **options)
 
     monkeypatch.setattr(gaussian_process, "fit_kernel", counted)
     prefetch, trials = SurrogatePrefetch(), history(70)
@@ -217,17 +217,19 @@ def test_without_the_prefetch_the_trials_are_the_same(monkeypatch: pytest.Monkey
 # --- the Gaussian process -------------------------------------------------------------------------------
 
 
-def log_posterior(model: Any, theta: np.ndarray) -> float:
-    """Of scikit-learn's Gaussian process, with the priors of Optuna's GP sampler."""
+def log_density(model: Any, theta: np.ndarray, priors: bool) -> float:
+    """Of scikit-learn's Gaussian process: its likelihood, times the priors of Optuna's GP sampler."""
     from scipy.stats import gamma
 
+    if not priors:
+        return float(model.log_marginal_likelihood(theta))
     signal, *lengths, noise = np.exp(theta)
     squares = np.square(lengths)
     prior = gamma(2.0).logpdf(signal) + gamma(1.1, scale=1 / 30).logpdf(noise)
     return float(model.log_marginal_likelihood(theta) + prior - 0.1 * (squares + 1 / squares).sum())
 
 
-def reference(points: np.ndarray, scores: np.ndarray) -> Any:
+def reference(points: np.ndarray, scores: np.ndarray, priors: bool = False) -> Any:
     """scikit-learn's Gaussian process with the same kernel, priors and start."""
     from scipy.optimize import minimize
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -236,14 +238,14 @@ def reference(points: np.ndarray, scores: np.ndarray) -> Any:
     from sklearn.gaussian_process.kernels import WhiteKernel
 
     n, d = points.shape
-    lengths: Any = np.full(d, 0.5) if n >= d else 0.5
+    lengths: Any = np.full(d, 0.5) if n >= (d if priors else 3 * d) else 0.5
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(lengths, (0.05, 10.0), nu=2.5) + WhiteKernel(
         0.01, (1e-6, 0.5)
     )
     model = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6).fit(points, scores)
 
     def loss(theta: np.ndarray) -> float:
-        return -log_posterior(model, theta)
+        return -log_density(model, theta, priors)
 
     with BlasLimit(1):
         best = minimize(loss, kernel.theta, method="L-BFGS-B", bounds=kernel.bounds)
@@ -252,12 +254,14 @@ def reference(points: np.ndarray, scores: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize(("n", "d"), [(8, 3), (12, 6), (9, 12), (40, 3), (40, 9), (90, 6)])
-def test_it_is_scikit_learns_gaussian_process_without_its_noise(n: int, d: int) -> None:
+@pytest.mark.parametrize("priors", [False, True])
+def test_it_is_scikit_learns_gaussian_process_without_its_noise(n: int, d: int, priors: bool) -> None:
     points, scores = noisy_data(n, d, seed=n + d)
-    kernel, slow = fit_kernel(points, scores), reference(points, scores)
-    lengths = kernel.lengths if n >= d else kernel.lengths[:1]
+    kernel, slow = fit_kernel(points, scores, priors=priors), reference(points, scores, priors)
+    lengths = kernel.lengths if n >= (d if priors else 3 * d) else kernel.lengths[:1]
     theta = np.log([kernel.signal, *lengths, kernel.noise])
-    assert log_posterior(slow, theta) >= log_posterior(slow, slow.kernel_.theta) - 0.01
+    highest = log_density(slow, slow.kernel_.theta, priors)
+    assert log_density(slow, theta, priors) >= highest - 0.01
     slow = slow.set_params(kernel=slow.kernel_.clone_with_theta(theta)).fit(points, scores)
     model = GaussianProcess(points, scores, kernel)
     asked = np.random.default_rng(1).random((30, d))
@@ -321,12 +325,13 @@ def test_any_two_values_of_a_choice_are_at_distance_one() -> None:
     assert distances == pytest.approx(1.0 - np.eye(5))
 
 
+@pytest.mark.parametrize("priors", [False, True])
 @pytest.mark.parametrize("n", [5, 24])
-def test_the_gradient_is_that_of_the_density_where_columns_share_a_length_scale(n: int) -> None:
+def test_the_gradient_is_that_of_the_density_where_columns_share_a_length_scale(n: int, priors: bool) -> None:
     rng = np.random.default_rng(0)
     columns = Columns([0, 4, 0])
     loss = gaussian_process._Loss(
-        columns.of(rng.random((n, 3))), rng.normal(size=n), columns.owners, 3 if n > 9 else 1
+        columns.of(rng.random((n, 3))), rng.normal(size=n), columns.owners, 3 if n > 9 else 1, priors
     )
     theta = np.log([1.2, *[0.4, 0.9, 0.6][: 3 if n > 9 else 1], 0.05])
     _, gradient = loss(theta)
