@@ -159,8 +159,8 @@ def _minimize(
 
 
 class _Loss:
-    """Negative log of the marginal likelihood, times the priors where there are some, up to a constant; and its
-    gradient, over the n (n - 1) / 2 pairs of points.
+    """Negative log of the marginal likelihood, or of that times the priors; and its gradient, over the
+    n (n - 1) / 2 pairs of points.
     """
 
     def __init__(
