@@ -1,5 +1,5 @@
-"""Boosting, without an LLM: ``tune`` with default options against TPE from the default, after equal numbers of
-trials and after equal training time.
+"""Boosting, without an LLM: ``tune`` with default options against TPE from the default, after as many trials
+and after as much training time.
 
 Both search the same space on the same folds, from the library's default. Normalised regret: 0 is the best
 score that either found for a task and seed, 1 the default's. *Equal time* cuts both after the fit time of the
