@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
+
 from sllmbo_magic.space.search_space import SearchSpace
 
 _RATES = ("learning_rate", "learning_rate_init", "eta")
@@ -22,8 +24,9 @@ def are_rounds(name: str) -> bool:
 
 
 def rate_in(space: SearchSpace) -> str | None:
-    """The parameter that is a learning rate."""
-    return next((name for name in space if name.rpartition("__")[2] in _RATES), None)
+    """The parameter that is a learning rate. A choice of that name, as of ``SGDClassifier``, is none."""
+    names = (name for name in space if name.rpartition("__")[2] in _RATES)
+    return next((name for name in names if not isinstance(space[name], CategoricalDistribution)), None)
 
 
 def rounds_in(space: SearchSpace) -> str | None:

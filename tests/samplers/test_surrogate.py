@@ -91,6 +91,7 @@ def test_a_pruned_trial_counts_as_no_better_than_the_median(direction: str) -> N
         ("iterations", {}, True),
         ("max_iter", {"learning_rate": (0.01, 0.3, "log")}, True),
         ("max_iter", {}, False),
+        ("max_iter", {"learning_rate": ["optimal", "constant", "adaptive"]}, False),
         ("num_leaves", {}, False),
     ],
 )
