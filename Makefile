@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The files of tests are spread over the cores; those of one file share what is slow to start. Real browsers, kernels
 # and servers on a busy machine are late at times: a test that fails has a second try, and the report names it.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --reruns 1
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --reruns 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
 FRONT_END := hatch_build.py $(shell find labextension -type f -not -path '*/node_modules/*' \
 	-not -path '*/lib/*' -not -path '*/test/*' -not -name '*.tsbuildinfo')

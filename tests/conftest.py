@@ -51,15 +51,6 @@ def chromium() -> str:
     pytest.skip("no Chromium here: install it, or run make test as root, which does")
 
 
-SLOW_FIRST = ("browser", "docs", "storage", "tuning", "magic", "report")
-"""Folders that begin, so that at the end all workers are busy with small files and none waits for another."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {name: i for i, name in enumerate(SLOW_FIRST)}
-    items.sort(key=lambda item: place.get(item.path.parent.name, len(SLOW_FIRST)))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
