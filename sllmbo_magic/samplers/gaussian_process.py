@@ -41,7 +41,7 @@ _LENGTH_PRIOR = 0.1
 _SIGNAL_PRIOR = (2.0, 1.0)
 _NOISE_PRIOR = (1.1, 30.0)
 """Weak priors, those of Optuna's GP sampler: exp(-0.1 (length^2 + length^-2)), and shape and rate of gamma
-distributions. Without them few points give length scales at the bounds.
+distributions.
 """
 
 

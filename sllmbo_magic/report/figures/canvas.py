@@ -96,7 +96,7 @@ def _reduce(pixels: Image.Image, colors: NDArray[np.int32]) -> Image.Image:
     """Each pixel as the nearest of the colours, shape (n, 3). Pillow's own mapping is only about right."""
     parts = np.asarray(pixels).astype(np.int32)
     packed = (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
-    # a table of all colours: to sort the pixels takes ten times as long
+    # a table of all colours: to sort the pixels takes seven times as long
     occurs = np.zeros(1 << 24, dtype=bool)
     occurs[packed] = True
     distinct = np.flatnonzero(occurs)
