@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
@@ -30,7 +32,13 @@ ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
 
 @pytest.fixture(autouse=True)
 def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test works in its own folder and knows no key and no server of the machine it runs on."""
+    """Each test works in its own folder and knows no key and no server of the machine it runs on.
+
+    Ctrl-C raises ``KeyboardInterrupt``, also where the shell that started the tests ignores it, as it does for
+    jobs in the background.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     for name in (*KEYS, *ADDRESSES):
         monkeypatch.delenv(name, raising=False)

@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import wait
-from contextlib import AbstractContextManager
 from contextlib import contextmanager
-from contextlib import nullcontext
 from contextlib import suppress
 from typing import Any
 
@@ -19,23 +17,25 @@ from sllmbo_magic.evaluation.threads import cores
 from sllmbo_magic.tuning.isolation import died
 
 
-def in_processes(n_jobs: int | None, *, isolate: bool) -> AbstractContextManager[Any]:
-    """The surroundings in which ``BaseSearchCV.fit`` makes its workers.
-
-    Raises:
-        InputError: One fit at a time is asked for, which joblib never runs in another process.
-    """
-    if not isolate:
-        return nullcontext()
-    if n_jobs == 1:
+def check_jobs(n_jobs: int | None, *, isolate: bool) -> None:
+    """Raise an InputError if one fit at a time is asked for, which joblib never runs in another process."""
+    if isolate and n_jobs == 1:
         raise InputError(
             "isolate needs processes, and with n_jobs=1 joblib starts none.",
             "Leave n_jobs out, or give 2 or more.",
         )
+
+
+@contextmanager
+def in_processes(*, isolate: bool) -> Iterator[None]:
+    """The surroundings in which ``BaseSearchCV.fit`` makes its workers."""
+    if not isolate:
+        yield
+        return
     from joblib import parallel_config
 
-    manager: AbstractContextManager[Any] = parallel_config("loky", n_jobs=max(2, cores()))
-    return manager
+    with parallel_config("loky", n_jobs=max(2, cores())):  # holds from its construction on
+        yield
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.report.code import parts_of
 from sllmbo_magic.sklearn_api.evaluator import Candidates
+from sllmbo_magic.sklearn_api.isolated_fits import check_jobs
 from sllmbo_magic.sklearn_api.isolated_fits import in_processes
 from sllmbo_magic.task.data import is_missing
 from sllmbo_magic.task.metrics import resolve_metric
@@ -137,7 +138,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         """
         self._check_options()
         self._check_target(y)
-        with in_processes(self.n_jobs, isolate=bool((self.tune_options or {}).get("isolate"))):
+        with in_processes(isolate=bool((self.tune_options or {}).get("isolate"))):
             super().fit(X, y, **params)
         return self
 
@@ -212,7 +213,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
                 "tune_options: trial_timeout needs isolate: only a process can be ended in a fit.",
                 'Write tune_options={"isolate": True, "trial_timeout": 60}.',
             )
-        in_processes(self.n_jobs, isolate=settings.isolate)
+        check_jobs(self.n_jobs, isolate=settings.isolate)
         self._check_space(options)
         check_callbacks(options.get("callbacks", ()))
         if settings.uses_llm and isinstance(settings.llm, str):

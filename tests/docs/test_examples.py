@@ -25,7 +25,15 @@ NEEDS = {
     "bring_your_csv": "lightgbm",
     "replay_a_real_llm": "lightgbm",
 }
-LONG = {"images_pytorch", "time_series", "large_scale", "local_llm", "classification", "text"}
+LONG = {
+    "bring_your_csv",
+    "classification",
+    "images_pytorch",
+    "large_scale",
+    "local_llm",
+    "text",
+    "time_series",
+}
 """Notebooks that ``make test-all`` runs; ``make test`` only looks at how they are saved."""
 RUNS_NOTHING = {"compare", "local_llm"}
 """Notebooks whose runs are calls in Python, which show no picture of one run."""

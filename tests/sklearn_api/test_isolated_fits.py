@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
+from joblib import effective_n_jobs
 
 from sllmbo_magic import SLLMBOSearchCV
 from sllmbo_magic.errors import InputError
@@ -44,3 +46,12 @@ def test_a_limit_of_time_needs_processes_and_processes_need_jobs() -> None:
         one.fit(X, Y)
     with pytest.raises(InputError, match="devices"):
         search(["well"], devices="a,b").fit(X, Y)
+
+
+@pytest.mark.parametrize("space", [{"way": ["well"]}, {"nowhere": ["well"]}])
+def test_the_jobs_of_other_code_are_as_many_as_before(space: dict[str, Any]) -> None:
+    """After a search, and after one that is refused."""
+    found = search(["well"], isolate=True, enqueue=[]).set_params(search_space=space)
+    with nullcontext() if "way" in space else pytest.raises(InputError, match="nowhere"):
+        found.fit(X, Y)
+    assert effective_n_jobs(None) == 1
