@@ -63,6 +63,7 @@ from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.fold_fit import scorer_of
 from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
 from sllmbo_magic.evaluation.paired_scores import paired_scores
+from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.result import winning_params
 from sllmbo_magic.tuning.tune import tune
@@ -158,8 +159,13 @@ def run(name: str, arm: str, seed: int, n_trials: int, data: Path | None, n_jobs
         if len(top) < N_TOP and all(winning_params(trial) != winning_params(other) for other in top):
             top.append(trial)
     tasks = fresh_tasks(task, seed + 1000)
-    fresh = paired_scores(tasks, [winning_params(t) for t in top], n_jobs) if tasks else None
-    tests = {t.number: test_score(task, winning_params(t)) for t in [*incumbents, *top]}
+
+    def params_of(trial: Any) -> dict[str, Any]:
+        """As the estimator takes them: layers are tuples, for which a trial has labels."""
+        return decoded(winning_params(trial), result.objects)
+
+    fresh = paired_scores(tasks, [params_of(t) for t in top], n_jobs) if tasks else None
+    tests = {t.number: test_score(task, params_of(t)) for t in [*incumbents, *top]}
     return {
         "task": name,
         "arm": arm,

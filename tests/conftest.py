@@ -25,6 +25,9 @@ from tests.small_task import server  # noqa: F401
 # read by numpy, scikit-learn and LightGBM when they are imported: tests on two cores must not fight for them
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# Threads of fits that take all cores (LightGBM's own default) sleep while they wait: beside other tests they would
+# keep the cores busy with waiting, and a fit of a second takes ten.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
@@ -34,8 +37,8 @@ ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
 def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test works in its own folder and knows no key and no server of the machine it runs on.
 
-    Ctrl-C raises ``KeyboardInterrupt``, also where the shell that started the tests ignores it, as it does for
-    jobs in the background.
+    Ctrl-C raises ``KeyboardInterrupt``, also where the shell that started the tests ignores it, as it does
+    for jobs in the background.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -387,7 +387,7 @@ def test_the_view_follows_labs_theme_and_stays_accessible(
         server.settings("sllmbo-magic:cells")
 
 
-@pytest.mark.parametrize("extension", [True, False])
+@pytest.mark.parametrize("extension", [True, long(False)])
 def test_a_hostile_saved_notebook_does_nothing(
     new_page: Any, server: Server, plain_server: Server, extension: bool
 ) -> None:

@@ -355,7 +355,9 @@ def test_an_enqueued_configuration_is_taken_back(new_widget: Any) -> None:
 # ---------------------------------------------------------------- exports
 
 
-@pytest.mark.parametrize("name", ["Scores", "Search space", "Slice", "Parallel coordinates", "Contour"])
+@pytest.mark.parametrize(
+    "name", ["Scores", long("Search space"), long("Slice"), "Parallel coordinates", long("Contour")]
+)
 def test_a_pane_is_taken_away_as_svg_and_png(new_page: Any, report: str, name: str) -> None:
     watched = new_page()
     page = watched.page
@@ -450,7 +452,7 @@ def names_outside(pane: Any) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("width", [360, 820, 1500])
+@pytest.mark.parametrize("width", [360, long(820), 1500])
 @pytest.mark.parametrize("metric", ["MAE", "neg_mean_poisson_deviance_of_weighted"])
 def test_no_name_of_an_axis_is_cut_and_ends_are_kept(new_widget: Any, width: int, metric: str) -> None:
     widget = new_widget(viewport={"width": width, "height": 900})
@@ -509,7 +511,7 @@ def test_the_verdict_stands_as_it_was_written_and_a_bare_reason_as_a_sentence(ne
         assert widget.root.locator(".verdict-text").inner_text() == shown
 
 
-@pytest.mark.parametrize("width", [360, 480, 640, 820, 900, 1000, 1200, 1500])
+@pytest.mark.parametrize("width", [360, long(480), long(640), long(820), 900, long(1000), long(1200), 1500])
 def test_no_figure_of_the_head_and_no_tab_leaves_its_place(new_widget: Any, width: int) -> None:
     widget = new_widget(viewport={"width": width, "height": 900})
     widget.show()
