@@ -431,7 +431,7 @@ def test_warnings_of_libraries_are_counted_and_shown_on_request(
     row = widget.root.get_by_role("row", name=re.compile("ConvergenceWarning"))
     assert row.locator("td").all_inner_texts()[:2] == ["40", "9"]
     widget.page.set_viewport_size({"width": 360, "height": 900})
-    assert widget.page.evaluate("document.documentElement.scrollWidth") <= 360
+    widget.page.wait_for_function("document.documentElement.scrollWidth <= 360")  # drawn at its new size
     assert serious(widget.page) == []
 
 

@@ -509,6 +509,7 @@ def test_a_reason_that_several_configurations_were_rejected_for_is_said_once(new
     assert answer.get_by_text("max_depth is missing").count() == 1
     assert answer.get_by_text("Deep trees.").count() == 1
     answer.get_by_text("The 4 rejected configurations").click()
+    answer.locator("details .candidate").nth(3).wait_for()
     assert answer.locator("details .candidate").count() == 4
     assert answer.get_by_text(why).count() == 1
 
