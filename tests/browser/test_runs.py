@@ -9,6 +9,7 @@ import signal
 from typing import Any
 
 import nbformat
+import pytest
 
 from tests.browser.jupyter import LOAD
 from tests.browser.jupyter import MIME
@@ -69,6 +70,7 @@ def test_a_kernel_that_does_not_hear_the_panel_is_interrupted(open_lab: Any) -> 
     lab.row("plain").get_by_text("interrupted", exact=True).wait_for()
 
 
+@pytest.mark.long  # test_lab has the like
 def test_a_run_survives_a_renamed_notebook_and_an_unsaved_reload(open_lab: Any) -> None:
     lab = open_lab("before", LOAD, SLOW.format(n=2))
     page = lab.page
@@ -110,6 +112,7 @@ def test_a_run_survives_a_renamed_notebook_and_an_unsaved_reload(open_lab: Any) 
     assert not (lab.server.root / "before" / "before.ipynb").exists()
 
 
+@pytest.mark.long  # test_lab has the like
 def test_an_untrusted_notebook_shows_the_live_view_after_a_reload(new_page: Any, server: Server) -> None:
     """What was saved in the cell is not trusted there, so that it may show no widget."""
     name = "untrusted/untrusted.ipynb"
@@ -176,6 +179,7 @@ def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
     assert lab.watched.errors == []
 
 
+@pytest.mark.long  # test_lab has the like
 def test_a_killed_kernel_is_shown_as_gone(open_lab: Any) -> None:
     lab = open_lab("killed", f"{LOAD}\nimport os\nprint('pid', os.getpid())", SLOW.format(n=200))
     lab.run(0)

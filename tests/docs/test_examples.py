@@ -31,6 +31,7 @@ LONG = {
     "images_pytorch",
     "large_scale",
     "local_llm",
+    "replay_a_real_llm",
     "text",
     "time_series",
 }
