@@ -61,6 +61,7 @@ def test_runs_without_a_widget_are_listed_opened_and_stopped(open_lab: Any) -> N
     assert [set(o.data) & {MIME} for o in lab.save().cells[2].outputs if "data" in o] == [{MIME}]
 
 
+@pytest.mark.long  # the stop button of the panel is pressed above, too
 def test_a_kernel_that_does_not_hear_the_panel_is_interrupted(open_lab: Any) -> None:
     deaf = "from sllmbo_magic.dashboard.live import LiveRun\nLiveRun.receive = lambda *_: None"
     lab = open_lab("deaf", f"{LOAD}\n{deaf}", PLAIN)
@@ -137,6 +138,7 @@ def test_an_untrusted_notebook_shows_the_live_view_after_a_reload(new_page: Any,
     lab.cell(1).locator(".view").get_by_text("stopped", exact=True).wait_for()
 
 
+@pytest.mark.long  # three pages of Lab: half a minute
 def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
     # the runs outlast the test, however fast a trial is
     lab = open_lab("left", LOAD, slow("one", "--background", 2000), slow("two", "--background", 2000))

@@ -32,6 +32,7 @@ LONG = {
     "large_scale",
     "local_llm",
     "replay_a_real_llm",
+    "steering",
     "text",
     "time_series",
 }
