@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
@@ -41,8 +40,7 @@ def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ctrl-C raises ``KeyboardInterrupt``, also where the shell that started the tests ignores it, as it does
     for jobs in the background.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     for name in (*KEYS, *ADDRESSES):
         monkeypatch.delenv(name, raising=False)

@@ -169,7 +169,6 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
     page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("running").wait_for()
 
 
-@pytest.mark.long  # marks are tested in test_panes and tests/tuning/test_marks.py
 def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> None:
     lab = open_lab("marks", LOAD, SLOW.format(n=3))
     page = lab.page

@@ -61,7 +61,6 @@ def test_runs_without_a_widget_are_listed_opened_and_stopped(open_lab: Any) -> N
     assert [set(o.data) & {MIME} for o in lab.save().cells[2].outputs if "data" in o] == [{MIME}]
 
 
-@pytest.mark.long  # the stop button of the panel is pressed above, too
 def test_a_kernel_that_does_not_hear_the_panel_is_interrupted(open_lab: Any) -> None:
     deaf = "from sllmbo_magic.dashboard.live import LiveRun\nLiveRun.receive = lambda *_: None"
     lab = open_lab("deaf", f"{LOAD}\n{deaf}", PLAIN)
@@ -71,7 +70,6 @@ def test_a_kernel_that_does_not_hear_the_panel_is_interrupted(open_lab: Any) -> 
     lab.row("plain").get_by_text("interrupted", exact=True).wait_for()
 
 
-@pytest.mark.long  # test_lab has the like
 def test_a_run_survives_a_renamed_notebook_and_an_unsaved_reload(open_lab: Any) -> None:
     lab = open_lab("before", LOAD, SLOW.format(n=2))
     page = lab.page
@@ -113,7 +111,7 @@ def test_a_run_survives_a_renamed_notebook_and_an_unsaved_reload(open_lab: Any) 
     assert not (lab.server.root / "before" / "before.ipynb").exists()
 
 
-@pytest.mark.long  # test_lab has the like
+@pytest.mark.long  # test_lab has a reload, and an untrusted notebook with the extension
 def test_an_untrusted_notebook_shows_the_live_view_after_a_reload(new_page: Any, server: Server) -> None:
     """What was saved in the cell is not trusted there, so that it may show no widget."""
     name = "untrusted/untrusted.ipynb"
@@ -138,7 +136,6 @@ def test_an_untrusted_notebook_shows_the_live_view_after_a_reload(new_page: Any,
     lab.cell(1).locator(".view").get_by_text("stopped", exact=True).wait_for()
 
 
-@pytest.mark.long  # three pages of Lab: half a minute
 def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
     # the runs outlast the test, however fast a trial is
     lab = open_lab("left", LOAD, slow("one", "--background", 2000), slow("two", "--background", 2000))
@@ -181,7 +178,7 @@ def test_runs_and_notebooks_side_by_side_keep_apart(open_lab: Any) -> None:
     assert lab.watched.errors == []
 
 
-@pytest.mark.long  # test_lab has the like
+@pytest.mark.long  # test_lab has a kernel that is restarted
 def test_a_killed_kernel_is_shown_as_gone(open_lab: Any) -> None:
     lab = open_lab("killed", f"{LOAD}\nimport os\nprint('pid', os.getpid())", SLOW.format(n=200))
     lab.run(0)
