@@ -128,6 +128,8 @@ class Tuner:
         self._initialize = initialize
         self._waited = 0.0
         """Seconds that the next configuration took before its trial is asked for."""
+        self._n_looked_at = 0
+        """Trials that were told when the stopping rule was asked last."""
         self._extend_study = extend_study
         self._evaluations = self._new_evaluations(None)
         commands.extend = self._extend
@@ -230,12 +232,23 @@ class Tuner:
         hopeless = self.trials.failures.hopeless
         if hopeless is not None:
             return Outcome("failed", hopeless)
-        looks = not isinstance(self._limits.stopping, Never)  # a history costs more than its answer
-        if looks and self.trials.n_done and not len(self._evaluations):
-            reason = self._limits.stopping.reason(self.trials.history())
-            if reason is not None:
-                return Outcome("finished", reason)
-        return None
+        reason = self._reason_to_stop()
+        return None if reason is None else Outcome("finished", reason)
+
+    def _reason_to_stop(self) -> str | None:
+        """Why the stopping rule ends the run: asked once after each trial that was told.
+
+        Before it does, the trials in flight are told as well, since one of them may be better.
+        """
+        rule, trials = self._limits.stopping, self.trials
+        if (
+            isinstance(rule, Never) or trials.n_done == self._n_looked_at
+        ):  # a history costs more than its answer
+            return None
+        while (reason := rule.reason(trials.history())) is not None and len(self._evaluations):
+            self._land()
+        self._n_looked_at = trials.n_done
+        return reason
 
     def _start(self) -> None:
         self.trials.take_in_others()
