@@ -32,6 +32,7 @@ def evaluator_for(
     task: Task,
     n_jobs: int | None = None,
     *,
+    at_once: int = 1,
     reporting: Reporting | None = None,
     early_stopping: int | None = None,
     training_score: bool = False,
@@ -43,6 +44,7 @@ def evaluator_for(
     return CrossValidator(
         task,
         n_jobs=n_jobs,
+        at_once=at_once,
         reporting=reporting,
         early_stopping=early_stopping,
         training_score=training_score,

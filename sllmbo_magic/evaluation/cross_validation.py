@@ -65,9 +65,9 @@ class CrossValidator:
 
     Args:
         task: A task with an estimator.
-        n_jobs: Cores that one evaluation may use; None: all. The layout
-            (:func:`~sllmbo_magic.evaluation.threads.layout`) decides about the estimator's threads, too; it
-            never gives it more than the user did.
+        n_jobs: Cores to use; None: all. The layout (:func:`~sllmbo_magic.evaluation.threads.layout`) decides
+            about the estimator's threads, too; it never gives it more than the user did.
+        at_once: Evaluations at once, which share these cores.
         reporting: What a trial reports on its way; None (default): nothing.
         early_stopping: Rounds without gain after which boosting stops; None (default) trains the rounds that
             are set. The library's default configuration always does.
@@ -81,6 +81,7 @@ class CrossValidator:
         task: Task,
         *,
         n_jobs: int | None = None,
+        at_once: int = 1,
         reporting: Reporting | None = None,
         early_stopping: int | None = None,
         training_score: bool = False,
@@ -89,8 +90,8 @@ class CrossValidator:
         if task.estimator is None:
             raise InputError("an objective has no folds.", "Use ObjectiveEvaluator.")
         self.task = task
-        at_once = 1 if one_fold_at_a_time(task.estimator) else task.n_folds
-        self.fold_threads, self.estimator_threads = layout(at_once, n_jobs, cores())
+        folds_at_once = 1 if one_fold_at_a_time(task.estimator) else task.n_folds * at_once
+        self.fold_threads, self.estimator_threads = layout(folds_at_once, n_jobs, cores())
         self.reporting = reporting
         self.early_stopping = early_stopping
         self.training_score = training_score
@@ -205,7 +206,7 @@ class CrossValidator:
                 n_folds, synchronized_threads.submit, steps=STEPS, permits=self._permits
             )
         else:
-            scheduler = FoldScheduler(n_folds, self._submit, at_once=self.fold_threads)
+            scheduler = FoldScheduler(n_folds, self._submit, at_once=min(n_folds, self.fold_threads))
         try:
             reason = scheduler.run(
                 lambda fold, meet: self._fold(params, fold, meet if synchronized else None),

@@ -13,6 +13,7 @@ import contextvars
 import numbers
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -43,7 +44,7 @@ def layout(n_folds: int, n_jobs: int | None, cores: int) -> tuple[int, int]:
     """Threads over folds, and threads of each estimator; their product never exceeds ``cores``.
 
     Args:
-        n_folds: Folds of one evaluation, at least 1.
+        n_folds: Folds that may run at the same time, those of all evaluations at once, at least 1.
         n_jobs: Cores to use; None: all; negative as in joblib (-1 all, -2 all but one); more than there are
             means all.
         cores: Cores there are.
@@ -51,14 +52,19 @@ def layout(n_folds: int, n_jobs: int | None, cores: int) -> tuple[int, int]:
     Raises:
         InputError: ``n_jobs`` is 0 or no whole number.
     """
+    jobs = cores_to_use(n_jobs, cores)
+    over_folds = min(n_folds, jobs)
+    return over_folds, jobs // over_folds
+
+
+def cores_to_use(n_jobs: int | None, cores: int) -> int:
+    """The cores that ``n_jobs`` means, of those that there are; see :func:`layout`."""
     if n_jobs is None:
         n_jobs = -1
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral) or n_jobs == 0:
         raise InputError(f"n_jobs is {n_jobs!r}.", "Allowed: 1 or more cores, or -1 for all.")
     jobs = int(n_jobs)
-    budget = max(1, cores + 1 + jobs) if jobs < 0 else min(jobs, cores)
-    over_folds = min(n_folds, budget)
-    return over_folds, budget // over_folds
+    return max(1, cores + 1 + jobs) if jobs < 0 else min(jobs, cores)
 
 
 def thread_settings(estimator: Any, threads: int) -> dict[str, int]:
@@ -101,18 +107,23 @@ def one_fold_at_a_time(estimator: Any) -> bool:
     return any(module_of(p) in ONE_FOLD_AT_A_TIME for p in (estimator, *estimator.get_params().values()))
 
 
+_Tasks = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
+
+
 class Threads:
-    """A few daemon threads that run functions.
+    """A few daemon threads that run functions, until they are closed or nobody holds this object any more.
 
     Like ``ThreadPoolExecutor``, but an abandoned function does not keep the interpreter from ending: an
     executor's threads are joined at exit, however long a fold takes.
     """
 
     def __init__(self, n: int) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._n = n
+        self._tasks: _Tasks = queue.SimpleQueue()
         for i in range(n):
-            threading.Thread(target=self._work, name=f"sllmbo-fold-{i}", daemon=True).start()
+            # the threads hold no reference to this object: evaluators that were sent to a worker process
+            # are not closed there, only dropped after each trial
+            threading.Thread(target=_work, args=(self._tasks,), name=f"sllmbo-fold-{i}", daemon=True).start()
+        self._close = weakref.finalize(self, _end, self._tasks, n)
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
         """Run a function without arguments as soon as a thread is free, in the caller's surroundings.
@@ -132,20 +143,25 @@ class Threads:
 
     def close(self) -> None:
         """Let the threads end after what they are doing."""
-        for _ in range(self._n):
-            self._tasks.put(None)
+        self._close()
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            future, function = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken, as executors do
-                future.set_exception(error)
-                del error
-            else:
-                future.set_result(result)
-                del result
-            del task, future, function
+
+def _end(tasks: _Tasks, n: int) -> None:
+    for _ in range(n):
+        tasks.put(None)
+
+
+def _work(tasks: _Tasks) -> None:
+    while (task := tasks.get()) is not None:
+        future, function = task
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken, as executors do
+            future.set_exception(error)
+            del error
+        else:
+            future.set_result(result)
+            del result
+        del task, future, function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import json
 import os
 import pickle
@@ -62,6 +63,7 @@ from sllmbo_magic.evaluation import CATEGORIES
 from sllmbo_magic.evaluation import CrossValidator
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation import ObjectiveEvaluator
+from sllmbo_magic.evaluation import cross_validation
 from sllmbo_magic.evaluation import evaluator_for
 from sllmbo_magic.evaluation import layout
 from sllmbo_magic.evaluation import refit
@@ -598,6 +600,29 @@ def test_evaluations_at_once_share_the_threads() -> None:
     assert all(evaluation.ok for evaluation in evaluations)
     assert len({evaluation.mean for evaluation in evaluations}) == 4
     assert max(seen["running"] for seen in SEEN["at once"]) <= validator.fold_threads
+
+
+def test_evaluations_at_once_use_the_cores_that_one_leaves_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_validation, "cores", lambda: 8)
+    one, two = CrossValidator(task_of(Ridge())), CrossValidator(task_of(Ridge()), at_once=2)
+    assert (one.fold_threads, one.estimator_threads) == (5, 1)
+    assert (two.fold_threads, two.estimator_threads) == (8, 1)
+    assert CrossValidator(task_of(Ridge()), n_jobs=3, at_once=2).fold_threads == 3
+    assert CrossValidator(task_of(Ridge(), cv=2), at_once=2).estimator_threads == 2
+
+
+def test_the_threads_of_an_evaluator_that_nobody_holds_end() -> None:
+    """Worker processes get an evaluator for each trial, and do not close it."""
+    before = set(threading.enumerate())
+    validator = CrossValidator(task_of(Ridge()))
+    assert validator.evaluate({}).ok
+    mine = set(threading.enumerate()) - before
+    assert mine
+    del validator
+    gc.collect()
+    for thread in mine:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_an_evaluator_pickles_to_other_processes() -> None:
