@@ -317,12 +317,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--executor",
         "text",
-        "Where trials are evaluated: dask://HOST:PORT, or {variable} with a concurrent.futures.Executor.",
+        "Several trials at once: threads:N or processes:N on this machine, dask://HOST:PORT on a cluster, or "
+        "{variable} with a concurrent.futures.Executor.",
         argument="executor",
-        shown="this process",
+        shown="one trial at a time",
         objects="a concurrent.futures.Executor",
         metavar="EXECUTOR",
-        example="dask://scheduler:8786",
+        example="threads:4",
     ),
     Option(
         "--isolate",

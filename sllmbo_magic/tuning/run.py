@@ -45,6 +45,9 @@ from sllmbo_magic.tuning import object_choices
 from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.default_trial import check_default
 from sllmbo_magic.tuning.event_log import Record
+from sllmbo_magic.tuning.executors import Pool
+from sllmbo_magic.tuning.executors import check_sendable
+from sllmbo_magic.tuning.executors import pool_of
 from sllmbo_magic.tuning.finalize import Finalizer
 from sllmbo_magic.tuning.first_trials import queue_first_trials
 from sllmbo_magic.tuning.forecast import forecast
@@ -70,8 +73,6 @@ from sllmbo_magic.tuning.run_sampler import run_sampler
 from sllmbo_magic.tuning.run_space import space_state
 from sllmbo_magic.tuning.run_study import resumed_plan
 from sllmbo_magic.tuning.run_study import run_study
-from sllmbo_magic.tuning.runtime import check_sendable
-from sllmbo_magic.tuning.runtime import executor_of
 from sllmbo_magic.tuning.runtime import interrupts
 from sllmbo_magic.tuning.runtime import warm_up
 from sllmbo_magic.tuning.settings import base_sampler
@@ -171,13 +172,13 @@ class Run:
         paired_scores = getattr(evaluator, "paired_scores", None)
         if evaluator is not None:
             check_settings_for(evaluator, self.settings)
-        pool, parallel, owns_pool = self._executor(executor, evaluator)
+        pool = self._pool(executor, evaluator)
         self.provider = self.plan.recorded(provider, self.record.transcript)
         proposer = self.plan.proposer(self.provider, emit=self.emit)
         self.record.write_start(self.study.study_name)
         if self.plan.objects:
             object_choices.store(self.study, self.plan.objects)
-        evaluator = run_evaluator(self.plan, evaluator, trials_at_once=None if pool is None else parallel)
+        evaluator = run_evaluator(self.plan, evaluator, pool)
         before = self.study.sampler, self.study.pruner
         self._set_pruner()
         if self.settings.uses_llm or self.settings.judge:
@@ -190,7 +191,7 @@ class Run:
                 self._set_sampler(proposer)
                 self._queue_first_trials(enqueue, warm_start)
                 self._study_attrs = dict(self.study.user_attrs)
-                outcome = self._loop(evaluator, pool, parallel, callbacks)
+                outcome = self._loop(evaluator, pool, callbacks)
                 for event in events_of_others(self.study, self.record.shown_trials):
                     self.emit(event)
                 return self.finalizer.finish(self.study, self.provider, outcome, verify, paired_scores)
@@ -208,8 +209,8 @@ class Run:
                 if self.shared and not self.joins and not is_storage_gone:
                     withdraw_queued(self.study)
                 evaluator.close()
-                if owns_pool and pool is not None:
-                    pool.shutdown(cancel_futures=True)
+                if pool.is_owned and pool.executor is not None:
+                    pool.executor.shutdown(cancel_futures=True)
 
     def _should_stop_waiting(self) -> bool:
         """Whether a call to a storage whose server is away should give up."""
@@ -226,15 +227,13 @@ class Run:
             )
         self.emit(Note(text=text, level="info" if cause is None else "warning"))
 
-    def _executor(
-        self, executor: Executor | str | None, evaluator: Evaluator | None
-    ) -> tuple[Executor | None, int, bool]:
-        """What evaluates the trials, how many at once, and whether the run ends it; checked to take them."""
-        pool, parallel, owns_pool = executor_of(executor, self.settings.devices)
+    def _pool(self, executor: Executor | str | None, evaluator: Evaluator | None) -> Pool:
+        """What evaluates the trials, checked to take them."""
+        pool = pool_of(executor, self.settings)
         parts = (self.task.objective, self.task.estimator, self.task.scoring)
         choices = [choice for labels in self.plan.objects.values() for choice in labels.values()]
-        check_sendable(pool, *(parts if evaluator is None else (evaluator,)), *choices)
-        return pool, parallel, owns_pool
+        check_sendable(pool.executor, *(parts if evaluator is None else (evaluator,)), *choices)
+        return pool
 
     def _set_pruner(self) -> None:
         """Give the study the run's pruner; one that it has already stays where the user has set none."""
@@ -348,8 +347,7 @@ class Run:
     def _loop(
         self,
         evaluator: Evaluator,
-        pool: Executor | None,
-        parallel: int,
+        pool: Pool,
         callbacks: tuple[Callable[[Study, FrozenTrial], None], ...],
     ) -> Outcome:
         s = self.settings
@@ -384,7 +382,11 @@ class Run:
         self.tuner = Tuner(
             trials,
             Workers(
-                evaluator, pool, parallel, reporting=self.plan.pruning is not None, devices=s.devices or ()
+                evaluator,
+                pool.executor,
+                pool.at_once,
+                reporting=self.plan.pruning is not None,
+                devices=s.devices or (),
             ),
             Limits(s.n_trials, make_rule(s.patience), s.timeout, s.trial_timeout),
             self.control,

@@ -6,6 +6,8 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import Evaluator
 from sllmbo_magic.evaluation import evaluator_for
 from sllmbo_magic.evaluation.threads import cores
+from sllmbo_magic.evaluation.threads import cores_to_use
+from sllmbo_magic.tuning.executors import Pool
 from sllmbo_magic.tuning.isolation import IsolatedEvaluator
 from sllmbo_magic.tuning.object_choices import ObjectEvaluator
 from sllmbo_magic.tuning.plan import Plan
@@ -27,25 +29,32 @@ def check_settings_for(evaluator: Evaluator, settings: Settings) -> None:
         )
 
 
-def run_evaluator(plan: Plan, evaluator: Evaluator | None, *, trials_at_once: int | None) -> Evaluator:
+def run_evaluator(plan: Plan, evaluator: Evaluator | None, pool: Pool) -> Evaluator:
     """The evaluator of a run.
 
     Args:
         evaluator: That of the user; None makes the task's.
-        trials_at_once: How many trials an executor runs at the same time; None without an executor.
+        pool: Takes the trials. Those in threads of this process share the cores and one set of fold threads,
+            isolated ones have an equal part of the cores each, and those of any other executor have one core,
+            since it may run as many of them on a machine as that has cores.
     """
     s = plan.settings
-    n_jobs = s.n_jobs
-    if trials_at_once is not None:
-        n_jobs = max(1, cores() // trials_at_once) if s.devices else 1
+    n_jobs, at_once = s.n_jobs, 1
+    if pool.is_in_process and not s.isolate:
+        at_once = pool.at_once
+    elif pool.is_in_process:
+        n_jobs = max(1, cores_to_use(s.n_jobs, cores()) // pool.at_once)
+    elif pool.executor is not None:
+        n_jobs = 1
     evaluator = evaluator or evaluator_for(
         plan.task,
         n_jobs,
+        at_once=at_once,
         reporting=None if plan.pruning is None else plan.pruning.reporting,
         early_stopping=s.early_stopping_rounds,
         # true training scores beside permuted scores would spoil the control experiment
         training_score=s.uses_llm and not s.permute_scores,
-        n_evaluations=None if s.isolate or trials_at_once is not None else s.n_trials,
+        n_evaluations=None if s.isolate or pool.executor is not None else s.n_trials,
     )
     if plan.objects:
         evaluator = ObjectEvaluator(evaluator, plan.objects)

@@ -31,13 +31,13 @@ from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
+from sllmbo_magic.tuning.executors import with_workers
 from sllmbo_magic.tuning.joining import join_study
 from sllmbo_magic.tuning.joining import seed_of_joiner
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.planning import make_plan
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.run import Run
-from sllmbo_magic.tuning.runtime import check_workers
 from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import check_callbacks
 from sllmbo_magic.tuning.settings import check_start
@@ -176,8 +176,9 @@ def tune(
         anonymize: Whether to leave out what could identify the data set: the description, names of your own
             classes and of columns. Sizes are rounded.
         n_jobs: Cores to use; default all that this process may use. Folds run on threads.
-        executor: ``concurrent.futures.Executor`` or ``"dask://HOST:PORT"``: evaluates trials in
-            parallel; the study is told their results in order.
+        executor: Evaluates several trials at once; the study is told their results in order.
+            ``"threads:4"`` or ``"processes:4"``: four on this machine, ``"threads"`` as many as cores;
+            ``"dask://HOST:PORT"``: a cluster; or a ``concurrent.futures.Executor``.
         isolate: Whether each trial is evaluated in its own process. A fit that crashes or hangs then costs
             only that trial, and ``trial_timeout`` can end a running fit.
         devices: Names of devices. Each evaluates one trial at a time. ``trial.user_attrs["device"]`` holds
@@ -226,7 +227,7 @@ def tune(
         if estimator is None or not hasattr(estimator, "fit"):  # an objective
             plan_arguments.setdefault("direction", directions_of(study))
     plan = make_plan(estimator, X, y, **{**plan_arguments, "seed": seed})
-    check_workers(plan.task, plan.settings, executor)
+    plan = with_workers(plan, executor)
     if join:
         with storage_errors():
             study, is_first = join_study(plan, storage, folder, study)
@@ -308,7 +309,7 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
             )
     resume, _, executor, warm_start, seed, _ = _run_options(arguments)
     plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
-    check_workers(plan.task, plan.settings, executor)
+    plan = with_workers(plan, executor)
     if not resume:
         check_start(plan.settings.init, own_configurations(arguments.get("enqueue", ())), warm_start)
     return plan

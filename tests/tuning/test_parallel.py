@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+from sklearn.datasets import make_regression
+from sklearn.linear_model import Ridge
+
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation import cross_validation
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.tuning import executors
+from sllmbo_magic.tuning.settings import Settings
+from sllmbo_magic.tuning.tune import plan
 
 SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
 
@@ -52,6 +62,53 @@ def test_trials_overlap_and_are_told_in_order() -> None:
     assert most == 3
 
 
+@pytest.mark.parametrize("executor", ["threads:2", "processes:2"])
+def test_workers_by_their_number_run_the_trials_of_an_executor(executor: str, data: Any, model: Any) -> None:
+    options: dict[str, Any] = {"search_space": {"C": (0.01, 10.0, "log")}, "cv": 3, "n_trials": 6}
+    options |= {"sampler": "tpe", "seed": 1, "folder": "", "verify": False}
+    with ThreadPoolExecutor(2) as pool:
+        theirs = tune(model, *data, executor=pool, **options)
+    ours = tune(model, *data, executor=executor, **options)
+    assert [(t.params, t.values) for t in ours.trials] == [(t.params, t.values) for t in theirs.trials]
+
+
+@pytest.mark.parametrize("executor", ["threads", "threads:-1"])
+def test_threads_without_a_number_are_as_many_as_the_cores(
+    executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "cores", lambda: 3)
+    pool = executors.pool_of(executor, Settings())
+    assert (pool.at_once, pool.is_owned) == (3, True)
+
+
+@pytest.mark.parametrize("executor", ["threads:0", "threads:two", "thread:2", "processes:1.5", "ray://h:1"])
+def test_an_executor_that_is_not_known_is_refused_before_the_first_trial(executor: str) -> None:
+    with pytest.raises(InputError, match=r"executor '.*' is not known\. Allowed: threads:N, processes:N"):
+        plan(lambda params: 1.0, direction="minimize", search_space=SPACE, executor=executor)
+
+
+class Meeting(Ridge):  # type: ignore[misc]
+    """Its fits end when two of them run at the same time; alone, one fails after a while."""
+
+    barrier = threading.Barrier(2)
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.barrier.wait(30)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("executor", ["threads:2", None])
+def test_trials_at_once_have_a_core_each(executor: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those on a ThreadPoolExecutor shared one thread for all their folds."""
+    monkeypatch.setattr(cross_validation, "cores", lambda: 2)
+    X, y = make_regression(40, 2, random_state=0)
+    space = {"alpha": (0.1, 1.0)}
+    options: dict[str, Any] = {"n_trials": 3, "seed": 0, "folder": "", "verify": False, "sampler": "random"}
+    with ThreadPoolExecutor(2) as pool:
+        result = tune(Meeting(), X, y, search_space=space, cv=2, executor=executor or pool, **options)
+    assert all(trial.values for trial in result.trials)
+
+
 def test_stop_keeps_what_is_done() -> None:
     control = Control()
 
@@ -71,3 +128,42 @@ def test_an_objective_that_suggests_runs_in_threads_too() -> None:
     with ThreadPoolExecutor(2) as pool:
         result = tune(objective, direction="minimize", n_trials=6, seed=1, executor=pool, folder="")
     assert all("x" in t.params and t.values for t in result.trials)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("sampler", ["tpe", "llm-tpe"])
+def test_patience_ends_a_run_of_trials_at_once_after_those_in_flight(workers: int, sampler: str) -> None:
+    with ThreadPoolExecutor(workers) as pool:
+        result = tune(
+            lambda params: 1.0,
+            direction="minimize",
+            search_space=SPACE,
+            n_trials=40,
+            patience=5,
+            sampler=sampler,
+            seed=1,
+            executor=pool,
+            folder="",
+        )
+    # the first trial, five that are no better, and those that ran beside the last of these
+    assert len(result.trials) == 6 + workers - 1
+    assert "patience 5" in result.summary["reason"]
+    assert all(trial.values for trial in result.trials)
+
+
+def test_a_better_score_in_flight_keeps_a_run_of_trials_at_once_going() -> None:
+    scores = iter([1.0, 1.0, 1.0, 1.0, 0.0, *[1.0] * 20])  # trial 4 runs when trials 1 to 3 are no better
+    lock = threading.Lock()
+
+    def objective(params: dict[str, float]) -> float:
+        with lock:
+            return next(scores)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool._max_workers = 2  # two in flight, evaluated one after the other
+        result = tune(
+            objective, direction="minimize", search_space=SPACE, n_trials=20, patience=3, sampler="random",
+            seed=1, executor=pool, folder="",
+        )  # fmt: skip
+    assert result.best_trial.number == 4
+    assert len(result.trials) == 4 + 1 + 3 + 1

@@ -1,0 +1,133 @@
+"""What evaluates several trials at once: our threads or processes, the user's executor, a Dask cluster."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation.causes import error_text
+from sllmbo_magic.evaluation.threads import cores
+from sllmbo_magic.tuning.dask_executor import DaskExecutor
+from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.settings import Settings
+
+ALLOWED = "Allowed: threads:N, processes:N, dask://HOST:PORT, or an Executor object."
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An executor that takes trials.
+
+    Attributes:
+        executor: None: trials run in the thread of the run, one at a time.
+        at_once: Trials that it runs at once.
+        is_owned: Whether the run has made it and shuts it down.
+    """
+
+    executor: Executor | None = None
+    at_once: int = 1
+    is_owned: bool = False
+
+    @property
+    def is_in_process(self) -> bool:
+        """Whether its trials share the memory and the cores of this process."""
+        return isinstance(self.executor, ThreadPoolExecutor)
+
+
+def with_workers(plan: Plan, executor: Executor | str | None) -> Plan:
+    """The plan of a run on an executor: ``"processes:N"`` isolates its trials.
+
+    Raises:
+        InputError: The executor is not known, or does not go together with isolate or devices.
+    """
+    settings = plan.settings
+    kind = _kind(executor)
+    if settings.isolate and (
+        kind == "dask" or (kind == "object" and not isinstance(executor, ThreadPoolExecutor))
+    ):
+        raise InputError(
+            "isolate has no effect on an executor whose trials run in other processes.",
+            "Leave isolate or executor out, or use a ThreadPoolExecutor: its trials then get a process each.",
+        )
+    if settings.devices is not None:
+        if kind is not None:
+            raise InputError(
+                "devices and executor both say how many trials run at once.",
+                "Leave executor out: one trial runs on each device.",
+            )
+        if not settings.isolate and not plan.task.objective_takes_trial:
+            raise InputError(
+                "devices are for objective(trial), which reads its own, and for isolated trials.",
+                "Add isolate, or write objective(trial) and read trial.user_attrs['device'].",
+            )
+    return replace(plan, settings=replace(settings, isolate=True)) if kind == "processes" else plan
+
+
+def pool_of(executor: Executor | str | None, settings: Settings) -> Pool:
+    """The pool for an executor that :func:`with_workers` has checked, or one thread for each device."""
+    if settings.devices:
+        return _threads(len(settings.devices))
+    if executor is None:
+        return Pool()
+    if not isinstance(executor, str):
+        return Pool(executor, int(getattr(executor, "_max_workers", None) or 2))
+    kind, where = _parsed(executor)
+    if kind == "dask":
+        cluster = DaskExecutor(where)
+        return Pool(cluster, cluster.n_slots, is_owned=True)
+    return _threads(int(where) if where else cores())
+
+
+def check_sendable(executor: Executor | None, *parts: Any) -> None:
+    """Check that what a trial needs can be sent to the processes of an executor.
+
+    Args:
+        parts: The objective, or estimator and metric, or an evaluator.
+
+    Raises:
+        InputError: One cannot be pickled.
+    """
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
+    for part in parts:
+        try:
+            pickle.dumps(part)
+        except Exception as error:  # noqa: BLE001 - __reduce__ and __getstate__ may raise anything
+            name = getattr(part, "__name__", type(part).__name__)
+            raise InputError(
+                f"{name} cannot be sent to the processes of the executor ({error_text(error)}).",
+                'Define it with def at the top of a module, or use a ThreadPoolExecutor or "processes:N".',
+            ) from None
+
+
+def _kind(executor: Executor | str | None) -> str | None:
+    """``"threads"``, ``"processes"``, ``"dask"``, ``"object"`` or None."""
+    if executor is None:
+        return None
+    return _parsed(executor)[0] if isinstance(executor, str) else "object"
+
+
+def _threads(n: int) -> Pool:
+    return Pool(ThreadPoolExecutor(n, "sllmbo-trial"), n, is_owned=True)
+
+
+def _parsed(executor: str) -> tuple[str, str]:
+    """``("dask", address)``, or ``"threads"`` or ``"processes"`` with their number, ``""`` for all cores.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if executor.startswith("dask://"):
+        return "dask", executor.removeprefix("dask://")
+    found = re.fullmatch(r"(threads|processes)(?::(-1|[1-9]\d*))?", executor.strip())
+    if found is None:
+        raise InputError(f"executor {executor!r} is not known.", ALLOWED)
+    number = found[2] or ""
+    return found[1], "" if number == "-1" else number
