@@ -77,7 +77,8 @@ def pool_of(executor: Executor | str | None, settings: Settings) -> Pool:
     if executor is None:
         return Pool()
     if not isinstance(executor, str):
-        return Pool(executor, int(getattr(executor, "_max_workers", None) or 2))
+        workers = getattr(executor, "_max_workers", None) or getattr(executor, "max_workers", None) or 2
+        return Pool(executor, int(workers))
     kind, where = _parsed(executor)
     if kind == "dask":
         cluster = DaskExecutor(where)

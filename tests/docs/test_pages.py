@@ -21,7 +21,7 @@ from tests.magic.conftest import shell  # noqa: F401
 NOT_PROGRAMS = {"text", "sh", "toml", "json", "diff", "ts"}
 """Languages of blocks that are no Python: output, commands, settings, changes."""
 
-NOT_EXECUTED = {"docs/migrate/wandb.md": 1, "docs/migrate/ray-tune.md": 1}
+NOT_EXECUTED = {"docs/migrate/wandb.md": 1, "docs/migrate/ray-tune.md": 1, "docs/how-to/workers.md": 1}
 """Pages with blocks that this machine cannot execute, and how many; each says so to its reader."""
 
 ASKS_AN_LLM = re.compile(r"--llm (?!rulebook\b|\{)\S+")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Executor
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_threads_without_a_number_are_as_many_as_the_cores(
     monkeypatch.setattr(executors, "cores", lambda: 3)
     pool = executors.pool_of(executor, Settings())
     assert (pool.at_once, pool.is_owned) == (3, True)
+
+
+def test_an_executor_of_ones_own_says_how_many_trials_it_takes() -> None:
+    class Own(Executor):
+        max_workers = 5
+
+    assert executors.pool_of(Own(), Settings()).at_once == 5
+    assert executors.pool_of(ThreadPoolExecutor(3), Settings()).at_once == 3
+    assert executors.pool_of(Executor(), Settings()).at_once == 2
 
 
 @pytest.mark.parametrize("executor", ["threads:0", "threads:two", "thread:2", "processes:1.5", "ray://h:1"])
