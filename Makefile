@@ -63,7 +63,7 @@ BENCHMARKS := "yardstick.py --models lightgbm forest --sizes small --trials 15 -
 	"equal_cost.py --trials 15 --seeds 1" "fold_racing.py --data moons diabetes --trials 15 --seeds 1" \
 	"sampler_cost.py --trials 50 --judge 50" \
 	"pruning.py --trials 15 --seeds 1" "latency.py --trials 15" "tokens.py --trials 50" "dashboard_cost.py" \
-	"many_trials.py --trials 300" "patience.py --trials 40 --seeds 1" "no_harm.py --trials 30 --seeds 3"
+	"many_trials.py --trials 300" "memory.py" "patience.py --trials 40 --seeds 1" "no_harm.py --trials 30 --seeds 3"
 bench: $(VENV)/.tools
 	@set -e; for line in $(BENCHMARKS); do \
 		printf '\n## benchmarks/%s\n\n' "$$line"; PYTHONPATH=. $(BIN)/python benchmarks/$$line; done

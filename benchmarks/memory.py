@@ -1,8 +1,9 @@
 """Memory of a run on large data, over that of scikit-learn's cross-validation of the same configurations.
 
-Each side runs in a process of its own: three trials of a linear model, 5 folds on two threads. The peak is that
-of the resident memory above what the process had with the data loaded, in sizes of X. A fold's training
-rows are a copy of 0.8 of X, and two folds run at a time, so that 2 is what nobody can avoid here.
+Each side runs in a process of its own: three trials of a linear model, 5 folds on two threads. The peak is
+that of the resident memory above what the process had with the data loaded, in sizes of X. The rows of a fold
+are a copy of X, 0.8 for training and 0.2 to be scored, and two folds run at a time, so that 2 is what nobody
+can avoid here.
 
     python benchmarks/memory.py --rows 1000000 --columns 500
 """
@@ -48,9 +49,11 @@ def search(side: str, X: Any, y: Any) -> None:
             with joblib.parallel_config("threading", n_jobs=2):
                 cross_val_score(model.set_params(alpha=alpha), X, y, cv=cv)
         return
+    executor = "threads:2" if side.endswith("threads:2") else None
+    space = {"alpha": (1e-6, 1e-2, "log")}
     tune(
-        model, X, y, cv=cv, scoring="accuracy", search_space={"alpha": (1e-6, 1e-2, "log")}, n_trials=N_TRIALS,
-        n_jobs=2, folder="", seed=0, executor="threads:2" if side.endswith("threads:2") else None,
+        model, X, y, cv=cv, scoring="accuracy", search_space=space, n_trials=N_TRIALS, n_jobs=2, folder="",
+        seed=0, executor=executor,
     )  # fmt: skip
 
 

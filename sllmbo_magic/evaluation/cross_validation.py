@@ -97,7 +97,7 @@ class CrossValidator:
         self.training_score = training_score
         self._rows = FoldRows(task)
         self._threads: Threads | None = None
-        self._watch = LockWatch(task.n_folds, self.fold_threads, n_evaluations)
+        self._watch = LockWatch(task.n_folds, self.fold_threads, n_evaluations, at_once)
         self._processes: FoldProcesses | None = None
         self._lock = threading.Lock()
         self._permits = threading.Semaphore(self.fold_threads)
@@ -235,12 +235,9 @@ class CrossValidator:
 
     def _learn_from(self, seconds: float, cpu_seconds: float) -> None:
         """Start processes for the folds of the next evaluations, where those pay."""
-        if (
-            self._processes is None
-            and self._watch.processes_pay(seconds, cpu_seconds)
-            and can_be_sent(self.task)
-        ):
-            with self._lock:
+        with self._lock:
+            pays = self._processes is None and self._watch.processes_pay(seconds, cpu_seconds)
+            if pays and can_be_sent(self.task):
                 self._processes = FoldProcesses(self.task, self.fold_threads, self.estimator_threads)
 
     def _give_up(self, processes: FoldProcesses) -> None:

@@ -52,12 +52,17 @@ class LockWatch:
         n_folds: Folds of one evaluation.
         n_threads: Threads over them.
         n_evaluations: Evaluations that are expected; None when that is not known.
+        at_once: Evaluations that share the threads.
     """
 
-    def __init__(self, n_folds: int, n_threads: int, n_evaluations: int | None) -> None:
-        self._n_folds = n_folds
+    def __init__(self, n_folds: int, n_threads: int, n_evaluations: int | None, at_once: int = 1) -> None:
+        # Of five folds on two threads, the last one runs alone: that is no waiting. Beside another
+        # evaluation it does not run alone.
+        rounds = math.ceil(n_folds / n_threads)
+        self._ideal = rounds / n_folds if at_once == 1 else 1.0 / n_threads
         self._n_threads = n_threads
         self._n_left = n_evaluations
+        self._at_once = at_once
 
     def processes_pay(self, seconds: float, cpu_seconds: float) -> bool:
         """Take one evaluation into account.
@@ -69,10 +74,8 @@ class LockWatch:
         if self._n_left is None or self._n_threads < 2:
             return False
         self._n_left -= 1
-        # Of five folds on two threads, the last one runs alone: that is no waiting.
-        rounds = math.ceil(self._n_folds / self._n_threads)
-        saved = seconds - cpu_seconds * rounds / self._n_folds
-        return saved > _LEAST_SAVED * seconds and self._n_left * saved > _START_SECONDS
+        saved = seconds - cpu_seconds * self._ideal
+        return saved > _LEAST_SAVED * seconds and self._n_left * saved / self._at_once > _START_SECONDS
 
 
 class FoldProcesses:

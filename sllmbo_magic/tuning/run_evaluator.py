@@ -54,7 +54,7 @@ def run_evaluator(plan: Plan, evaluator: Evaluator | None, pool: Pool) -> Evalua
         early_stopping=s.early_stopping_rounds,
         # true training scores beside permuted scores would spoil the control experiment
         training_score=s.uses_llm and not s.permute_scores,
-        n_evaluations=None if s.isolate or pool.executor is not None else s.n_trials,
+        n_evaluations=None if s.isolate or not (pool.executor is None or pool.is_in_process) else s.n_trials,
     )
     if plan.objects:
         evaluator = ObjectEvaluator(evaluator, plan.objects)

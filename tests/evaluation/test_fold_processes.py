@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.preprocessing import StandardScaler
 
 from sllmbo_magic.evaluation import CrossValidator
+from sllmbo_magic.evaluation import cross_validation
 from sllmbo_magic.evaluation.fold_processes import FoldProcesses
 from sllmbo_magic.evaluation.fold_processes import LockWatch
 from sllmbo_magic.evaluation.fold_processes import can_be_sent
@@ -62,6 +64,38 @@ def test_processes_pay_where_threads_wait_and_there_is_time_to_win(
     seconds: float, cpu: float, n_folds: int, threads: int, n: int | None, pays: bool
 ) -> None:
     assert LockWatch(n_folds, threads, n).processes_pay(seconds, cpu) is pays
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu", "n", "pays"),
+    [
+        (1.0, 1.95, 50, False),  # side by side
+        (1.0, 1.65, 50, False),
+        (1.0, 1.55, 50, True),  # no fold runs alone: the other evaluation's run beside it
+        (1.0, 1.0, 50, True),
+        (1.0, 1.0, 14, False),  # over before the processes have started: two evaluations wait at a time
+    ],
+)
+def test_when_processes_pay_beside_another_evaluation(seconds: float, cpu: float, n: int, pays: bool) -> None:
+    """CPU is that of both evaluations."""
+    assert LockWatch(5, 2, n, at_once=2).processes_pay(seconds, cpu) is pays
+
+
+def test_evaluations_at_once_start_the_processes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LockWatch, "processes_pay", lambda *_: True)
+    made: list[FoldProcesses] = []
+
+    def make(*arguments: Any) -> FoldProcesses:
+        made.append(FoldProcesses(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(cross_validation, "FoldProcesses", make)
+    validator = CrossValidator(task_of(), n_evaluations=50, at_once=2)
+    with ThreadPoolExecutor(4) as pool:
+        scores = {e.split_scores for e in pool.map(lambda _: validator.evaluate({}), range(8))}
+    validator.close()
+    assert len(made) == 1
+    assert scores == {CrossValidator(task_of()).evaluate({}).split_scores}
 
 
 def test_what_is_left_of_the_run_counts() -> None:
