@@ -101,6 +101,7 @@ class CrossValidator:
         self._processes: FoldProcesses | None = None
         self._lock = threading.Lock()
         self._permits = threading.Semaphore(self.fold_threads)
+        self._at_once = at_once
 
     def evaluate(
         self,
@@ -127,7 +128,13 @@ class CrossValidator:
         rounds = self._rounds(estimator)
         with Quiet(), BlasLimit(self.estimator_threads):
             results, cut, n_begun = self._folds(
-                params, reports, should_stop, should_abandon, on_fold, timeout
+                params,
+                reports,
+                should_stop,
+                should_abandon,
+                on_fold,
+                timeout,
+                order=0 if trial is None else trial.number,
             )
         seconds = time.perf_counter() - started
         if cut is None:
@@ -184,6 +191,7 @@ class CrossValidator:
         should_abandon: Callable[[], bool],
         on_fold: Callable[[int, int, float], None] | None,
         timeout: float | None,
+        order: int,
     ) -> tuple[dict[int, FoldResult], str | None, int]:
         """Results by fold, why folds are missing (``"stopped"``, ``"timeout"``, ``"pruned"`` or None), and
         the number of folds that began.
@@ -206,7 +214,12 @@ class CrossValidator:
                 n_folds, synchronized_threads.submit, steps=STEPS, permits=self._permits
             )
         else:
-            scheduler = FoldScheduler(n_folds, self._submit, at_once=min(n_folds, self.fold_threads))
+            scheduler = FoldScheduler(
+                n_folds,
+                lambda function: self._submit(function, order),
+                # beside another trial all folds wait in line, those of the earlier trial first
+                at_once=min(n_folds, self.fold_threads) if self._at_once == 1 else n_folds,
+            )
         try:
             reason = scheduler.run(
                 lambda fold, meet: self._fold(params, fold, meet if synchronized else None),
@@ -226,12 +239,12 @@ class CrossValidator:
         cut = {"abandoned": "stopped", "failed": None}.get(reason or "", reason)
         return results, cut, len(scheduler.begun)
 
-    def _submit(self, function: Callable[[], None]) -> None:
+    def _submit(self, function: Callable[[], None], order: int) -> None:
         """Run a function in the threads that all evaluations share."""
         with self._lock:
             if self._threads is None:
                 self._threads = Threads(self.fold_threads)
-            self._threads.submit(function)
+            self._threads.submit(function, order)
 
     def _learn_from(self, seconds: float, cpu_seconds: float) -> None:
         """Start processes for the folds of the next evaluations, where those pay."""

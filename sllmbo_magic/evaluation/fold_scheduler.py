@@ -30,7 +30,7 @@ class Decisions:
     """What may end a trial early: each method returns the reason, or None (here always) to go on."""
 
     def before_fold(self) -> str | None:
-        """Asked while there are folds to start."""
+        """Asked while there are folds whose work has not begun."""
         return None
 
     def at_step(self, step: int, mean: float) -> str | None:
@@ -106,7 +106,7 @@ class FoldScheduler:
         todo, reason = list(range(self._n_folds)), None
         try:
             while todo or self.running:
-                if todo and reason is None:
+                if reason is None and (todo or self.running - self.begun):
                     reason = decisions.before_fold()
                 if reason is not None:
                     self._end()

@@ -10,6 +10,8 @@ limit on BLAS while an evaluation runs.
 from __future__ import annotations
 
 import contextvars
+import heapq
+import itertools
 import numbers
 import queue
 import threading
@@ -107,29 +109,29 @@ def one_fold_at_a_time(estimator: Any) -> bool:
     return any(module_of(p) in ONE_FOLD_AT_A_TIME for p in (estimator, *estimator.get_params().values()))
 
 
-_Tasks = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
-
-
 class Threads:
     """A few daemon threads that run functions, until they are closed or nobody holds this object any more.
 
-    Like ``ThreadPoolExecutor``, but an abandoned function does not keep the interpreter from ending: an
-    executor's threads are joined at exit, however long a fold takes.
+    Like ``ThreadPoolExecutor``, but what was begun first can be served first, and an abandoned function does
+    not keep the interpreter from ending: an executor's threads are joined at exit, however long a fold takes.
     """
 
     def __init__(self, n: int) -> None:
-        self._tasks: _Tasks = queue.SimpleQueue()
+        self._tasks = _Tasks()
         for i in range(n):
             # the threads hold no reference to this object: evaluators that were sent to a worker process
             # are not closed there, only dropped after each trial
             threading.Thread(target=_work, args=(self._tasks,), name=f"sllmbo-fold-{i}", daemon=True).start()
-        self._close = weakref.finalize(self, _end, self._tasks, n)
+        self._close = weakref.finalize(self, self._tasks.end, n)
 
-    def submit(self, function: Callable[[], Any]) -> Future[Any]:
+    def submit(self, function: Callable[[], Any], order: int = 0) -> Future[Any]:
         """Run a function without arguments as soon as a thread is free, in the caller's surroundings.
 
         Both belong to a thread: scikit-learn's configuration (``set_config(transform_output="pandas")`` may
         change scores), and the context, which says to which notebook cell a print belongs.
+
+        Args:
+            order: Of the functions that wait, those with the lowest one come first.
         """
         future: Future[Any] = Future()
         context, config = contextvars.copy_context(), sklearn.get_config()
@@ -138,7 +140,7 @@ class Threads:
             with sklearn.config_context(**config):
                 return context.run(function)
 
-        self._tasks.put((future, as_here))
+        self._tasks.put(order, future, as_here)
         return future
 
     def close(self) -> None:
@@ -146,9 +148,32 @@ class Threads:
         self._close()
 
 
-def _end(tasks: _Tasks, n: int) -> None:
-    for _ in range(n):
-        tasks.put(None)
+class _Tasks:
+    """What waits for a thread."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Future[Any], Callable[[], Any]]] = []
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """Whether there is one more. It takes no lock: the garbage collector may call ``end`` anywhere."""
+
+    def put(self, order: int, future: Future[Any], function: Callable[[], Any]) -> None:
+        with self._lock:
+            heapq.heappush(self._heap, (order, next(self._numbers), future, function))
+        self._news.put(True)
+
+    def get(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """The next one, waited for; None ends the thread."""
+        if not self._news.get():
+            return None
+        with self._lock:
+            return heapq.heappop(self._heap)[2:]
+
+    def end(self, n: int) -> None:
+        """Let ``n`` threads end once what waits now is done."""
+        for _ in range(n):
+            self._news.put(False)
 
 
 def _work(tasks: _Tasks) -> None:

@@ -38,7 +38,10 @@ class Progress:
         self.notes: list[str] = []
         self._started = self._time = clock.time()
         self._fit_seconds: list[float] = []
-        self._current: tuple[int, int, int] | None = None
+        self._running: dict[int, tuple[int, int]] = {}
+        """For each trial in flight how many of its folds are scored, and how many it has."""
+        self._at_once = 1
+        """The most trials that were in flight together."""
         self._display = display_metric("")
 
     # ---- in
@@ -70,20 +73,21 @@ class Progress:
     @apply.register
     def _(self, event: ev.TrialStarted) -> list[str]:
         self._time = event.time
-        self._current = (event.number, 0, 0)
+        self._running[event.number] = (0, 0)
+        self._at_once = max(self._at_once, len(self._running))
         return []
 
     @apply.register
     def _(self, event: ev.FoldFinished) -> list[str]:
         self._time = event.time
-        n_folds_done = self._current[1] + 1 if self._current and self._current[0] == event.number else 1
-        self._current = (event.number, n_folds_done, event.n_folds)
+        n_scored, _ = self._running.get(event.number, (0, 0))
+        self._running[event.number] = (n_scored + 1, event.n_folds)
         return []
 
     @apply.register
     def _(self, event: ev.TrialFinished) -> list[str]:
         self._time = event.time
-        self._current = None
+        self._running.pop(event.number, None)
         self.done += 1
         self._fit_seconds.append(event.seconds)
         if event.state == "FAIL":
@@ -166,9 +170,8 @@ class Progress:
             parts.append("stopping after the fold in flight; a second interrupt does not wait for it")
         elif self.paused:
             parts.append("paused")
-        elif self._current and self._current[2]:
-            number, fold, n_folds = self._current
-            parts.append(f"trial {number}: fold {fold}/{n_folds}")
+        else:
+            parts += [f"trial {n}: fold {fold}/{of}" for n, (fold, of) in self._running.items() if of]
         return " · ".join(parts)
 
     def block(self, now: float | None = None) -> str:
@@ -179,7 +182,8 @@ class Progress:
         if self.n_trials is None or self.done >= self.n_trials or not self._fit_seconds:
             return ""
         recent = self._fit_seconds[-20:]
-        return f", about {duration(sum(recent) / len(recent) * (self.n_trials - self.done))} left"
+        seconds = sum(recent) / len(recent) * (self.n_trials - self.done) / self._at_once
+        return f", about {duration(seconds)} left"
 
 
 def duration(seconds: float) -> str:

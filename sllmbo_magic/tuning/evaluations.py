@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait
+from queue import SimpleQueue
 from typing import Any
 
 from sllmbo_magic import attrs
@@ -49,7 +50,8 @@ class Evaluations:
         control: Says whether folds in flight are still waited for.
         should_stop: Whether trials should end at their next fold; asked from any thread.
         poll: Called in this thread while it waits, and between folds.
-        on_fold: Called with trial number, fold, number of folds and score; with an executor, of no trial.
+        on_fold: Called in this thread with trial number, fold, number of folds and score, of trials in this
+            process.
         executor: Takes the trials; None: this thread.
         parallel: Trials at once with an executor.
         trial_timeout: Seconds per trial; None: no limit.
@@ -93,6 +95,8 @@ class Evaluations:
         self._channel: Any = None if executor is None else make_channel(self._answer)
         self._signal = StopSignal(should_stop, timeout, self._channel)
         self._in_flight: deque[tuple[RunningTrial, Future[Evaluation]]] = deque()
+        self._folds: SimpleQueue[tuple[int, int, int, float]] = SimpleQueue()
+        """Folds of trials in other threads that have ended, as ``on_fold`` takes them."""
 
     def __len__(self) -> int:
         """Trials in flight, those whose outcome was not taken yet included."""
@@ -118,8 +122,11 @@ class Evaluations:
             future.set_result(self._evaluate(trial))
             return
         options: dict[str, Any] = {"should_stop": self._signal, "timeout": self._trial_timeout}
+        in_threads = isinstance(self._executor, ThreadPoolExecutor)
+        if in_threads:
+            options["should_abandon"] = lambda: self._control.abandoning
+            options["on_fold"] = lambda *fold: self._folds.put((trial.number, *fold))
         if self._needs_trial(trial):
-            in_threads = isinstance(self._executor, ThreadPoolExecutor)
             options["trial"] = trial.trial if in_threads else SentTrial(trial.trial, self._channel)
         try:
             future = self._executor.submit(self._evaluator.evaluate, trial.set_params, **options)
@@ -141,9 +148,15 @@ class Evaluations:
             if self._control.abandoning or (self._has_problem() and self._should_stop()):
                 break
             wait([future], timeout=_POLL_SECONDS)
+            self._show_folds()
+        self._show_folds()
         evaluation = self._outcome(future)
         self._in_flight.popleft()
         return trial, evaluation
+
+    def _show_folds(self) -> None:
+        while not self._folds.empty():
+            self._on_fold(*self._folds.get())
 
     def _has_problem(self) -> bool:
         """Whether the executor can run no trial just now, as it said when it was asked last."""

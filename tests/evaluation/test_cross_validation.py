@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import optuna
@@ -609,6 +611,42 @@ def test_evaluations_at_once_use_the_cores_that_one_leaves_idle(monkeypatch: pyt
     assert (two.fold_threads, two.estimator_threads) == (8, 1)
     assert CrossValidator(task_of(Ridge()), n_jobs=3, at_once=2).fold_threads == 3
     assert CrossValidator(task_of(Ridge(), cv=2), at_once=2).estimator_threads == 2
+
+
+class Numbered:
+    """Of a trial what an evaluation reads."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Begun(Ridge):  # type: ignore[misc]
+    """Notes which fits begin; the first one lasts until others wait in line."""
+
+    fits: ClassVar[list[float]] = []
+    may_end = threading.Event()
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.fits.append(self.alpha)
+        assert self.may_end.wait(30)
+        return super().fit(X, y)
+
+
+def test_the_folds_of_an_earlier_trial_come_first() -> None:
+    validator = CrossValidator(task_of(Begun(), cv=4), n_jobs=1, at_once=2)
+    with ThreadPoolExecutor(2) as pool:
+        later = pool.submit(validator.evaluate, {"alpha": 2.0}, trial=Numbered(2))
+        while not Begun.fits:
+            time.sleep(0.01)
+        earlier = pool.submit(validator.evaluate, {"alpha": 1.0}, trial=Numbered(1))
+        assert validator._threads is not None
+        while len(validator._threads._tasks._heap) < 7:
+            time.sleep(0.01)
+        Begun.may_end.set()
+        assert earlier.result().ok
+        assert later.result().ok
+    assert Begun.fits == [2.0, *[1.0] * 4, *[2.0] * 3]
+    validator.close()
 
 
 def test_the_threads_of_an_evaluator_that_nobody_holds_end() -> None:

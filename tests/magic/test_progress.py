@@ -43,6 +43,22 @@ def test_the_line_holds_what_matters() -> None:
     )
 
 
+def test_trials_at_once_share_the_line_and_the_time_that_is_left() -> None:
+    progress = Progress()
+    for event in (
+        started(),
+        ev.TrialStarted(number=0, params={}, source="default", time=101.0),
+        ev.TrialStarted(number=1, params={}, source="tpe", time=101.0),
+        ev.FoldFinished(number=0, fold=0, n_folds=5, score=0.8, time=101.5),
+        ev.FoldFinished(number=1, fold=0, n_folds=5, score=0.8, time=101.6),
+        ev.FoldFinished(number=0, fold=1, n_folds=5, score=0.8, time=101.7),
+    ):
+        progress.apply(event)
+    assert progress.line().endswith("trial 0: fold 2/5 · trial 1: fold 1/5")
+    progress.apply(finished(0, 0.8, 0, 0.8, "default"))
+    assert progress.line().endswith("about 19 s left · trial 1: fold 1/5")  # 19 trials of 2 s, two at a time
+
+
 def test_a_gain_is_positive_when_smaller_is_better() -> None:
     progress = Progress()
     for event in (started("minimize"), finished(0, 0.8, 0, 0.8, "default"), finished(1, 0.5, 1, 0.5)):

@@ -16,6 +16,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import cross_validation
+from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.tuning import executors
@@ -119,6 +120,58 @@ def test_trials_at_once_have_a_core_each(executor: str | None, monkeypatch: pyte
     assert all(trial.values for trial in result.trials)
 
 
+@pytest.mark.parametrize("executor", ["threads:2", "processes:2"])
+def test_the_folds_of_trials_at_once_are_shown_before_the_trial_ends(
+    executor: str, data: Any, model: Any
+) -> None:
+    seen: list[Any] = []
+    options: dict[str, Any] = {"search_space": {"C": (0.01, 10.0, "log")}, "cv": 3, "n_trials": 4}
+    options |= {"sampler": "tpe", "seed": 1, "folder": "", "verify": False, "executor": executor}
+    tune(model, *data, sinks=[seen.append], **options)
+    for number in range(4):
+        of_trial = [event for event in seen if getattr(event, "number", None) == number]
+        kinds = [type(event) for event in of_trial]
+        assert kinds == [TrialStarted, FoldFinished, FoldFinished, FoldFinished, TrialFinished]
+        assert {event.fold for event in of_trial[1:4]} == {0, 1, 2}
+
+
+class Slow(Ridge):  # type: ignore[misc]
+    """Its fits last until the test ends, but for the default's."""
+
+    began = threading.Event()
+    gate = threading.Event()
+
+    def fit(self, X: Any, y: Any) -> Any:
+        if self.alpha != 1.0:
+            self.began.set()
+            self.gate.wait(60)
+        return super().fit(X, y)
+
+
+@pytest.mark.timeout(50)
+def test_a_second_interrupt_waits_for_no_fit_of_trials_at_once() -> None:
+    X, y = make_regression(40, 2, random_state=0)
+    control = Control()
+
+    def interrupt_twice() -> None:
+        Slow.began.wait(30)
+        control.interrupt()
+        control.interrupt()
+
+    impatient = threading.Thread(target=interrupt_twice)
+    impatient.start()
+    try:
+        result = tune(
+            Slow(), X, y, search_space={"alpha": (2.0, 3.0)}, executor="threads:2", n_trials=9, seed=0, cv=2,
+            folder="", control=control, sampler="random",
+        )  # fmt: skip
+        assert not Slow.gate.is_set()
+    finally:
+        Slow.gate.set()
+        impatient.join(30)
+    assert result.status == "interrupted"
+
+
 def test_stop_keeps_what_is_done() -> None:
     control = Control()
 
@@ -162,18 +215,11 @@ def test_patience_ends_a_run_of_trials_at_once_after_those_in_flight(workers: in
 
 
 def test_a_better_score_in_flight_keeps_a_run_of_trials_at_once_going() -> None:
-    scores = iter([1.0, 1.0, 1.0, 1.0, 0.0, *[1.0] * 20])  # trial 4 runs when trials 1 to 3 are no better
-    lock = threading.Lock()
+    def objective(trial: Any) -> float:
+        trial.suggest_float("x", 0.0, 1.0)
+        return 0.0 if trial.number == 4 else 1.0  # it runs when trials 1 to 3 were no better
 
-    def objective(params: dict[str, float]) -> float:
-        with lock:
-            return next(scores)
-
-    with ThreadPoolExecutor(1) as pool:
-        pool._max_workers = 2  # two in flight, evaluated one after the other
-        result = tune(
-            objective, direction="minimize", search_space=SPACE, n_trials=20, patience=3, sampler="random",
-            seed=1, executor=pool, folder="",
-        )  # fmt: skip
+    options: dict[str, Any] = {"n_trials": 20, "patience": 3, "sampler": "random", "seed": 1, "folder": ""}
+    result = tune(objective, direction="minimize", executor="threads:2", **options)
     assert result.best_trial.number == 4
     assert len(result.trials) == 4 + 1 + 3 + 1
