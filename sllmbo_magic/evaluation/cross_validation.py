@@ -134,7 +134,7 @@ class CrossValidator:
                 should_abandon,
                 on_fold,
                 timeout,
-                order=0 if trial is None else trial.number,
+                order=getattr(trial, "number", 0),
             )
         seconds = time.perf_counter() - started
         if cut is None:

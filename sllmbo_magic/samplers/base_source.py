@@ -23,6 +23,11 @@ class BaseSource:
         self.sampler = sampler
         self.label = label
 
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the TPE that runs have unless the user chooses another sampler."""
+        return self.label == "tpe"
+
     def suggest(
         self, context: TrialContext, reason: str = "", source: str = "", *, is_rated: bool = False
     ) -> Suggestion:
@@ -73,4 +78,4 @@ class BaseSource:
     def _is_start(self, context: TrialContext) -> bool:
         """Whether TPE would draw at random where the initial design covers the space better."""
         few = len(context.history.complete) < N_STARTS
-        return few and self.label == "tpe" and context.has_design
+        return few and self.is_default and context.has_design

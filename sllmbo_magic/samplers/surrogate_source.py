@@ -1,8 +1,8 @@
 """The surrogate as a source of trials: configurations of large expected improvement, found by a short search.
 
-It takes trials of a search without a start (docs/method.md): the more of them, the better it predicts each
-trial from the others. On a smooth function it finds the best region within few trials; on a ragged one it
-would mislead. Its trials are labelled ``"gp"``.
+It takes trials of a search without a start, and beside an LLM those that are not the LLM's (docs/method.md):
+the more of them, the better it predicts each trial from the others. On a smooth function it finds the best
+region within few trials; on a ragged one it would mislead. Its trials are labelled ``"gp"``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.history.history import History
+from sllmbo_magic.proposers.rounds import rounds_in
 from sllmbo_magic.samplers import surrogate as surrogates
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
@@ -37,12 +38,12 @@ FINALISTS = 10
 """Points that are rounded to real configurations and rated again."""
 
 
-def chance(reliability: float, ratio: float) -> float:
+def chance(reliability: float, ratio: float = 0.5) -> float:
     """The share of the trials that the surrogate takes.
 
     Args:
         reliability: Rank correlation of the scores with what is predicted of each from all others, 0 to 1.
-        ratio: The share that the user set, 0 to 1; 0.5 leaves all to the reliability.
+        ratio: The share that the user set, 0 to 1; 0.5 (default) leaves all to the reliability.
     """
     if ratio <= 0.0 or ratio >= 1.0:
         return ratio
@@ -70,9 +71,12 @@ class SurrogateSource:
             self._kernel = key, surrogates.search_kernel(earlier, space, priors=True)
         return surrogates.fit(history, space, self._kernel[1])
 
-    def suggest(self, context: TrialContext, surrogate: Surrogate) -> Suggestion | None:
+    def suggest(
+        self, context: TrialContext, surrogate: Surrogate, *, per_cost: bool = False
+    ) -> Suggestion | None:
         """The configuration of the largest expected improvement that the search found; None where each one
-        that it found had a trial.
+        that it found had a trial. ``per_cost``: of the best ones that with the largest per round of training,
+        where the space has rounds.
         """
         space, history = context.spaces.base, context.history
         running = [o.params for o in history.observations if o.state == "RUNNING" and o.is_in(space)]
@@ -83,7 +87,8 @@ class SurrogateSource:
         untried = [params for params in finalists if space.key(params) not in tried]
         if not untried:
             return None
-        ratings = [rating.log_improvement for rating in surrogate.rate(untried)]
+        per_cost = per_cost and rounds_in(context.spaces.wide) is not None
+        ratings = [rating.log_improvement for rating in surrogate.rate(untried, per_cost=per_cost)]
         params = untried[int(np.argmax(ratings))]
         more = {} if space is context.spaces.current else {"wide_space": True}
         reason = "The Gaussian process expects the largest improvement here."
