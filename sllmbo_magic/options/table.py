@@ -166,7 +166,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--judge",
         "switch",
-        "A surrogate model ranks the LLM's candidates and rejects those that it expects to be bad.",
+        "A surrogate model ranks the LLM's candidates, rejects those that it expects to be bad, and proposes "
+        "configurations of its own where it predicts well.",
         argument="judge",
         default=True,
         shown="on",
