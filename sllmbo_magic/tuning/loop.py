@@ -236,15 +236,10 @@ class Tuner:
         return None if reason is None else Outcome("finished", reason)
 
     def _reason_to_stop(self) -> str | None:
-        """Why the stopping rule ends the run: asked once after each trial that was told.
-
-        Before it does, the trials in flight are told as well, since one of them may be better.
-        """
+        """Why the stopping rule ends the run. Trials in flight are told before it does: one may be better."""
         rule, trials = self._limits.stopping, self.trials
-        if (
-            isinstance(rule, Never) or trials.n_done == self._n_looked_at
-        ):  # a history costs more than its answer
-            return None
+        if isinstance(rule, Never) or trials.n_done == self._n_looked_at:
+            return None  # a history costs more than its answer
         while (reason := rule.reason(trials.history())) is not None and len(self._evaluations):
             self._land()
         self._n_looked_at = trials.n_done
