@@ -55,6 +55,7 @@ class Progress:
     def _(self, event: ev.RunStarted) -> list[str]:
         run = event.run
         self._started = self._time = event.time
+        self._running.clear()  # what a killed process left
         self.name = str(run.get("name") or self.name)
         self.n_trials = run.get("n_trials")
         self.done = int(run.get("n_done") or 0)

@@ -87,8 +87,8 @@ class SourceChoice:
         self._mode = mode
 
     def suggest(self, context: TrialContext) -> Suggestion:
-        """The LLM's candidate when it is the LLM's turn and one is accepted; else the base sampler's or the
-        rulebook's.
+        """The LLM's candidate when it is the LLM's turn and one is accepted; else the surrogate's, the base
+        sampler's or the rulebook's.
         """
         turn = self._turn(context)
         if turn == "gp":

@@ -39,13 +39,14 @@ def run_evaluator(plan: Plan, evaluator: Evaluator | None, pool: Pool) -> Evalua
             since it may run as many of them on a machine as that has cores.
     """
     s = plan.settings
+    is_local = pool.executor is None or pool.is_in_process
     n_jobs, at_once = s.n_jobs, 1
-    if pool.is_in_process and not s.isolate:
-        at_once = pool.at_once
-    elif pool.is_in_process:
-        n_jobs = max(1, cores_to_use(s.n_jobs, cores()) // pool.at_once)
-    elif pool.executor is not None:
+    if not is_local:
         n_jobs = 1
+    elif s.isolate:
+        n_jobs = max(1, cores_to_use(s.n_jobs, cores()) // pool.at_once)
+    else:
+        at_once = pool.at_once
     evaluator = evaluator or evaluator_for(
         plan.task,
         n_jobs,
@@ -54,7 +55,7 @@ def run_evaluator(plan: Plan, evaluator: Evaluator | None, pool: Pool) -> Evalua
         early_stopping=s.early_stopping_rounds,
         # true training scores beside permuted scores would spoil the control experiment
         training_score=s.uses_llm and not s.permute_scores,
-        n_evaluations=None if s.isolate or not (pool.executor is None or pool.is_in_process) else s.n_trials,
+        n_evaluations=s.n_trials if is_local and not s.isolate else None,
     )
     if plan.objects:
         evaluator = ObjectEvaluator(evaluator, plan.objects)

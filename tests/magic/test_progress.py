@@ -59,6 +59,21 @@ def test_trials_at_once_share_the_line_and_the_time_that_is_left() -> None:
     assert progress.line().endswith("about 19 s left · trial 1: fold 1/5")  # 19 trials of 2 s, two at a time
 
 
+def test_a_trial_of_a_killed_process_is_not_shown_as_running_after_a_resume() -> None:
+    progress = Progress()
+    for event in (
+        started(),
+        ev.TrialStarted(number=0, params={}, source="default", time=101.0),
+        ev.FoldFinished(number=0, fold=0, n_folds=5, score=0.8, time=101.5),
+        started(),
+        ev.TrialStarted(number=1, params={}, source="tpe", time=102.0),
+    ):
+        progress.apply(event)
+    assert "trial 0" not in progress.line()
+    progress.apply(finished(1, 0.8, 1, 0.8))
+    assert "about 38 s left" in progress.line()  # one at a time
+
+
 def test_a_gain_is_positive_when_smaller_is_better() -> None:
     progress = Progress()
     for event in (started("minimize"), finished(0, 0.8, 0, 0.8, "default"), finished(1, 0.5, 1, 0.5)):
