@@ -125,8 +125,8 @@ def _parsed(executor: str) -> tuple[str, str]:
     Raises:
         InputError: It is none of these.
     """
-    if executor.startswith("dask://"):
-        return "dask", executor.removeprefix("dask://")
+    if found := re.fullmatch(r"dask://(.+)", executor.strip()):
+        return "dask", found[1]
     found = re.fullmatch(r"(threads|processes)(?::(-1|[1-9]\d*))?", executor.strip())
     if found is None:
         raise InputError(f"executor {executor!r} is not known.", ALLOWED)

@@ -92,7 +92,9 @@ def test_an_executor_of_ones_own_says_how_many_trials_it_takes() -> None:
     assert executors.pool_of(Executor(), Settings()).at_once == 2
 
 
-@pytest.mark.parametrize("executor", ["threads:0", "threads:two", "thread:2", "processes:1.5", "ray://h:1"])
+@pytest.mark.parametrize(
+    "executor", ["threads:0", "threads:two", "thread:2", "processes:1.5", "ray://h:1", "dask://"]
+)
 def test_an_executor_that_is_not_known_is_refused_before_the_first_trial(executor: str) -> None:
     with pytest.raises(InputError, match=r"executor '.*' is not known\. Allowed: threads:N, processes:N"):
         plan(lambda params: 1.0, direction="minimize", search_space=SPACE, executor=executor)
