@@ -94,7 +94,7 @@ class SourceChoice:
         if turn == "gp":
             return self._suggest_by_surrogate(context)
         if turn in ("base", "rulebook"):
-            return self._suggest_beside_llm(context, turn)
+            return self._suggest_in_other_turn(context, turn)
         self.requests.fill_queue(context, llm_only=self.mode == "llm")
         number, spaces = context.trial.number, context.spaces
         surrogate = self.prefetch.get(number, spaces.wide, context.history) if self.judge else None
@@ -128,7 +128,7 @@ class SourceChoice:
         return "rulebook" if rng.random() < lost / (1.0 - share) else "base"
 
     def _surrogate_searches(self, history: History) -> bool:
-        """Whether the surrogate proposes by itself: without an LLM, after an initial design."""
+        """Whether the surrogate searches in all turns: without an LLM, after an initial design."""
         return self.queue.proposer.instant and len(history.complete) >= N_STARTS and self.has_design(history)
 
     def _suggest_by_surrogate(self, context: TrialContext) -> Suggestion:
@@ -149,26 +149,25 @@ class SourceChoice:
             return context.rng.random() < chance(surrogate.reliability(), self.schedule.ratio)
         return self.schedule.choose(context.trial.number, context.history, context.rng) == "llm"
 
-    def _suggest_beside_llm(self, context: TrialContext, turn: str) -> Suggestion:
+    def _suggest_in_other_turn(self, context: TrialContext, turn: str) -> Suggestion:
         """What takes a trial that is not the LLM's: the surrogate's own proposal, as often as it is reliable,
         else a draw of the base sampler, or in a lost turn of the LLM's the best-rated rival.
         """
-        if self._surrogate_helps(context.spaces.current, context.history):
+        if self._surrogate_may_propose(context.spaces.current, context.history):
             surrogate = self.surrogate_source.fit(context)
             if surrogate is not None and context.rng.random() < chance(surrogate.reliability()):
-                suggestion = self.surrogate_source.suggest(context, surrogate, per_cost=True)
+                suggestion = self.surrogate_source.suggest(context, surrogate)
                 if suggestion is not None:
                     return suggestion if turn == "base" else in_lost_turn(suggestion)
         return self.base.suggest(context) if turn == "base" else self._suggest_in_lost_turn(context)
 
-    def _surrogate_helps(self, space: SearchSpace, history: History) -> bool:
-        """Whether the surrogate proposes beside an LLM: once it has trials to learn from, and unless the user
-        has chosen the base sampler.
+    def _surrogate_may_propose(self, space: SearchSpace, history: History) -> bool:
+        """Whether the surrogate takes turns of the base sampler: once it has trials to learn from, and unless
+        the user has chosen the base sampler.
         """
         return (
             self.judge
             and self.mode == "llm-tpe"
-            and not self.queue.proposer.instant
             and self.base.is_default
             and len(space) > 0
             and len(history.complete) >= N_STARTS
@@ -240,7 +239,7 @@ class SourceChoice:
         # The history of the next trial may change its source; then its surrogate is fitted on demand, as in a
         # lost turn that the surrogate does not take itself.
         turn = self._scheduled(number, history, rng)
-        if turn == "llm" or (turn == "rulebook" and not self._surrogate_helps(space, history)):
+        if turn == "llm" or (turn == "rulebook" and not self._surrogate_may_propose(space, history)):
             self.prefetch.prepare(number, space, history)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The surrogate as a source of trials: configurations of large expected improvement, found by a short search.
 
-It takes trials of a search without a start, and beside an LLM those that are not the LLM's (docs/method.md):
-the more of them, the better it predicts each trial from the others. On a smooth function it finds the best
-region within few trials; on a ragged one it would mislead. Its trials are labelled ``"gp"``.
+It takes trials of a search without a start, and in other searches those that are neither the LLM's nor the
+rulebook's (docs/method.md): the more of them, the better it predicts each trial from the others. On a smooth
+function it finds the best region within few trials; on a ragged one it would mislead. Its trials are labelled
+``"gp"``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.history.history import History
-from sllmbo_magic.proposers.rounds import rounds_in
 from sllmbo_magic.samplers import surrogate as surrogates
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
@@ -71,12 +71,9 @@ class SurrogateSource:
             self._kernel = key, surrogates.search_kernel(earlier, space, priors=True)
         return surrogates.fit(history, space, self._kernel[1])
 
-    def suggest(
-        self, context: TrialContext, surrogate: Surrogate, *, per_cost: bool = False
-    ) -> Suggestion | None:
+    def suggest(self, context: TrialContext, surrogate: Surrogate) -> Suggestion | None:
         """The configuration of the largest expected improvement that the search found; None where each one
-        that it found had a trial. ``per_cost``: of the best ones that with the largest per round of training,
-        where the space has rounds.
+        that it found had a trial.
         """
         space, history = context.spaces.base, context.history
         running = [o.params for o in history.observations if o.state == "RUNNING" and o.is_in(space)]
@@ -87,8 +84,7 @@ class SurrogateSource:
         untried = [params for params in finalists if space.key(params) not in tried]
         if not untried:
             return None
-        per_cost = per_cost and rounds_in(context.spaces.wide) is not None
-        ratings = [rating.log_improvement for rating in surrogate.rate(untried, per_cost=per_cost)]
+        ratings = [rating.log_improvement for rating in surrogate.rate(untried)]
         params = untried[int(np.argmax(ratings))]
         more = {} if space is context.spaces.current else {"wide_space": True}
         reason = "The Gaussian process expects the largest improvement here."

@@ -1,4 +1,4 @@
-"""Beside an LLM: the trials that are not its own are the surrogate's, as often as that is reliable."""
+"""Trials that are neither the LLM's nor the rulebook's: the surrogate's, as often as it is reliable."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from optuna.samplers import RandomSampler
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
-from sllmbo_magic.history.history import History
-from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.space_filling import N_STARTS
-from sllmbo_magic.samplers._trial import TrialContext
-from sllmbo_magic.samplers.space_state import SpaceState
-from sllmbo_magic.samplers.surrogate_source import SurrogateSource
-from sllmbo_magic.samplers.trial_spaces import TrialSpaces
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 from tests.replies import bounds_pick
@@ -48,6 +42,16 @@ def searched(
     return study
 
 
+def searched_from_the_middle(
+    n_trials: int, objective: Callable[[optuna.Trial], float] = bowl, seed: int = 0, **options: Any
+) -> optuna.Study:
+    """Without an LLM."""
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=SPACE, seed=seed, **options))
+    study.enqueue_trial(dict.fromkeys(SPACE, 0.5))
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
 def sources(study: optuna.Study) -> list[str]:
     return [trial.user_attrs["sllmbo:source"] for trial in study.trials]
 
@@ -60,9 +64,21 @@ def test_after_some_trials_the_surrogate_takes_those_that_are_not_the_llms() -> 
     assert later.count("llm") > 3
 
 
-def test_on_noise_the_base_sampler_has_more_of_them() -> None:
-    smooth, noisy = (sources(searched(45, objective)).count("gp") for objective in (bowl, noise))
-    assert smooth > noisy + 5
+def test_without_an_llm_it_takes_turns_of_the_base_sampler_after_a_start() -> None:
+    found = [sources(searched_from_the_middle(40, seed=seed)) for seed in range(3)]
+    assert all("gp" not in run[:N_STARTS] for run in found)
+    later = [source for run in found for source in run[N_STARTS:]]
+    assert later.count("gp") > later.count("tpe")
+    assert later.count("rulebook") > 20
+
+
+@pytest.mark.parametrize("search", [searched, searched_from_the_middle])
+def test_on_noise_the_base_sampler_has_more_of_them(search: Callable[..., optuna.Study]) -> None:
+    smooth, noisy = (
+        sum(sources(search(45, objective, seed=seed)).count("gp") for seed in range(3))
+        for objective in (bowl, noise)
+    )
+    assert smooth > noisy + 15
 
 
 @pytest.mark.parametrize("pick", [random_pick, bounds_pick])
@@ -82,40 +98,12 @@ def test_a_useless_adviser_keeps_the_search_from_no_smooth_optimum(pick: Any) ->
     [{"judge": False}, {"mode": "llm"}, {"mode": "tpe"}, {"base_sampler": RandomSampler(seed=1)}],
     ids=["no surrogate", "the llm alone", "tpe alone", "own sampler"],
 )
-def test_what_the_user_chose_stays(options: dict[str, Any]) -> None:
-    assert "gp" not in sources(searched(30, **options))
+@pytest.mark.parametrize("search", [searched, searched_from_the_middle])
+def test_what_the_user_chose_stays(search: Callable[..., optuna.Study], options: dict[str, Any]) -> None:
+    assert "gp" not in sources(search(30, **options))
 
 
-def test_the_same_seed_and_answers_give_the_same_trials() -> None:
-    first, second = searched(30), searched(30)
+@pytest.mark.parametrize("search", [searched, searched_from_the_middle])
+def test_the_same_seed_and_answers_give_the_same_trials(search: Callable[..., optuna.Study]) -> None:
+    first, second = search(30), search(30)
     assert [t.params for t in first.trials] == [t.params for t in second.trials]
-
-
-def test_of_the_best_configurations_the_one_with_fewer_rounds_is_taken() -> None:
-    space = SearchSpace.from_user({"x": (0.0, 1.0), "n_estimators": (10, 1000, "log")})
-    rng = np.random.default_rng(0)
-    configurations = [space.from_unit(rng.random(2)) for _ in range(20)]
-    history = History(
-        tuple(
-            Observation(n, params, value=(params["x"] - 0.3) ** 2, source="llm")
-            for n, params in enumerate(configurations)
-        ),
-        "minimize",
-    )
-    rounds: dict[bool, list[int]] = {False: [], True: []}
-    for seed in range(8):
-        for per_cost, found in rounds.items():
-            spaces = TrialSpaces(SpaceState(space), dict(space), seed, 20)
-            trial = optuna.trial.create_trial(value=0.0)
-            trial.number = 20
-            context = TrialContext(
-                optuna.create_study(), trial, np.random.default_rng(seed), history, [], spaces, False
-            )
-            source = SurrogateSource()
-            surrogate = source.fit(context)
-            assert surrogate is not None
-            suggestion = source.suggest(context, surrogate, per_cost=per_cost)
-            assert suggestion is not None
-            found.append(suggestion.params["n_estimators"])
-    assert sum(np.log(rounds[True])) < sum(np.log(rounds[False]))
-    assert all(cheap <= free for cheap, free in zip(rounds[True], rounds[False], strict=True))
