@@ -38,8 +38,8 @@ from sllmbo_magic.task.task import Task
 
 MAX_BYTES = 256 * 2**20
 """Data that is sent to each process at most; more stays on threads."""
-_START_SECONDS = 4.0
-"""What it takes to start the processes, each of which imports scikit-learn (measured on two cores)."""
+_START_SECONDS = 2.0
+"""What it takes to start the processes, each of which imports scikit-learn (1.4 to 1.7 s on two cores)."""
 _LEAST_SAVED = 0.2
 """Part of an evaluation's wall time that must have been spent waiting; less may be chance."""
 _LIBRARIES = ("sklearn", "lightgbm", "xgboost", "catboost", "numpy", "scipy", "builtins")

@@ -68,13 +68,13 @@ class LLMTPESampler(BaseSampler):
         candidates: Whole configurations per request, default 5; 1 asks at the moment of need.
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
         llm_ratio: The LLM's share of the trials, 0 to 1, default 0.5; where the adaptive schedule starts.
-        judge: Whether a surrogate ranks and vetoes candidates, and proposes configurations itself: in a
-            search without a start, and beside an LLM in the other trials; default True.
+        judge: Whether a surrogate ranks and vetoes candidates, and proposes configurations itself in trials
+            that are neither the LLM's nor the rulebook's; default True.
         history: The trials in prompts: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
         base_sampler: Takes the other trials: an Optuna sampler, or a function that gives one for a seed and
             is asked for each trial. Default: ``TPESampler`` by such a function, in turns with a Gaussian
-            process beside an LLM and in a search without a start, where its first ten trials are a
-            space-filling design and later ones model each parameter by itself (docs/method.md).
+            process. In a search without a start its first ten trials are a space-filling design, and later
+            ones model each parameter by itself (docs/method.md).
         base_source: What the trials of ``base_sampler`` are labelled with, default ``"base"``.
         proposer: Instead of ``llm``.
         rulebook: Stands in for an LLM's vetoed candidates; default: the rules without an estimator's priors.

@@ -151,7 +151,8 @@ def tune(
         candidates: Configurations per request, default 5.
         schedule: ``"adaptive"`` (default), ``"bernoulli"``, ``"alternate"`` or ``"warmstart"``.
         llm_ratio: The LLM's share of the trials, default 0.5.
-        judge: Whether a surrogate model ranks the LLM's candidates and rejects bad ones, default True.
+        judge: Whether a surrogate model ranks the LLM's candidates, rejects bad ones, and proposes
+            configurations of its own where it predicts well, default True.
         multivariate: Whether Optuna's TPE models the parameters jointly, default True. False: each one
             separately, as the paper did.
         history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: how the

@@ -53,7 +53,7 @@ class OwnModel(LogisticRegression):
         (1.0, 1.95, 4, 2, 50, False),  # side by side
         (1.0, 1.65, 5, 2, 50, False),  # side by side, and the fifth fold alone
         (1.0, 1.0, 5, 2, 50, True),
-        (1.0, 1.0, 4, 2, 8, False),  # over before the processes have started
+        (1.0, 1.0, 4, 2, 4, False),  # over before the processes have started
         (0.05, 0.05, 4, 2, 50, False),
         (1.0, 1.0, 4, 1, 50, False),  # one thread waits for no other
         (1.0, 1.2, 4, 4, 20, True),
@@ -73,7 +73,7 @@ def test_processes_pay_where_threads_wait_and_there_is_time_to_win(
         (1.0, 1.65, 50, False),
         (1.0, 1.55, 50, True),  # no fold runs alone: the other evaluation's run beside it
         (1.0, 1.0, 50, True),
-        (1.0, 1.0, 14, False),  # over before the processes have started: two evaluations wait at a time
+        (1.0, 1.0, 8, False),  # over before the processes have started: two evaluations wait at a time
     ],
 )
 def test_when_processes_pay_beside_another_evaluation(seconds: float, cpu: float, n: int, pays: bool) -> None:
@@ -99,9 +99,9 @@ def test_evaluations_at_once_start_the_processes_once(monkeypatch: pytest.Monkey
 
 
 def test_what_is_left_of_the_run_counts() -> None:
-    watch = LockWatch(4, 2, 12)
+    watch = LockWatch(4, 2, 8)
     assert [watch.processes_pay(1.0, 2.0) for _ in range(4)] == [False] * 4
-    assert not watch.processes_pay(1.0, 1.0), "seven evaluations would win 3.5 s, the start takes 4"
+    assert not watch.processes_pay(1.0, 1.0), "three evaluations would win 1.5 s, the start takes 2"
 
 
 # ---- what may go there
