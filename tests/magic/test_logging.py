@@ -54,7 +54,7 @@ def test_a_run_and_its_report_pass_on_no_messages_of_libraries(
     mimebundle(best.bundle())
     best.plot_history()._repr_png_()
     flood = {name: n for name, n in records.counts.items() if name not in ("asyncio", "sllmbo_magic")}
-    assert flood == {}, "messages of libraries"
+    assert flood == {}, f"messages of libraries: {records.text[:500]}"
 
 
 def test_what_is_sent_to_an_llm_stays_out_of_logs_with_its_key(
