@@ -16,8 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-# The files of tests are spread over two processes more than there are cores, as many wait for browsers and kernels (tests/conftest.py
-# has their order); those of one file share what is slow to start. Real browsers, kernels and servers on a busy
+# The files of tests are spread over two processes more than there are cores, as many wait for browsers and kernels; those of
+# one file share what is slow to start, and those of the browser, the slowest, come first. Real browsers, kernels and servers on a busy
 # machine are late at times: a test that fails has a second try, and the report names it.
 PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count(), 4) + 2)') --dist loadfile \
 	--no-loadscope-reorder --reruns 1

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import zlib
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
@@ -30,17 +29,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # would keep the cores busy with waiting, and a fit of a second took ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-HERE = Path(__file__).parent
-LONGEST = (
-    "browser/test_lab.py",
-    "docs/test_pages.py",
-    "browser/test_runs.py",
-    "comparison/test_compare.py",
-    "browser/test_view.py",
-    "storage/test_databases.py",
-    "browser/test_panes.py",
-)
-"""Files of tests that take a minute or more; one that waits for a browser stands beside one that computes."""
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
 
@@ -56,19 +44,6 @@ def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (*KEYS, *ADDRESSES):
         monkeypatch.delenv(name, raising=False)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes the longest files come first, and the others in a mixed order: those of a folder
-    wait for the same things, browsers, kernels or servers, and cores would be idle while all of them wait.
-    """
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: _place(item.path.relative_to(HERE).as_posix()))
-
-
-def _place(path: str) -> tuple[int, int]:
-    """The same in all processes, as ``--dist`` needs it."""
-    return (LONGEST.index(path) if path in LONGEST else len(LONGEST), zlib.crc32(path.encode()))
 
 
 def pytest_collection_finish() -> None:

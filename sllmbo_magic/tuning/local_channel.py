@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
@@ -13,6 +15,7 @@ from typing import Any
 from sllmbo_magic.tuning.remote_trial import Answer
 
 _KEY_BYTES = 32
+_WAKE_UP_SECONDS = 1.0
 
 
 class LocalChannel:
@@ -44,7 +47,7 @@ class LocalChannel:
             listener, self._listener = self._listener, None
             connections, self._connections = self._connections, []
         if listener is not None:
-            _wake_up(listener, self._key)
+            _wake_up(listener)
             listener.close()
         for connection in connections:
             connection.close()
@@ -99,12 +102,14 @@ class LocalChannel:
                 connection.send((False, TypeError(str(error))))
 
 
-def _wake_up(listener: Listener, key: bytes) -> None:
-    """Closing a socket does not end an ``accept`` that waits on it: a last connection does."""
-    try:
-        Client(listener.address, authkey=key).close()
-    except (OSError, EOFError, AuthenticationError):
-        return
+def _wake_up(listener: Listener) -> None:
+    """Closing a socket does not end an ``accept`` that waits on it: a last connection does.
+
+    It does not authenticate itself: nobody answers where a process has stopped while it connected, or where
+    the thread has ended after one with a wrong key.
+    """
+    with contextlib.suppress(OSError):
+        socket.create_connection(listener.address, timeout=_WAKE_UP_SECONDS).close()
 
 
 # In the worker process

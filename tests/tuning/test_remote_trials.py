@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -115,3 +116,13 @@ def test_a_channel_carries_results_and_errors_and_needs_its_key() -> None:
     channel.close()
     with pytest.raises((EOFError, OSError)):
         other_end.ask(1, "report", (), {})
+
+
+def test_a_process_that_stops_while_it_connects_does_not_hold_the_end_of_a_run() -> None:
+    channel = LocalChannel(lambda *call: None)
+    other_end = pickle.loads(pickle.dumps(channel))
+    with socket.create_connection(other_end._address):
+        closing = threading.Thread(target=channel.close, daemon=True)
+        closing.start()
+        closing.join(20)
+        assert not closing.is_alive()
