@@ -212,6 +212,7 @@ def test_a_forked_child_neither_keeps_the_lock_nor_gives_it_away(child: Child) -
         if os.fork() == 0:
             folder = None
             gc.collect()
+            signal.alarm(60)  # nobody is left to end it
             os.write(writer, b"x")
             signal.pause()
         os.read(reader, 1)
