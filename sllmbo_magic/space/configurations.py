@@ -57,17 +57,23 @@ class Configurations:
 
     def with_fixed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The active parameters and, last, the fixed ones: what the estimator is given."""
-        values: dict[str, Any] = {}
-        for name in self._order:
-            source = self._fixed if name in self._fixed else params
-            if name in source and self._holds(name, values):
-                values[name] = source[name]
-        searched = {name: value for name, value in values.items() if name in self._distributions}
-        return searched | values
+        values = self._known_and_active(params)
+        return self._without_fixed(values) | values
 
     def active(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Without inactive, fixed and unknown parameters, in the space's order."""
-        return {name: value for name, value in self.with_fixed(params).items() if name in self._distributions}
+        return self._without_fixed(self._known_and_active(params))
+
+    def _known_and_active(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name in self._order:
+            source = self._fixed if name in self._fixed else params
+            if name in source and (name not in self._by_param or self._holds(name, values)):
+                values[name] = source[name]
+        return values
+
+    def _without_fixed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name in self._distributions}
 
     def validate(self, params: object, *, repair: bool = True) -> tuple[dict[str, Value] | None, list[str]]:
         """An unchecked configuration -> ``(checked, [])`` or ``(None, problems)``. Evaluates nothing.

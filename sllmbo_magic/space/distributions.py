@@ -54,6 +54,8 @@ def same(a: Value, b: Value) -> bool:
 
 def plain(value: object) -> tuple[Value, bool]:
     """A value without numpy's types, and whether it can be a parameter's value at all."""
+    if type(value) is float:  # most are: the abstract classes below take several times as long to ask
+        return value, math.isfinite(value)
     if value is None or isinstance(value, bool | str):
         return value, True
     if type(value).__name__ in ("bool", "bool_") and hasattr(value, "item"):  # numpy's
