@@ -162,8 +162,8 @@ class SourceChoice:
         return self.base.suggest(context) if turn == "base" else self._suggest_in_lost_turn(context)
 
     def _surrogate_may_propose(self, space: SearchSpace, history: History) -> bool:
-        """Whether the surrogate takes turns of the base sampler: once it has trials to learn from, and unless
-        the user has chosen the base sampler.
+        """Whether the surrogate proposes in turns that are not the LLM's: once it has trials to learn from,
+        and unless the user has chosen the base sampler.
         """
         return (
             self.judge
