@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class Records(logging.Handler):
 @pytest.fixture
 def records() -> Iterator[Records]:
     """All that reaches the root logger at DEBUG."""
+    gc.collect()  # connections that other tests left would say here that they are closed
     root, handler = logging.getLogger(), Records()
     level = root.level
     root.addHandler(handler)
