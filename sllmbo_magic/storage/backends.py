@@ -49,8 +49,9 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     """
     from optuna.storages import BaseStorage
     from optuna.storages import InMemoryStorage
-    from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend
+
+    from sllmbo_magic.storage.run_storage import RunStorage
 
     if spec is None:
         return InMemoryStorage() if folder is None else folder.storage()
@@ -74,7 +75,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     if kind == "journal" and rest:
         path = os.path.expanduser(rest)
         try:
-            return JournalStorage(_Journal(path, lock_obj=JournalLock(path)))
+            return RunStorage(_Journal(path, lock_obj=JournalLock(path)))
         except (OSError, ValueError, KeyError, StorageInternalError) as error:
             raise StorageError(
                 f"the journal {rest} cannot be opened ({type(error.__cause__ or error).__name__}).",

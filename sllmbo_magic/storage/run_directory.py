@@ -264,11 +264,10 @@ class RunFolder:
 
     def storage(self) -> BaseStorage:
         """The run's trials as an Optuna storage. Reading takes no lock; each write takes a short one."""
-        from optuna.storages import JournalStorage
-
         from sllmbo_magic.storage.buffered_journal import BufferedJournal
+        from sllmbo_magic.storage.run_storage import RunStorage
 
-        return JournalStorage(BufferedJournal(self.study_path, self.note_write_problem))
+        return RunStorage(BufferedJournal(self.study_path, self.note_write_problem))
 
     def note_write_problem(self, error: OSError | None) -> None:
         """Keep in words why the folder cannot be written; None: it can be again."""
