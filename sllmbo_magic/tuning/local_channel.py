@@ -10,6 +10,8 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 from multiprocessing.connection import Connection
 from multiprocessing.connection import Listener
+from multiprocessing.connection import answer_challenge
+from multiprocessing.connection import deliver_challenge
 from typing import Any
 
 from sllmbo_magic.tuning.remote_trial import Answer
@@ -58,7 +60,7 @@ class LocalChannel:
     def _address(self) -> Any:
         with self._lock:
             if self._listener is None:
-                self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
+                self._listener = Listener(("127.0.0.1", 0))
                 self._start(self._accept, self._listener)
             return self._listener.address
 
@@ -69,10 +71,6 @@ class LocalChannel:
         while True:
             try:
                 connection = listener.accept()
-            except (AuthenticationError, EOFError, ConnectionError):
-                if self._is_closed:
-                    return
-                continue
             except OSError:  # closed
                 return
             with self._lock:
@@ -83,6 +81,13 @@ class LocalChannel:
             self._start(self._serve, connection)
 
     def _serve(self, connection: Connection) -> None:
+        # The listener has no key, since it would wait for this one's proof while others want to connect.
+        try:
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+        except (AuthenticationError, EOFError, OSError, TypeError):
+            connection.close()
+            return
         while True:
             try:
                 number, name, args, options = connection.recv()
@@ -103,11 +108,7 @@ class LocalChannel:
 
 
 def _wake_up(listener: Listener) -> None:
-    """Closing a socket does not end an ``accept`` that waits on it: a last connection does.
-
-    It does not authenticate itself: nobody answers where a process has stopped while it connected, or where
-    the thread has ended after one with a wrong key.
-    """
+    """Closing a socket does not end an ``accept`` that waits on it: a last connection does."""
     with contextlib.suppress(OSError):
         socket.create_connection(listener.address, timeout=_WAKE_UP_SECONDS).close()
 

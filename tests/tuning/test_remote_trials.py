@@ -118,10 +118,17 @@ def test_a_channel_carries_results_and_errors_and_needs_its_key() -> None:
         other_end.ask(1, "report", (), {})
 
 
-def test_a_process_that_stops_while_it_connects_does_not_hold_the_end_of_a_run() -> None:
-    channel = LocalChannel(lambda *call: None)
+def test_a_process_that_stops_while_it_connects_holds_neither_others_nor_the_end_of_a_run() -> None:
+    channel = LocalChannel(lambda number, *call: number)
     other_end = pickle.loads(pickle.dumps(channel))
+    answers: list[int] = []
     with socket.create_connection(other_end._address):
+        asking = threading.Thread(
+            target=lambda: answers.append(other_end.ask(7, "report", (), {})), daemon=True
+        )
+        asking.start()
+        asking.join(20)
+        assert answers == [7]
         closing = threading.Thread(target=channel.close, daemon=True)
         closing.start()
         closing.join(20)
