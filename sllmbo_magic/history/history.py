@@ -114,8 +114,7 @@ class History:
         patterns: dict[tuple[float, ...], None] = {}
         for o in ranked[: 4 * _NOISE_TRIALS]:
             if len(o.splits) == len(ranked[0].splits):
-                mean = sum(o.splits) / len(o.splits)
-                patterns.setdefault(tuple(round(v - mean, 12) for v in o.splits))
+                patterns.setdefault(_around_mean(o.splits))
         distinct = [*patterns][:_NOISE_TRIALS]
         return _noise_of(distinct[: max(2, 1 + len(distinct) // 2)]) if len(distinct) > 1 else 0.0
 
@@ -124,18 +123,27 @@ class History:
         """How many of the LLM's answers (the first one apart) led to trials."""
         return len({o.request for o in self.observations if o.request is not None and o.source == "llm"})
 
-    def promise_kept(self, expects: str, score: float | None, *, source: str, asked_at: int) -> bool | None:
+    def promise_kept(
+        self,
+        expects: str,
+        score: float | None,
+        *,
+        source: str,
+        asked_at: int,
+        splits: Sequence[float] = (),
+    ) -> bool | None:
         """Whether what a proposer expected of a configuration came true, as it was asked.
 
         ``"better"`` is better than the default for a first configuration of the LLM, else than the incumbent
         of the time at which it was asked for; ``"similar"`` is not worse than that by more than the noise of
-        that time.
+        that time; where none was known yet, than the noise of this very difference.
 
         Args:
             expects: ``"better"``, ``"similar"`` or another word, which promises nothing.
             score: In the metric's own sign; None while there is none.
             source: Who proposed it.
             asked_at: The trial at whose start it was asked for.
+            splits: Its score of each fold, where there are folds.
 
         Returns:
             None when nothing was promised, or there is nothing to compare with.
@@ -150,7 +158,10 @@ class History:
         gain = self.gain(score, reference.value)
         if expects == "better":
             return gain > 0
-        return gain >= -(before.noise or _RELATIVE_NOISE * abs(reference.value))
+        noise = before.noise
+        if not noise and len(splits) == len(reference.splits) > 1:
+            noise = _noise_of([_around_mean(splits), _around_mean(reference.splits)])
+        return gain >= -(noise or _RELATIVE_NOISE * abs(reference.value))
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` is better than ``b``."""
@@ -184,6 +195,11 @@ def rank_key(direction: str) -> Callable[[Observation], tuple[float, int]]:
     """The key by which scored trials are sorted from best to worst; of equals the older one is before."""
     sign = -1.0 if direction == "maximize" else 1.0
     return lambda o: (sign * float(o.value or 0.0), o.number)
+
+
+def _around_mean(splits: Sequence[float]) -> tuple[float, ...]:
+    mean = sum(splits) / len(splits)
+    return tuple(round(v - mean, 12) for v in splits)
 
 
 def _noise_of(patterns: Sequence[tuple[float, ...]]) -> float:

@@ -17,6 +17,8 @@ from sllmbo_magic.priors.base import real
 from sllmbo_magic.space.search_space import Value
 
 _SAGA = ("solver", ("saga",))
+_PACED = ("constant", "invscaling", "adaptive")
+"""Schedules of stochastic gradient descent that begin with ``eta0``; a language model may add one."""
 
 
 def logistic(facts: Facts) -> Table:
@@ -117,7 +119,7 @@ def elastic_net(facts: Facts) -> Table:
 
 def sgd(facts: Facts) -> Table:
     schedules = ("optimal", "invscaling", "adaptive") if facts.classification else ("invscaling", "adaptive")
-    paced = tuple(s for s in schedules if s != "optimal")
+    paced = tuple(dict.fromkeys([*(s for s in schedules if s != "optimal"), *_PACED]))
     ranges = (
         Range("alpha", real(1e-7, 0.1, log=True), src.AUTOSKLEARN, (1e-12, 1e3)),
         Range("penalty", choice("l2", "l1", "elasticnet"), src.AUTOSKLEARN),

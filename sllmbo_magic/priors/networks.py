@@ -18,7 +18,7 @@ from sllmbo_magic.space.layers import label
 from sllmbo_magic.space.layers import layers_of
 from sllmbo_magic.space.search_space import Value
 
-_ADAM = ("solver", ("adam",))
+_WITH_RATE = ("solver", ("adam", "sgd"))  # a language model may add sgd
 LAYERS = (
     *((16,), (32,), (64,), (100,), (128,), (256,)),
     *((32, 32), (64, 32), (64, 64), (128, 64), (128, 128), (256, 128)),
@@ -39,7 +39,7 @@ def perceptron(facts: Facts) -> Table:
         real(1e-4, 0.1, log=True),
         f"after {src.AUTOSKLEARN}",
         (1e-8, 10.0),
-        when=_ADAM if free else None,
+        when=_WITH_RATE if free else None,
     )
     ranges = (
         *(

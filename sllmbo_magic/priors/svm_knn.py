@@ -22,6 +22,7 @@ from sllmbo_magic.priors.base import whole
 from sllmbo_magic.space.search_space import Value
 
 _C = real(2.0**-5, 2.0**12, log=True)
+_WITH_WIDTH = ("rbf", "poly", "sigmoid")
 
 
 def support_vectors(facts: Facts) -> Table:
@@ -34,7 +35,8 @@ def support_vectors(facts: Facts) -> Table:
     if facts.scaled:
         kernels: tuple[Range, ...] = (Range("kernel", choice("rbf", "linear"), src.HSU),)
         gamma = real(unit / 1000, unit * 100, log=True)
-        width = Range("gamma", gamma, f"after {src.HSU}", (1e-12, 1e6), when=("kernel", ("rbf",)))
+        # also of the kernels that a language model may add
+        width = Range("gamma", gamma, f"after {src.HSU}", (1e-12, 1e6), when=("kernel", _WITH_WIDTH))
     else:
         kernels = ()
         width = Range("gamma", choice("scale", 1e-4, 1e-3, 1e-2, 0.1, 1.0), f"after {src.GUIDE_SVM}")

@@ -17,6 +17,9 @@ from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import TaskDescription
 
+UNUSABLE = "unusable-reply"
+"""Category of the error where an LLM answered, and nothing of the answer could be used."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -27,12 +30,15 @@ class Candidate:
         reason: Why, in the proposer's words; untrusted text.
         expects: ``"better"`` than the incumbent, ``"similar"`` or ``"explore"`` (no promise).
         note: What was changed of the proposal and why, in our words; empty when nothing was.
+        at_default: Parameters that keep the estimator's default, which their range does not hold; ``params``
+            has a stand-in for each. Only first configurations have any.
     """
 
     params: dict[str, Any]
     reason: str = ""
     expects: str = "explore"
     note: str = ""
+    at_default: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,11 @@ class Ask:
         locked: Parameters whose range only the user may change.
         explore: Whether the batch must also look away from the incumbent.
         frozen_space: Whether ranges may not be changed at all.
+        declared: Whether the search space is declared; else the objective suggests for itself, and ``space``
+            is what its trials have in common.
         seconds: Wall time of one evaluation of the default, None when unknown.
         defaults: The estimator's own values, for parameters that a first space leaves out.
+        off: Penalties with the value up to which they have no effect: 0 is the low end of such a range.
         words: The user's description of the task, where there is no ``task`` that holds it.
         extension: What the answer may bring in from outside ``outer``; None where nothing can.
     """
@@ -74,8 +83,10 @@ class Ask:
     locked: frozenset[str] = frozenset()
     explore: bool = False
     frozen_space: bool = False
+    declared: bool = True
     task: TaskDescription | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    off: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     words: str = ""
     extension: ExtensionPolicy | None = None

@@ -39,9 +39,10 @@ def supported(change: Narrow, space: SearchSpace, history: History) -> tuple[Nar
     """
     current = dist.normal(space[change.name])
     assert current is not None
-    ranked = history.points.ranked()
+    # the default counts, too, though a model cannot learn from it: its value may not be cut off
+    ranked = history.ranked()
     good = {o.number for o in ranked[: max(3, round(_GOOD_SHARE * len(ranked)))]}
-    with_value = [o for o in ranked if change.name in o.params]
+    with_value = [o for o in ranked if change.name in o.params and change.name not in o.outside]
     if isinstance(current, CategoricalDistribution):
         return _supported_choices(change, current, with_value, good)
     low, low_note = _supported_end("low", change.low, current.low, change.name, with_value, good)

@@ -32,6 +32,7 @@ from sllmbo_magic.llm.base import complete_provider
 from sllmbo_magic.llm.json_reply import extract_json
 from sllmbo_magic.llm.json_reply import final_text
 from sllmbo_magic.proposers import prompts
+from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.history_manager import HistoryManager
@@ -257,7 +258,7 @@ class LLMProposer:
                     f"The answer of {self.id} could not be used, also after one repair:"
                     f" {answer.problems[0]}.",
                     "The base sampler takes these trials.",
-                    category="unusable-reply",
+                    category=UNUSABLE,
                 )
         return replace(answer.proposal, request=answer.number, usage=asdict(usage))
 

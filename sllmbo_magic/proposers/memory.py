@@ -203,21 +203,25 @@ def headline(history: History) -> str:
 
 
 def bounds_hit(history: History, space: SearchSpace) -> dict[str, str]:
-    """Numeric parameters whose best three trials all lie at one end of the current range, or outside it:
-    name -> ``"lower"`` or ``"upper"``.
+    """Numeric parameters whose best three trials all lie at one end of the current range, or outside it,
+    while a worse one lies elsewhere: name -> ``"lower"`` or ``"upper"``.
     """
-    top = history.points.ranked()[:3]
+    ranked = history.points.ranked()
+    top = ranked[:3]
     if len(top) < 3:
         return {}
     hit = {}
     for name in space:
         if isinstance(space[name], CategoricalDistribution) or any(name not in o.params for o in top):
             continue
-        positions = [space.position(name, o.params[name]) for o in top]
-        if all(position <= _EDGE for position in positions):
-            hit[name] = "lower"
-        elif all(position >= 1 - _EDGE for position in positions):
-            hit[name] = "upper"
+        positions = [space.position(name, o.params[name]) for o in ranked if name in o.params]
+        at_end = {
+            "lower": [position <= _EDGE for position in positions],
+            "upper": [position >= 1 - _EDGE for position in positions],
+        }
+        for end, hits in at_end.items():
+            if all(hits[:3]) and not all(hits):
+                hit[name] = end
     return hit
 
 
@@ -289,7 +293,8 @@ def _failures(history: History) -> list[str]:
     for o in history.failed:
         causes.setdefault(o.error or "fit-failed", []).append(o.number)
     return [
-        f"Failed with {category}: {len(numbers)} trials (last: {', '.join(f'#{n}' for n in numbers[-5:])})."
+        f"Failed with {category}: {len(numbers)} trial{'s' if len(numbers) > 1 else ''} (last:"
+        f" {', '.join(f'#{n}' for n in numbers[-5:])})."
         for category, numbers in causes.items()
     ]
 

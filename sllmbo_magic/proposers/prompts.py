@@ -108,7 +108,10 @@ def _first_answer(ask: Ask) -> str:
         and not is_zero_of_log(ask.defaults[name], ask.space[name])
     ]
     if lacking:
-        text += f" Name these each time, their defaults are not in their ranges: {_listed(lacking)}."
+        text += (
+            " These have defaults that their ranges do not hold; a configuration that leaves one out keeps"
+            f" the default, but the sampler cannot learn from it: {_listed(lacking)}."
+        )
     if len(ask.space) <= _SMALL:
         return text
     consequence = "they keep their defaults" if ask.defaults else "they keep the values of the best trial"
@@ -246,8 +249,12 @@ def _assignment(ask: Ask) -> str:
         )
     if ask.explore and ask.n_candidates > 1:
         near = math.ceil(ask.n_candidates / 2)
+        best, inside = ask.history.incumbent, ask.history.points.incumbent
+        near_what = "the incumbent"
+        if best is not None and inside is not None and best.number != inside.number:
+            near_what = f"trial #{inside.number}, the best one inside the ranges"
         task += (
-            f" At most {near} of them may lie near the incumbent (within a tenth of the ranges on average;"
+            f" At most {near} of them may lie near {near_what} (within a tenth of the ranges on average;"
             " more are rejected); the others must test regions without trials that the scores do not rule"
             " out."
         )
@@ -301,7 +308,7 @@ def space_text(
     lines: dict[str, list[str]] = {}
     for name in names:
         line = distribution_text(space[name])
-        for condition in (c for c in space.conditions if c.param == name):
+        for condition in space.conditions_of(name):
             values = " or ".join(format_value(v) for v in condition.values)
             line += f", only when {condition.parent} is {values}"
         line += _outer_text(space[name], None if outer is None else outer.get(name))

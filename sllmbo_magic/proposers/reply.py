@@ -6,16 +6,21 @@ search space, and space changes as values of ``space/changes.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
 
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.reply_changes import read_changes
+from sllmbo_magic.proposers.reply_configurations import Filling
 from sllmbo_magic.proposers.reply_configurations import check_configurations
 from sllmbo_magic.proposers.reply_fields import items
 from sllmbo_magic.proposers.reply_fields import text
@@ -24,7 +29,11 @@ from sllmbo_magic.proposers.reply_fields import with_text
 from sllmbo_magic.proposers.space_changes import Limits
 from sllmbo_magic.proposers.space_changes import first_space
 from sllmbo_magic.proposers.space_changes import make_changes
+from sllmbo_magic.proposers.space_extension import meant
 from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.distributions import allowed
+from sllmbo_magic.space.distributions import normal
+from sllmbo_magic.space.distributions import same
 from sllmbo_magic.space.layers import are_layers
 from sllmbo_magic.space.layers import canonical
 from sllmbo_magic.space.search_space import SearchSpace
@@ -45,28 +54,31 @@ def read_initialize(
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
+    entries = [with_pairs(c, "params") for c in items(data.get("configurations"))]
     ranges, not_applied = ({}, []) if ask.frozen_space else read_ranges(data.get("space"), ask, allowed)
+    if ranges:
+        named, notes = named_ranges(entries, ranges, ask)
+        ranges, not_applied = {**ranges, **named}, not_applied + notes
     space, outer, notes = first_space(ranges, ask, limits)
     not_applied += notes
-    entries = [with_pairs(c, "params") for c in items(data.get("configurations"))]
     problems = [] if entries else ["the list configurations is missing or empty"]
     searched = space or ask.space
-    fill = _left_out(searched, ask)
-    not_applied += _not_the_default(entries, fill, searched, ask)
-    candidates, rejected, wrong = check_configurations(entries, searched, ask, fill=fill)
+    filling, notes = _left_out(entries, ranges, searched, ask)
+    checked = check_configurations(entries, searched, ask, filling)
+    not_applied += notes
     reasoning = text(data.get("reasoning"))
     is_new_space = space is not None and space != ask.space
     proposal = Proposal(
-        candidates=candidates,
-        rejected=rejected,
+        candidates=checked.candidates,
+        rejected=checked.rejected,
         space=space if is_new_space else None,
         outer=outer if is_new_space else None,
         space_reason=reasoning[:500] if is_new_space else "",
         refused=tuple(not_applied),
-        feedback=(*wrong, *not_applied),
+        feedback=(*not_applied, *checked.changed, *checked.problems),
         reasoning=reasoning,
     )
-    return proposal, problems + wrong + not_applied
+    return proposal, [*problems, *checked.problems, *not_applied]
 
 
 def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[str]]:
@@ -78,24 +90,28 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
     changes, unread = ([], []) if ask.frozen_space else read_changes(data.get("space_changes"), ask)
-    changed_space = make_changes(changes, ask)
     entries = [_with_added(c) for c in items(data.get("configurations"))]
+    changed_space = make_changes(changes, ask, named=_named_by_all(entries))
     problems = [] if entries else ["the list configurations is missing or empty"]
     space = changed_space.space or ask.space
-    fill = {**_not_asked_for(space, ask, names), **changed_space.values}
-    candidates, rejected, wrong = check_configurations(entries, space, ask, fill=fill)
-    not_applied = (*unread, *changed_space.notes)
+    values = {**_not_asked_for(space, ask, names), **changed_space.values}
+    notes: list[str] = []
+    if not ask.declared:  # which parameters a trial has, the objective decides
+        likely, notes = _as_the_incumbent(entries, space, ask)
+        values = {**likely, **values}
+    checked = check_configurations(entries, space, ask, Filling(values))
+    not_applied = (*unread, *changed_space.notes, *notes)
     proposal = Proposal(
-        candidates=candidates,
-        rejected=rejected,
+        candidates=checked.candidates,
+        rejected=checked.rejected,
         space=changed_space.space,
         outer=changed_space.outer,
         space_reason=changed_space.reason,
         refused=not_applied,
-        feedback=(*wrong, *not_applied),
+        feedback=(*not_applied, *checked.changed, *checked.problems),
         reasoning=text(data.get("reasoning")),
     )
-    return proposal, [*problems, *wrong, *not_applied]
+    return proposal, [*problems, *checked.problems, *not_applied]
 
 
 # --- the first space ------------------------------------------------------------------------------------
@@ -123,12 +139,40 @@ def read_ranges(
                 ranges[name] = ask.space[name]
         else:
             try:
-                ranges[name] = _range(entry, ask)
+                ranges[name], notes = _accepted(name, _range(entry, ask), ask)
+                problems += notes
             except InputError as error:
                 problems.append(error.message)
                 if name in ask.space:
                     ranges[name] = ask.space[name]
     return ranges, problems
+
+
+def _accepted(name: str, one: BaseDistribution, ask: Ask) -> tuple[BaseDistribution, list[str]]:
+    """The range of a parameter from outside the outer space, as far as the estimator declares that it takes
+    it; and what it does not take. Ranges of the outer space are cut to that one later.
+
+    Raises:
+        InputError: It takes nothing of it.
+    """
+    if name in ask.outer or ask.extension is None:
+        return one, []
+    accepts = ask.extension.accepts
+    if isinstance(one, CategoricalDistribution):
+        meanings = dict.fromkeys(meant(ask.extension, name, choice) for choice in one.choices)
+        refused = [choice for choice in meanings if accepts(name, choice) is False]
+        notes = [f"{name}: the estimator does not take {show(choice)}" for choice in refused]
+        choices = [choice for choice in meanings if choice not in refused]
+        if not choices:
+            raise InputError(notes[0])
+        return CategoricalDistribution(choices), notes
+    low, high = one.low, one.high  # type: ignore[attr-defined]
+    refused = [end for end in (low, high) if accepts(name, end) is False]
+    if refused and all(accepts(name, int(end)) is False for end in refused):
+        raise InputError(f"{name}: the estimator does not take {show(refused[0])}")
+    if isinstance(one, FloatDistribution) and accepts(name, (low + high) / 2 + 1e-3) is False:
+        return IntDistribution(math.ceil(low), math.floor(high), log=one.log), []
+    return one, []
 
 
 def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
@@ -139,38 +183,96 @@ def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
     if isinstance(raw.get("choices"), list):
         in_layers = are_layers(getattr(present, "choices", ("",)))
         raw["choices"] = [canonical(c) if in_layers else with_text(c) for c in raw["choices"]]
+    raw |= {end: _as_number(raw[end]) for end in ("low", "high") if end in raw}
     low = raw.get("low")
+    outer_low = getattr(ask.outer.get(name), "low", None)
+    if raw.get("log") and low == 0 and outer_low is not None and 0 < outer_low <= ask.off.get(name, 0.0):
+        low = raw["low"] = outer_low  # a penalty has no effect there, as at 0
     if "log" not in raw and getattr(present, "log", False) and isinstance(low, int | float) and low > 0:
         raw["log"] = True
     return SearchSpace.from_json({"params": [raw]})[name]
 
 
-def _left_out(space: SearchSpace, ask: Ask) -> dict[str, Value]:
-    """What a first configuration has of the parameters that it leaves out: the default or the value nearest
-    to it; where no default exists, the value of the best trial so far.
+def _as_number(value: Any) -> Any:
+    """The number that a text is; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if len(value) <= 60 else value
+    except ValueError:
+        return value
+
+
+def named_ranges(
+    entries: list[dict[str, Any]], ranges: Mapping[str, BaseDistribution], ask: Ask
+) -> tuple[dict[str, BaseDistribution], list[str]]:
+    """Ranges of parameters that a first space leaves out and its configurations name, with another value
+    than the default: they are searched as before, with a sentence on each.
     """
-    best = ask.history.incumbent
-    values = ask.defaults or ({} if best is None else best.params)
-    return {name: space.clip_value(name, values[name]) for name in space if name in values}
-
-
-def _not_the_default(
-    entries: list[dict[str, Any]], fill: Mapping[str, Value], space: SearchSpace, ask: Ask
-) -> list[str]:
-    """A sentence for each parameter that a configuration left out and whose default its range lacks."""
-    params = [entry["params"] for entry in entries if isinstance(entry.get("params"), dict)]
-    return [
-        f"{name} was left out: it is {show(value)}, since its default {show(ask.defaults[name])} is not in"
-        " its range"
-        for name, value in fill.items()
-        if name in ask.defaults
-        and not space.contains(name, ask.defaults[name])
-        and not is_zero_of_log(ask.defaults[name], space[name])
-        and any(name not in values for values in params)
+    named: dict[str, BaseDistribution] = {}
+    for entry in entries:
+        params = entry.get("params")
+        for name, value in params.items() if isinstance(params, dict) else ():
+            if name not in ask.space or name in ranges or value is None:
+                continue
+            held, problem = ask.outer.check(name, ask.defaults.get(name), repair=False)
+            read, wrong = ask.outer.check(name, value)
+            if not wrong and (problem or not same(read, held)):
+                present = named.get(name, ask.space[name])
+                named[name] = present if ask.space.contains(name, read) else ask.outer[name]
+    return named, [
+        f"{name} is searched ({allowed(normal(one))}), as configurations name it"  # type: ignore[arg-type]
+        for name, one in named.items()
     ]
 
 
-# --- space changes --------------------------------------------------------------------------------------
+def _left_out(
+    entries: list[dict[str, Any]],
+    ranges: Mapping[str, BaseDistribution],
+    space: SearchSpace,
+    ask: Ask,
+) -> tuple[Filling, list[str]]:
+    """What a first configuration has of the parameters that it leaves out: the default, also where the range
+    does not hold it; where no default exists, the value of the best trial so far, and a sentence on that.
+    """
+    nearest = [n for n in ranges if hasattr(ranges[n], "low") and hasattr(space.get(n), "choices")]
+    if not ask.defaults:
+        fill, notes = _as_the_incumbent(entries, space, ask)
+        return Filling(fill, {}, nearest), notes
+    fill = {name: space.clip_value(name, ask.defaults[name]) for name in space if name in ask.defaults}
+    defaults = {
+        name: value
+        for name, value in ask.defaults.items()
+        if name in space
+        and not space.contains(name, value)
+        and not _is_small_penalty(name, value, space, ask)
+    }
+    return Filling(fill, defaults, nearest), []
+
+
+def _as_the_incumbent(
+    entries: list[dict[str, Any]], space: SearchSpace, ask: Ask
+) -> tuple[dict[str, Value], list[str]]:
+    """The best trial's values, and a sentence on each that configurations left out."""
+    best = ask.history.incumbent
+    if best is None:
+        return {}, []
+    fill = {name: space.clip_value(name, best.params[name]) for name in space if name in best.params}
+    params = [entry["params"] for entry in entries if isinstance(entry.get("params"), dict)]
+    return fill, [
+        f"{name} was left out: it is {show(value)}, as in trial {best.number}"
+        for name, value in fill.items()
+        if any(name not in sent and name in space.active({**fill, **sent}) for sent in params)
+    ]
+
+
+def _is_small_penalty(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
+    """Whether a default is a penalty without effect, as the low end of its range is."""
+    if is_zero_of_log(value, space[name]):
+        return True
+    low = getattr(space[name], "low", None)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and low is not None and 0 <= value < low <= ask.off.get(name, 0.0)
 
 
 # --- configurations -------------------------------------------------------------------------------------
@@ -184,6 +286,12 @@ def _not_asked_for(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, 
     best = ask.history.points.incumbent
     values = space.complete(space.clip(ask.defaults if best is None else best.params))
     return {name: values[name] for name in other_names}
+
+
+def _named_by_all(entries: list[dict[str, Any]]) -> frozenset[str]:
+    """The parameters that every configuration of an answer names."""
+    named = [{*entry["params"]} for entry in entries if isinstance(entry.get("params"), dict)]
+    return frozenset.intersection(*map(frozenset, named)) if named else frozenset()
 
 
 def _with_added(entry: dict[str, Any]) -> dict[str, Any]:

@@ -6,69 +6,120 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 
+from optuna.distributions import FloatDistribution
+
+from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.proposers import diversity
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Rejected
 from sllmbo_magic.proposers.reply_fields import text
+from sllmbo_magic.proposers.reply_fields import with_text
+from sllmbo_magic.space import distributions as dist
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.search_space import SearchSpace
 
 _EXPECTS = ("better", "similar", "explore")
+_MISSING = object()
+_ANY_NUMBER = FloatDistribution(-dist.MAX_NUMBER, dist.MAX_NUMBER)
 
 _PLACE = re.compile(r"configuration \d+: ")
+_MOST_SHOWN = 20
+"""Configurations of an answer that are looked at, however few were asked for."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What stands for the values that configurations leave out or cannot have.
+
+    Attributes:
+        values: Values of parameters that may be left out.
+        defaults: Of these, the estimator's defaults that their ranges do not hold (None, "sqrt"): a
+            configuration that leaves one out, or names just that value, keeps it.
+        nearest: Parameters with choices for which a range of numbers was asked for: a number that is no
+            choice becomes the nearest one.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    nearest: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The configurations of an answer.
+
+    Attributes:
+        candidates: The usable ones.
+        rejected: The others.
+        problems: Why they are not usable, each with its place in the list.
+        changed: What usable ones have otherwise than they were sent, in the same form.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+    problems: tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 def check_configurations(
-    entries: list[dict[str, Any]], space: SearchSpace, ask: Ask, *, fill: Mapping[str, Value] | None = None
-) -> tuple[tuple[Candidate, ...], tuple[Rejected, ...], list[str]]:
+    entries: list[dict[str, Any]], space: SearchSpace, ask: Ask, filling: Filling | None = None
+) -> Checked:
     """Split proposed configurations into usable ones and rejected ones.
 
     Out-of-range values, unknown or missing parameters and wrong types reject a configuration; so does one
     that equals, after rounding to what a parameter can mean, one that a trial had or that stands earlier in
     the list. Where the batch must explore, at most half of it (rounded up) may lie near the incumbent. More
-    than ``ask.n_candidates`` are cut.
+    than ``ask.n_candidates`` are cut. A parameter that is held fixed keeps its value, whatever is sent.
 
     Args:
         entries: Unchecked, each with ``params``.
-        fill: Values for parameters that a configuration may leave out.
-
-    Returns:
-        Both, and the problems of the rejected ones, each with its place in the list.
+        filling: For values that a configuration leaves out; None: it may leave out nothing.
     """
-    trial_numbers = ask.history.keys(space)
+    filling = filling or Filling()
+    trial_numbers: dict[object, int] = {**ask.history.keys(space)}
     best = ask.history.points.incumbent
     n_near_left = math.ceil(ask.n_candidates / 2) if ask.explore and ask.n_candidates > 1 else len(entries)
     candidates: list[Candidate] = []
     rejected: list[Rejected] = []
     problems: list[str] = []
+    changed: list[str] = []
+    n_too_many = max(0, len(entries) - max(_MOST_SHOWN, ask.n_candidates))
 
     def reject(place: int, params: dict[str, Any], why: str, reason: str) -> None:
         rejected.append(Rejected(_plain(params), why, reason))
         problems.append(f"configuration {place}: {why}")
 
-    for place, entry in enumerate(entries[: max(20, ask.n_candidates)], 1):
-        raw = entry.get("params")
+    for place, entry in enumerate(entries[: max(_MOST_SHOWN, ask.n_candidates)], 1):
+        sent = entry.get("params")
         reason = text(entry.get("reason"))
-        if not isinstance(raw, dict):
+        if not isinstance(sent, dict):
             reject(place, {}, "params is not an object", reason)
             continue
-        raw = {k: v for k, v in {**(fill or {}), **raw}.items() if k not in space.fixed}
+        raw, at_default, notes = _completed(sent, space, ask, filling)
         params, wrong = space.validate(raw)
         if params is None:
             reject(place, raw, "; ".join(wrong[:4]), reason)
             continue
-        equal_trial = trial_numbers.get(space.key(params))
+        at_default = tuple(name for name in at_default if name in params)
+        key = (space.key(params), at_default) if at_default else space.key(params)
+        equal_trial = trial_numbers.get(key)
+        if equal_trial is None:
+            equal_trial = _trial_of_the_default(params, at_default, ask)
         if equal_trial is not None:
             why = f"the same as trial {equal_trial}" if equal_trial >= 0 else "twice in this answer"
             reject(place, params, why, reason)
             continue
         if len(candidates) >= ask.n_candidates:
-            reject(place, params, "more configurations than asked for", reason)
+            rejected.append(Rejected(_plain(params), "more configurations than asked for", reason))
+            n_too_many += 1
             continue
         if best is not None and diversity.is_near(params, best, space):
             if n_near_left <= 0:
@@ -76,10 +127,87 @@ def check_configurations(
                 reject(place, params, why, reason)
                 continue
             n_near_left -= 1
-        trial_numbers[space.key(params)] = -1
-        expects = entry.get("expects")
-        candidates.append(Candidate(params, reason, expects if expects in _EXPECTS else "explore"))
-    return tuple(candidates), tuple(rejected), problems
+        trial_numbers[key] = -1
+        expects = str(entry.get("expects")).strip().lower()
+        changed += [f"configuration {place}: {note}" for note in notes]
+        candidates.append(
+            Candidate(
+                params, reason, expects if expects in _EXPECTS else "explore", "; ".join(notes), at_default
+            )
+        )
+    if n_too_many:
+        problems.append(
+            f"{n_too_many} configuration{'s' if n_too_many > 1 else ''} more than the {ask.n_candidates}"
+            " asked for: left out"
+        )
+    return Checked(tuple(candidates), tuple(rejected), tuple(problems), tuple(changed))
+
+
+def _completed(
+    sent: dict[str, Any], space: SearchSpace, ask: Ask, filling: Filling
+) -> tuple[dict[str, Any], tuple[str, ...], list[str]]:
+    """A configuration with what it left out; the parameters that keep a default which their range lacks; and
+    what it has otherwise than it was sent.
+    """
+    raw: dict[str, Any] = {}
+    at_default: list[str] = []
+    notes: list[str] = []
+    elsewhere = () if ask.declared else {name for o in ask.history.observations for name in o.params}
+    for name, value in {**filling.values, **sent}.items():
+        if name in space.fixed:
+            if value is not None and not dist.same(_read(value), space.fixed[name]):
+                notes.append(f"{name} is held at {show(space.fixed[name])}, not {show(_read(value))[:60]}")
+        elif name not in space and name in elsewhere:
+            notes.append(f"{name} is not in all trials, so the sampler draws it where the objective asks")
+        elif name in filling.defaults and (
+            name not in sent or dist.same(_read(value), filling.defaults[name])
+        ):
+            at_default.append(name)
+            raw[name] = filling.values[name]
+        elif _is_off(name, value, space, ask):
+            raw[name] = getattr(space[name], "low", value)
+        elif name in filling.nearest and (choice := _nearest(space, name, value)) is not None:
+            raw[name] = choice
+            notes.append(f"{name} is {show(choice)}, the choice nearest to {show(value)}")
+        else:
+            raw[name] = value
+    return raw, tuple(at_default), notes
+
+
+def _read(value: Any) -> Value:
+    """A value as data: a number that is written as text is the number."""
+    number, problem = dist.check(_ANY_NUMBER, value, repair=True)
+    return dist.plain(with_text(value))[0] if problem else number
+
+
+def _is_off(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
+    """Whether the value is the 0 of a penalty whose range begins where it has no effect."""
+    low = getattr(space.get(name), "low", None)
+    is_zero = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+    return is_zero and low is not None and 0 < low <= ask.off.get(name, 0.0)
+
+
+def _nearest(space: SearchSpace, name: str, value: Any) -> Value:
+    """The choice next to a number that is none; None where that cannot be said."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or space.contains(name, value):
+        return None
+    choices = getattr(space.get(name), "choices", ())
+    numbers = [c for c in choices if isinstance(c, int | float) and not isinstance(c, bool)]
+    if not numbers:
+        return None
+    if value > 0 and min(numbers) > 0:
+        return min(numbers, key=lambda number: abs(math.log(number / value)))
+    return min(numbers, key=lambda number: abs(number - value))
+
+
+def _trial_of_the_default(params: Mapping[str, Any], at_default: tuple[str, ...], ask: Ask) -> int | None:
+    """The trial of the library's default, where a configuration keeps all of its values."""
+    if not at_default:
+        return None
+    others = [name for name in params if name not in at_default]
+    if not all(dist.same(params[name], ask.defaults.get(name, _MISSING)) for name in others):
+        return None
+    return next((o.number for o in ask.history.observations if o.source == "default"), None)
 
 
 def in_groups(problems: Sequence[str]) -> list[str]:

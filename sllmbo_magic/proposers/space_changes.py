@@ -7,6 +7,7 @@ repeats.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import covering
 from sllmbo_magic.space.versions import grown
 
+_NO_VALUE = (
+    "not every configuration names it, and its default is not in that range; give it a value, or name it in"
+    " each"
+)
+
 Limits = Mapping[str, tuple[float | None, float | None]]
 
 
@@ -58,8 +64,12 @@ class ChangedSpace:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-def make_changes(changes: Iterable[SpaceChange], ask: Ask) -> ChangedSpace:
-    """Make an LLM's changes one by one, as far as each may be made."""
+def make_changes(changes: Iterable[SpaceChange], ask: Ask, *, named: Collection[str] = ()) -> ChangedSpace:
+    """Make an LLM's changes one by one, as far as each may be made.
+
+    Args:
+        named: Parameters that each configuration of the answer names, so that an addition needs no value.
+    """
     space, outer = ask.space, ask.outer
     reasons: list[str] = []
     notes: list[str] = []
@@ -72,14 +82,18 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask) -> ChangedSpace:
             notes.append(f"{verb}: {error.message.rstrip('.')}"[:240])
             continue
         notes += [f"{verb}: {remark}"[:240] for remark in remarks]
+        if isinstance(change, Add) and after != space:
+            value = _value_of(change, after, ask)
+            if not value and change.name not in named:
+                notes.append(f"{verb}: {_NO_VALUE}")
+                continue
+            values |= value
         if after == space or not len(after):
             if not remarks:
                 notes.append(f"{verb}: that is its range already")
             continue
         space, outer = after, wider
         reasons.append(f"{verb}: {change.reason}" if change.reason else verb)
-        if isinstance(change, Add):
-            values |= _value_of(change, after, ask)
     if space == ask.space:
         return ChangedSpace(notes=tuple(notes))
     return ChangedSpace(
@@ -151,9 +165,11 @@ def first_space(
     """
     if not ranges:
         return None, None, []
+    ranges, remarks = _of_the_outer_kind(ranges, ask)
     distributions = {**ranges, **{name: ask.space[name] for name in ask.locked if name in ask.space}}
     space = SearchSpace(distributions)
     wider, notes = _with_new_choices(ask, space)
+    notes = remarks + notes
     outer = grown(wider, space, limits)
     inside = space.within(outer)
     notes += [
@@ -166,8 +182,28 @@ def first_space(
     return covering(inside, ask.space, outer, ask.defaults), None if wider == ask.outer else outer, notes
 
 
+def _of_the_outer_kind(
+    ranges: Mapping[str, BaseDistribution], ask: Ask
+) -> tuple[dict[str, BaseDistribution], list[str]]:
+    """Choices for a parameter that is searched as a number keep its present range, unless all are numbers; a
+    sentence on each.
+    """
+    of_kind, remarks = dict(ranges), []
+    for name, one in ranges.items():
+        choices = getattr(one, "choices", ())
+        is_number = name in ask.outer and not isinstance(ask.outer[name], CategoricalDistribution)
+        if is_number and any(not isinstance(c, int | float) or isinstance(c, bool) for c in choices):
+            of_kind[name] = ask.space[name] if name in ask.space else ask.outer[name]
+            present = dist.normal(of_kind[name])
+            assert present is not None
+            remarks.append(f"{name}: it is searched as a number, {dist.allowed(present)}")
+    return of_kind, remarks
+
+
 def _is_cut(distribution: BaseDistribution, inside: BaseDistribution) -> bool:
     """Whether the outer space left less of a range than was asked for."""
+    if isinstance(inside, CategoricalDistribution) and not isinstance(distribution, CategoricalDistribution):
+        return True  # choices in the place of a range
     if isinstance(distribution, CategoricalDistribution) or isinstance(inside, CategoricalDistribution):
         return len(getattr(inside, "choices", ())) < len(getattr(distribution, "choices", ()))
     return bool(inside.low > distribution.low or inside.high < distribution.high)  # type: ignore[attr-defined]

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
 
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.errors import InputError
@@ -29,6 +31,8 @@ from sllmbo_magic.space.outer_space import outer_of
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.serialization import MAX_CHOICES
 
+_WORDS = {"true": True, "false": False, "none": None, "null": None}
+_ANY_NUMBER = FloatDistribution(-dist.MAX_NUMBER, dist.MAX_NUMBER)
 _LOG_FROM = 100
 """A new range whose high is so many times its low is searched on a log scale, unless ``log`` is given."""
 
@@ -71,7 +75,7 @@ def extended(outer: SearchSpace, change: SpaceChange, policy: ExtensionPolicy) -
     if present is None:
         if not isinstance(change, Add) or name not in policy.names or name in outer.fixed:
             raise InputError("it is no open parameter")
-        space = new_parameter(change, policy)
+        space = new_parameter(_with_meant_choices(change, policy), policy)
         refused_values = [v for v in _values(space, name) if policy.accepts(name, v) is False]
         if refused_values:
             raise InputError(f"the estimator does not take {show(refused_values[0])}")
@@ -80,7 +84,27 @@ def extended(outer: SearchSpace, change: SpaceChange, policy: ExtensionPolicy) -
         return outer.restore(name, (wide if fits and _is_readable(wide) else space)[name])
     if isinstance(change, Drop | Narrow) or not isinstance(present, CategoricalDistribution):
         return outer
-    return with_choices(outer, name, [c for c in change.choices or () if policy.accepts(name, c)])
+    choices = [meant(policy, name, choice) for choice in change.choices or ()]
+    return with_choices(outer, name, [choice for choice in choices if policy.accepts(name, choice)])
+
+
+def _with_meant_choices(change: Add, policy: ExtensionPolicy) -> Add:
+    if change.choices is None:
+        return change
+    return replace(change, choices=tuple(meant(policy, change.name, choice) for choice in change.choices))
+
+
+def meant(policy: ExtensionPolicy, name: str, value: Any) -> Any:
+    """A value that is written as text, where the estimator takes the value and not the text: ``"true"``,
+    ``"none"``, ``"0.5"``.
+    """
+    if not isinstance(value, str) or policy.accepts(name, value) is not False:
+        return value
+    number = dist.check(_ANY_NUMBER, value, repair=True)[0]
+    number = int(number) if isinstance(number, float) and number.is_integer() else number
+    typed = _WORDS.get(value.strip().lower(), number)
+    known = value.strip().lower() in _WORDS or number is not None
+    return typed if known and policy.accepts(name, typed) is not False else value
 
 
 def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPolicy) -> SearchSpace:

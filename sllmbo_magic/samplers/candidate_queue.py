@@ -230,9 +230,13 @@ class CandidateQueue:
             },
         )
 
-    def drop_unusable(self, space: SearchSpace, history: History) -> list[str]:
+    def drop_unusable(self, space: SearchSpace, history: History, *, declared: bool = True) -> list[str]:
         """Drop candidates that a trial had meanwhile, or that a narrower version of the space rules out; one
         sentence about each.
+
+        Args:
+            declared: Whether the space is declared; else a parameter that it has no longer is one that not
+                all trials have, and a candidate does without it.
         """
         if not self.candidates:
             return []
@@ -242,7 +246,8 @@ class CandidateQueue:
         for queued in self.candidates:
             proposed = queued.candidate.params
             text = short_text(proposed)
-            params, problems = space.validate({k: v for k, v in proposed.items() if k not in space.fixed})
+            known = {k: v for k, v in proposed.items() if k in space or (declared and k not in space.fixed)}
+            params, problems = space.validate(known)
             if params is None:
                 reasons.append(f"not tried, since the space has changed: {text}: {problems[0]}")
             elif space.key(params) in numbers:

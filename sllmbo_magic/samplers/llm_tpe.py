@@ -227,6 +227,7 @@ class LLMTPESampler(BaseSampler):
             if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return  # they run first; at the start of the last one more is known
             self.requests.send_if_due(space, history, trial.number, llm_only=self.mode == "llm")
+            self.requests.note_sent(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

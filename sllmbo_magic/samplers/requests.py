@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import ProviderError
@@ -14,6 +15,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
+from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.exploration import worth_exploring
@@ -32,6 +34,11 @@ _MAX_WORDS = 2000
 """Longest description in words that a request holds, in characters."""
 
 
+def unusable_text(error: ProviderError) -> str:
+    """What the next prompt holds about an answer of which nothing could be used."""
+    return f"nothing of it: {error.message}"[:300]
+
+
 class Requests:
     """The requests of a run for candidates.
 
@@ -48,6 +55,8 @@ class Requests:
         task: The task; None where it is described in words.
         words: The task in words.
         feedback: What became of parts of the answers at the trial that is sampled now, one sentence each.
+        waits_for_space: Whether the question about search space and first configurations is still to come, so
+            that nothing else is asked before it.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class Requests:
         self.cancelled = cancelled
         self.emit = emit
         self.feedback: list[str] = []
+        self.waits_for_space = False
         self._n_answers = 0
         self._sent_at: int | None = None
         """The trial at whose start the last request went out."""
@@ -82,7 +92,8 @@ class Requests:
         Args:
             llm_only: Whether the LLM takes all trials, so that it is asked as soon as the queue runs dry.
         """
-        if not self.queue.due(trial_number, eager=llm_only, n_batches=history.n_batches):
+        is_due = self.queue.due(trial_number, eager=llm_only, n_batches=history.n_batches)
+        if self.waits_for_space or not is_due:
             return
         n_left = self._n_left(history, trial_number)
         n = self.queue.n_candidates if n_left is None else min(self.queue.n_candidates, n_left)
@@ -97,12 +108,12 @@ class Requests:
         """
         queue, spaces, number = self.queue, context.spaces, context.trial.number
         self._collect(context.study, number)
-        self.feedback += queue.drop_unusable(spaces.current, context.history)
-        if queue.candidates:
-            return
+        self.feedback += queue.drop_unusable(spaces.current, context.history, declared=spaces.declared)
+        if queue.candidates or self.space_state.pending is not None or self.waits_for_space:
+            return  # an extension that waits brings candidates of its own, and so does the first question
         if queue.immediate or llm_only:
             self._ask_now(context)
-            self.feedback += queue.drop_unusable(spaces.current, context.history)
+            self.feedback += queue.drop_unusable(spaces.current, context.history, declared=spaces.declared)
         else:
             self.send_if_due(spaces.current, context.history, number, llm_only=llm_only)
 
@@ -149,8 +160,10 @@ class Requests:
             locked=state.user_controlled,
             explore=self._must_explore(space, history, trial_number),
             frozen_space=not state.dynamic or state.outer is None,
+            declared=state.outer is not None,
             task=self.task,
             defaults=state.defaults,
+            off=state.off,
             words=self.words[:_MAX_WORDS],
             extension=policy if policy is not None and policy.by_llm else None,
         )
@@ -182,6 +195,8 @@ class Requests:
             self.queue.hold_outside(self.space_state.space)
 
     def _fall_back(self, trial_number: int, error: ProviderError) -> None:
+        if error.category == UNUSABLE:
+            self.feedback.append(unusable_text(error))
         if self.emit is not None:
             self.emit(
                 Fallback(
@@ -191,6 +206,12 @@ class Requests:
                     permanent=self.queue.off is not None,
                 )
             )
+
+    def note_sent(self, study: Study, trial: FrozenTrial) -> None:
+        """Record that a request went out at the start of a queued trial, which is not sampled any more."""
+        if self._sent_at == trial.number and trial.system_attrs.get("fixed_params"):
+            exchange = {**(trial.user_attrs.get(attrs.EXCHANGE) or {"feedback": []}), "sent_request": True}
+            study._storage.set_trial_user_attr(trial._trial_id, attrs.EXCHANGE, exchange)
 
     def write_feedback(self, context: TrialContext) -> None:
         """Add the feedback to the trial, where an LLM reads it in the next request; then forget it."""

@@ -37,6 +37,9 @@ from sllmbo_magic.space.search_space import SearchSpace
 MODES = ("llm", "llm-tpe", "tpe")
 
 
+_WAITS = "the language model's candidates wait until the search space is extended"
+
+
 class SourceChoice:
     """Chooses the source of each trial and gives the trial a configuration from it.
 
@@ -104,7 +107,8 @@ class SourceChoice:
             return best_candidate(self.queue, surrogate, spaces.current)
         if self.queue.off is not None:
             return self.base.suggest(context, self.queue.off.message, "fallback")
-        return self.base.suggest(context, "no candidate is left")
+        waits = self.requests.space_state.pending is not None
+        return self.base.suggest(context, _WAITS if waits else "no candidate is left")
 
     def _turn(self, context: TrialContext) -> str:
         if self.mode == "tpe" or not len(context.spaces.current):

@@ -35,6 +35,7 @@ class SpaceState:
         space: Version 0 of the search space; None declares none, and the study's trials define it.
         outer: The fixed space that no version may leave; default: ``space`` itself.
         defaults: The estimator's own values; what a version of the space leaves out keeps them.
+        off: Penalties with the value up to which they have no effect.
         locked: Parameters whose range only the user may change, because the user locked it.
         user_ranges: The same, because the user set the range.
         extension_policy: What a run that can go on in a new study may add to the outer space; None: nothing.
@@ -53,6 +54,7 @@ class SpaceState:
         outer: SearchSpace | None = None,
         *,
         defaults: Mapping[str, Any] | None = None,
+        off: Mapping[str, float] | None = None,
         locked: Iterable[str] = (),
         user_ranges: Iterable[str] = (),
         extension_policy: ExtensionPolicy | None = None,
@@ -61,6 +63,7 @@ class SpaceState:
         by: str = "user",
         emit: Callable[[Event], None] | None = None,
     ) -> None:
+        self.off = dict(off or {})
         self.locked = set(locked)
         self.user_ranges = set(user_ranges)
         self.extension_policy = extension_policy

@@ -93,7 +93,8 @@ def apply(change: SpaceChange, space: SearchSpace, outer: SearchSpace) -> tuple[
     if isinstance(change, Add):
         if change.name in space:
             raise InputError("it is searched already; widen it instead")
-        space = space.restore(change.name, outer[change.name])
+        conditions = [c for c in outer.conditions if change.name in (c.param, c.parent)]
+        space = space.restore(change.name, outer[change.name], conditions)
     elif change.name not in space:
         raise InputError("it is held fixed; add it first")
     if isinstance(outer[change.name], CategoricalDistribution):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _MAX_PROBLEMS = 10
+_SMALL_PART = 0.02
+"""Of the high end of a linear scale: below it, a thousandth of the range is a large part of a value."""
 
 
 @dataclass(frozen=True)
@@ -246,16 +248,20 @@ class Configurations:
             }
         )
 
-    def key(self, params: Mapping[str, Any]) -> tuple[float | int | None, ...]:
-        """Equal for configurations that mean the same: positions rounded to a thousandth of the range, the
-        index of a choice, None for what is inactive."""
+    def key(self, params: Mapping[str, Any]) -> tuple[float | int | str | None, ...]:
+        """Equal for configurations that mean the same: positions rounded to a thousandth of the range (near
+        the zero of a linear scale, values rounded to two digits), the index of a choice, None for what is
+        inactive."""
         values = self.active(params)
-        parts: list[float | int | None] = []
+        parts: list[float | int | str | None] = []
         for name, distribution in self._distributions.items():
             if name not in values:
                 parts.append(None)
             elif isinstance(distribution, CategoricalDistribution):
                 parts.append(dist.index_of(distribution, values[name]))
             else:
-                parts.append(round(dist.to_unit(distribution, values[name]), 3))
+                position = dist.to_unit(distribution, values[name])
+                # 0.001 and 0.004 are not the same on a linear scale that ends at 10
+                is_small = not distribution.log and abs(values[name]) < _SMALL_PART * distribution.high
+                parts.append(f"{values[name]:.2g}" if is_small else round(position, 3))
         return tuple(parts)

@@ -162,7 +162,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         """
         properties = {
             name: json_schema.param_schema(
-                distribution, self._by_param.get(name, ()), bounds=bounds, ranges=ranges
+                distribution, self.conditions_of(name), bounds=bounds, ranges=ranges
             )
             for name, distribution in self._distributions.items()
         }
@@ -222,16 +222,34 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         ranges += [f"{name}: fixed {dist.show(value)}" for name, value in self._fixed.items()]
         return f"SearchSpace({'; '.join(ranges)})"
 
+    def conditions_of(self, name: str) -> list[Condition]:
+        """The conditions of one parameter, with those values only that its parent can have in this space."""
+        conditions = []
+        for c in self._by_param.get(name, ()):
+            values = tuple(value for value in c.values if self._may_have(c.parent, value))
+            conditions.append(Condition(c.param, c.parent, values or c.values))
+        return conditions
+
+    def _may_have(self, name: str, value: Value) -> bool:
+        if name in self._fixed:
+            return dist.same(self._fixed[name], value)
+        return self.contains(name, value)
+
     # --- other spaces from this one ---
 
     def _with(
-        self, distributions: Mapping[str, BaseDistribution], fixed: Mapping[str, Value] | None = None
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        fixed: Mapping[str, Value] | None = None,
+        conditions: Iterable[Condition] | None = None,
     ) -> SearchSpace:
         fixed = self._fixed if fixed is None else fixed
-        conditions = [
-            c for c in self._conditions if all(n in distributions or n in fixed for n in (c.param, c.parent))
+        remaining = [
+            c
+            for c in (self._conditions if conditions is None else conditions)
+            if all(n in distributions or n in fixed for n in (c.param, c.parent))
         ]
-        return SearchSpace(distributions, conditions=conditions, fixed=fixed, objects=self._objects)
+        return SearchSpace(distributions, conditions=remaining, fixed=fixed, objects=self._objects)
 
     def _searched(self, name: str) -> Distribution:
         if name not in self._distributions:
@@ -305,10 +323,14 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         conditions = [c for c in self._conditions if c.param in distributions and c.parent in distributions]
         return SearchSpace(distributions, conditions=conditions)
 
-    def restore(self, name: str, distribution: BaseDistribution) -> SearchSpace:
-        """The space with a fixed (or new) parameter searched again."""
+    def restore(
+        self, name: str, distribution: BaseDistribution, conditions: Iterable[Condition] = ()
+    ) -> SearchSpace:
+        """The space with a fixed (or new) parameter searched again, under these conditions as well."""
         return self._with(
-            {**self._distributions, name: distribution}, {n: v for n, v in self._fixed.items() if n != name}
+            {**self._distributions, name: distribution},
+            {n: v for n, v in self._fixed.items() if n != name},
+            (*self._conditions, *conditions),
         )
 
     def within(self, outer: SearchSpace) -> SearchSpace:

@@ -189,5 +189,10 @@ def covering(
         else:
             distributions[name] = before[name] if name in before else outer[name]
     fixed = {**{n: v for n, v in before.fixed.items() if n not in distributions}, **fixed}
-    conditions = [c for c in before.conditions if c.param in distributions and c.parent in distributions]
-    return SearchSpace(distributions, conditions=conditions, fixed=fixed)
+    known = {*distributions, *fixed}
+    conditions = dict.fromkeys([*before.conditions, *space.conditions])
+    return SearchSpace(
+        distributions,
+        conditions=[c for c in conditions if c.param in known and c.parent in known],
+        fixed=fixed,
+    )

@@ -135,10 +135,8 @@ def _unrecorded_values(
     still = {
         name: value for name, value in (configuration or {}).get("values", {}).items() if name not in more
     }
-    return more, {
-        "values": {**still, **outside_values},
-        "outside": list((configuration or {}).get("outside", ())),
-    }
+    outside = dict.fromkeys([*(configuration or {}).get("outside", ()), *outside_values])
+    return more, {"values": {**still, **outside_values}, "outside": [*outside]}
 
 
 def _relabelled(

@@ -1,8 +1,8 @@
-"""The trial of the library's default configuration: evaluated as it is, and recorded as what it is.
+"""Trials with values that the search space cannot express, as the library's default configuration has.
 
-Its real values are kept in a trial attribute. Among the trial's parameters stand only those that the search
-space holds exactly; a value that it cannot express ("sqrt", None, a number outside the range) is not replaced
-by another one.
+Such a trial is evaluated as it is, and recorded as what it is: its real values are kept in a trial attribute.
+Among the trial's parameters stand only those that the search space holds exactly; another value ("sqrt",
+None, a number outside the range) is not replaced by one of the range.
 """
 
 from __future__ import annotations
@@ -63,18 +63,26 @@ def is_default(user_attrs: Mapping[str, Any]) -> bool:
 def suggest(trial: Trial, outer: SearchSpace, stored: FrozenTrial) -> dict[str, Any]:
     """The configuration of a trial that was asked for, recorded among its parameters.
 
-    Of the default configuration only what was queued is recorded: nothing fills in the rest.
+    Of the default configuration, and of another one with values that the space cannot express, only what was
+    queued is recorded: nothing fills in the rest.
 
     Args:
         stored: The trial as the storage has it.
     """
     values = (stored.user_attrs.get(attrs.CONFIGURATION) or {}).get("values")
-    if values is None or not is_default(stored.user_attrs):
+    if values is None or not (is_default(stored.user_attrs) or outside(stored.user_attrs)):
         return outer.suggest(trial)
     queued = stored.system_attrs.get("fixed_params") or {}
     SearchSpace({name: outer[name] for name in outer if name in queued}).suggest(trial)
     active = outer.with_fixed({name: values.get(name) for name in outer})
-    return {name: values[name] for name in active if name in values}
+    if is_default(stored.user_attrs):
+        return {name: values[name] for name in active if name in values}
+    return {name: value for name, value in active.items() if name in values or name in outer.fixed}
+
+
+def outside(user_attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parameters of a trial whose values the search space cannot express."""
+    return tuple((user_attrs.get(attrs.CONFIGURATION) or {}).get("outside", ()))
 
 
 def check_default(task: Task, trial: FrozenTrial) -> None:

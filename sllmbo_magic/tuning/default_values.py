@@ -30,14 +30,18 @@ _NOT_TUNED = (
     "verbose_feature_names_out", "sparse_threshold", "sparse_output", "force_int_remainder_cols", "remainder",
     "feature_name_combiner", "keep_empty_features", "add_indicator", "dtype", "handle_unknown",
     "monotone_constraints", "monotonic_cst", "metric_params", "early_stopping_rounds",
+    "categories", "missing_values", "fill_value", "unknown_value", "encoded_missing_value",
+    "transformer_weights",
 )  # fmt: skip
 """Parameters that are not offered to an LLM as additions."""
+_DEPRECATED = "deprecated"
+"""The default of scikit-learn's parameters that are going to be removed."""
 
 
 def is_tunable(name: str, value: Any) -> bool:
     """Whether a parameter is a plain value that changes what is learnt."""
     plain = value is None or isinstance(value, bool | int | float | str)
-    return plain and name.rsplit("__", 1)[-1] not in _NOT_TUNED
+    return plain and value != _DEPRECATED and name.rsplit("__", 1)[-1] not in _NOT_TUNED
 
 
 def plain_values(estimator: Any, space: SearchSpace) -> dict[str, Any]:
@@ -62,6 +66,10 @@ def _plain_value(owners: Mapping[str, Any], name: str, value: Any, space: Search
     owner, _, last = name.rpartition("__")
     if isinstance(value, str):
         choices = getattr(space.get(name), "choices", (space.fixed.get(name),))
-        if value in choices or (owner in owners and is_safe(owners[owner], last, value)):
+        if (
+            value == _DEPRECATED
+            or value in choices
+            or (owner in owners and is_safe(owners[owner], last, value))
+        ):
             return value
     return label_of(last, value) if holds_numbers(value) else f"a {type(value).__name__}"

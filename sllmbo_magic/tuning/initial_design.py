@@ -21,12 +21,14 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.trials import observe
+from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
+from sllmbo_magic.samplers.requests import unusable_text
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import grown
 
@@ -52,6 +54,8 @@ def initialize(
     user has changed meanwhile (ranges, locks, hints) is asked about as it is now.
     """
     proposer: Proposer = sampler.queue.proposer
+    sampler.requests.waits_for_space = False
+    feedback: list[str] = []
     state = sampler.space_state
     assert state.space is not None
     assert state.outer is not None
@@ -79,6 +83,7 @@ def initialize(
         )
         proposer = fallback
         proposal = proposer.initialize(ask)
+        feedback += [unusable_text(error)] * (error.category == UNUSABLE)
     reason = proposal.space_reason or "the first search space"
     if proposal.space is not None and proposal.outer is not None and grow is not None:
         study = grow(PendingExtension(proposal.outer, proposal.space, reason, proposer.source))
@@ -90,8 +95,9 @@ def initialize(
     more = {"provider": proposer.id, "request": proposal.request, "asked_at": ask.trial_number}
     candidates = _new(study, sampler, proposal.candidates)
     entries = [_entry(sampler, candidate, source, more) for candidate in candidates]
-    if entries and proposal.feedback:
-        entries[0]["user_attrs"][attrs.EXCHANGE] = {"feedback": list(proposal.feedback)}
+    feedback += proposal.feedback
+    if entries and feedback:
+        entries[0]["user_attrs"][attrs.EXCHANGE] = {"feedback": feedback}
     study.set_user_attr(attrs.FIRST_CONFIGURATIONS, entries)
     queue_first(study)
 
@@ -120,7 +126,7 @@ def _new(study: Study, sampler: LLMTPESampler, candidates: Iterable[Candidate]) 
     """Without those that equal a trial, a queued configuration, or an earlier one of them."""
     space = sampler.space_state.space
     assert space is not None
-    keys = set(sampler.history(study).keys(space))
+    keys: set[object] = set(sampler.history(study).keys(space))
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         queued = observe(trial)
         params = {**trial.system_attrs.get("fixed_params", {}), **queued.params}
@@ -128,7 +134,9 @@ def _new(study: Study, sampler: LLMTPESampler, candidates: Iterable[Candidate]) 
             keys.add(space.key(params))
     new = []
     for candidate in candidates:
-        key = space.key(candidate.params)
+        key: object = space.key(candidate.params)
+        if candidate.at_default:
+            key = (key, candidate.at_default)
         if key not in keys:
             keys.add(key)
             new.append(candidate)
@@ -151,10 +159,13 @@ def _entry(
     }
     if candidate.note:
         provenance["note"] = candidate.note
-    return {
-        "params": complete(space, outer, candidate.params),
-        "user_attrs": {attrs.SOURCE: source, attrs.PROVENANCE: provenance},
-    }
+    params = complete(space, outer, candidate.params)
+    user_attrs: dict[str, Any] = {attrs.SOURCE: source, attrs.PROVENANCE: provenance}
+    if candidate.at_default:
+        defaults = {name: sampler.space_state.defaults[name] for name in candidate.at_default}
+        params = {name: value for name, value in params.items() if name not in defaults}
+        user_attrs[attrs.CONFIGURATION] = {"values": {**params, **defaults}, "outside": [*defaults]}
+    return {"params": params, "user_attrs": user_attrs}
 
 
 def complete(space: SearchSpace, outer: SearchSpace, params: dict[str, Any]) -> dict[str, Any]:

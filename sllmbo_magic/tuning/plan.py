@@ -236,6 +236,7 @@ class Plan:
             n_trials=self.settings.n_trials,
             task=self.description,
             defaults=self.defaults,
+            off=self.off,
             frozen_space=self.has_user_space and not self.settings.dynamic_space,
             seconds=seconds,
             extension=beyond if beyond.by_llm else None,

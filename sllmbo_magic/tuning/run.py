@@ -358,6 +358,8 @@ class Run:
             and s.init == "llm"
             and not ((self.resumed or self.joins) and was_initialized(self.study))
         )
+        if self.sampler is not None:
+            self.sampler.requests.waits_for_space = wants_init
         owner = owner_of(self.folder) if self.joins and self.folder is not None else None
         heartbeat = None if owner is None else Heartbeat(self.study, owner)
         trials = Trials(

@@ -44,6 +44,7 @@ def space_state(
     policy = plan.beyond()
     options: dict[str, Any] = {
         "defaults": plan.defaults,
+        "off": plan.off,
         "locked": earlier.locked,
         "user_ranges": earlier.user_ranges,
         "extension_policy": policy if may_migrate else replace(policy, by_llm=False),

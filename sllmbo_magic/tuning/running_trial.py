@@ -24,7 +24,8 @@ class RunningTrial:
 
     Attributes:
         params: The parameters that its study records.
-        set_params: The parameters to evaluate: none for the library's default configuration.
+        set_params: The parameters to evaluate: none for the library's default configuration, and none that
+            keeps a default which the search space cannot express.
         source: Who proposed it, one of ``attrs.SOURCES``.
         provenance: What ``attrs.PROVENANCE`` holds of it.
         suggests_itself: Whether the objective asks the trial for its parameters.
@@ -54,7 +55,12 @@ def evaluation_data(
 ) -> dict[str, Any]:
     """What ``attrs.EVALUATION`` keeps of a trial."""
     stored = {**evaluation.to_json(), "error": error}
-    fixed = {name: value for name, value in params.items() if name not in running.trial.params}
+    at_default = {*running.params} - {*running.set_params}
+    fixed = {
+        name: value
+        for name, value in params.items()
+        if name not in running.trial.params and name not in at_default
+    }
     if fixed and not running.is_default:
         stored["fixed"] = fixed
     if came_true is not None:

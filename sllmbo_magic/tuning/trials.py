@@ -39,6 +39,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.storage.runs import take_over
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.tuning.default_trial import is_default
+from sllmbo_magic.tuning.default_trial import outside
 from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
 from sllmbo_magic.tuning.heartbeat import Heartbeat
@@ -178,10 +179,11 @@ class Trials:
         default = is_default(user_attrs)
         if default:
             _never_pruned(trial)  # all others are measured by it
+        at_default = outside(user_attrs)
         running = RunningTrial(
             trial,
             params,
-            {} if default else params,
+            {} if default else {n: value for n, value in params.items() if n not in at_default},
             user_attrs.get(attrs.SOURCE, self._source),
             provenance,
             suggests_itself=space is None,
@@ -360,6 +362,7 @@ class Trials:
             evaluation.mean,
             source=provenance.get("source", ""),
             asked_at=provenance.get("asked_at", running.trial.number),
+            splits=evaluation.split_scores,
         )
 
     def _add_ended(self, trial: FrozenTrial) -> None:

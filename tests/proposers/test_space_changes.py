@@ -69,10 +69,13 @@ def test_one_that_does_not_name_it_has_its_value_or_the_estimators_default(value
 
 
 def test_without_a_value_that_the_range_holds_it_must_be_named() -> None:
+    """Else the addition is not made; the configurations are not lost for it."""
     change = {"action": "add", "name": "gamma", "low": 0.01, "high": 10.0, "log": True}
     proposal, problems = answer(change, {"params": {"rate": 0.3}})
-    assert proposal.candidates == ()
-    assert any("gamma: is missing" in problem for problem in problems)
+    assert [c.params for c in proposal.candidates] == [{"rate": 0.3}]
+    assert any("add gamma: not every configuration names it" in problem for problem in problems)
+    proposal, _ = answer(change, {"params": {"rate": 0.3, "gamma": 0.5}})
+    assert proposal.candidates[0].params == {"rate": 0.3, "gamma": 0.5}
 
 
 @pytest.mark.parametrize(("log", "is_log"), [(True, True), (False, False), (None, True)])

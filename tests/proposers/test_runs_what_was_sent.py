@@ -1,0 +1,477 @@
+"""Whole runs with a scripted language model.
+
+A trial has what the answer said, or the next prompt says what it has instead.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.datasets import make_regression
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import ElasticNet
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
+from sllmbo_magic.history.trials import real_configuration
+from sllmbo_magic.llm.base import Request
+from sllmbo_magic.testing import FunctionProvider
+
+
+@pytest.fixture(scope="module")
+def regression_data() -> Any:
+    return make_regression(60, 3, noise=10, random_state=0)
+
+
+Answer = Callable[[int, Request], Any]
+TOLD = "Of your last answer not taken, or changed:"
+
+
+def entry(
+    name: str, kind: str, low: Any = None, high: Any = None, *, log: Any = None, choices: Any = None
+) -> Any:
+    return {"name": name, "type": kind, "low": low, "high": high, "log": log, "choices": choices}
+
+
+def pairs(configuration: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in configuration.items()]
+
+
+def first(space: list[Any], *configurations: dict[str, Any], expects: str = "better") -> dict[str, Any]:
+    return {
+        "reasoning": "r",
+        "space": space,
+        "configurations": [
+            {
+                "reason": f"first {i}",
+                "expects": expects,
+                "params": [{"name": n, "value": v} for n, v in c.items()],
+            }
+            for i, c in enumerate(configurations)
+        ],
+    }
+
+
+def later(*configurations: dict[str, Any], changes: Any = (), expects: str = "explore") -> dict[str, Any]:
+    return {
+        "reasoning": "r",
+        "space_changes": list(changes),
+        "configurations": [
+            {"reason": f"later {i}", "expects": expects, "params": c, "added": []}
+            for i, c in enumerate(configurations)
+        ],
+    }
+
+
+def change(action: str, name: str, **more: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("low", "high", "log", "choices", "value"))
+    return {"action": action, "name": name, **empty, "reason": "r", **more}
+
+
+def usable(request: Request, i: int) -> dict[str, Any]:
+    """An answer with one configuration of the space that a request is about, another one for each request."""
+    params: dict[str, Any] = {}
+    for line in space_in(request).splitlines():
+        name, _, kind = line.partition(": ")
+        if kind.startswith("one of "):
+            params[name] = json.loads(kind[7:].split("]")[0] + "]")[0]
+        else:
+            low, high = (float(text) for text in re.findall(r"[\d.e+-]+", kind)[:2])
+            part = (0.37 + 0.19 * i) % 1
+            value = low + (high - low) * part
+            params[name] = round(value) if kind.startswith("int") else value
+    return later(params)
+
+
+def run(target: Any, data: Any, answer: Answer, **options: Any) -> tuple[TuneResult, list[Request]]:
+    """A run of the LLM alone, and the requests that it was sent."""
+    n = [-1]
+
+    def reply(request: Request) -> Any:
+        n[0] += 1
+        return answer(n[0], request)
+
+    provider = FunctionProvider(reply)
+    options = {
+        "n_trials": 5,
+        "seed": 0,
+        "folder": "",
+        "verify": False,
+        "sampler": "llm",
+        "judge": False,
+        **options,
+    }
+    if data is not None:
+        options = {"cv": 3, **options}
+    result = tune(*((target,) if data is None else (target, *data)), llm=provider, **options)
+    return result, provider.requests
+
+
+def first_then_usable(answer: dict[str, Any]) -> Answer:
+    """This first answer, and later ones that can be used as they are."""
+    return lambda i, request: usable(request, i) if i else answer
+
+
+def sources(result: TuneResult, source: str) -> list[dict[str, Any]]:
+    """The real configurations of a source's trials."""
+    return [
+        real_configuration(t)[0] for t in result.study.trials if t.user_attrs.get("sllmbo:source") == source
+    ]
+
+
+def space_in(request: Request) -> str:
+    """The search space as a request shows it."""
+    return request.messages[-1].content.partition("Current search space:\n")[2].partition("\n\n")[0]
+
+
+def told(requests: list[Request]) -> str:
+    """What all requests say of earlier answers."""
+    texts = [request.messages[-1].content.partition(TOLD)[2].partition("\n\n")[0] for request in requests]
+    return "\n".join(texts)
+
+
+def test_a_value_for_a_parameter_that_the_first_space_leaves_out_is_used(data: Any) -> None:
+    configurations = [{"learning_rate": 0.2, "max_depth": 2, "n_estimators": n} for n in (40, 60)]
+    space = [entry("learning_rate", "float", 0.01, 0.3, log=True), entry("max_depth", "int", 1, 6)]
+    model = GradientBoostingClassifier(n_estimators=20, random_state=0)
+    result, requests = run(model, data, first_then_usable(first(space, *configurations)))
+    assert [c["n_estimators"] for c in sources(result, "llm-init")] == [40, 60]
+    assert "n_estimators is searched" in told(requests)
+
+
+def test_a_value_for_a_parameter_that_is_held_is_told(data: Any) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            space = [entry("learning_rate", "float", 0.01, 0.3, log=True), entry("max_depth", "int", 1, 6)]
+            return first(space, {"learning_rate": 0.2, "max_depth": 2})
+        params = {"learning_rate": 0.05 * i, "max_features": 0.5, "max_depth": 5, "n_estimators": 500}
+        return later(params, changes=[change("drop", "max_depth", value=6)] if i == 1 else [])
+
+    model = GradientBoostingClassifier(n_estimators=20, random_state=0)
+    result, requests = run(model, data, answer, n_trials=6)
+    assert {c["n_estimators"] for c in sources(result, "llm")} == {20}
+    assert "n_estimators is held at 20, not 500" in told(requests)
+    assert "max_depth is held at" in told(requests)
+
+
+@pytest.mark.parametrize("kernel", ["sigmoid", "poly"])
+def test_the_width_belongs_to_every_kernel_that_has_one(data: Any, kernel: str) -> None:
+    space = [
+        entry("svc__C", "float", 0.01, 100, log=True),
+        entry("svc__gamma", "float", 1e-4, 10, log=True),
+        entry("svc__kernel", "categorical", choices=["rbf", kernel]),
+    ]
+    widths = [{"svc__C": 1, "svc__kernel": kernel, "svc__gamma": gamma} for gamma in (0.01, 0.1)]
+    model = make_pipeline(StandardScaler(), SVC())
+    result, requests = run(model, data, first_then_usable(first(space, *widths)))
+    assert [c["svc__gamma"] for c in sources(result, "llm-init")] == [0.01, 0.1]
+    assert f"only when svc__kernel is rbf or {kernel}" in requests[1].messages[-1].content
+    assert (
+        "linear"
+        not in requests[1].messages[-1].content.partition("Current search space")[2].partition("\n\n")[0]
+    )
+
+
+def test_a_left_out_parameter_keeps_a_default_that_its_range_lacks(data: Any) -> None:
+    space = [
+        entry("max_depth", "int", 2, 20),
+        entry("max_features", "float", 0.1, 1.0),
+        entry("min_samples_leaf", "int", 1, 10, log=True),
+    ]
+    sent: list[dict[str, Any]] = [
+        {"max_depth": 5},
+        {"max_features": 0.4},
+        {"max_features": "sqrt", "min_samples_leaf": 3},
+    ]
+    model = RandomForestClassifier(n_estimators=20, random_state=0)
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    result, _ = run(
+        model, data, first_then_usable(first(space, *sent)), scoring="accuracy",
+        cv=cv, n_trials=4,
+    )  # fmt: skip
+    trials = sources(result, "llm-init")
+    assert [(c["max_depth"], c["max_features"], c["max_samples"]) for c in trials] == [
+        (5, "sqrt", None), (None, 0.4, None), (None, "sqrt", None)
+    ]  # fmt: skip
+    trial = next(t for t in result.study.trials if t.user_attrs["sllmbo:source"] == "llm-init")
+    by_hand = cross_val_score(
+        RandomForestClassifier(n_estimators=20, random_state=0, max_depth=5), *data, scoring="accuracy", cv=cv
+    )
+    assert trial.value == pytest.approx(by_hand.mean())
+    assert "max_samples" not in result.best_params
+
+
+def test_an_objective_is_told_what_a_left_out_parameter_has() -> None:
+    def objective(p: dict[str, Any]) -> float:
+        return -abs(math.log10(p["C"])) - abs(math.log10(p.get("gamma", 1.0)) + 2)
+
+    space = {
+        "kernel": ["linear", "rbf"],
+        "C": (0.01, 100.0, "log"),
+        "gamma": {"range": (1e-4, 1.0, "log"), "if": {"kernel": "rbf"}},
+    }
+    sent: list[dict[str, Any]] = [{"kernel": "rbf", "C": 10}, {"kernel": "linear"}]
+    _, requests = run(
+        objective, None,
+        lambda i, request: later({"kernel": "linear", "C": 0.1 * i}) if i else first([], *sent),
+        search_space=space, direction="maximize", sampler="llm-tpe", n_trials=10,
+    )  # fmt: skip
+    assert "C was left out: it is" in told(requests)
+    assert "as in trial 0" in told(requests)
+
+
+def test_a_penalty_may_be_zero(data: Any) -> None:
+    space = [
+        entry("num_leaves", "int", 4, 31, log=True),
+        entry("reg_alpha", "float", 0, 5, log=False),
+        entry("reg_lambda", "float", 0, 5, log=True),
+    ]
+    sent = [{"num_leaves": 4 + k, "reg_alpha": 0, "reg_lambda": 1.0 * k} for k in range(3)]
+    model = LGBMClassifier(n_estimators=20, verbose=-1, n_jobs=1)
+    result, requests = run(model, data, first_then_usable(first(space, *sent)))
+    trials = sources(result, "llm-init")
+    assert [c["num_leaves"] for c in trials] == [4, 5, 6]
+    assert all(c["reg_alpha"] <= 1e-5 for c in trials)
+    assert [round(c["reg_lambda"], 3) for c in trials] == [0.0, 1.0, 2.0]
+    assert "out of range" not in told(requests)
+
+
+def test_a_range_where_there_are_choices_takes_the_nearest_ones(data: Any) -> None:
+    space = [entry("C", "float", 0.05, 100, log=True), entry("gamma", "float", 1e-3, 2, log=True)]
+    sent = [{"C": 1, "gamma": 0.05}, {"C": 3, "gamma": 0.02}]
+    result, requests = run(SVC(), data, first_then_usable(first(space, *sent)))
+    assert [c["gamma"] for c in sources(result, "llm-init")] == [0.1, 0.01]
+    assert "gamma is 0.1, the choice nearest to 0.05" in told(requests)
+
+
+def test_choices_where_there_is_a_range_leave_the_range(data: Any) -> None:
+    space = [entry("max_features", "categorical", choices=["sqrt", "log2", 0.5])]
+    result, requests = run(
+        RandomForestClassifier(n_estimators=10, random_state=0), data,
+        first_then_usable(first(space, {"max_features": 0.5})),
+    )  # fmt: skip
+    assert "max_features: it is searched as a number, 0.3" in told(requests)
+    assert [c["max_features"] for c in sources(result, "llm-init")] == [0.5]
+
+
+def test_a_new_choice_that_the_estimator_does_not_take_is_refused(data: Any) -> None:
+    space = [
+        entry("n_neighbors", "int", 1, 30, log=True),
+        entry("metric", "categorical", choices=["minkowski", "no_such_distance"]),
+    ]
+    sent = [{"n_neighbors": 7, "metric": "minkowski"}]
+    result, requests = run(
+        KNeighborsClassifier(), data, first_then_usable(first(space, *sent)), n_trials=8,
+        sampler="llm-tpe",
+    )  # fmt: skip
+    assert {t.state.name for t in result.study.trials} == {"COMPLETE"}
+    assert "metric: the estimator does not take no_such_distance" in told(requests)
+
+
+def test_an_addition_without_a_value_does_not_cost_the_configurations(data: Any) -> None:
+    params = {"n_estimators": 20, "max_features": 0.5, "bootstrap": False, "criterion": "gini"}
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([], {"n_estimators": 100, "max_features": 0.4, "bootstrap": False})
+        add = change("add", "max_depth", low=2, high=12, log=False)
+        return later({**params, "n_estimators": 100 + i, "min_samples_leaf": 1 + i}, changes=[add])
+
+    result, requests = run(ExtraTreesClassifier(n_estimators=10, random_state=0), data, answer)
+    assert len(sources(result, "llm")) >= 2
+    assert "add max_depth: not every configuration names it" in told(requests)
+
+
+def test_a_condition_comes_back_with_its_parameter() -> None:
+    def objective(p: dict[str, Any]) -> float:
+        return (
+            {"poly": 0.5, "rbf": 0.7}[p["kernel"]]
+            - 0.05 * abs(math.log10(p["C"]))
+            - 0.02 * float(p.get("degree", 0))
+        )
+
+    space = {
+        "kernel": ["poly", "rbf"],
+        "C": (0.01, 100.0, "log"),
+        "degree": {"range": (2, 5), "if": {"kernel": "poly"}},
+    }
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([], {"kernel": "poly", "C": 1, "degree": 2})
+        changes = {
+            1: [change("drop", "degree", value=3)],
+            2: [change("add", "degree", low=2, high=5, value=3)],
+        }
+        return later({"kernel": "rbf", "C": 0.2 * i}, changes=changes.get(i, ()))
+
+    result, requests = run(
+        objective, None, answer, search_space=space, direction="maximize", n_trials=9, candidates=1
+    )
+    assert "degree: is missing" not in told(requests)
+    assert "degree: int 2 to 5, only when kernel is poly" in requests[-1].messages[-1].content
+    assert all("degree" not in c for c in sources(result, "llm"))
+
+
+def test_small_values_of_a_linear_scale_are_different_values(regression_data: Any) -> None:
+    space = [entry("alpha", "float", 1e-4, 10, log=False), entry("l1_ratio", "float", 0, 1)]
+    sent = [{"alpha": alpha, "l1_ratio": 0.5} for alpha in (0.0001, 0.001, 0.004, 0.03, 0.034)]
+    result, requests = run(
+        ElasticNet(),
+        regression_data,
+        first_then_usable(first(space, *sent)),
+        n_trials=6,
+    )
+    assert len(sources(result, "llm-init")) == 5
+    assert "twice in this answer" not in told(requests)
+
+
+def test_what_became_of_an_answer_is_told_once(regression_data: Any) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([entry("alpha", "float", 0.01, 100, log=True)], {"alpha": 0.05}, {"alpha": 7777})
+        return later({"alpha": 0.3 * (i + 1)})
+
+    _, requests = run(Ridge(), regression_data, answer, n_trials=8, sampler="llm-tpe")
+    assert told(requests).count("7777") == 1
+
+
+def test_an_answer_that_could_not_be_used_is_told(regression_data: Any) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([entry("alpha", "float", 0.01, 100, log=True)], {"alpha": 0.05})
+        return later({"alpha": 1000.0 + i} if i in (1, 2) else {"alpha": 0.3 * (i + 1)})
+
+    _, requests = run(Ridge(), regression_data, answer, n_trials=8)
+    assert "nothing of it: The answer of" in told(requests)
+
+
+def test_a_first_answer_that_could_not_be_used_is_told(regression_data: Any) -> None:
+    _, requests = run(
+        Ridge(), regression_data,
+        lambda i, request: first([], {"alpha": -1.0}) if i < 2 else later({"alpha": 0.3 * i}), n_trials=8,
+    )  # fmt: skip
+    assert "nothing of it: The answer of" in told(requests)
+
+
+def test_no_request_goes_out_while_an_addition_waits(data: Any) -> None:
+    params = {"n_estimators": 120, "max_features": 0.5, "min_samples_leaf": 1, "bootstrap": False,
+              "criterion": "gini"}  # fmt: skip
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first(
+                [], *({"n_estimators": 100 + k, "max_features": 0.4, "bootstrap": False} for k in range(2))
+            )
+        if i > 1:
+            return later({**params, "max_features": 0.3 + 0.05 * i, "max_depth": 5})
+        add = change("add", "max_depth", low=2, high=12, log=False, value=3)
+        return later(
+            *({**params, "max_features": 0.5 + 0.1 * k, "max_depth": 4} for k in range(3)), changes=[add]
+        )
+
+    model = ExtraTreesClassifier(n_estimators=10, random_state=0)
+    result, requests = run(model, data, answer, n_trials=9)
+    assert (
+        "max_depth"
+        in requests[2].messages[-1].content.partition("Current search space")[2].partition("\n\n")[0]
+    )
+    assert [c["max_depth"] for c in sources(result, "llm")][:3] == [4, 4, 4]
+
+
+def test_a_default_that_is_the_best_keeps_its_value_in_the_space(data: Any) -> None:
+    base = {"bootstrap": True, "criterion": "gini", "max_features": 0.3, "max_samples": 0.3}
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([entry("min_samples_leaf", "int", 1, 10, log=True), entry("max_depth", "int", 1, 8)],
+                         *({**base, "n_estimators": 100 + k, "max_depth": 1, "min_samples_leaf": 1}
+                           for k in range(5)))  # fmt: skip
+        cut = [change("narrow", "min_samples_leaf", low=4)] if i == 2 else []
+        return later(*({"n_estimators": 100, "max_depth": 1, "min_samples_leaf": 4 + k, "max_features": 0.3,
+                        "max_samples": 0.3} for k in range(5)), changes=cut)  # fmt: skip
+
+    _, requests = run(RandomForestClassifier(n_estimators=100, random_state=0), data, answer, n_trials=16)
+    last = requests[-1].messages[-1].content
+    if "Incumbent: trial #0" in last:
+        assert "min_samples_leaf: int 1 to 10" in last
+
+
+def test_a_first_promise_is_measured_by_a_noise_that_is_known(data: Any) -> None:
+    """When it was asked for, there was one trial; a thousandth of the score was taken for the noise."""
+    sent = [{"C": c, "solver": "lbfgs"} for c in (0.97, 0.9)]
+    result, _ = run(
+        LogisticRegression(), data,
+        first_then_usable(first([], *sent, expects="SIMILAR")),
+        scoring="neg_log_loss", n_trials=4,
+    )  # fmt: skip
+    trials = [t for t in result.study.trials if t.user_attrs["sllmbo:source"] == "llm-init"]
+    default = result.study.trials[0]
+    for trial in trials:
+        splits = [t.user_attrs["sllmbo:evaluation"]["split_scores"] for t in (trial, default)]
+        differences = np.subtract(*splits)
+        error = differences.std(ddof=1) / math.sqrt(len(differences))
+        if trial.value > default.value - error / 2:
+            assert trial.user_attrs["sllmbo:evaluation"]["came_true"]
+
+
+def test_a_parameter_that_all_trials_have_at_its_bound_is_no_finding(data: Any) -> None:
+    space = [entry("learning_rate", "float", 0.01, 0.3, log=True), entry("max_bin", "int", 15, 255)]
+    sent = [{"learning_rate": rate} for rate in (0.02, 0.04, 0.08, 0.15)]
+    model = LGBMClassifier(verbose=-1, n_estimators=20, n_jobs=1)
+    _, requests = run(
+        model,
+        data,
+        lambda i, request: first(space, *sent) if not i else later({"learning_rate": 0.1, "max_bin": 255}),
+    )
+    assert "bound of max_bin" not in requests[-1].messages[-1].content
+
+
+def test_one_line_about_too_many_configurations(data: Any) -> None:
+    space = [entry("num_leaves", "int", 40, 4)]
+    sent = [{"num_leaves": 5 + k, "learning_rate": 0.01 + 0.005 * k} for k in range(25)]
+    model = LGBMClassifier(verbose=-1, n_estimators=10, n_jobs=1)
+    _, requests = run(model, data, first_then_usable(first(space, *sent)), n_trials=7)
+    assert "low 40 is not below high 4" in told(requests)
+    assert "configurations more than the 5 asked for: left out" in told(requests)
+    assert "configuration 6" not in told(requests)
+
+
+def test_a_parameter_that_some_trials_have_may_be_named_or_left_out() -> None:
+    """Of an objective that asks for it in a part of the trials only."""
+
+    def objective(trial: optuna.Trial) -> float:
+        kernel = trial.suggest_categorical("kernel", ["linear", "rbf"])
+        c = trial.suggest_float("C", 1e-2, 1e2, log=True)
+        width = trial.suggest_int("width", 1, 9) if kernel == "rbf" else 4
+        return float(kernel == "rbf") - 0.01 * abs(width - 4) - 0.01 * abs(math.log(c))
+
+    def answer(i: int, request: Request) -> Any:
+        return later(
+            {"kernel": "rbf", "C": 0.5 + 0.1 * i, "width": 4}, {"kernel": "linear", "C": 0.5 + 0.1 * i}
+        )
+
+    result, requests = run(objective, None, answer, direction="maximize", n_trials=16, sampler="llm-tpe")
+    kernels = [c["kernel"] for c in sources(result, "llm")]
+    assert {*kernels} == {"linear", "rbf"}
+    assert "is no parameter of this space" not in told(requests)
+    assert "is missing" not in told(requests)
+    assert "width was left out: it is" in told(requests)
