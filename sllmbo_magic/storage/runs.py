@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = [
+    "SEARCH_SPACE",
     "RunFolder",
     "RunInfo",
     "check_fingerprint",
@@ -49,6 +50,8 @@ __all__ = [
     "what_changed",
 ]
 
+SEARCH_SPACE = "search space"
+"""The part of a fingerprint that says which search space was given; runs of earlier versions have none."""
 _MOST_CHANGES = 3
 _LONGEST_CHANGE = 120
 
@@ -344,8 +347,8 @@ def check_fingerprint(
     """Refuse to go on with a run whose trials would not compare with new ones.
 
     Args:
-        stored: Parts of the stored run (``data``, ``metric``, ``cv``, ``estimator``, ``options``), each with
-            a value that changes when the part does.
+        stored: Parts of the stored run (``data``, ``metric``, ``cv``, ``estimator``, ``options``,
+            ``search space``), each with a value that changes when the part does.
         current: The same of the run that is asked for.
         stored_text: What the parts were, in lines (see ``tuning.task_text``), to name what changed.
         current_text: What they are.
@@ -355,9 +358,12 @@ def check_fingerprint(
         RunChangedError: Parts differ; it names them.
     """
     differ = [part for part in {**stored, **current} if stored.get(part) != current.get(part)]
+    if SEARCH_SPACE in differ and SEARCH_SPACE not in stored:
+        differ.remove(SEARCH_SPACE)
     if not differ:
         return
-    names = ["the objective" if has_objective and part == "estimator" else part for part in differ]
+    words = {SEARCH_SPACE: "the search space"} | ({"estimator": "the objective"} if has_objective else {})
+    names = [words.get(part, part) for part in differ]
     parts = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     changes = what_changed(differ, stored_text or {}, current_text or {})
     verb = "is" if len(differ) == 1 and differ[0] != "options" else "are"
@@ -366,9 +372,15 @@ def check_fingerprint(
         if "estimator" in differ and not has_objective and not changes
         else ""
     )
+    ranges = (
+        " A resumed run keeps its own ranges; %sllmbo range changes one while the run goes on."
+        if SEARCH_SPACE in differ
+        else ""
+    )
     raise RunChangedError(
         f"cannot resume: {parts} {verb} not the same as in the stored run.{changes}{version}",
-        "Restore what changed, or run without --resume to begin anew (the stored run is kept).",
+        "Restore what changed, choose another name, or run without --resume to begin anew (the stored run is"
+        f" kept).{ranges}",
     )
 
 

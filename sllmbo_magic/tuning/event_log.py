@@ -26,7 +26,6 @@ from sllmbo_magic.task.description import model_text
 from sllmbo_magic.task.display_metric import is_negated
 from sllmbo_magic.tuning.archive import stored_events
 from sllmbo_magic.tuning.plan import Plan
-from sllmbo_magic.tuning.task_text import described
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class Record:
             "metric": task.scorer_name,
             "direction": ", ".join(task.directions or [task.direction]),
             "fingerprint": self.plan.fingerprint(),
-            "described": described(task),
+            "described": self.plan.described(),
             "code": self.code_parts(),
         }
         self.folder.write_meta({**self._start, "status": "running"})

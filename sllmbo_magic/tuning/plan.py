@@ -31,10 +31,14 @@ from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.storage.run_paths import ROOT
+from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
+from sllmbo_magic.tuning.given_space import given_space
+from sllmbo_magic.tuning.given_space import given_space_text
 from sllmbo_magic.tuning.pruning import Pruning
 from sllmbo_magic.tuning.settings import Settings
+from sllmbo_magic.tuning.task_text import described
 
 if TYPE_CHECKING:
     from sllmbo_magic.llm.base import BaseProvider
@@ -88,7 +92,16 @@ class Plan:
     unsearched: frozenset[str] = frozenset()
 
     def fingerprint(self) -> dict[str, str]:
-        """What must be the same in a resumed run: the task, and how its trials are scored on the way."""
+        """What must be the same in a resumed run: the task, how its trials are scored on the way, and the
+        search space that was given.
+        """
+        return self._scored_on() | {SEARCH_SPACE: given_space(self)}
+
+    def described(self) -> dict[str, str]:
+        """The parts of :meth:`fingerprint` in lines of text, so that a change of them can be named."""
+        return described(self.task) | {SEARCH_SPACE: given_space_text(self)}
+
+    def _scored_on(self) -> dict[str, str]:
         s = self.settings
         evaluation = {"pruner": s.pruner_name, "early_stopping_rounds": s.early_stopping_rounds}
         return self.task.fingerprint() | {name: str(v) for name, v in evaluation.items() if v is not None}
@@ -160,9 +173,9 @@ class Plan:
         from sllmbo_magic.llm.base import RunIdentity
 
         s, task = self.settings, self.task
-        fingerprint = self.fingerprint()
+        fingerprint = self._scored_on()
         if self.has_user_space and self.space is not None:
-            fingerprint["search space"] = _short_hash(json.dumps(self.space.to_json(), sort_keys=True))
+            fingerprint[SEARCH_SPACE] = _short_hash(json.dumps(self.space.to_json(), sort_keys=True))
         options = {name: str(getattr(s, name)) for name in _SHAPE_THE_CONVERSATION}
         names = {"metric": task.scorer_name, "direction": task.direction}
         if task.estimator is not None:

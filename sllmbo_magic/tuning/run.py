@@ -80,7 +80,6 @@ from sllmbo_magic.tuning.stopping import make_rule
 from sllmbo_magic.tuning.studies import queue_withdrawn
 from sllmbo_magic.tuning.studies import remember_task
 from sllmbo_magic.tuning.studies import withdraw_queued
-from sllmbo_magic.tuning.task_text import described
 from sllmbo_magic.tuning.trials import Trials
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class Run:
             self.study, self.resumed = run_study(plan, folder, storage, resume=resume, in_folder=in_folder)
         else:
             self.study, self.resumed = study, in_folder
-        remember_task(self.study, self.plan.fingerprint(), described(self.task) if self.shared else None)
+        remember_task(self.study, self.plan.fingerprint(), self.plan.described() if self.shared else None)
         self.record = Record(self.plan, folder, sinks, self.resumed)
         self.emit = self.record.emit
         self.earlier = earlier_commands(self.record.events)

@@ -14,7 +14,6 @@ from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.studies import check_has_study
 from sllmbo_magic.tuning.studies import open_study
-from sllmbo_magic.tuning.task_text import described
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -41,7 +40,7 @@ def resumed_plan(
         meta.get("fingerprint") or {},
         plan.fingerprint(),
         stored_text=meta.get("described") or {},
-        current_text=described(task),
+        current_text=plan.described(),
         has_objective=task.objective is not None,
     )
     options = dict(meta.get("options") or {})
@@ -79,7 +78,7 @@ def run_study(
         name,
         directions,
         plan.fingerprint(),
-        described(task),
+        plan.described(),
         resume=resume,
         has_objective=task.objective is not None,
     )

@@ -28,12 +28,12 @@ from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import is_withdrawn
+from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import what_changed
 from sllmbo_magic.storage.study_migration import current
 from sllmbo_magic.task.metrics import Direction
-from sllmbo_magic.tuning.task_text import described
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -117,8 +117,14 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
     if isinstance(stored, Mapping) and n_trials:
         expected = plan.fingerprint()
         differ = [part for part in expected if part in stored and stored[part] != expected[part]]
+        texts = study.user_attrs.get(attrs.DESCRIBED) or {}, plan.described()
+        if SEARCH_SPACE in differ:
+            differ.remove(SEARCH_SPACE)
+            if joins:  # programs on one study search the ranges that it holds
+                changes = what_changed([SEARCH_SPACE], *texts)
+                raise InputError(f"the study was begun with another search space.{changes}", again)
         if differ:
-            changes = what_changed(differ, study.user_attrs.get(attrs.DESCRIBED) or {}, described(task))
+            changes = what_changed(differ, *texts)
             raise InputError(
                 f"the study has {n_trials} trials of another task: {', '.join(differ)} differ from this"
                 f" run's, so their values do not compare.{changes}",

@@ -187,3 +187,9 @@ def test_another_task_is_refused(data: Any, model: Any) -> None:
     with pytest.raises(InputError, match="trials of another task: data") as caught:
         tune(model, X[:50], y[:50], n_trials=3, join=True, name="shared", verify=False)
     assert "other programs on the study" in str(caught.value.hint)
+
+
+def test_another_search_space_is_refused() -> None:
+    tune(parabola, n_trials=2, join=True, **SPACE)
+    with pytest.raises(InputError, match="It had `x: -5 to 5` and has `x: -5 to 50`"):
+        tune(parabola, n_trials=4, join=True, **{**SPACE, "search_space": {"x": (-5.0, 50.0)}})

@@ -500,6 +500,64 @@ def test_a_refused_resume_names_the_parameters_that_changed(data: Any, model: An
     )
 
 
+OTHER_SPACES: list[tuple[Any, Any, str]] = [
+    (SPACE, {**SPACE, "C": (1e-3, 1e4, "log")}, "It had `C: 0.001 to 1000, log scale` and has `C: 0.001 to"),
+    (SPACE, {"C": (1e-3, 1e3, "log")}, "It had `tol: 1e-06 to 0.1, log scale`."),
+    (None, {"C": (1e-3, 1e3, "log")}, "It had `known ranges for this estimator` and has `C: 0.001 to 1000"),
+    (SPACE, None, "has `known ranges for this estimator`."),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "change"), OTHER_SPACES)
+@pytest.mark.parametrize("storage", [None, "sqlite:///runs.db"])
+def test_a_resume_with_another_search_space_is_refused(
+    data: Any, model: Any, first: Any, second: Any, change: str, storage: Any
+) -> None:
+    """Such a space had no effect, and nothing said so."""
+    options: dict[str, Any] = {"name": "s", "seed": 1, "storage": storage, "folder": "" if storage else None}
+    tune(model, *data, n_trials=2, search_space=first, **options)
+    with pytest.raises(RunChangedError) as caught:
+        tune(model, *data, n_trials=4, resume=True, search_space=second, **options)
+    message = str(caught.value)
+    assert "the search space is not the same as in the stored run" in message
+    assert change in message
+    assert "choose another name" in message
+    assert "%sllmbo range" in message
+
+
+def test_the_same_search_space_in_another_spelling_is_resumed(data: Any, model: Any) -> None:
+    space = {"C": (1e-3, 1e3, "log"), "solver": ["lbfgs", "saga"], "l1_ratio": (0.0, 1.0)}
+    same = {
+        "l1_ratio": {"low": 0.0, "high": 1.0},
+        "solver": np.array(["saga", "lbfgs"]),
+        "C": optuna.distributions.FloatDistribution(1e-3, 1e3, log=True),
+    }
+    tune(model, *data, name="s", n_trials=2, seed=1, search_space=space)
+    assert len(tune(model, *data, name="s", n_trials=3, resume=True, search_space=same).trials) == 3
+
+
+def test_a_run_whose_ranges_were_changed_resumes_with_the_search_space_that_was_given(
+    data: Any, model: Any
+) -> None:
+    control = Control()
+    change = at(1, lambda: control.wish("range", {"param": "C", "low": 0.1, "high": 10.0}))
+    tune(model, *data, name="s", n_trials=4, seed=1, search_space=SPACE, control=control, sinks=[change])
+    result = tune(model, *data, name="s", n_trials=7, seed=1, search_space=SPACE, resume=True)
+    assert all(0.1 <= t.params["C"] <= 10.0 for t in result.trials[4:])
+
+
+def test_a_run_of_an_earlier_version_resumes_whatever_search_space_it_is_given(data: Any, model: Any) -> None:
+    tune(model, *data, name="s", n_trials=2, seed=1, search_space=SPACE, storage="sqlite:///runs.db")
+    path = Path(".sllmbo/s/run.json")
+    stored = json.loads(path.read_text())
+    del stored["fingerprint"]["search space"], stored["described"]["search space"]
+    path.write_text(json.dumps(stored))
+    study = optuna.load_study(study_name="s", storage="sqlite:///runs.db")
+    study.set_user_attr(attrs.FINGERPRINT, stored["fingerprint"])
+    options: dict[str, Any] = {"storage": "sqlite:///runs.db", "resume": True}
+    assert len(tune(model, *data, name="s", n_trials=3, **options).trials) == 3
+
+
 def objective_of(text: str, folder: Path) -> Any:
     """A function as a cell has it: with a source that ``inspect`` finds."""
     path = folder / f"cell_{abs(hash(text))}.py"
