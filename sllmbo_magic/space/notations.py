@@ -250,8 +250,14 @@ def _skopt(raw: Any) -> object:
 
 def _wandb(raw: Mapping[str, Any]) -> object:
     """A parameter of a sweep: ``{"values": [...]}``, ``{"min": 1, "max": 9}``, with a distribution or not."""
+    unknown = [key for key in raw if key not in _WANDB_KEYS]
+    if unknown:
+        allowed = ", ".join(_WANDB_KEYS)
+        raise NotationError(
+            f"the key {show(unknown[0])} is not known in a sweep. Allowed: {allowed}; or {_WRITE}"
+        )
     if "values" in raw:
-        return _listed(raw["values"])
+        return read(list(raw["values"]))
     kind = str(raw.get("distribution", ""))
     if not {"min", "max"} <= raw.keys() or (kind and kind not in _WANDB):
         raise NotationError(
@@ -274,6 +280,7 @@ _WANDB = (
     "q_log_uniform_values",
 )  # fmt: skip
 """https://docs.wandb.ai/guides/sweeps/sweep-config-keys"""
+_WANDB_KEYS = ("values", "min", "max", "distribution", "q", "mu", "sigma", "probabilities", "value")
 
 
 # --- Ray Tune -------------------------------------------------------------------------------------------

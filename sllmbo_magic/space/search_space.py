@@ -112,8 +112,9 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
                 choices, which may be objects (see :attr:`objects`); ``range``; an array of choices; a frozen
                 ``uniform``, ``loguniform`` or ``randint`` of SciPy; a range of Hyperopt or Ray Tune; typed
                 JSON (``{"type": "int", "low": 1, "high": 9}``); one value, which is fixed. Typed JSON with
-                ``"if": {"kernel": "poly"}`` (a value or a list of them) is active only then; its range may
-                stand under ``"range"`` in any of the other forms.
+                ``"if": {"kernel": "poly"}`` (a value, a list of them, or a ``range``; an object or the name
+                of its class) is active only then; its range may stand under ``"range"`` in any of the other
+                forms.
 
         Raises:
             InputError: With all problems in one line.

@@ -148,7 +148,7 @@ def read_entry(entry: object, position: int, parts: Parts, problems: Problems) -
         if distribution is not None:
             distributions[name] = distribution
     if entry.get("when") is not None:
-        conditions += _conditions(name, entry["when"], label, problems)
+        conditions += conditions_from_json(name, entry["when"], label, problems)
 
 
 def distribution_from_json(entry: Mapping[Any, Any], label: str, problems: Problems) -> Distribution | None:
@@ -246,7 +246,8 @@ def _categorical(choices_data: object, label: str, problems: Problems) -> Distri
     return CategoricalDistribution(choices)
 
 
-def _conditions(name: str, when: object, label: str, problems: Problems) -> list[Condition]:
+def conditions_from_json(name: str, when: object, label: str, problems: Problems) -> list[Condition]:
+    """The conditions of one typed entry, without those that have a problem, which is recorded."""
     conditions = []
     for item in when if isinstance(when, list | tuple) else [when]:
         parent = item.get("param") if isinstance(item, Mapping) else None

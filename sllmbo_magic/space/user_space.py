@@ -8,18 +8,29 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 
+from sllmbo_magic.options.values import closest
 from sllmbo_magic.space import notations
+from sllmbo_magic.space import user_conditions
 from sllmbo_magic.space.choices import label_of
 from sllmbo_magic.space.choices import labelled
-from sllmbo_magic.space.distributions import allowed
-from sllmbo_magic.space.distributions import check
+from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.distributions import show
 from sllmbo_magic.space.serialization import Parts
 from sllmbo_magic.space.serialization import Problems
+from sllmbo_magic.space.serialization import param_to_json
 from sllmbo_magic.space.serialization import parts_from_json
 from sllmbo_magic.space.serialization import read_entry
+
+_KEYS = ("range", "low", "high", "log", "step", "choices", "fixed", "type")
+"""What describes the values of a parameter in a dict."""
+_EXCLUDE = {
+    "range": ("low", "high", "choices", "fixed"),
+    "choices": ("low", "high", "log", "step", "fixed"),
+    "fixed": ("low", "high", "log", "step"),
+}
+"""Keys beside which others would have no effect."""
 
 
 def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
@@ -31,6 +42,7 @@ def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
     problems = Problems()
     parts: Parts = ({}, [], {})
     objects: dict[str, dict[str, Any]] = {}
+    conditions: dict[str, dict[str, Any]] = {}
     if not isinstance(space, Mapping):
         problems.add("", f"needs a dict of parameters, not {show(space)}")
         space = {}
@@ -39,90 +51,100 @@ def parts_from_user(space: object) -> tuple[Parts, dict[str, dict[str, Any]]]:
             problems.add("", f"the name {show(name)} is not text")
             continue
         try:
-            plain_entry, labels = _without_objects(name, notations.read(raw))
+            raw, conditions[name] = user_conditions.split(raw)
+            values, labels = _described(name, raw, may_be_empty=bool(conditions[name]))
         except notations.NotationError as error:
             problems.add(show(name), str(error))
             continue
         if labels:
             objects[name] = labels
-        if isinstance(plain_entry, BaseDistribution):
-            distribution = normal(plain_entry)
-            if distribution is None:
-                problems.add(show(name), f"{show(plain_entry)} is no Optuna distribution of a known kind")
-            else:
-                parts[0][name] = distribution
+        if isinstance(values, BaseDistribution):
+            parts[0][name] = values
         else:
-            read_entry(_as_entry(name, plain_entry), 0, parts, problems)
-    _check_conditions(parts, objects, problems)
+            read_entry({**values, "name": name}, 0, parts, problems)
+    if not problems.texts:  # else a parent may be missing because it could not be read
+        for name, written in conditions.items():
+            user_conditions.add_conditions(name, written, parts, objects, problems)
     problems.raise_if_any("search_space")
     return parts, objects
 
 
-_ENTRY_KEYS = ("type", "low", "high", "log", "step", "choices", "fixed", "when", "if", "range")
-
-
-def _without_objects(name: str, raw: object) -> tuple[object, dict[str, Any]]:
-    """What a user wrote for one parameter with labels in the place of objects, and what these stand for."""
-    if isinstance(raw, CategoricalDistribution):
-        raw = list(raw.choices)
-    if isinstance(raw, list):
-        return labelled(name, raw)
-    if isinstance(raw, Mapping):
-        if not any(key in raw for key in _ENTRY_KEYS):
+def _described(
+    name: str, raw: object, *, may_be_empty: bool = False
+) -> tuple[Distribution | dict[str, Any], dict[str, Any]]:
+    """The values of one parameter as a distribution or typed data, with labels in the place of objects; and
+    what these stand for.
+    """
+    value = notations.read(raw)
+    if isinstance(value, CategoricalDistribution):
+        value = list(value.choices)
+    if isinstance(value, BaseDistribution):
+        distribution = normal(value)
+        if distribution is None:
+            raise notations.NotationError(f"{show(value)} is no Optuna distribution of a known kind")
+        return distribution, {}
+    if isinstance(value, list):
+        choices, labels = labelled(name, value)
+        return {"type": "categorical", "choices": choices}, labels
+    if isinstance(value, tuple):
+        is_int = all(isinstance(plain(bound)[0], int) for bound in value[:2])
+        kind = "int" if is_int else "float"
+        return {"type": kind, "low": value[0], "high": value[1], "log": len(value) == 3}, {}
+    if isinstance(value, Mapping):
+        if not may_be_empty and not any(key in value for key in _KEYS):
             raise notations.NotationError(
-                f"a dict describes a range; as a choice write a list of one choice: [{label_of('', raw)}]"
+                f"a dict describes a range; as a choice write a list of one choice: [{label_of('', value)}]"
             )
-        if isinstance(raw.get("choices"), list | tuple):
-            choices, labels = labelled(name, raw["choices"])
-            return {**raw, "choices": choices}, labels
-        return raw, {}
-    if isinstance(raw, tuple | BaseDistribution):
-        return raw, {}
-    (value,), labels = labelled(name, [raw])  # one value, which is fixed
-    return value, labels
+        return _from_dict(name, value)
+    (one,), labels = labelled(name, [value])  # one value, which is fixed
+    return {"fixed": one}, labels
 
 
-def _check_conditions(parts: Parts, objects: Mapping[str, Any], problems: Problems) -> None:
-    """Note each condition that can never hold: its parent is missing, or never has such a value."""
-    distributions, conditions, fixed = parts
-    for condition in conditions:
-        name, parent = show(condition.param), show(condition.parent)
-        if condition.parent not in distributions:
-            if condition.parent not in fixed:
-                problems.add(name, f"depends on {parent}, which is no parameter")
-            continue
-        distribution = normal(distributions[condition.parent])
-        if distribution is None or condition.parent in objects:
-            continue
-        wrong = [v for v in condition.values if check(distribution, v, repair=False)[1]]
-        if wrong:
-            problems.add(
-                name, f"depends on {parent} being {show(wrong[0])}; it can be {allowed(distribution)}"
+def _from_dict(name: str, entry: Mapping[Any, Any]) -> tuple[Distribution | dict[str, Any], dict[str, Any]]:
+    """The values of a parameter that a user describes by keys; ``range`` and ``choices`` in any notation."""
+    _check_keys(entry)
+    rest = {key: value for key, value in entry.items() if key not in ("name", "range")}
+    labels: dict[str, Any] = {}
+    if "range" in entry:
+        short, labels = _described(name, entry["range"])
+        if not rest:
+            return short, labels
+        values = short if isinstance(short, dict) else param_to_json(name, short, ())
+        rest = {**values, **rest}
+        _check_together(rest)
+    elif rest.get("choices") is not None:
+        choices = rest["choices"]
+        choices = list(choices) if isinstance(choices, tuple | range) else notations.read(choices)
+        if isinstance(choices, CategoricalDistribution):
+            choices = list(choices.choices)
+        if isinstance(choices, list):
+            choices, labels = labelled(name, choices)
+        rest["choices"] = choices  # anything else is refused with all that is wrong
+    elif rest.get("fixed") is not None:
+        (rest["fixed"],), labels = labelled(name, [rest["fixed"]])
+    return _with_kind(rest), labels
+
+
+def _check_keys(entry: Mapping[Any, Any]) -> None:
+    """Raises NotationError for a key that nobody reads, or that has no effect beside another one."""
+    for key in entry:
+        if key in ("if", "when"):  # those of the parameter itself were taken off
+            raise notations.NotationError(f'{key} stands inside "range"; write it beside "range"')
+        if key not in (*_KEYS, "name"):
+            allowed = ("if", *_KEYS)
+            meant = closest(key, allowed) if isinstance(key, str) else ""
+            raise notations.NotationError(
+                f"the key {show(key)} is not known. {meant}Allowed: {', '.join(allowed)}"
             )
+    _check_together(entry)
 
 
-def _when(entry: Mapping[Any, Any]) -> dict[str, Any]:
-    """``if={"kernel": "poly"}`` (a value, or a list of them) as the typed form's ``when``."""
-    conditions = entry.get("if")
-    if conditions is None:
-        return {}
-    if not isinstance(conditions, Mapping) or not conditions:
-        return {"when": conditions}  # refused with the form that is needed
-    return {
-        "when": [
-            {"param": parent, "in": list(values) if isinstance(values, list | tuple | set) else [values]}
-            for parent, values in conditions.items()
-        ]
-    }
-
-
-def _with_range(name: str, entry: Mapping[Any, Any]) -> dict[Any, Any]:
-    """``range`` in one of the short forms as the typed form's keys."""
-    rest = {key: value for key, value in entry.items() if key not in ("if", "range")}
-    if "range" not in entry:
-        return rest
-    short = _as_entry(name, entry["range"])
-    return {**short, **rest} if isinstance(short, Mapping) else rest
+def _check_together(entry: Mapping[Any, Any]) -> None:
+    used = [key for key, value in entry.items() if value is not None and value is not False]
+    for key, others in _EXCLUDE.items():
+        beside = [other for other in others if other in used]
+        if key in used and beside:
+            raise notations.NotationError(f"{key} and {beside[0]} exclude each other; write one of them")
 
 
 def _with_kind(entry: dict[Any, Any]) -> dict[Any, Any]:
@@ -131,16 +153,3 @@ def _with_kind(entry: dict[Any, Any]) -> dict[Any, Any]:
     if entry.get("type") is None and all(isinstance(b, int) and not isinstance(b, bool) for b in bounds):
         return {**entry, "type": "int"}
     return entry
-
-
-def _as_entry(name: str, value: object) -> object:
-    """What a user wrote for one parameter, as typed data."""
-    if isinstance(value, Mapping):
-        return {**_with_kind(_with_range(name, value)), "name": name, **_when(value)}
-    if isinstance(value, list):
-        return {"name": name, "type": "categorical", "choices": value}
-    if isinstance(value, tuple):
-        is_int = all(isinstance(plain(bound)[0], int) for bound in value[:2])
-        kind = "int" if is_int else "float"
-        return {"name": name, "type": kind, "low": value[0], "high": value[1], "log": len(value) == 3}
-    return {"name": name, "fixed": value}

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+from scipy import stats
+from sklearn.linear_model import Ridge
+from sklearn.svm import SVC
 
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
@@ -23,6 +26,14 @@ KERNELS: dict[str, Any] = {
     "degree": {"if": {"kernel": "poly"}, "low": 2, "high": 5},
     "gamma": {"if": {"kernel": ["rbf", "poly"]}, "range": (1e-4, 1.0, "log")},
     "C": (0.01, 100.0, "log"),
+}
+
+
+PARENTS: dict[str, Any] = {
+    "fix": 5,
+    "n": (1, 9),
+    "clf": [SVC(), Ridge(alpha=2), Ridge()],
+    "layers": [(8,), (8, 8)],
 }
 
 
@@ -45,13 +56,77 @@ def test_if_makes_a_parameter_active_only_with_its_parents_value() -> None:
         ({"if": "kernel", "low": 2, "high": 5}, "when needs"),
         ({"if": {"kernel": "poly"}}, "low is None, not a finite number"),
         ({"if": {"C": 1000.0}, "low": 2, "high": 5}, "being 1000; it can be 0.01 to 100"),
+        ({"if": {"gamma": "x"}, "range": (2, 5)}, "being 'x'; it can be 0.0001 to 1, log scale"),
+        ({"if": {"fix": 3}, "range": (2, 5)}, "depends on 'fix' being 3; it is fixed at 5"),
+        (
+            {"if": {"clf": "nonsense"}, "range": (2, 5)},
+            "it can be one of 'SVC()', 'Ridge(alpha=2)', 'Ridge()'",
+        ),
+        ({"if": {"clf": "Ridge"}, "range": (2, 5)}, "it can be one of 'SVC()', 'Ridge(alpha=2)', 'Ridge()'"),
+        ({"if": {"clf": SVC(C=3)}, "range": (2, 5)}, "being 'SVC(C=3)'; it can be one of 'SVC()'"),
+        ({"if": {"layers": (8, 9)}, "range": (2, 5)}, "being '(8, 9)'; it can be one of '(8,)', '(8, 8)'"),
+        ({"if": {"n": (2, 5)}, "range": (2, 5)}, "write range(2, 6) for 2 to 5, or [2, 5] for these values"),
+        ({"iff": {"n": 3}, "range": (0.0, 1.0)}, "Did you mean 'if'? Allowed: if, range, low"),
+        ({"low": 1e-6, "high": 1.0, "logg": True}, "Did you mean 'log'?"),
+        ({"low": 2, "high": 6, "stepp": 2}, "Did you mean 'step'?"),
+        ({"min": 2, "max": 6, "log": True}, "the key 'log' is not known in a sweep"),
+        ({"range": (2, 6), "low": 3}, "range and low exclude each other"),
+        ({"choices": [2, 6], "log": True}, "choices and log exclude each other"),
+        ({"range": {"low": 2, "high": 6, "if": {"n": 3}}}, 'write it beside "range"'),
     ],
 )
 def test_a_condition_that_can_never_hold_is_one_line(entry: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError) as error:
-        SearchSpace.from_user({**KERNELS, "degree": entry})
+        SearchSpace.from_user({**KERNELS, **PARENTS, "degree": entry})
     assert named in error.value.message
     assert "degree" in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("condition", "values"),
+    [
+        ({"clf": "SVC"}, ("SVC()",)),
+        ({"clf": [SVC, Ridge(alpha=2)]}, ("SVC()", "Ridge(alpha=2)")),
+        ({"clf": PARENTS["clf"][2]}, ("Ridge()",)),
+        ({"layers": (8, 8)}, ("(8, 8)",)),
+        ({"n": range(2, 5)}, (2, 3, 4)),
+        ({"n": np.array([2, 5])}, (2, 5)),
+    ],
+)
+def test_a_condition_names_objects_by_themselves_or_by_their_class(condition: Any, values: Any) -> None:
+    space = SearchSpace.from_user({**PARENTS, "x": {"if": condition, "range": (0.0, 1.0)}})
+    assert space.conditions == (Condition("x", *condition, values),)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"range": (1, 19)},
+        {"range": range(1, 20, 3)},
+        {"range": FloatDistribution(1e-3, 1, log=True)},
+        {"range": stats.loguniform(1e-3, 1.0)},
+        {"range": ["a", (1, 2)]},
+        {"choices": np.array([3, 4])},
+        {"min": 1, "max": 4},
+        {"values": [1, 4]},
+    ],
+)
+def test_ranges_beside_if_are_written_in_every_notation(written: dict[str, Any]) -> None:
+    bare = written.get("range", written.get("choices", written))
+    space = SearchSpace.from_user({"n": (1, 9), "x": {"if": {"n": 3}, **written}})
+    assert space["x"] == SearchSpace.from_user({"x": bare})["x"]
+    assert space.conditions == (Condition("x", "n", (3,)),)
+
+
+@pytest.mark.parametrize("written", [(1, 21, 10), (1, 20, "lin"), (1, 2, 3, 4), {1, 2}])
+@pytest.mark.parametrize("beside", [{}, {"if": {"n": 3}}])
+def test_a_range_in_a_dict_is_refused_as_one_outside(written: Any, beside: dict[str, Any]) -> None:
+    """The first two were searched on a log scale."""
+    with pytest.raises(InputError) as bare:
+        SearchSpace.from_user({"n": (1, 9), "x": written})
+    with pytest.raises(InputError) as in_dict:
+        SearchSpace.from_user({"n": (1, 9), "x": {"range": written, **beside}})
+    assert in_dict.value.message == bare.value.message
 
 
 def test_inactive_parameters_are_neither_given_nor_shown() -> None:
