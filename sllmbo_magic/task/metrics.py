@@ -69,9 +69,10 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
             ``(estimator, X, y) -> float``, a metric ``(y_true, y_pred) -> float``, or None for the default:
             ``"f1_weighted"`` for classifiers, ``"neg_mean_absolute_error"`` for regressors (the paper's
             metrics), the estimator's own ``score`` for anything else.
-        direction: None means ``"maximize"``, scikit-learn's convention for scorers. ``"minimize"`` is for an
-            own callable whose value is a loss; an alias of a loss (``"mae"``) accepts it, too, and is then
-            optimised as the negative scorer that it stands for.
+        direction: None means ``"maximize"``, scikit-learn's convention for scorers; a metric ``(y_true,
+            y_pred)`` needs one, unless it is named ``neg_...``. ``"minimize"`` is for an own callable
+            whose value is a loss; an alias of a loss (``"mae"``) accepts it, too, and is then optimised
+            as the negative scorer that it stands for.
         kind: ``"classification"``, ``"regression"`` or ``"other"``.
 
     Raises:
@@ -97,6 +98,12 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
         )
     scorer, name = _as_scorer(scoring), _callable_name(scoring)
     _check_callable_direction(scoring, name, direction)
+    if direction is None and scorer is not scoring and not _is_negative(name):
+        raise InputError(
+            f"{name} is a metric function (y_true, y_pred) and does not say which way is better.",
+            'Say direction="minimize" or "maximize", or for an error make_scorer(function,'
+            " greater_is_better=False).",
+        )
     return Metric(scorer, name, "minimize" if direction == "minimize" else "maximize")
 
 

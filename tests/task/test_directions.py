@@ -20,6 +20,7 @@ from sklearn.metrics import mean_pinball_loss
 from sklearn.metrics import r2_score
 
 from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import compare
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.task.metrics import resolve_metric
@@ -39,6 +40,10 @@ def my_loss(y_true: Any, y_pred: Any) -> float:
 
 def neg_rmse(estimator: Any, X: Any, y: Any) -> float:
     return -rmse(y, estimator.predict(X))
+
+
+def neg_rmse_of_values(y_true: Any, y_pred: Any) -> float:
+    return -rmse(y_true, y_pred)
 
 
 def rmse_scorer(estimator: Any, X: Any, y: Any) -> float:
@@ -68,6 +73,8 @@ def own_scorer(estimator: Any, X: Any, y: Any) -> float:
         (make_scorer(accuracy_score, greater_is_better=False), None, "makes a small accuracy_score the best"),
         (rmse, None, "named like a loss"),
         (my_loss, None, "named like a loss"),
+        (mean_absolute_error_of_mine, None, "a metric function .* does not say which way is better"),
+        (lambda y_true, y_pred: 1.0, None, "own metric is a metric function .* does not say which way"),
         (mean_absolute_error, None, "does not say which way"),
         (mean_absolute_error, "minimize", "does not say which way"),
         (partial(mean_absolute_error, multioutput="uniform_average"), None, "does not say which way"),
@@ -98,7 +105,8 @@ def test_a_direction_that_picks_the_worst_is_refused(scoring: Any, direction: st
         (make_scorer(rmse), "minimize", "minimize"),
         (rmse, "minimize", "minimize"),
         (rmse, "maximize", "maximize"),
-        (mean_absolute_error_of_mine, None, "maximize"),
+        (mean_absolute_error_of_mine, "maximize", "maximize"),
+        (neg_rmse_of_values, None, "maximize"),
         (own_scorer, None, "maximize"),
         (own_scorer, "minimize", "minimize"),
         ("mae", "minimize", "maximize"),
@@ -124,6 +132,14 @@ def test_it_is_refused_before_the_first_fit_at_every_door() -> None:
         tune(Unfitted(), X, y, scoring=wrong, direction="minimize", n_trials=2, folder="")
     with pytest.raises(InputError, match="makes a large mean_absolute_error the best"):
         SLLMBOSearchCV(Unfitted(), scoring=make_scorer(mean_absolute_error), n_trials=2).fit(X, y)
+    own: Any = mean_absolute_error_of_mine
+    for search in (
+        lambda: tune(Unfitted(), X, y, scoring=own, n_trials=2, folder=""),
+        lambda: SLLMBOSearchCV(Unfitted(), scoring=own, n_trials=2).fit(X, y),
+        lambda: compare(Unfitted(), X, y, scoring=own, n_trials=2),
+    ):
+        with pytest.raises(InputError, match="which way is better"):
+            search()
 
 
 def test_a_metric_with_an_optional_third_argument_is_a_metric() -> None:

@@ -255,7 +255,8 @@ def test_anonymous_descriptions_hide_what_could_be_recognised() -> None:
 
     X = np.arange(2 * 891.0).reshape(891, 2)
     y = np.arange(891) % 3 == 0
-    task = Task.from_estimator(Titanic(), X, y, scoring=survival, description="Who survived on the Titanic?")
+    words = "Who survived on the Titanic?"
+    task = Task.from_estimator(Titanic(), X, y, scoring=survival, direction="maximize", description=words)
     plain, hidden = task.describe(), task.describe(anonymize=True)
     assert "Titanic" in plain.text()
     assert "survival" in plain.text()

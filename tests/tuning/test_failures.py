@@ -325,4 +325,4 @@ def nothing_of_a_scorer(estimator: Any, X: Any, y: Any) -> Any:
 @pytest.mark.parametrize("scoring", [nothing, nothing_of_a_scorer])
 def test_a_metric_that_returns_nothing_is_told_so(scoring: Any) -> None:
     with pytest.raises(InputError, match=r"None.*\(is a return statement missing\?\)"):
-        tune(Ridge(), X, y, scoring=scoring, **OPTIONS)
+        tune(Ridge(), X, y, scoring=scoring, direction="maximize", **OPTIONS)
