@@ -125,6 +125,46 @@ def suspicious(X: Any, y: Any, kind: str) -> list[str]:
     return notes
 
 
+def other_rows(X: Any, X_name: str, **per_row: Any) -> list[str]:
+    """One sentence for each thing whose index speaks of other rows than that of X, or of another order.
+
+    A fit matches rows by position. An index that counts the rows from 0 and has other labels says nothing: it
+    may have been reset.
+
+    Args:
+        X: The data.
+        X_name: Its name.
+        per_row: Name -> target, groups or weights, of as many rows (only pandas objects are looked at).
+    """
+    notes = []
+    for name, values in per_row.items():
+        if library_of(X) != "pandas" or library_of(values) != "pandas" or X.index.equals(values.index):
+            continue
+        if _same_labels(X.index, values.index):
+            notes.append(
+                f"The indexes of {X_name} and {name} have the same labels in another order, and rows are"
+                " matched by position: if the labels say which rows belong together, write"
+                f" {name} = {name}.loc[{X_name}.index]."
+            )
+        elif not (_counts_rows(X.index) or _counts_rows(values.index)):
+            notes.append(
+                f"The indexes of {X_name} and {name} have different labels, and rows are matched by position:"
+                f" take {X_name} and {name} from the same rows."
+            )
+    return notes
+
+
+def _counts_rows(index: Any) -> bool:
+    """Whether it is pandas' index of data that were given none."""
+    return bool(np.array_equal(index, np.arange(len(index)))) if index.dtype.kind in "iu" else False
+
+
+def _same_labels(a: Any, b: Any) -> bool:
+    if a.nlevels != b.nlevels or not a.is_unique:
+        return False
+    return bool(a.isin(b).all() and b.isin(a).all())
+
+
 def _copies_of(y: np.ndarray[Any, Any], X: Any) -> list[str]:
     """The columns of a data frame that hold the target itself."""
     library = library_of(X)

@@ -119,6 +119,8 @@ def _folds(k: int, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, list[st
             "Allowed: 2 or more, or a splitter.",
         )
     if k > rows:
+        if rows == 1:
+            raise InputError("X has one row, and folds need two or more.", "Give more rows.")
         raise InputError(f"cv={k} needs at least {k} rows, but there are {rows}.", f"Allowed: 2 to {rows}.")
     notes = []
     stratified = kind == "classification" and has_classes(y)
@@ -126,7 +128,10 @@ def _folds(k: int, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, list[st
         n_groups = len(np.unique(np.asarray(groups)))
         if n_groups < k:
             raise InputError(
-                f"cv={k} needs {k} groups, but there are {n_groups}.", f"Allowed: 2 to {n_groups}."
+                f"cv={k} needs {k} groups, but there {'is 1' if n_groups == 1 else f'are {n_groups}'}.",
+                f"Allowed: 2 to {n_groups}."
+                if n_groups > 1
+                else "Folds keep groups together: give two groups or more, or leave groups out.",
             )
         notes.append("Folds keep groups together, because groups are given.")
     if stratified:

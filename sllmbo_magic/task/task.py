@@ -21,6 +21,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.task import validation
 from sllmbo_magic.task.data import n_rows
 from sllmbo_magic.task.data import shape_of
+from sllmbo_magic.task.data_advice import other_rows
 from sllmbo_magic.task.data_advice import suspicious
 from sllmbo_magic.task.description import TaskDescription
 from sllmbo_magic.task.description import describe
@@ -136,7 +137,12 @@ class Task:
         validation.check_scoring(estimator, metric, y, kind)
         splitter, notes = resolve_cv(cv, X, y, groups, kind)
         splits = freeze(splitter, X, y, groups)
-        notes = [*suspicious(X, y, kind), *notes]
+        notes = [
+            *suspicious(X, y, kind),
+            *other_rows(X, "X", y=y, groups=groups, sample_weight=sample_weight),
+            *other_rows(X_test, "X_test", y_test=y_test),
+            *notes,
+        ]
         return cls(
             name=name,
             estimator=estimator,

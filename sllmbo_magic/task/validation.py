@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Mapping
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,13 @@ def check_data(X: Any, name: str, estimator: Any) -> Any:
         raise InputError(f"{name} is missing.", f"Define {name}, one row per sample.")
     if library_of(X) == "scipy":
         X = X.tocsr()
+    if isinstance(X, Mapping):
+        raise InputError(f"{name} is a {type(X).__name__}.", f"Make a table of it: pandas.DataFrame({name}).")
+    if isinstance(X, str | bytes | Set):
+        raise InputError(
+            f"{name} is a {type(X).__name__}, which has no rows.",
+            "Allowed: numpy, pandas, polars, scipy sparse, lists.",
+        )
     try:
         rows = n_rows(X)
     except TypeError:
@@ -136,8 +144,9 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
         )
     if len(shape) == 2 and shape[1] == 1:
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y.ravel()
+    data = "X_test" if name == "y_test" else "X"
     if shape[0] != rows:
-        raise InputError(f"X has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
+        raise InputError(f"{data} has {rows} rows, but {name} has {shape[0]}.", "Both need the same length.")
     gaps = is_missing(y)
     if gaps:
         values_text = "value" if gaps == 1 else "values"
@@ -145,7 +154,8 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
             " (keep = y.notna(); X, y = X[keep], y[keep])" if hasattr(y, "notna") and name == "y" else ""
         )
         raise InputError(
-            f"{name} has {gaps} missing {values_text}.", f"Drop those rows of X and y{example}, or fill them."
+            f"{name} has {gaps} missing {values_text}.",
+            f"Drop those rows of {data} and {name}{example}, or fill them.",
         )
     _check_target_kind(np.asarray(y), name, kind, type(estimator).__name__)
     return y

@@ -114,6 +114,37 @@ def test_a_column_that_holds_the_target_is_noted(library: str) -> None:
     assert suspicious(np.c_[RENT], RENT, "regression") == []
 
 
+def test_rows_that_do_not_belong_together_by_their_labels_are_noted() -> None:
+    X, y = FRAME[["area"]], pd.Series(RENT)
+    by_date = pd.Index(FRAME.sold)
+    dated, y_dated = X.set_axis(by_date), y.set_axis(by_date)
+    odd = X[X.index % 2 == 1]
+    for other_order, target in (
+        (X.iloc[::-1], y),
+        (X.sample(frac=1, random_state=0), y),
+        (dated[::-1], y_dated),
+    ):
+        (note,) = Task.from_estimator(Ridge(), other_order, target).notes
+        assert "the same labels in another order" in note
+        assert "y = y.loc[X.index]" in note
+    assert "different labels" in Task.from_estimator(Ridge(), dated[:20], y_dated[20:]).notes[0]
+    assert "different labels" in Task.from_estimator(Ridge(), odd, y[20:]).notes[0]
+    notes = Task.from_estimator(Ridge(), X, y, groups=pd.Series(range(N))[::-1], cv=2).notes
+    assert "groups = groups.loc[X.index]" in notes[0]
+    notes = Task.from_estimator(Ridge(), X, y, X_test=odd, y_test=y[X.index % 2 == 1][::-1]).notes
+    assert "y_test = y_test.loc[X_test.index]" in notes[0]
+    for fine, target in (
+        (X, y),
+        (X[::-1], y[::-1]),
+        (dated, y),
+        (X, y_dated),
+        (odd, y[X.index % 2 == 1].reset_index(drop=True)),
+        (X[::-1], y[::-1].to_numpy()),
+        (odd.reset_index(drop=True), y[X.index % 2 == 1]),
+    ):
+        assert Task.from_estimator(Ridge(), fine, target).notes == ()
+
+
 def test_labels_that_differ_in_capitals_only_are_noted_and_not_quoted() -> None:
     (note,) = suspicious(FRAME, np.array(["Yes", "yes ", "no"] * 13 + ["no"]), "classification")
     assert "differ only in capitals or blanks" in note

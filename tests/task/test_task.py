@@ -267,6 +267,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "group cv without groups": ({"cv": GroupKFold(3)}, ("GroupKFold", "needs groups")),
     "groups without group cv": ({"cv": KFold(3), "groups": np.arange(40)}, ("KFold", "ignores")),
     "fewer groups than folds": ({"groups": np.repeat([0, 1], 20)}, ("2",)),
+    "one group": ({"groups": np.zeros(40)}, ("cv=5 needs 5 groups, but there is 1.", "two groups or more")),
+    "one row": ({"X": X[:1], "y": [1.0], "estimator": Ridge()}, ("one row",)),
+    "dict as X": ({"X": {"u": [1, 2, 3]}, "y": [1, 2, 3]}, ("X is a dict.", "pandas.DataFrame(X)")),
+    "dict as X_test": ({"X_test": {"u": [1]}, "y_test": ["a"]}, ("X_test is a dict.", "DataFrame(X_test)")),
+    "text as X": ({"X": "table.csv"}, ("X is a str, which has no rows",)),
     "groups length": ({"groups": [1, 2]}, ("groups has 2",)),
     "weights length": ({"sample_weight": [1.0]}, ("sample_weight has 1",)),
     "weights not taken": (
@@ -276,7 +281,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "fit_params": ({"fit_params": [1]}, ("fit_params",)),
     "half a test set": ({"X_test": X}, ("X_test and y_test",)),
     "test columns": ({"X_test": X[:, :2], "y_test": LABELS}, ("3 columns", "2")),
-    "test length": ({"X_test": X, "y_test": LABELS[:3]}, ("y_test has 3",)),
+    "test length": ({"X_test": X, "y_test": LABELS[:3]}, ("X_test has 40 rows, but y_test has 3",)),
     "metric of classes": (
         {"estimator": Ridge(), "y": NUMBERS, "scoring": "f1_macro"},
         ("'f1_macro'", "regressor"),
