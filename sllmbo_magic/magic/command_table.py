@@ -145,7 +145,7 @@ NAMES: Final[tuple[tuple[str, str], ...]] = (
     ("objective", "instead of a model: a function of a trial or of a dict of parameters; needs --direction"),
     (
         "X, y",
-        "the data; or X_train, y_train and X_test, y_test for the report; or data and --target",
+        "the data; or X_train, y_train; with X_test, y_test for the report; or data and --target",
     ),
     ("cv, groups, scoring, sample_weight, fit_params", "as in scikit-learn"),
     (

@@ -144,8 +144,9 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
     Of pairs of the same age, (X_train, y_train) goes first where test data is kept apart: X then still holds
     the test rows.
     """
+    is_test_fresh = all(map(names.is_fresh, _HELD_OUT))
     if "target" in spec.options:
-        return (*_split_target(spec, names), {})
+        return (*_split_target(spec, names), _held_out(names) if is_test_fresh else {})
     split = names.has("X_train", "y_train")
     has_X_y = names.has("X", "y")
     if has_X_y and split:
@@ -160,18 +161,20 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
     if split:
         X = names.take("X_train", _shape(names.user_ns["X_train"]))
         y = names.take("y_train", _shape(names.user_ns["y_train"]))
-        held_out = {}
-        if names.has("X_test", "y_test"):
-            for name in ("X_test", "y_test"):
-                held_out[name] = names.take(name, _shape(names.user_ns[name]))
-        return X, y, held_out
+        return X, y, _held_out(names)
     if has_X_y:
-        return (
-            names.take("X", _shape(names.user_ns["X"])),
-            names.take("y", _shape(names.user_ns["y"])),
-            {},
-        )
+        X, y = (names.take(name, _shape(names.user_ns[name])) for name in ("X", "y"))
+        # Older test rows may be rows of a new X, and those beside X_train most probably are.
+        are_one_age = not names.is_fresh("X", "y") and not names.has("X_train", "y_train")
+        return X, y, _held_out(names) if is_test_fresh or are_one_age else {}
     raise _no_data(names)
+
+
+def _held_out(names: _Names) -> dict[str, Any]:
+    """The test data, where there are data and target."""
+    if not names.has(*_HELD_OUT):
+        return {}
+    return {name: names.take(name, _shape(names.user_ns[name])) for name in _HELD_OUT}
 
 
 def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:

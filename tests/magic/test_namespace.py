@@ -92,6 +92,31 @@ def test_fresh_data_wins_and_test_rows_stay_untouched(cell: str, test_data: bool
         assert ("X_test" in task.arguments) == test_data
 
 
+@pytest.mark.parametrize(
+    ("line", "cell", "others", "taken"),
+    [
+        ("", "X, y, X_test, y_test = load()", {}, True),
+        ("", "X, y, X_test, y_test = load()", {"X_train": TRAIN, "y_train": Y_TRAIN}, True),
+        ("", "", {}, True),
+        ("", "X, y = load()", {}, False),
+        (
+            "--target price",
+            "data, X_test, y_test = load()",
+            {"data": pd.DataFrame({"a": [1], "price": [2]})},
+            True,
+        ),
+    ],
+)
+def test_test_data_beside_whole_data_are_taken_and_named(
+    line: str, cell: str, others: dict[str, Any], taken: bool
+) -> None:
+    names = {"model": MODEL, "X": X, "y": Y, "X_test": TRAIN, "y_test": Y_TRAIN, **others}
+    task = resolve(parse(line, cell), names)
+    assert task.X is not TRAIN
+    assert ("X_test" in task.arguments, "y_test" in task.arguments) == (taken, taken)
+    assert ("X_test (6 x 2), y_test (6)" in task.taken) == taken
+
+
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_data_frame_is_split_at_the_target(library: Any) -> None:
     data = library.DataFrame({"age": [1, 2, 3], "price": [3.0, 4.0, 5.0]})
