@@ -9,20 +9,29 @@ the code clones the user's ``model`` and sets the parameters.
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from sllmbo_magic.evaluation.fold_fit import seed_settings
 from sllmbo_magic.report import python_repr
 from sllmbo_magic.report.python_repr import Tree
+from sllmbo_magic.task.splits import SEED
 
 _WIDTH = 88
 _HOLD_STEPS = ("steps", "transformer_list", "estimators", "transformers")
 """Arguments of estimators whose named parts ``set_params`` can replace."""
 
 
-def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, Any] | None = None) -> str:
+def code(
+    estimator: Any,
+    best_params: Mapping[str, Any],
+    *,
+    parts: Mapping[str, Any] | None = None,
+    seeded: bool = False,
+) -> str:
     """Python source that makes ``best_model``: the estimator, not fitted, with the best parameters.
 
     Args:
@@ -31,13 +40,15 @@ def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, 
             defined.
         best_params: The best configuration; names with ``step__`` are set after construction.
         parts: What :func:`parts_of` gave for the estimator.
+        seeded: Whether the run gave a seed to each part of the estimator without one, as ``tune`` does.
 
     Returns:
         Source that ends in a newline. It uses the name ``model`` (the tuned estimator) only when the
         estimator cannot be written down, and says so in a comment.
     """
-    estimator_parts = parts_of(estimator) if estimator is not None else dict(parts or {})
-    values, imports, remarks = _spelled(best_params)
+    estimator_parts = parts_of(estimator, seeded=seeded) if estimator is not None else dict(parts or {})
+    seeds = _seeds(estimator, estimator_parts.pop("seeds", None), best_params)
+    values, imports, remarks = _spelled({**best_params, **seeds})
     if not estimator_parts:
         pairs = [(f"{python_repr.quoted(k)}: ", v) for k, v in values.items()]
         head = "\n".join([*imports, "", ""]) if imports else ""
@@ -67,6 +78,27 @@ def code(estimator: Any, best_params: Mapping[str, Any], *, parts: Mapping[str, 
     return source
 
 
+def _seeds(estimator: Any, names: Iterable[str] | None, best_params: Mapping[str, Any]) -> dict[str, int]:
+    """The seeds that the best model has and the user's estimator has not.
+
+    Args:
+        estimator: The estimator; None where it is not at hand.
+        names: The seeds that the estimator lacked (see :func:`parts_of`); None where the run sets none.
+        best_params: The best configuration, which may put other estimators in the place of some parts.
+    """
+    if names is None:
+        return {}
+    if estimator is None:
+        replaced = tuple(f"{name}__" for name in best_params)
+        return {name: SEED for name in names if name not in best_params and not name.startswith(replaced)}
+    from sklearn.base import clone
+
+    try:
+        return seed_settings(clone(estimator).set_params(**clone(dict(best_params), safe=False)))
+    except (TypeError, ValueError):  # it does not take these parameters
+        return {}
+
+
 def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str]:
     """The values of a configuration as expressions, the imports that they need, and a comment line for each
     that cannot be written down: a variable of the user's stands for it.
@@ -90,17 +122,19 @@ def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str
     return values, sorted(imports), remarks
 
 
-def parts_of(estimator: Any) -> dict[str, Any]:
+def parts_of(estimator: Any, *, seeded: bool = False) -> dict[str, Any]:
     """What :func:`code` needs of an estimator, as JSON-able data that can be stored with the run.
 
     Keys: ``imports`` (lines), ``name`` (of the class), ``arguments`` (pairs of a name and an expression,
     those that differ from the defaults), ``accepts`` (names of all arguments; None when it takes any); or
-    only ``problem``, which says why it cannot be written down.
+    instead of these ``problem``, which says why it cannot be written down. With ``seeded``
+    also ``seeds``: the names of the seeds that the estimator lacks.
     """
     try:
-        return python_repr.constructor(estimator)
+        parts = python_repr.constructor(estimator)
     except python_repr.NoSpellingError as reason:
-        return {"problem": str(reason)}
+        parts = {"problem": str(reason)}
+    return parts | {"seeds": list(seed_settings(estimator))} if seeded else parts
 
 
 def _unknown(parts: Mapping[str, Any], values: Mapping[str, Any]) -> str:

@@ -168,7 +168,7 @@ class Record:
     def code_parts(self) -> dict[str, Any]:
         """What ``TuneResult.code`` needs of the estimator."""
         estimator = self.plan.task.estimator
-        return {} if estimator is None else parts_of(estimator)
+        return {} if estimator is None else parts_of(estimator, seeded=True)
 
 
 def _transcript_record(event: Event) -> dict[str, Any]:

@@ -342,11 +342,11 @@ class TuneResult:
         return Path(write_report(self.bundle(), path))
 
     def code(self) -> str:
-        """The winner as runnable Python."""
+        """The winner as runnable Python: what :attr:`best_estimator` is before its fit, with its seeds."""
         from sllmbo_magic.report.code import code
 
         estimator = None if self._task is None else self._task.estimator
-        return str(code(estimator, self.best_params, parts=self._code_parts))
+        return str(code(estimator, self.best_params, parts=self._code_parts, seeded=True))
 
     # Keeping
 

@@ -29,8 +29,12 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import ExtraTreeRegressor
 from sklearn.utils._mocking import CheckingClassifier
 
+from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import TuneResult
+from sllmbo_magic import tune
 from sllmbo_magic.report.code import code
 from sllmbo_magic.report.code import parts_of
 
@@ -222,3 +226,29 @@ def test_columns_that_are_selected_by_their_type_are_written_down() -> None:
     y = [1.0, 2.0, 4.0]
     expected = clone(model).set_params(ridge__alpha=3.0).fit(frame, y).predict(frame)
     assert made.fit(frame, y).predict(frame).tolist() == expected.tolist()
+
+
+def test_the_code_of_a_run_has_the_seeds_that_the_run_set(tmp_path: Any) -> None:
+    """Without them two fits of the code differ from each other and from ``best_estimator``."""
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = X[:, 0] + X[:, 1] ** 2
+    trees = RandomForestRegressor(n_estimators=5, n_jobs=1)
+    space = {"model": [ExtraTreeRegressor(), trees], "model__min_samples_leaf": (1, 5)}
+    piped = Pipeline([("scale", StandardScaler()), ("model", trees)])
+    options: dict[str, Any] = {"n_trials": 4, "seed": 0, "cv": 2, "verify": False, "folder": tmp_path}
+    for estimator, search_space in ((trees, None), (piped, None), (piped, space)):
+        result = tune(estimator, X, y, search_space=search_space, name="seeds", **options)
+        made = run(result.code())["best_model"]
+        assert params(made) == params(result.best_estimator)
+        assert np.array_equal(made.fit(X, y).predict(X), result.best_estimator.predict(X))
+        if search_space is None:
+            assert TuneResult.load(result.path).code() == result.code()
+    own = tune(RandomForestRegressor(5, random_state=7), X, y, name="own", **options).code()
+    assert "random_state=7" in own
+    assert "random_state=0" not in own
+
+
+def test_the_code_of_a_scikit_learn_search_has_no_seed_that_the_search_did_not_set() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    found = SLLMBOSearchCV(ExtraTreeRegressor(), n_trials=2, cv=2, random_state=0).fit(X, X[:, 0])
+    assert "random_state" not in found.result_.code()
