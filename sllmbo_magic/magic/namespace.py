@@ -75,6 +75,11 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
                 "objective needs --direction: which way is better?",
                 f"Allowed: maximize, minimize. Example: %%sllmbo {spec.name} --direction minimize.",
             )
+        if "target" in spec.options:
+            raise InputError(
+                "--target names a column for a model, and this cell has an objective.",
+                "Leave it out, or assign model and data.",
+            )
         X = y = None
         extras: Iterable[str] = _OBJECTIVE_EXTRAS
     else:

@@ -215,6 +215,7 @@ class Task:
             )
         _check_returns_a_value(objective)
         wants_trial = takes_trial(objective)
+        _check_takes_one_argument(objective, "trial" if wants_trial else "params")
         directions = _directions(direction)
         if search_space is None and not wants_trial:
             raise InputError(
@@ -270,6 +271,20 @@ def _check_returns_a_value(objective: Callable[..., Any]) -> None:
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InputError("objective yields: its call returns a generator and no value.", "Use return.")
+
+
+def _check_takes_one_argument(objective: Callable[..., Any], name: str) -> None:
+    """Raises InputError for a function that cannot be called with one argument."""
+    try:
+        signature = inspect.signature(objective)
+        signature.bind(None)
+    except ValueError:  # no signature, as of some functions written in C
+        return
+    except TypeError:
+        given, write = "one dict of parameters", 'Write def objective(params), and read params["x"] in it.'
+        if name == "trial":
+            given, write = "one trial", "Give it the rest by functools.partial(objective, data=...)."
+        raise InputError(f"objective{signature} cannot be called with {given}.", write) from None
 
 
 def takes_trial(objective: Callable[..., Any]) -> bool:

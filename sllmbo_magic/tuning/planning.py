@@ -19,6 +19,19 @@ from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import for_several
 from sllmbo_magic.tuning.settings import make_settings
 
+_OF_ESTIMATORS = {
+    "X": "X",
+    "y": "y",
+    "scoring": "scoring (--metric)",
+    "cv": "cv (--cv)",
+    "groups": "groups",
+    "sample_weight": "sample_weight",
+    "fit_params": "fit_params",
+    "X_test": "X_test",
+    "y_test": "y_test",
+}
+"""Arguments that an objective has no use for."""
+
 
 def make_plan(
     target: Any,
@@ -30,7 +43,7 @@ def make_plan(
     preset: str | None = None,
     scoring: Any = None,
     direction: Any = None,
-    cv: Any = 5,
+    cv: Any = None,
     description: str = "",
     groups: Any = None,
     sample_weight: Any = None,
@@ -59,7 +72,7 @@ def make_plan(
             y,
             scoring=scoring,
             direction=direction,
-            cv=cv,
+            cv=5 if cv is None else cv,
             groups=groups,
             sample_weight=sample_weight,
             fit_params=fit_params,
@@ -69,6 +82,8 @@ def make_plan(
             name=name,
         )
     else:
+        given = (X, y, scoring, cv, groups, sample_weight, fit_params, X_test, y_test)
+        _check_objective_alone(dict(zip(_OF_ESTIMATORS, given, strict=True)))
         task = Task.from_objective(
             target, direction=direction, search_space=search_space, description=description, name=name
         )
@@ -89,6 +104,16 @@ def make_plan(
         notes=(*plan.notes, pruning.note),
         description=plan.description.with_evaluation(pruning.for_llm),
     )
+
+
+def _check_objective_alone(given: Mapping[str, Any]) -> None:
+    """Raises InputError for what would have no effect on an objective."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{_OF_ESTIMATORS[name]} has no effect on an objective, which returns its own value.",
+                "Leave it out and use it inside the objective, or give an estimator with X and y.",
+            )
 
 
 def _settings_for(task: Task, settings: Settings) -> tuple[Settings, list[str]]:

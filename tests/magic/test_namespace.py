@@ -159,6 +159,11 @@ def test_an_objective_takes_no_data_of_earlier_cells() -> None:
     assert task.arguments == {"direction": "minimize"}
 
 
+def test_a_target_column_of_an_objective_is_refused() -> None:
+    with pytest.raises(InputError, match="--target names a column for a model"):
+        resolve(parse("--target price --direction minimize", ""), {"objective": len, "data": pd.DataFrame()})
+
+
 def test_variables_hold_option_values() -> None:
     folds, n = StratifiedKFold(3), 7
     task = resolve(

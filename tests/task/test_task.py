@@ -445,6 +445,17 @@ def by_annotation(t: optuna.Trial) -> float:
     return 0.0
 
 
+BOTH: dict[str, Any] = {"direction": "minimize", "search_space": {"x": (0.0, 1.0), "y": (0.0, 1.0)}}
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [functools.partial(lambda trial, data: 1.0, data=3), lambda p, data=None: 1.0, lambda *p: 1.0, max, abs],
+)
+def test_an_objective_that_can_be_called_with_one_argument_is_taken(objective: Any) -> None:
+    assert Task.from_objective(objective, **BOTH).objective is objective
+
+
 @pytest.mark.parametrize(("objective", "takes"), [(by_dict, False), (by_name, True), (by_annotation, True)])
 def test_whether_an_objective_takes_a_trial(objective: Any, takes: bool) -> None:
     task = Task.from_objective(objective, direction="minimize", search_space={"x": (0, 1)})
@@ -468,6 +479,14 @@ def test_an_objective_with_several_directions() -> None:
         (by_dict, {"direction": "minimize"}, "needs a search space"),
         (3, {"direction": "minimize"}, "not a function"),
         (lambda: 1.0, {"direction": "minimize"}, "takes no argument"),
+        (lambda x, y: x, BOTH, r"objective\(x, y\) cannot be called with one dict of parameters.*params\["),
+        (lambda **p: 1.0, BOTH, r"objective\(\*\*p\) cannot be called with one dict of parameters"),
+        (lambda p, *, data: 1.0, BOTH, "cannot be called with one dict of parameters"),
+        (
+            lambda trial, data: 1.0,
+            {"direction": "minimize"},
+            "cannot be called with one trial.*functools.partial",
+        ),
     ],
 )
 def test_mistakes_of_objectives(objective: Any, options: dict[str, Any], word: str) -> None:
