@@ -74,6 +74,23 @@ class FailureLog:
         return f"the first {self._n_ended} trials all failed for the same cause: {self._one_cause}"
 
 
+def why_all_failed(trials: Iterable[FrozenTrial]) -> str | None:
+    """Why a run has no score at all, one clause; None where a trial did not fail, or none ended."""
+    ended = [trial for trial in trials if trial.state.is_finished() and counts(trial)]
+    table = failure_table(ended)
+    if not table or any(trial.state.name != "FAIL" for trial in ended):
+        return None
+    which = "the only trial" if len(ended) == 1 else f"all {len(ended)} trials"
+    how = (
+        "failed"
+        if len(ended) == 1
+        else "failed for the same cause"
+        if len(table) == 1
+        else "failed, most often"
+    )
+    return f"{which} {how}: {table[0]['cause']}"
+
+
 def failure_table(trials: Iterable[FrozenTrial]) -> list[dict[str, Any]]:
     """The causes of the failed trials, the most frequent first.
 

@@ -36,6 +36,7 @@ from sllmbo_magic.tuning.archive import detached
 from sllmbo_magic.tuning.archive import exchanges_of
 from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.failures import failure_table
+from sllmbo_magic.tuning.failures import why_all_failed
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.result import winning_params
@@ -90,6 +91,9 @@ class Finalizer:
             verify: Whether to score default and winner again.
             own_scores: Scores configurations on folds instead of the task's cross-validation.
         """
+        nothing_scored = why_all_failed(study.get_trials(deepcopy=False))
+        if outcome.status == "finished" and nothing_scored is not None:
+            outcome = Outcome("failed", nothing_scored)
         winner, selection = self._select(study, outcome, own_scores)
         summary = self._summary(study, provider, outcome, winner)
         if selection is not None:

@@ -312,7 +312,7 @@ def test_a_run_without_a_score_says_so_in_one_line() -> None:
     for ask in (lambda: result.best_params, lambda: result.best_value, result.code):
         with pytest.raises(InputError, match="no trial has a score"):
             ask()
-    assert result.summary["text"].startswith("No trial has a score. 3 trials")
+    assert "same cause: ValueError. No trial has a score. 3 trials" in result.summary["text"]
 
 
 # --- the paragraph at the end ---------------------------------------------------------------------------
@@ -356,3 +356,18 @@ def test_the_paragraph_of_a_plain_run_speaks_of_no_llm() -> None:
     result = run(lambda p: p["x"], sampler="random", search_space={"x": (0.0, 1.0)}, n_trials=12)
     assert "LLM" not in result.summary["text"]
     assert "the rulebook" not in result.summary["text"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"scoring": "r2"}, "scoring (--metric)"),
+        ({"cv": 5}, "cv (--cv)"),
+        ({"X": [[1.0]], "y": [1.0]}, "X"),
+        ({"sample_weight": [1.0]}, "sample_weight"),
+        ({"X_test": [[1.0]], "y_test": [1.0]}, "X_test"),
+    ],
+)
+def test_what_has_no_effect_on_an_objective_is_refused(given: dict[str, Any], name: str) -> None:
+    with pytest.raises(InputError, match="^" + re.escape(f"{name} has no effect on an objective")):
+        run(lambda params: params["x"], search_space={"x": (0.0, 1.0)}, **given)
