@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -135,6 +136,9 @@ class Run:
             self.study, self.resumed = run_study(plan, folder, storage, resume=resume, in_folder=in_folder)
         else:
             self.study, self.resumed = study, in_folder
+        if resume and not self.resumed:
+            text = f"Nothing is resumed: there is no stored run {self.task.name!r}, so a new one begins."
+            self.plan = replace(self.plan, notes=(text, *self.plan.notes))
         remember_task(self.study, self.plan.fingerprint(), self.plan.described() if self.shared else None)
         self.record = Record(self.plan, folder, sinks, self.resumed)
         self.emit = self.record.emit

@@ -500,6 +500,20 @@ def test_a_refused_resume_names_the_parameters_that_changed(data: Any, model: An
     )
 
 
+def test_a_resume_of_a_name_without_a_run_says_so(data: Any, model: Any) -> None:
+    def says(result: TuneResult) -> bool:
+        text = "Nothing is resumed: there is no stored run 'new', so a new one begins."
+        return text in [event.text for event in result.events if isinstance(event, Note)]
+
+    options: dict[str, Any] = {"name": "new", "seed": 1, "resume": True}
+    assert says(tune(model, *data, n_trials=1, **options))
+    assert not says(tune(model, *data, n_trials=2, **{**options, "resume": False, "folder": ""}))
+    resumed = tune(model, *data, n_trials=2, **options)
+    assert len(resumed.trials) == 2
+    stored = [e.text for e in resumed.events if isinstance(e, Note) and "Nothing is resumed" in e.text]
+    assert len(stored) == 1, "that of the first process"
+
+
 OTHER_SPACES: list[tuple[Any, Any, str]] = [
     (SPACE, {**SPACE, "C": (1e-3, 1e4, "log")}, "It had `C: 0.001 to 1000, log scale` and has `C: 0.001 to"),
     (SPACE, {"C": (1e-3, 1e3, "log")}, "It had `tol: 1e-06 to 0.1, log scale`."),
