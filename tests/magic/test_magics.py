@@ -29,7 +29,7 @@ model = LogisticRegression(max_iter=50)
 search_space = {"C": (0.01, 10.0, "log")}
 """
 OBJECTIVE = "def objective(params): return -(params['x'] - 1) ** 2\nsearch_space = {'x': (-5.0, 5.0)}\n"
-QUICK = "--direction maximize --trials 3 --seed 1 --cv 3"
+QUICK = "--direction maximize --trials 3 --seed 1"
 
 
 def n_finished(result: TuneResult) -> int:
@@ -306,6 +306,13 @@ def test_a_folder_of_the_user_is_no_run_that_a_command_may_touch(shell: Shell, c
     shell.run(f"%sllmbo {command}")
     assert "there is no run 'model'" in shell.err + shell.out
     assert (model / "run.json").read_text() == '{"epochs": 3}'
+
+
+@pytest.mark.parametrize("name", ["class", "model", "print"])
+def test_a_run_is_not_renamed_to_what_no_cell_could_be_called(tuned: Shell, name: str) -> None:
+    tuned.run(f"%sllmbo rename best {name}")
+    assert f"{name!r} is no name for a run" in tuned.err + tuned.out
+    assert Path(".sllmbo/best").is_dir()
 
 
 def test_rename_and_delete(tuned: Shell) -> None:

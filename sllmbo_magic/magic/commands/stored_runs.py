@@ -14,6 +14,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic import listing
 from sllmbo_magic.magic.commands.arguments import Arguments
 from sllmbo_magic.magic.session import Session
+from sllmbo_magic.magic.spec import check_name
 from sllmbo_magic.magic.views import in_kernel
 from sllmbo_magic.magic.views import plain_text
 from sllmbo_magic.magic.views import show_output
@@ -122,6 +123,8 @@ def _rename(session: Session, arguments: Arguments) -> None:
     if len(arguments.words) != 2:
         raise InputError("%sllmbo rename takes a name and the new one.", arguments.usage)
     old, new = arguments.words
+    if new.isidentifier():  # other names, such as old-wine, are of folders only
+        check_name(new)
     value = session.shell.user_ns.get(old)
     if isinstance(value, TuneResult) and new.isidentifier():
         session.check_variable(new)
