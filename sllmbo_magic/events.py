@@ -153,12 +153,15 @@ class ReplyReceived(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Fallback(Event):
-    """The LLM could not serve; the base sampler took over."""
+    """The LLM could not serve; ``instead`` of it the ``"sampler"`` proposes, or at its first request the
+    ``"rulebook"``, whose first configurations are used.
+    """
 
     trial_number: int | None
     category: str
     message: str
     permanent: bool = False
+    instead: str = "sampler"
 
 
 @dataclass(frozen=True, kw_only=True)

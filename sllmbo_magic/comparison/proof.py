@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sllmbo_magic import attrs
 from sllmbo_magic.comparison.paired_tests import Difference
 from sllmbo_magic.comparison.paired_tests import differences
 from sllmbo_magic.comparison.result import ComparedRun
@@ -55,6 +56,9 @@ WAYS: dict[str, dict[str, Any]] = {
 
 SEEDS = 8
 """With five comparisons, fewer pairs can show no difference, whatever the outcome."""
+
+_SMALL_SHARE = 0.1
+"""Where the LLM proposed less of the trials, the verdict names its share and is one about the runs."""
 
 HELD_OUT = 0.25
 """Share of the rows that a seed keeps untouched, where the task has no test data of its own."""
@@ -184,14 +188,28 @@ class Proof(Comparison):
         tpe, permuted = by_way.get(TPE), by_way.get(PERMUTED)
         if tpe is None or tpe.mean is None:
             return f"No pair of finished runs compares {self.llm} with TPE, so nothing is shown."
+        share = self._llm_share(LLM)
+        if not share:
+            return f"{self.llm} proposed no trial, so nothing about it is measured."
+        subject, verb = self.llm, "finds"
+        if share < _SMALL_SHARE:  # what the others found is no merit of the LLM's
+            subject, verb = f"runs in which {self.llm} proposed only {share:.1%} of the trials", "find"
         start = {
-            "better": f"{self.llm} finds better configurations than TPE {rows_text}",
-            "worse": f"{self.llm} finds worse configurations than TPE {rows_text}",
-        }.get(tpe.verdict, f"No difference between {self.llm} and TPE is shown {rows_text}")
+            "better": f"{subject} {verb} better configurations than TPE {rows_text}",
+            "worse": f"{subject} {verb} worse configurations than TPE {rows_text}",
+        }.get(tpe.verdict, f"No difference between {subject} and TPE is shown {rows_text}")
+        if share < _SMALL_SHARE:
+            start = f"{start[0].upper()}{start[1:]}"  # the id of an LLM is written as it is
         return f"{start}: {_numbers(tpe)}{self._about_scores(permuted)}."
 
+    def _llm_share(self, way: str) -> float:
+        """The LLM's own share of the trials of a way's runs; what the rulebook did in its place is none."""
+        sources = [source for run in self.of(way) for source in run.sources.items()]
+        n_trials = sum(n for _, n in sources)
+        return sum(n for source, n in sources if source in attrs.ASKED_SOURCES) / max(1, n_trials)
+
     def _about_scores(self, permuted: Difference | None) -> str:
-        if permuted is None or permuted.mean is None:
+        if permuted is None or permuted.mean is None or not self._llm_share(PERMUTED):
             return ""
         if permuted.verdict == "better":
             return "; with permuted scores it does worse, so it uses what it is told of the trials"

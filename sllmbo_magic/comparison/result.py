@@ -28,7 +28,9 @@ from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import one_line
+from sllmbo_magic.report.text import proposed_instead
 from sllmbo_magic.report.text import score
+from sllmbo_magic.report.text import times
 from sllmbo_magic.tuning.failures import same_cause
 from sllmbo_magic.tuning.result import TuneResult
 
@@ -58,18 +60,22 @@ class ComparedRun:
     seconds: float
     result: TuneResult | None = field(default=None, repr=False, compare=False)
     test_values: tuple[float | None, ...] = ()
+    rulebook_fallbacks: int = 0
+    """Of ``fallbacks``: those in which the rulebook's first configurations stood in."""
 
     @classmethod
     def from_result(cls, variant: str, seed: int, result: TuneResult) -> ComparedRun:
         """A finished run of ``tune``."""
         trials = [t for t in result.study.get_trials(deepcopy=False) if counts(t)]
         cost = result.summary.get("cost", {})
+        fallbacks = [event for event in result.events if isinstance(event, Fallback)]
         return cls(
             variant=variant,
             seed=seed,
             values=tuple(float(t.values[0]) if scored(t) else None for t in trials),
             sources=dict(Counter(str(t.user_attrs.get(attrs.SOURCE, "base")) for t in trials)),
-            fallbacks=sum(isinstance(event, Fallback) for event in result.events),
+            fallbacks=len(fallbacks),
+            rulebook_fallbacks=sum(event.instead == "rulebook" for event in fallbacks),
             requests=int(cost.get("requests") or 0),
             input_tokens=int(cost.get("input_tokens") or 0),
             output_tokens=int(cost.get("output_tokens") or 0),
@@ -246,9 +252,10 @@ class Comparison:
             "best": _mean(finals),
             "best_sd": float(finals.std(ddof=1)) * bool(np.ptp(finals)) if len(finals) > 1 else None,
             "regret": [_mean(regret[:, m - 1]) for m in self.milestones],
-            "llm_share": share("llm", "llm-init"),
+            "llm_share": share(*attrs.ASKED_SOURCES),
             "rulebook_share": share("rulebook"),
             "fallbacks": sum(run.fallbacks for run in runs),
+            "rulebook_fallbacks": sum(run.rulebook_fallbacks for run in runs),
             "requests": sum(run.requests for run in runs) / len(runs),
             "tokens": sum(run.input_tokens + run.output_tokens for run in runs) / len(runs),
             "money": sum(money) if money else None,
@@ -284,10 +291,11 @@ class Comparison:
         elif np.isfinite(self.target):
             notes.append(self._regret_note())
         for row in self.rows():
-            if row["fallbacks"]:
-                times = count(row["fallbacks"], "time")
-                text = f"the LLM gave no usable proposal {times}; the sampler proposed instead."
-                notes.append(f"{row['variant']}: {text}")
+            if n := row["fallbacks"]:
+                instead = proposed_instead(n, row["rulebook_fallbacks"], "sampler")
+                notes.append(f"{row['variant']}: the LLM gave no usable proposal {times(n)}; {instead}.")
+            if (n or row["requests"]) and not row["llm_share"]:
+                notes.append(f"{row['variant']}: the LLM proposed no trial, so nothing about it is measured.")
         money = [run.money for run in self.runs if run.money is not None]
         if any(money):
             notes.append(f"All runs together cost ${sum(money):.2f}.")

@@ -252,6 +252,7 @@ class RunView:
             category=bounded_text(event.category, 100),
             text=bounded_text(event.message, 2000),
             permanent=event.permanent,
+            instead=bounded_text(event.instead, 100),
         )
 
     @_fold.register

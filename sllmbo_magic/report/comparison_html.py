@@ -89,7 +89,7 @@ def _costs(data: Mapping[str, Any]) -> _Table:
     for row in data["rows"]:
         costs = [f"{row['requests']:.3g}", f"{row['tokens']:,.0f}", duration(row["seconds"])]
         gain = _against_first(by_variant.get(row["variant"]), digits)
-        cells.append([row["variant"], _proposed(row), *costs, *gain])
+        cells.append([row["variant"], proposed_by(row), *costs, *gain])
     header = ["variant", "proposed by", "requests", "tokens", "time", "against the first", "+/=/−", "p"]
     return header, cells
 
@@ -105,7 +105,7 @@ def _against_first(difference: Mapping[str, Any] | None, digits: int) -> list[st
     return [text, outcomes, f"{difference['p']:.2g}"]
 
 
-def _proposed(row: Mapping[str, Any]) -> str:
+def proposed_by(row: Mapping[str, Any]) -> str:
     """Who proposed what share of the trials, besides the sampler; the rulebook is never called an LLM."""
     shares = ((row["llm_share"], "LLM"), (row["rulebook_share"], "rulebook"))
     return ", ".join(f"{share:.0%} {word}" for share, word in shares if share) or "–"

@@ -9,6 +9,7 @@ from typing import Any
 from sllmbo_magic.report import markup
 from sllmbo_magic.report.comparison_html import aligned
 from sllmbo_magic.report.comparison_html import picture_of
+from sllmbo_magic.report.comparison_html import proposed_by
 from sllmbo_magic.report.comparison_html import signed
 from sllmbo_magic.report.comparison_html import title
 from sllmbo_magic.report.comparison_units import shown
@@ -46,7 +47,7 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     digits = max(4, decimals(*(row["test" if on_test else "best"] for row in data["rows"])))
     header = ["way", "runs", "search folds", *(["untouched rows"] if on_test else [])]
     header += ["LLM against it", "+/=/−", "p", *(["over-tuning", "below default"] if on_test else [])]
-    header += ["requests", "tokens", "cost"]
+    header += ["proposed by", "requests", "tokens", "cost"]
     rows = []
     for row in data["rows"]:
         cells = [row["variant"], str(row["runs"]), _mean(row["best"], row["best_sd"], digits)]
@@ -57,7 +58,7 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             cells.append("–" if row["overtuning"] is None else f"{row['overtuning']:.2f}")
             cells.append(f"{row['below_default']} of {row['runs']}")
         cost = "–" if row["money"] is None else f"${row['money']:.2f}"
-        rows.append([*cells, f"{row['requests']:.3g}", f"{row['tokens']:,.0f}", cost])
+        rows.append([*cells, proposed_by(row), f"{row['requests']:.3g}", f"{row['tokens']:,.0f}", cost])
     return header, rows
 
 

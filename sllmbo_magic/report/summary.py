@@ -16,7 +16,9 @@ from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import duration
 from sllmbo_magic.report.text import one_line
+from sllmbo_magic.report.text import proposed_instead
 from sllmbo_magic.report.text import score
+from sllmbo_magic.report.text import times
 from sllmbo_magic.report.text import value
 
 _STATUS = {
@@ -266,15 +268,13 @@ def _hints(run: RunData) -> list[str]:
 
 
 def _fallbacks(run: RunData) -> str:
-    categories = [item.get("category") for item in run.chat if item.get("kind") == "fallback"]
-    limited = categories.count("budget")  # a limit of the user's, no fault of the LLM
-    n = len(categories) - limited
-    times = {1: "once", 2: "twice"}.get(n, f"{n} times")
+    fallbacks = [item for item in run.chat if item.get("kind") == "fallback"]
+    failed = [item for item in fallbacks if item.get("category") != "budget"]
+    n, n_rulebook = len(failed), sum(item.get("instead") == "rulebook" for item in failed)
     llm = f"LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
-    sentences = (
-        [f"The {llm} gave no usable proposal {times}; the base sampler proposed instead."] if n else []
-    )
-    if limited:
+    instead = proposed_instead(n, n_rulebook, "base sampler")
+    sentences = [f"The {llm} gave no usable proposal {times(n)}; {instead}."] if n else []
+    if n < len(fallbacks):  # a limit of the user's, no fault of the LLM
         sentences.append(f"A limit was reached, so no more requests were sent to the {llm}.")
     return " ".join(sentences)
 

@@ -37,6 +37,26 @@ def one_line(text: Any, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def times(n: int) -> str:
+    """``"once"``, ``"twice"``, ``"3 times"``."""
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def proposed_instead(n: int, n_rulebook: int, sampler: str) -> str:
+    """Who proposed in an LLM's place, as the end of a sentence.
+
+    Args:
+        n: How often it gave no usable proposal.
+        n_rulebook: How often the rulebook's first configurations stood in.
+        sampler: What to call the sampler, which stood in the other times.
+    """
+    if not n_rulebook:
+        return f"the {sampler} proposed instead"
+    text = "the rulebook's first configurations were used instead"
+    rest = n - n_rulebook
+    return f"{text} {times(n_rulebook)}, and the {sampler} proposed {times(rest)}" if rest else text
+
+
 def cut(text: Any, limit: int, note: str) -> str:
     """Clean text of at most ``limit`` characters; a note says how many more there were and where they are."""
     clean_text = clean(text)

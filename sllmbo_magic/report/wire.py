@@ -295,6 +295,7 @@ class ChatItem(TypedDict, total=False):
     state: str
     category: str
     permanent: bool
+    instead: str  # who proposes in the LLM's place: "sampler" or "rulebook"
     level: str
     more: bool
 

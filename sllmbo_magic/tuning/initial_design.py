@@ -79,6 +79,7 @@ def initialize(
                 category=error.category,
                 message=f"{error} The rulebook's first configurations are used.",
                 permanent=sampler.queue.off is not None,
+                instead="rulebook",
             )
         )
         proposer = fallback

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,10 +141,15 @@ def test_an_objective_is_proved_on_its_own_scores() -> None:
 
 
 def made(values: dict[str, list[float]], *, test: dict[str, list[tuple[float, ...]]] | None = None) -> Proof:
-    """A proof of runs with these final values."""
+    """A proof of runs with these final values, whose trials the way's first proposer made."""
     runs = [
         ComparedRun(
-            way, seed, (value,), {}, 0, 0, 0, 0, None, 1.0, test_values=test[way][seed] if test else ()
+            way,
+            seed,
+            (value,),
+            {"llm" if "LLM" in way else "tpe": 1},
+            *(0, 0, 0, 0, None, 1.0),
+            test_values=test[way][seed] if test else (),
         )
         for way, all_values in values.items()
         for seed, value in enumerate(all_values)
@@ -178,6 +184,31 @@ def test_the_verdict_says_what_the_pairs_show(llm: float, permuted: float, parts
     if llm:
         assert "95 % interval" in proof.verdict
         assert "of 8 seeds, p 0.0" in proof.verdict
+
+
+def test_an_llm_without_a_usable_answer_gets_no_credit_for_the_rulebooks_trials() -> None:
+    """Its first request fails, and the rulebook's first configurations stand in."""
+    proof = proved(llm=FunctionProvider(lambda request: "I am sorry, I cannot help.", id="test:sorry"))
+    assert proof.verdict == "test:sorry proposed no trial, so nothing about it is measured."
+    row = next(row for row in proof.to_dict()["rows"] if row["variant"] == LLM)
+    assert row["llm_share"] == 0
+    assert row["rulebook_share"] > 0
+    table = " ".join(proof.table().split())
+    assert "proposed by" in table
+    assert f"{row['rulebook_share']:.0%} rulebook" in table
+    assert "LLM: the LLM proposed no trial, so nothing about it is measured." in table
+    assert "no usable proposal" in table
+    assert "the rulebook's first configurations were used instead twice, and the sampler proposed" in table
+
+
+def test_the_verdict_names_a_small_share_of_the_llm() -> None:
+    proof = made({name: plus(0.0) for name in WAYS} | {LLM: plus(0.1)})
+    few = {"llm": 1, "rulebook": 11, "default": 1}
+    runs = tuple(replace(run, sources=few) if run.variant == LLM else run for run in proof.runs)
+    verdict = replace(proof, runs=runs).verdict
+    assert verdict.startswith("Runs in which x:y proposed only 7.7% of the trials find better configurations")
+    runs = tuple(replace(run, sources={"tpe": 1}) if run.variant == PERMUTED else run for run in proof.runs)
+    assert "permuted" not in replace(proof, runs=runs).verdict, "no answer, so no use of scores to speak of"
 
 
 def test_few_seeds_show_nothing() -> None:

@@ -24,6 +24,7 @@ export interface ChatItem {
   candidates?: Candidate[];
   category?: string;
   id: string;
+  instead?: string;
   kind: 'fallback' | 'note' | 'prompt' | 'reply' | 'wish';
   level?: string;
   more?: boolean;
