@@ -46,7 +46,12 @@ resumed run evaluates it again.
 """
 
 WITHDRAWN = "withdrawn"
-"""In :data:`EVALUATION`, True: the trial was queued by a run that ended before it began."""
+"""In :data:`EVALUATION`, of a queued trial that never began: True where it is to run again, since its run
+ended or another configuration went before it; :data:`FOR_GOOD` where the user's commands have ruled it out.
+"""
+
+FOR_GOOD = "for good"
+"""See :data:`WITHDRAWN`."""
 
 WARM_START = "warm start: "
 """How the reason of a trial begins whose configuration an earlier run gave."""

@@ -80,8 +80,13 @@ def counts(trial: Any) -> bool:
 
 
 def is_withdrawn(trial: Any) -> bool:
-    """Whether a trial was queued by a run that ended before it began: it never had parameters."""
+    """Whether a trial was queued and taken out of the queue before it began: it never had parameters."""
     return bool((trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN))
+
+
+def is_withdrawn_for_good(trial: Any) -> bool:
+    """Whether it was the user's commands that took the trial out of the queue."""
+    return (trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN) == attrs.FOR_GOOD
 
 
 def scored(trial: Any) -> bool:

@@ -22,6 +22,7 @@ from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.proposers.space_extension import for_user
 from sllmbo_magic.proposers.space_extension import gained
+from sllmbo_magic.report.text import count
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.samplers.space_state import SpaceState
@@ -29,6 +30,11 @@ from sllmbo_magic.space import distributions as dist
 from sllmbo_magic.space.choices import encoded
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.tuning.marks import mark
+from sllmbo_magic.tuning.queued_trials import drop_first
+from sllmbo_magic.tuning.queued_trials import put_users_first
+from sllmbo_magic.tuning.queued_trials import queued_params
+from sllmbo_magic.tuning.queued_trials import waiting_trials
+from sllmbo_magic.tuning.queued_trials import withdraw
 
 STATES_OF_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _POLL_SECONDS = 0.3
@@ -45,8 +51,10 @@ class Commands:
         control: Where commands wait.
         emit: Takes the events.
         poll: Brings commands from outside this process into ``control``.
+        wants_first: Whether first configurations are asked for and run.
 
     Attributes:
+        wants_first: Likewise, at this moment: not while the base sampler proposes alone.
         study: The study of the run at this moment.
         extend: Adds trials to the run's total.
         grow: Takes the run to a new study with a grown outer space; None: this run works in a study that it
@@ -62,6 +70,7 @@ class Commands:
         control: Control,
         emit: Callable[[Event], None],
         poll: Callable[[], None] | None,
+        wants_first: bool = True,
     ) -> None:
         self.study = study
         self._sampler = sampler
@@ -69,6 +78,7 @@ class Commands:
         self._control = control
         self._emit = emit
         self._poll = poll
+        self.wants_first = wants_first
         self.extend: Callable[[int], None] | None = None
         self.grow: Callable[[PendingExtension], Study] | None = None
         self._polled = 0.0
@@ -92,14 +102,17 @@ class Commands:
     def apply_waiting(self) -> None:
         """Apply all commands that wait; an invalid one is reported as a warning and skipped."""
         self.poll()
+        applied: list[tuple[Command, Any]] = []
         for command in self._control.take():
-            number = self._next_number()
             try:
-                value = self._apply(command)
+                applied.append((command, self._apply(command)))
             except InputError as error:
-                self._emit(Note(text=str(error), level="warning", trial_number=number))
-            else:
-                self._emit(WishApplied(wish=command.name, value=value, trial_number=number, id=command.id))
+                self._emit(Note(text=str(error), level="warning", trial_number=self._next_number()))
+        if any(command.name == "enqueue" for command, _ in applied):
+            put_users_first(self.study)
+        number = self._next_number()  # of the first trial after them, behind all that was withdrawn
+        for command, value in applied:
+            self._emit(WishApplied(wish=command.name, value=value, trial_number=number, id=command.id))
 
     def _next_number(self) -> int:
         return len(self.study.get_trials(deepcopy=False, states=STATES_OF_ASKED))
@@ -121,8 +134,10 @@ class Commands:
             raise InputError(f"{command.name} has no effect on a run with several objectives.")
         if command.name == "sampler":
             sampler.mode = command.value
+            self._choose_first(sampler)
         elif command.name == "ratio":
             sampler.schedule.ratio = command.value
+            self._choose_first(sampler)
         elif command.name == "hint":
             self._hint(sampler, command.value)
         elif command.name == "enqueue":
@@ -131,6 +146,20 @@ class Commands:
             dequeue(self.study, self._space(), command.value)
         else:
             self._apply_to_space(sampler, command)
+
+    def _choose_first(self, sampler: LLMTPESampler) -> None:
+        """Take the first configurations out of the queue where the base sampler is to propose alone."""
+        self.wants_first = sampler.mode == "llm" or (
+            sampler.mode == "llm-tpe" and sampler.schedule.ratio > 0.0
+        )
+        if not self.wants_first:
+            self._drop_first(lambda params: True, "the base sampler proposes from here on")
+
+    def _drop_first(self, is_dropped: Callable[[dict[str, Any]], bool], why: str) -> None:
+        if n := drop_first(self.study, is_dropped):
+            verb = "is" if n == 1 else "are"
+            text = f"{count(n, 'queued first configuration')} {verb} not run: {why}."
+            self._emit(Note(text=text, trial_number=self._next_number()))
 
     def _hint(self, sampler: LLMTPESampler, text: str) -> None:
         if sampler.queue.proposer.source != "llm":
@@ -148,6 +177,7 @@ class Commands:
         if command.name == "range":
             self._range(state, space, outer, command.value)
             state.user_ranges.add(name)
+            self._drop_outside(state.space, name)
         elif name not in outer:
             raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
         elif command.name == "lock":
@@ -188,6 +218,15 @@ class Commands:
                 text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
                 self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
 
+    def _drop_outside(self, space: SearchSpace | None, name: str) -> None:
+        """Take those first configurations out of the queue that the parameter's new range rules out."""
+        assert space is not None
+
+        def is_outside(params: dict[str, Any]) -> bool:
+            return name in params and bool(space.check(name, params[name])[1])
+
+        self._drop_first(is_outside, f"{name} is outside its new range")
+
     def _note_difference(self, name: str, value: dict[str, Any], now: dist.Distribution) -> None:
         """Emit a note where the parameter cannot have exactly the ends that the user asked for."""
         if isinstance(now, CategoricalDistribution):
@@ -221,11 +260,9 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
         InputError: No such configuration waits.
     """
     params = _inside(outer, configuration)
-    for trial in reversed(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
-        if trial.user_attrs.get(attrs.SOURCE) == "user" and trial.system_attrs.get("fixed_params") == params:
-            storage = study._storage
-            storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, {"error": attrs.STOPPED})
-            storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+    for trial in reversed(waiting_trials(study)):
+        is_users = trial.user_attrs.get(attrs.SOURCE) == "user"
+        if is_users and queued_params(trial) == params and withdraw(study, trial, for_good=True):
             return
     raise InputError("that configuration does not wait: it runs, or has run.")
 

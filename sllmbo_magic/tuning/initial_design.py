@@ -20,6 +20,8 @@ from sllmbo_magic import attrs
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
+from sllmbo_magic.history.trials import is_withdrawn
+from sllmbo_magic.history.trials import is_withdrawn_for_good
 from sllmbo_magic.history.trials import observe
 from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
@@ -104,8 +106,16 @@ def initialize(
 
 
 def queue_first(study: Study) -> None:
-    """Queue the first configurations that are not queued yet: all of them, or after a crash the rest."""
-    queued = [trial.user_attrs.get(attrs.PROVENANCE) for trial in study.get_trials(deepcopy=False)]
+    """Queue the first configurations that are not queued yet: all of them, or after a crash the rest.
+
+    One that made room for another in the queue is queued there again; one that the user's commands ruled out
+    is not.
+    """
+    queued = [
+        trial.user_attrs.get(attrs.PROVENANCE)
+        for trial in study.get_trials(deepcopy=False)
+        if not is_withdrawn(trial) or is_withdrawn_for_good(trial)
+    ]
     for entry in study.user_attrs.get(attrs.FIRST_CONFIGURATIONS, ()):
         if entry["user_attrs"][attrs.PROVENANCE] not in queued:
             study.enqueue_trial(entry["params"], entry["user_attrs"])

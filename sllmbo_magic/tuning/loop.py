@@ -102,7 +102,8 @@ class Tuner:
         control: The user's commands.
         commands: Applies them.
         emit: Takes the events.
-        initialize: Called once, after the first trial, before the second is asked for.
+        initialize: Called once, after the first trial, before the second is asked for; later where the user
+            has chosen the base sampler until then.
         extend_study: Makes the new study that a growth of the outer space needs, while no trial runs; None:
             the study may not be left.
     """
@@ -195,7 +196,7 @@ class Tuner:
                 if not len(self._evaluations):
                     return Outcome("finished", f"all {self._limits.n_trials} trials are done")
                 self._land()
-            elif self._initialize is not None and self._n_begun >= 1:
+            elif self._initialize is not None and self._n_begun >= 1 and self._commands.wants_first:
                 self._land_all()
                 initialize, self._initialize = self._initialize, None
                 began = perf_counter()

@@ -66,6 +66,7 @@ from sllmbo_magic.tuning.loop import Workers
 from sllmbo_magic.tuning.other_trials import events_of_others
 from sllmbo_magic.tuning.other_trials import foreign_text
 from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.queued_trials import drop_first
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.resume import earlier_commands
 from sllmbo_magic.tuning.run_evaluator import check_settings_for
@@ -325,8 +326,10 @@ class Run:
             requeue_stale(self.study, abandoned_trials(self.study, self.folder))
         elif self.resumed:
             requeue_stale(self.study)
-            queue_first(self.study)
             queue_withdrawn(self.study)
+            queue_first(self.study)
+            if not self._wants_first:
+                drop_first(self.study, lambda params: True)
 
     def _go_on(self, study: Study, extension: PendingExtension, trial_number: int) -> Study:
         """The new study in which the run goes on with an extended outer space."""
@@ -383,6 +386,7 @@ class Run:
             control=self.control,
             emit=self.emit,
             poll=self._poll if self.folder is not None else None,
+            wants_first=self._wants_first,
         )
         self.tuner = Tuner(
             trials,
@@ -410,6 +414,16 @@ class Run:
         """Cancel the request in flight: its reply would not be used."""
         if self.provider is not None:
             self.provider.cancel()
+
+    @property
+    def _wants_first(self) -> bool:
+        """Whether the Initializer's configurations are run: not where the user has chosen the base sampler
+        alone since. An option ``llm_ratio=0`` is no such choice: it asks for nothing but those of the LLM.
+        """
+        sampler = self.sampler
+        if sampler is None or sampler.mode == "tpe":
+            return False
+        return sampler.mode == "llm" or sampler.schedule.ratio > 0.0 or self.settings.llm_ratio == 0.0
 
     def _outer(self) -> SearchSpace | None:
         if self.sampler is not None:

@@ -20,7 +20,6 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
@@ -28,20 +27,21 @@ from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import is_withdrawn
+from sllmbo_magic.history.trials import is_withdrawn_for_good
 from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import what_changed
 from sllmbo_magic.storage.study_migration import current
 from sllmbo_magic.task.metrics import Direction
+from sllmbo_magic.tuning.queued_trials import queued_params
+from sllmbo_magic.tuning.queued_trials import waiting_trials
+from sllmbo_magic.tuning.queued_trials import withdraw
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from sllmbo_magic.tuning.plan import Plan
-
-_FIXED_PARAMS = "fixed_params"
-"""Optuna's system attribute of a queued trial."""
 
 
 def open_study(
@@ -166,12 +166,9 @@ def withdraw_queued(study: Study) -> None:
 
     They count for nothing, and :func:`queue_withdrawn` queues them again. Trials that the user queued stay.
     """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    for trial in waiting_trials(study):
         if attrs.PROVENANCE in trial.user_attrs:
-            storage = study._storage
-            evaluation = {"error": attrs.STOPPED, attrs.WITHDRAWN: True}
-            storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, evaluation)
-            storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            withdraw(study, trial, for_good=False)
 
 
 def queue_withdrawn(study: Study) -> None:
@@ -179,9 +176,9 @@ def queue_withdrawn(study: Study) -> None:
     trials = study.get_trials(deepcopy=False)
     last = max((t.number for t in trials if not is_withdrawn(t)), default=-1)
     for trial in trials:
-        if is_withdrawn(trial) and trial.number > last:
+        if is_withdrawn(trial) and trial.number > last and not is_withdrawn_for_good(trial):
             user_attrs = {k: v for k, v in trial.user_attrs.items() if k != attrs.EVALUATION}
-            study.enqueue_trial(trial.system_attrs.get(_FIXED_PARAMS) or {}, user_attrs=user_attrs)
+            study.enqueue_trial(queued_params(trial), user_attrs=user_attrs)
 
 
 def _check_stored(
@@ -234,8 +231,9 @@ def _check_directions(study: Study, expected: Sequence[Direction], metric: str) 
 def _check_params(
     trial: FrozenTrial, distributions: Mapping[str, Any], fixed: Mapping[str, Any], again: str
 ) -> None:
-    queued = trial.system_attrs.get(_FIXED_PARAMS) or {}
-    unknown = [n for n in {**trial.params, **queued} if n not in distributions and n not in fixed]
+    unknown = [
+        n for n in {**trial.params, **queued_params(trial)} if n not in distributions and n not in fixed
+    ]
     if unknown:
         raise InputError(
             f"the study has trials of {', '.join(unknown)} (trial {trial.number}), but this run searches"

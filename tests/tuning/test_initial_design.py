@@ -18,9 +18,12 @@ from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import SpaceChanged
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.events import WishApplied
 from sllmbo_magic.history.history import History
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.proposers import prompts
@@ -222,6 +225,73 @@ def test_the_users_own_come_before_the_llms(data: Any, model: Any) -> None:
     result = run(data, model, first([GOOD[0]], {"C": 0.4}), enqueue=[{"C": 0.7}])
     assert sources(result)[:3] == ["default", "user", "llm-init"]
     assert [t.params["C"] for t in result.trials[1:3]] == [0.7, 0.4]
+
+
+STARTS = [{"C": c, "intercept_scaling": 1.0, "fit_intercept": True} for c in (0.125, 1.5, 0.25, 2.5)]
+
+
+def commanded(data: Any, model: Any, *commands: tuple[str, Any], after: int = 1, **options: Any) -> Any:
+    """A run with four first configurations, its commands given at the end of a trial; and its notes."""
+    control, notes = Control(), []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == after:
+            for command in commands:
+                control.wish(*command)
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    llm = first(GOOD, *STARTS)
+    return run(data, model, llm, 7, control=control, sinks=[sink], candidates=4, **options), notes, llm
+
+
+def test_a_configuration_of_the_user_runs_before_the_queued_first_ones(data: Any, model: Any) -> None:
+    commands = [("enqueue", {"C": c, "intercept_scaling": 1.0, "fit_intercept": True}) for c in (0.5, 0.75)]
+    result, _, _ = commanded(data, model, *commands)
+    assert [t.params["C"] for t in result.trials[1:]] == [0.125, 0.5, 0.75, 1.5, 0.25, 2.5]
+    applied = [e.trial_number for e in result.events if isinstance(e, WishApplied)]
+    assert applied == [result.trials[2].number] * 2, "the number of the trial that comes next"
+    assert sources(result)[1:] == ["llm-init", "user", "user", "llm-init", "llm-init", "llm-init"]
+
+
+def test_first_configurations_that_a_new_range_rules_out_are_not_run(data: Any, model: Any) -> None:
+    result, notes, _ = commanded(data, model, ("range", {"param": "C", "low": 0.2, "high": 2.0}))
+    assert sources(result)[1:4] == ["llm-init"] * 3
+    assert [t.params["C"] for t in result.trials[1:4]] == [0.125, 1.5, 0.25]
+    assert all(0.2 <= t.params["C"] <= 2.0 for t in result.trials[2:])
+    assert len(result.trials) == 7, "what was withdrawn counts for nothing"
+    text = "1 queued first configuration is not run: C is outside its new range."
+    assert [note for note in notes if "not run" in note] == [text]
+
+
+@pytest.mark.parametrize("command", [("sampler", "tpe"), ("ratio", 0)])
+def test_without_the_llm_none_of_its_queued_configurations_is_run(
+    data: Any, model: Any, command: tuple[str, Any]
+) -> None:
+    result, notes, llm = commanded(data, model, command)
+    assert sources(result) == ["default", "llm-init", *["tpe"] * 5]
+    assert sum("3 queued first configurations are not run" in note for note in notes) == 1
+    result, _, llm = commanded(data, model, command, after=0)
+    assert sources(result) == ["default", *["tpe"] * 6]
+    assert llm.requests == [], "nor is it asked for any"
+    assert sources(commanded(data, model, ("sampler", "llm"))[0])[1:5] == ["llm-init"] * 4
+
+
+def test_a_resume_does_not_queue_what_a_command_has_ruled_out(data: Any, model: Any) -> None:
+    control = Control()
+
+    def sink(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == 1:
+            control.wish("range", {"param": "C", "low": 0.2, "high": 2.0})
+            control.wish("enqueue", {"C": 0.5, "intercept_scaling": 1.0, "fit_intercept": True})
+            control.wish("pause")
+        if isinstance(event, Note) and event.text.startswith("Paused"):
+            control.wish("stop")
+
+    given = {"seed": 1, "name": "r", "verify": False, "candidates": 4, "llm": first(GOOD, *STARTS)}
+    tune(model, *data, n_trials=6, control=control, sinks=[sink], **given)
+    result = tune(model, *data, n_trials=6, resume=True, **given)
+    assert [t.params["C"] for t in result.trials[1:5]] == [0.125, 0.5, 1.5, 0.25]
 
 
 def test_a_configuration_that_cannot_be_queued_is_one_line(data: Any, model: Any) -> None:

@@ -1,0 +1,77 @@
+"""Trials that wait in the study: withdrawn before they begin, or put behind the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from sllmbo_magic import attrs
+
+_FIXED_PARAMS = "fixed_params"
+"""Optuna's system attribute of a queued trial."""
+
+
+def queued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters that a trial was queued with."""
+    params: dict[str, Any] = trial.system_attrs.get(_FIXED_PARAMS) or {}
+    return params
+
+
+def waiting_trials(study: Study) -> list[FrozenTrial]:
+    """The queued trials, in the order in which they run."""
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
+def withdraw(study: Study, trial: FrozenTrial, *, for_good: bool) -> bool:
+    """End a queued trial; it stays in the study as one that never ran, and counts for nothing.
+
+    Args:
+        for_good: Whether a resumed run leaves it out, too.
+
+    Returns:
+        Whether it was still waiting; False where another program has begun it meanwhile.
+    """
+    storage = study._storage
+    try:
+        # Optuna lets one program alone take a trial out of the queue.
+        if not storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING):
+            return False
+    except UpdateFinishedTrialError:
+        return False
+    evaluation = {"error": attrs.STOPPED, attrs.WITHDRAWN: attrs.FOR_GOOD if for_good else True}
+    storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, evaluation)
+    storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+    return True
+
+
+def drop_first(study: Study, is_dropped: Callable[[dict[str, Any]], bool]) -> int:
+    """Withdraw for good the queued first configurations for which the function is true; their number."""
+    waiting = [trial for trial in _waiting_first(study) if is_dropped(queued_params(trial))]
+    return sum(withdraw(study, trial, for_good=True) for trial in waiting)
+
+
+def put_users_first(study: Study) -> None:
+    """Queue the first configurations that wait before one of the user's again, behind it."""
+    users = [t.number for t in waiting_trials(study) if t.user_attrs.get(attrs.SOURCE) == "user"]
+    for trial in _waiting_first(study):
+        if users and trial.number < users[-1] and withdraw(study, trial, for_good=False):
+            user_attrs = {k: v for k, v in trial.user_attrs.items() if k != attrs.EVALUATION}
+            study.enqueue_trial(queued_params(trial), user_attrs=user_attrs)
+
+
+def _waiting_first(study: Study) -> list[FrozenTrial]:
+    """The queued trials that are the Initializer's: of the LLM, the rulebook in its place, or drawn."""
+    first = [
+        entry["user_attrs"][attrs.PROVENANCE]
+        for entry in study.user_attrs.get(attrs.FIRST_CONFIGURATIONS, ())
+    ]
+    return [
+        trial
+        for trial in waiting_trials(study)
+        if trial.user_attrs.get(attrs.SOURCE) == "random" or trial.user_attrs.get(attrs.PROVENANCE) in first
+    ]
