@@ -166,7 +166,8 @@ class Control:
     """Thread-safe commands to one run.
 
     :meth:`wish` returns at once; :meth:`take` hands the pending commands to the run, oldest first. ``pause``
-    and ``stop`` are also kept as flags, since they matter between two takes.
+    and ``stop`` are also kept as flags, since they matter between two takes. ``resume`` ends a pause when it
+    is taken: then the commands given before it are, too.
     """
 
     def __init__(self) -> None:
@@ -188,9 +189,8 @@ class Control:
             self._pending.append(command)
             if name == "pause":
                 self._paused = True
-            elif name in ("resume", "stop"):
+            elif name == "stop":
                 self._paused = False
-            if name == "stop":
                 self._stop.set()
             self._lock.notify_all()
         return command
@@ -206,6 +206,9 @@ class Control:
         """The commands recorded since the last take, oldest first."""
         with self._lock:
             commands, self._pending = self._pending, []
+            for command in commands:
+                if command.name in ("pause", "resume"):
+                    self._paused = command.name == "pause" and not self.stopping
         return commands
 
     @property

@@ -250,6 +250,30 @@ def test_pause_waits_and_resume_goes_on(data: Any, model: Any) -> None:
     assert notes == [3]
 
 
+def test_resume_does_not_overtake_the_commands_before_it(data: Any, model: Any) -> None:
+    """Commands go on coming in while the first of them is applied."""
+    control = Control()
+    seen: list[Event] = []
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, TrialFinished) and event.number == 2:
+            control.wish("pause")
+        if isinstance(event, Note) and event.text.startswith("Paused"):
+            control.wish("range", {"param": "C", "low": 0.5, "high": 2.0})
+        if isinstance(event, WishApplied) and event.wish == "range":
+            control.wish("sampler", "tpe")
+            control.wish("resume")
+
+    given = {"search_space": SPACE, "init": "default", "control": control, "sinks": [sink]}
+    tune(model, *data, n_trials=5, seed=1, **given)
+    applied = [e for e in seen if isinstance(e, WishApplied)]
+    assert [e.wish for e in applied] == ["pause", "range", "sampler", "resume"]
+    assert len({e.trial_number for e in applied[1:]}) == 1
+    goes_on = next(i for i, e in enumerate(seen) if isinstance(e, Note) and "continues" in e.text)
+    assert goes_on > seen.index(applied[-1])
+
+
 def test_wishes_are_applied_before_the_next_trial(data: Any, model: Any) -> None:
     control = Control()
     seen: list[Event] = []
