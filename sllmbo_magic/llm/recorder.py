@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import asdict
 from dataclasses import replace
+from typing import Any
 
 from sllmbo_magic.errors import BudgetExceededError
 from sllmbo_magic.errors import InputError
@@ -24,7 +25,11 @@ from sllmbo_magic.llm.budget import Charge
 from sllmbo_magic.llm.retry import AskAgainError
 from sllmbo_magic.llm.retry import cancelled
 from sllmbo_magic.llm.retry import send
+from sllmbo_magic.llm.spending import spending
 from sllmbo_magic.llm.transcript import Transcript
+
+_CUT_SECONDS = 2.0
+"""For which the end of a run waits until a request that was cut short is recorded."""
 
 
 class RecordingProvider(BaseProvider):
@@ -105,6 +110,22 @@ class RecordingProvider(BaseProvider):
     def cancel(self) -> None:
         """Cut the pending request short (within a second) and refuse later ones, until :meth:`reopen`."""
         self._cancel.set()
+
+    def end(self, seconds: float) -> None:
+        """Wait so long for the request under way, then cut it short; its exchange is recorded before this
+        returns, unless it cannot be cut.
+        """
+        self._wait(seconds)
+        self.cancel()
+        self._wait(_CUT_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        if self._one.acquire(timeout=seconds):
+            self._one.release()
+
+    def cost(self) -> dict[str, Any]:
+        """What the run's requests cost so far; see :func:`~sllmbo_magic.llm.spending.spending`."""
+        return spending(self.transcript.exchanges(), self.budget.charged)
 
     def reopen(self) -> None:
         """Allow requests again after :meth:`cancel`."""

@@ -187,10 +187,6 @@ class Transcript:
         """The exchanges among the records, in the order of their numbers."""
         return sorted((r for r in self if r["kind"] == "exchange"), key=lambda r: int(r["id"]))
 
-    def n_requests(self) -> int:
-        """How many requests were made: exchanges, without those that the budget refused before sending."""
-        return sum(was_sent(record) for record in self.exchanges())
-
 
 def was_sent(exchange: Mapping[str, Any]) -> bool:
     """Whether a recorded request was made; False where the budget refused it before anything was sent."""

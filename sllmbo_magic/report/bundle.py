@@ -19,6 +19,7 @@ An entry with ``"more": true`` is shortened; :meth:`RunView.item` has it whole.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatchmethod
 from typing import Any
 
@@ -293,7 +294,21 @@ class RunView:
         patch = self._change_run(new)
         if self._importances:
             patch["importances"] = self._importances
+        if isinstance(summary.get("cost"), dict):
+            patch["cost"] = self._total_cost(summary["cost"])
         return patch
+
+    def _total_cost(self, total: Mapping[str, Any]) -> dict[str, Any]:
+        """The cost at the end of a run, which knows of retries and of answers that came too late.
+
+        The events of a replay hold the cost of the recorded run, which it did not have itself.
+        """
+        for name in ("requests", "input_tokens", "output_tokens", "money"):
+            if total.get(name) is not None:
+                self._cost[name] = max(self._cost[name] or 0, rounded(total[name]))
+        if total.get("unreported_tokens"):
+            self._cost["unreported_tokens"] = total["unreported_tokens"]
+        return {k: v for k, v in self._cost.items() if k not in ("fit_seconds", "deciding_seconds")}
 
     def _run_fields_after(self, command: str, value: Any) -> dict[str, Any]:
         """What a command that took effect changes in the run's own fields."""

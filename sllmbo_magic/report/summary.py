@@ -290,4 +290,6 @@ def _cost(run: RunData) -> str:
     money = finite(run.cost.get("money"))
     if money is not None:
         parts.append(f"${money:.2f}" if money >= 0.01 or money == 0 else f"${money:.4f}")
-    return f"Cost: {', '.join(parts)}."
+    unreported = int(finite(run.cost.get("unreported_tokens")) or 0)
+    bounded = "; of requests that were cut short, the most that they can have cost is counted"
+    return f"Cost: {', '.join(parts)}{bounded if unreported else ''}."

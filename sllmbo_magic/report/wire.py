@@ -265,7 +265,10 @@ class Candidate(TypedDict, total=False):
 
 
 class Usage(TypedDict, total=False):
-    """What a request used."""
+    """What a request or all of them used; ``requests`` with retries.
+
+    ``unreported_tokens``: those among the tokens of attempts that were cut short, counted with their bound.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -273,6 +276,7 @@ class Usage(TypedDict, total=False):
     cache_write_tokens: int
     money: float | None
     requests: int
+    unreported_tokens: int
 
 
 class ChatItem(TypedDict, total=False):
@@ -314,6 +318,7 @@ class Cost(TypedDict):
     llm_seconds: float
     fit_seconds: float
     deciding_seconds: float
+    unreported_tokens: NotRequired[int]
 
 
 class CostPatch(TypedDict, total=False):
@@ -326,6 +331,7 @@ class CostPatch(TypedDict, total=False):
     llm_seconds: float
     fit_seconds: float
     deciding_seconds: float
+    unreported_tokens: int
 
 
 class Space(TypedDict):

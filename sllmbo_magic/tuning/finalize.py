@@ -25,8 +25,8 @@ from sllmbo_magic.events import RunFinished
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import scored
-from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.recorder import RecordingProvider
+from sllmbo_magic.llm.spending import spending
 from sllmbo_magic.priors import inert
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.summary import verdict
@@ -207,7 +207,7 @@ class Finalizer:
         counted = [t for t in trials if counts(t)]
         complete = [t for t in counted if scored(t)]
         default = next((t for t in complete if t.user_attrs.get(attrs.SOURCE) == "default"), None)
-        usage = Usage() if provider is None else provider.spent
+        cost = spending(self.record.transcript.exchanges()) if provider is None else provider.cost()
         summary: dict[str, Any] = {
             "status": outcome.status,
             "reason": outcome.reason,
@@ -226,7 +226,7 @@ class Finalizer:
             "verification": None,
             "direction": ", ".join(self.task.directions or [self.task.direction]),
             "metric": self.task.scorer_name,
-            "cost": asdict(usage) | {"requests": self.record.transcript.n_requests()},
+            "cost": cost,
         }
         if len(study.directions) > 1:
             front = study.best_trials if complete else []

@@ -91,6 +91,10 @@ if TYPE_CHECKING:
     from sllmbo_magic.llm.recorder import RecordingProvider
 
 
+_LAST_ANSWER_SECONDS = 1.0
+"""For which the end of a run waits for the answer to a request that is under way."""
+
+
 class Run:
     """A run from its first event to its last.
 
@@ -408,12 +412,15 @@ class Run:
             try:
                 return self.tuner.run()
             finally:
-                self._cut_requests()
+                self._end_requests()
 
-    def _cut_requests(self) -> None:
-        """Cancel the request in flight: its reply would not be used."""
+    def _end_requests(self) -> None:
+        """Cut short the request under way, whose reply would not be used, and have its cost recorded.
+
+        An answer that is about to come says what it cost; of one that is cut short only the most is known.
+        """
         if self.provider is not None:
-            self.provider.cancel()
+            self.provider.end(0.0 if self.control.stopping else _LAST_ANSWER_SECONDS)
 
     @property
     def _wants_first(self) -> bool:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import threading
 from typing import Any
 
 import pytest
 
 from sllmbo_magic import tune
+from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import RequestSent
+from sllmbo_magic.llm.base import Message
+from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.transcript import read
 from sllmbo_magic.llm.transcript import was_sent
+from sllmbo_magic.testing import FunctionProvider
+from tests.loopback import Fault
 from tests.loopback import LoopbackServer
 from tests.loopback import Received
 from tests.replies import Responder
@@ -91,3 +100,56 @@ def test_options_reach_the_server_and_the_deadline():
     first = next(e for e in late.events if isinstance(e, Fallback))
     assert "did not answer within 0.2 s" in first.message
     assert "--llm-timeout" in first.message
+
+
+def test_retries_are_counted_as_the_limit_counts_them():
+    """Every second attempt fails: result, text and transcript give what the server got."""
+    responder, n = Responder(0), itertools.count()
+    busy = Fault(status=503, headers={"Retry-After": "0"})
+
+    def answer(received):
+        return busy if next(n) % 2 == 0 else responder(Question(received))
+
+    with LoopbackServer(answer) as server:
+        result = run("openai-compatible:m", base_url=server.url, folder="", max_requests=6)
+    assert len(server.requests) == 6
+    assert result.summary["cost"]["requests"] == result.bundle()["cost"]["requests"] == 6
+    assert "Cost: 6 requests" in result.summary["text"]
+
+
+def test_a_request_under_way_at_the_end_is_in_the_totals():
+    """It is waited for briefly; one that is cut short counts with the most that it can have cost."""
+
+    class Slow(FunctionProvider):
+        remote = True
+
+    asked, answers = threading.Event(), threading.Event()
+
+    def late(request):
+        asked.set()
+        answers.wait(60)
+        return "{}"
+
+    request = Request((Message("user", "Propose."),), max_output_tokens=100)
+    for may_wait in (True, False):
+        asked.clear(), answers.clear()
+        provider = RecordingProvider(Slow(late, id="test:slow"))
+        thread = threading.Thread(target=lambda p=provider: ended(p, request))
+        thread.start()
+        assert asked.wait(60)
+        if may_wait:
+            answers.set()
+        provider.end(60 if may_wait else 0)
+        (exchange,) = provider.transcript.exchanges()
+        cost = provider.cost()
+        assert cost["requests"] == exchange["charged"]["requests"] == 1
+        assert cost["input_tokens"] + cost["output_tokens"] == exchange["charged"]["tokens"] > 0
+        assert cost.get("unreported_tokens", 0) == (0 if may_wait else exchange["charged"]["tokens"])
+        answers.set()
+        thread.join(60)
+
+
+def ended(provider, request):
+    """Ask, whatever comes of it."""
+    with contextlib.suppress(ProviderError):
+        provider.complete(request)

@@ -55,7 +55,9 @@ export interface Candidate {
   why?: string;
 }
 /**
- * What a request used.
+ * What a request or all of them used; ``requests`` with retries.
+ *
+ * ``unreported_tokens``: those among the tokens of attempts that were cut short, counted with their bound.
  */
 export interface Usage {
   cache_write_tokens?: number;
@@ -64,6 +66,7 @@ export interface Usage {
   money?: number | null;
   output_tokens?: number;
   requests?: number;
+  unreported_tokens?: number;
 }
 /**
  * What the run used so far; ``money`` in US dollars.
@@ -79,6 +82,7 @@ export interface Cost {
   money: number | null;
   output_tokens: number;
   requests: number;
+  unreported_tokens?: number;
 }
 /**
  * How many entries a bounded bundle left out.
@@ -332,6 +336,7 @@ export interface CostPatch {
   money?: number | null;
   output_tokens?: number;
   requests?: number;
+  unreported_tokens?: number;
 }
 /**
  * Fields of the run that changed.
