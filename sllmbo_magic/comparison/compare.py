@@ -21,6 +21,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from sllmbo_magic import attrs
+from sllmbo_magic.comparison.forecast import forecast_text
 from sllmbo_magic.comparison.proof import LLM
 from sllmbo_magic.comparison.proof import SEEDS
 from sllmbo_magic.comparison.proof import WAYS
@@ -41,7 +42,6 @@ from sllmbo_magic.options.values import check
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.task.task import Task
-from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.pruning import PRUNERS
 from sllmbo_magic.tuning.result import TuneResult
@@ -180,7 +180,7 @@ def compare(
     )
     if prove:
         comparison = _as_proof(comparison, task, plans)
-    _tell(sinks, _forecast(plans, numbers, len(comparison.runs)))
+    _tell(sinks, forecast_text(plans, comparison))
     return _run_all(comparison, task, base, tuple(sinks))
 
 
@@ -387,10 +387,3 @@ def _notes(task: Task, variants: Mapping[str, Mapping[str, Any]], base: Mapping[
             "a function of the seed would."
         )
     return tuple(notes)
-
-
-def _forecast(plans: Sequence[Plan], seeds: Sequence[int], n_done: int) -> str:
-    runs = len(plans) * len(seeds) - n_done
-    requests = sum(forecast(plan)["requests"] for plan in plans) * len(seeds)
-    text = f"{runs} runs of {plans[0].settings.n_trials} trials"
-    return f"{text}, about {requests} requests to {plans[0].settings.llm_id}." if requests else f"{text}."

@@ -27,6 +27,7 @@ from sllmbo_magic.report import comparison_html
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import dollars
 from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import proposed_instead
 from sllmbo_magic.report.text import score
@@ -160,7 +161,7 @@ class Comparison:
         """One dict per variant that ran.
 
         Keys: variant, runs, best (mean), best_sd, regret (means after :attr:`milestones`), llm_share and
-        rulebook_share of the trials; requests, tokens and seconds per run; fallbacks and money in all.
+        rulebook_share of the trials; requests, tokens, money and seconds per run; fallbacks in all.
         """
         return [self._row(variant) for variant in self.variants if self.of(variant)]
 
@@ -258,7 +259,7 @@ class Comparison:
             "rulebook_fallbacks": sum(run.rulebook_fallbacks for run in runs),
             "requests": sum(run.requests for run in runs) / len(runs),
             "tokens": sum(run.input_tokens + run.output_tokens for run in runs) / len(runs),
-            "money": sum(money) if money else None,
+            "money": sum(money) / len(runs) if money else None,
             "seconds": sum(run.seconds for run in runs) / len(runs),
         }
 
@@ -298,7 +299,7 @@ class Comparison:
                 notes.append(f"{row['variant']}: the LLM proposed no trial, so nothing about it is measured.")
         money = [run.money for run in self.runs if run.money is not None]
         if any(money):
-            notes.append(f"All runs together cost ${sum(money):.2f}.")
+            notes.append(f"All runs together cost {dollars(sum(money))}.")
         return notes
 
     def _failures(self, variant: str) -> list[str]:

@@ -15,6 +15,7 @@ from sllmbo_magic.report.comparison_html import title
 from sllmbo_magic.report.comparison_units import shown
 from sllmbo_magic.report.text import clean
 from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import dollars
 from sllmbo_magic.report.text import score
 
 
@@ -47,7 +48,7 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     digits = max(4, decimals(*(row["test" if on_test else "best"] for row in data["rows"])))
     header = ["way", "runs", "search folds", *(["untouched rows"] if on_test else [])]
     header += ["LLM against it", "+/=/−", "p", *(["over-tuning", "below default"] if on_test else [])]
-    header += ["proposed by", "requests", "tokens", "cost"]
+    header += ["proposed by", "requests a run", "tokens a run", "cost a run"]
     rows = []
     for row in data["rows"]:
         cells = [row["variant"], str(row["runs"]), _mean(row["best"], row["best_sd"], digits)]
@@ -57,7 +58,7 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         if on_test:
             cells.append("–" if row["overtuning"] is None else f"{row['overtuning']:.2f}")
             cells.append(f"{row['below_default']} of {row['runs']}")
-        cost = "–" if row["money"] is None else f"${row['money']:.2f}"
+        cost = "–" if row["money"] is None else dollars(row["money"])
         rows.append([*cells, proposed_by(row), f"{row['requests']:.3g}", f"{row['tokens']:,.0f}", cost])
     return header, rows
 

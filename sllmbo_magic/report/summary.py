@@ -14,6 +14,7 @@ from sllmbo_magic.report.run_data import read
 from sllmbo_magic.report.text import clean
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
+from sllmbo_magic.report.text import dollars
 from sllmbo_magic.report.text import duration
 from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import proposed_instead
@@ -289,7 +290,7 @@ def _cost(run: RunData) -> str:
         parts.append(count(tokens, "token"))
     money = finite(run.cost.get("money"))
     if money is not None:
-        parts.append(f"${money:.2f}" if money >= 0.01 or money == 0 else f"${money:.4f}")
+        parts.append(dollars(money))
     unreported = int(finite(run.cost.get("unreported_tokens")) or 0)
     bounded = "; of requests that were cut short, the most that they can have cost is counted"
     return f"Cost: {', '.join(parts)}{bounded if unreported else ''}."

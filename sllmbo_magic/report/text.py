@@ -37,6 +37,11 @@ def one_line(text: Any, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def dollars(money: float) -> str:
+    """``"$1.20"``; a sum below a cent with four decimals."""
+    return f"${money:.2f}" if money >= 0.01 or money == 0 else f"${money:.4f}"
+
+
 def times(n: int) -> str:
     """``"once"``, ``"twice"``, ``"3 times"``."""
     return {1: "once", 2: "twice"}.get(n, f"{n} times")

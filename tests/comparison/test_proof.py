@@ -55,6 +55,13 @@ def test_a_server_that_answers_at_random_is_measured_through_the_real_sdk(
     assert asked == [LLM, "LLM without names", PERMUTED]
     assert sum(run.requests for run in proof.runs) == len(server.requests)
     assert all(rows[name]["tokens"] > 0 and rows[name]["money"] is not None for name in asked)
+    of_llm = proof.of(LLM)
+    assert rows[LLM]["money"] == pytest.approx(sum(run.money or 0 for run in of_llm) / len(of_llm)), "per run"
+    told_sum = next(note for note in proof.to_dict()["notes"] if note.startswith("All runs together cost $"))
+    assert float(told_sum.split("$")[1].rstrip(".")) == pytest.approx(
+        sum(run.money or 0 for run in proof.runs), abs=0.005
+    )
+    assert all(f"{name} a run" in proof.table() for name in ("requests", "tokens", "cost"))
     assert [len(run.values) for run in proof.of("default alone")] == [1, 1]
     assert len({run.values[0] for run in proof.runs if run.seed == 0}) == 1, "all start at the same default"
     assert proof.has_test_scores
@@ -199,6 +206,18 @@ def test_an_llm_without_a_usable_answer_gets_no_credit_for_the_rulebooks_trials(
     assert "LLM: the LLM proposed no trial, so nothing about it is measured." in table
     assert "no usable proposal" in table
     assert "the rulebook's first configurations were used instead twice, and the sampler proposed" in table
+
+
+def test_the_forecast_is_that_of_all_ways() -> None:
+    provider, told = FunctionProvider(Responder(0), id="test:double"), []
+    proof = proved(llm=provider, n_trials=4, sinks=[told.append])
+    assert told[0].text == (
+        "2 runs of 1 trial and 10 runs of 4 trials, about 6 requests to test:double, and more where an answer"
+        " has to be asked for again."
+    )
+    told.clear()
+    proved(llm=provider, n_trials=4, sinks=[told.append], previous=proof)
+    assert told[0].text == "0 runs."
 
 
 def test_the_verdict_names_a_small_share_of_the_llm() -> None:
