@@ -22,6 +22,7 @@ from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.base import complete_provider
 from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.llm.budget import Charge
+from sllmbo_magic.llm.redact import redact
 from sllmbo_magic.llm.retry import AskAgainError
 from sllmbo_magic.llm.retry import cancelled
 from sllmbo_magic.llm.retry import send
@@ -149,8 +150,8 @@ class RecordingProvider(BaseProvider):
         """Answer one request; see :class:`~sllmbo_magic.llm.base.Provider`.
 
         Returns:
-            The reply; ``id`` is its number in the transcript, ``usage`` that of all attempts, with money
-            where the price is known.
+            The reply, without keys; ``id`` is its number in the transcript, ``usage`` that of all attempts,
+            with money where the price is known.
 
         Raises:
             BudgetExceededError: The request could exceed a limit; nothing was sent.
@@ -177,7 +178,14 @@ class RecordingProvider(BaseProvider):
                 self._record(number, cancelled(), attempts, time.monotonic() - start)
                 raise
             if isinstance(outcome, Completion):
-                outcome = replace(outcome, id=number, usage=attempts.usage or outcome.usage)
+                # An answer that shows a key is redacted here, before anything of it is parsed or stored.
+                outcome = replace(
+                    outcome,
+                    text=redact(outcome.text),
+                    model=redact(outcome.model),
+                    id=number,
+                    usage=attempts.usage or outcome.usage,
+                )
             self._record(number, outcome, attempts, time.monotonic() - start)
         if isinstance(outcome, ProviderError):
             raise outcome

@@ -42,7 +42,8 @@ KEY_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 """What a key of each vendor looks like; also used to refuse keys typed into options."""
 
 _OTHER_SHAPES = (
-    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
+    # "Basic" with a digit, "=" or a capital inside: "a basic configuration" is none
+    re.compile(r"\b((?i:bearer)|(?i:basic)(?=\s+(?:\S*[0-9=]|\S+[A-Z])))\s+[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?i)\b(x-api-key|api[-_]?key|authorization)(\W{1,4})[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"),
 )

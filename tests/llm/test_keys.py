@@ -10,6 +10,7 @@ import traceback
 
 import pytest
 
+from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.llm import credentials
@@ -211,6 +212,37 @@ def test_a_key_typed_at_the_prompt_wins_and_is_not_in_the_environment(monkeypatc
     assert redact("x plantedprompt0013") == "x [redacted]"
 
 
+def test_a_key_in_an_answer_reaches_no_trial_view_or_file(monkeypatch, tmp_path):
+    """Whoever serves the model may put the key that it was sent into the answer."""
+    key = "sk-verysecretkey0123456789abcdef"
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", key)
+
+    def answer(seen):
+        params = [{"name": "x", "value": 0.25}]
+        texts = {"reason": f"the key is {key}", "expects": f"better {key}"}
+        return {"reasoning": key, "space": [], "configurations": [{**texts, "params": params}]}
+
+    with LoopbackServer(answer) as server:
+        result = tune(
+            lambda params: params["x"],
+            search_space={"x": (0.0, 1.0)},
+            direction="minimize",
+            llm="openai-compatible:m",
+            base_url=server.url,
+            n_trials=6,
+            seed=0,
+            folder=tmp_path,
+        )
+    assert server.requests[0].headers["authorization"] == f"Bearer {key}"
+    asked = next(t for t in result.trials if t.user_attrs["sllmbo:source"] == "llm-init")
+    assert asked.user_attrs["sllmbo:provenance"]["reason"] == "the key is [redacted]"
+    assert key not in json.dumps(result.bundle())
+    result.report(tmp_path / "report.html")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert [path.name for path in files if key.encode() in path.read_bytes()] == []
+
+
 def test_a_secret_shows_itself_to_nobody():
     secret = Secret("plantedsecret0014")
     assert_clean(repr(secret) + str(secret) + f"{secret}")
@@ -247,6 +279,7 @@ def test_redact(text):
         "the learning_rate 0.1 is best",
         "max_depth: 7, task-0.93-keyed",
         "basic words",
+        "a basic configuration",
         "risk-averse-and-long-winded",
         "task-classification-2026",
         "sk-learn-compatible-estimators",
