@@ -61,8 +61,8 @@ class RunFolder:
 
     ``run.json`` (see :meth:`write_meta`) holds: name, created and updated (seconds since the epoch), status
     (``new``, ``running``, ``finished``, ``stopped``, ``interrupted``, ``failed``), version (of this package),
-    options (the arguments of ``tune``, with ``n_trials``), metric, direction, fingerprint, summary (as in
-    ``events.RunFinished``) and schema.
+    options (the arguments of ``tune``, with ``n_trials``), total (trials, extensions included), metric,
+    direction, fingerprint, summary (as in ``events.RunFinished``) and schema.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -65,7 +65,7 @@ class RunInfo:
         status: ``"running (pid 123)"``, ``"interrupted"`` (also: its process died), ``"finished"``,
             ``"stopped"``, ``"failed"``, or ``"unreadable"``.
         n_done: Trials that ended, failed ones included, but not one that a crash cut off.
-        n_trials: Trials asked for; None when not known.
+        n_trials: Trials asked for, those of ``extend`` included; None when not known.
         best: Best value so far, as the metric gives it; None without a complete trial.
         metric: The metric's name; empty when not known.
         updated: Last change, seconds since the epoch.
@@ -224,7 +224,7 @@ def _info(folder: RunFolder) -> RunInfo:
     elif status in ("new", "running"):
         status = "interrupted"
     options = meta.get("options") or {}
-    n_trials = options.get("n_trials")
+    n_trials = meta.get("total", options.get("n_trials"))
     files = [path for path in (folder.run_path, folder.study_path) if path.exists()]
     return RunInfo(
         name=folder.name,

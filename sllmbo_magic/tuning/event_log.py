@@ -18,6 +18,7 @@ from sllmbo_magic.events import RequestSent
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
 from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import WishApplied
 from sllmbo_magic.events import to_json
 from sllmbo_magic.llm.transcript import Transcript
 from sllmbo_magic.report.code import parts_of
@@ -60,6 +61,8 @@ class Record:
             earlier = tuple(self.events) if isinstance(event, RunStarted) else ()
             if not isinstance(event, FoldFinished | CheckProgress):
                 self._keep(event)
+            if isinstance(event, WishApplied) and event.wish == "extend":
+                self._write_total(int(event.value))
             self._show(replace(event, earlier=earlier) if isinstance(event, RunStarted) else event)
             note = self._about_writing()
             if note is not None:
@@ -146,6 +149,7 @@ class Record:
         self._start = {
             "name": self.folder.name,
             "options": options | {"sampler": s.sampler_name, "llm": s.llm_id, "pruner": s.pruner_name},
+            "total": s.n_trials,
             "seed": s.seed,
             "study_name": study_name,
             "metric": task.scorer_name,
@@ -155,6 +159,16 @@ class Record:
             "code": self.code_parts(),
         }
         self.folder.write_meta({**self._start, "status": "running"})
+
+    def _write_total(self, more: int) -> None:
+        """Write to run.json that the user has extended the run: its options stay what was asked for."""
+        if self.folder is None or "total" not in self._start:
+            return
+        self._start["total"] += more
+        try:
+            self.folder.write_meta({"total": self._start["total"]})
+        except OSError as error:
+            self._note_problem(error)
 
     def write_end(self, status: str, summary: dict[str, Any]) -> None:
         """Write to run.json how the run ended."""

@@ -35,6 +35,7 @@ from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import list_runs
 from sllmbo_magic.storage.runs import rename_run
 from sllmbo_magic.storage.runs import send_command
 from sllmbo_magic.testing import FunctionProvider
@@ -248,6 +249,24 @@ def test_pause_waits_and_resume_goes_on(data: Any, model: Any) -> None:
     assert len(params_of(result)) == 5
     notes = [e.trial_number for e in seen if isinstance(e, Note) and "Paused" in e.text]
     assert notes == [3]
+
+
+def test_the_list_of_runs_has_the_total_of_an_extended_run(data: Any, model: Any) -> None:
+    control = Control()
+    seen: list[int | None] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == 2:
+            control.wish("extend", 2)
+        if isinstance(event, TrialFinished):
+            seen.append(list_runs()[0].n_trials)
+
+    tune(model, *data, n_trials=4, seed=1, name="longer", control=control, sinks=[sink], verify=False)
+    assert seen == [4, 4, 4, 6, 6, 6]
+    (info,) = list_runs()
+    assert (info.n_done, info.n_trials) == (6, 6)
+    tune(model, *data, n_trials=8, name="longer", resume=True, verify=False)
+    assert list_runs()[0].n_trials == 8
 
 
 def test_resume_does_not_overtake_the_commands_before_it(data: Any, model: Any) -> None:
