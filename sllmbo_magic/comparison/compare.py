@@ -41,6 +41,7 @@ from sllmbo_magic.options import preset_values
 from sllmbo_magic.options.values import check
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.task.display_metric import is_negated
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.pruning import PRUNERS
@@ -177,6 +178,7 @@ def compare(
         optimum=optimum,
         notes=_notes(task, labelled, base),
         shared={**task.fingerprint(), **base},
+        negated=is_negated(task.scoring),
     )
     if prove:
         comparison = _as_proof(comparison, task, plans)

@@ -32,6 +32,7 @@ from sllmbo_magic.report.text import one_line
 from sllmbo_magic.report.text import proposed_instead
 from sllmbo_magic.report.text import score
 from sllmbo_magic.report.text import times
+from sllmbo_magic.task.display_metric import display_metric
 from sllmbo_magic.tuning.failures import same_cause
 from sllmbo_magic.tuning.result import TuneResult
 
@@ -101,6 +102,7 @@ class Comparison:
         optimum: The best possible value, where the user knows it.
         notes: Remarks on how to read it, one sentence each.
         shared: What all runs share: hashes of data, estimator, metric and folds; arguments of ``tune``.
+        negated: Whether the scorer turns the sign of a loss without saying so by its name.
     """
 
     task: str
@@ -113,6 +115,7 @@ class Comparison:
     optimum: float | None = None
     notes: tuple[str, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    negated: bool = False
 
     @property
     def baseline(self) -> str:
@@ -180,6 +183,7 @@ class Comparison:
                 "task": self.task,
                 "metric": self.metric,
                 "direction": self.direction,
+                "negated": self.negated,
                 "n_trials": self.n_trials,
                 "seeds": list(self.seeds),
                 "variants": {label: _plain(arguments) for label, arguments in self.variants.items()},
@@ -273,8 +277,12 @@ class Comparison:
             "regret_high": high.tolist(),
         }
 
+    def _shown(self, value: float) -> str:
+        """A score as people read it, as in the tables."""
+        return score(display_metric(self.metric, self.direction, self.negated).shown(value), 6)
+
     def _regret_note(self) -> str:
-        best = score(self.target, 6)
+        best = self._shown(self.target)
         return f"Regret: distance to the best value of all these runs, {best}; the true optimum is not known."
 
     def _notes(self, differences: list[Difference]) -> list[str]:
@@ -288,7 +296,7 @@ class Comparison:
         if len(differences) > 1:
             notes.append(f"p is adjusted for {len(differences)} comparisons (Holm).")
         if self.optimum is not None:
-            notes.append(f"Regret: distance to the given optimum, {score(self.optimum, 6)}.")
+            notes.append(f"Regret: distance to the given optimum, {self._shown(self.optimum)}.")
         elif np.isfinite(self.target):
             notes.append(self._regret_note())
         for row in self.rows():

@@ -13,7 +13,7 @@ def shown(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Regret and differences are positive where something is worse or better, whatever the sign of a score.
     """
-    metric = display_metric(data["metric"], data["direction"])
+    metric = display_metric(data["metric"], data["direction"], bool(data.get("negated")))
     task = metric.label if data["task"] == data["metric"] else data["task"]
     labels = {"metric": metric.label, "task": task}
     if metric.sign == 1:

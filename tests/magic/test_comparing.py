@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,23 @@ def test_one_name_searches_its_task_again(tuned: Shell) -> None:
     assert comparison.table() in out
     assert lines[-1] == "It is in best_comparison: .plot(), .to_dict()."
     assert sorted(Path(".sllmbo").iterdir()) == before, "kept in memory"
+
+
+def test_scores_of_a_loss_have_the_sign_of_the_table(shell: Shell) -> None:
+    """scikit-learn maximises the negative of an error; people read the error."""
+    shell.ok("""%%sllmbo mae --trials 3 --seed 1 --no-judge --no-widget
+from sklearn.datasets import load_diabetes
+from sklearn.tree import DecisionTreeRegressor
+X, y = load_diabetes(return_X_y=True)
+model = DecisionTreeRegressor(random_state=0)
+""")
+    out = shell.ok("%sllmbo compare mae --samplers tpe,random --seeds 1 --n-trials 3")
+    best = re.search(r"tpe, seed 0: best (\S+),", out)
+    assert best is not None
+    assert float(best[1]) > 0
+    target = re.search(r"best value of all these runs, (\S+);", " ".join(out.split()))
+    assert target is not None
+    assert float(target[1]) > 0
 
 
 def test_the_number_of_trials_is_the_runs(tuned: Shell) -> None:

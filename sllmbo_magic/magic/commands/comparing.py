@@ -29,6 +29,7 @@ from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.options import Option
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import shorten
+from sllmbo_magic.task.display_metric import display_metric
 
 if TYPE_CHECKING:
     from sllmbo_magic.comparison.result import Comparison
@@ -143,13 +144,17 @@ class _Progress:
 
     def __init__(self) -> None:
         self.name = ""
+        self.metric = display_metric("")
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            self.name = str(event.run.get("name", ""))
+            run = event.run
+            self.name = str(run.get("name", ""))
+            metric, direction = str(run.get("metric") or ""), str(run.get("direction"))
+            self.metric = display_metric(metric, direction, bool(run.get("negated")))
         elif isinstance(event, Note) and not self.name:
             print(event.text, flush=True)  # what is about to be run and sent
         elif isinstance(event, RunFinished):
             best = event.summary.get("best_value")
-            value = "no score" if best is None else f"best {best:.5g}"
+            value = "no score" if best is None else f"best {self.metric.shown(best):.5g}"
             print(f"{self.name}: {value}, {event.summary.get('seconds', 0):.1f} s", flush=True)
