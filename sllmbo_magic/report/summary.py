@@ -77,11 +77,31 @@ def verdict(bundle: Mapping[str, Any]) -> str:
         return clean(f"Best {metric} {best} (trial {number}{source}).")
     default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
-        return clean(f"No configuration was better than the default ({metric} {default}).")
+        kept = _kept_instead(run, metric)
+        return clean(kept or f"No configuration was better than the default ({metric} {default}).")
     moved = "raised" if run.maximize else "lowered"
     # a sentence begins with a capital, which the name of a metric (f1_weighted) may not have
     text = f"Tuning {moved} {metric} from {default} to {best} (trial {number}{source}); {_evidence(run)}."
     return clean(text)
+
+
+def _kept_instead(run: RunData, metric: str) -> str:
+    """What a recheck kept in the place of the best of the search, in one sentence; "" where it did not."""
+    selection = _summary(run).get("selection")
+    if run.best is None or not isinstance(selection, Mapping) or not selection.get("candidates"):
+        return ""
+    top = selection["candidates"][0]
+    value = run.display.shown(finite(top.get("value")))
+    if top.get("number") == run.best.n or value is None:
+        return ""
+    digits = decimals(run.best_value, value)
+    is_default = run.best.source == "default"
+    name = "The default" if is_default else f"Trial {run.best.n}, {one_line(run.best.source)},"
+    other = f"trial {top['number']}" if is_default else "the default"
+    return (
+        f"{name} is kept, since it scored best on fresh folds; on the folds of the search it has {metric}"
+        f" {score(run.best_value, digits)}, and {other} {score(value, digits)}."
+    )
 
 
 def _evidence(run: RunData) -> str:
@@ -152,7 +172,8 @@ def _scores(run: RunData) -> str:
         return f"B{best[1:]}" + ("." if run.default is None else "; the default has no score.")
     default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
-        return f"Default {one_line(run.metric, 60)} {default}; no configuration was better."
+        text = f"Default {one_line(run.metric, 60)} {default}; no configuration was better."
+        return _kept_instead(run, one_line(run.metric, 60)) or text
     gain = score(abs(run.best_value - run.default_value), digits)
     return f"B{best[1:]}, default {default}: a gain of {gain}."
 

@@ -80,6 +80,18 @@ def test_a_recheck_keeps_the_best_of_three_on_fresh_folds(verify: bool) -> None:
         assert summary["verification"]["best_mean"] == pytest.approx(-0.1)
 
 
+def test_the_verdict_names_a_trial_that_is_kept_in_the_place_of_the_default() -> None:
+    """The default is the best of the search; on fresh folds another is."""
+    result = tune(Lucky(shift=1.0), X, Y, select="recheck", verify=False, **OPTIONS)
+    assert result.best_trial.number > 0
+    text = (
+        f"Trial {result.best_trial.number}, user, is kept, since it scored best on fresh folds; on the folds"
+        " of the search it has MAE 0.100, and the default 0.000."
+    )
+    assert result.summary["verdict"] == text
+    assert text in result.summary["text"]
+
+
 def test_the_winner_stays_the_same_after_load_resume_and_in_a_report(tmp_path: Path) -> None:
     options = OPTIONS | {"folder": tmp_path, "name": "a"}
     result = tune(Lucky(), X, Y, select="recheck", **options)
