@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
@@ -86,9 +87,9 @@ class Commands:
         no_llm = sampler is not None and sampler.queue.proposer.source != "llm"
         control.refuse("hint", NO_HINTS if no_llm else None)
 
-    def poll(self) -> None:
-        """Bring in commands from other processes, if it is time."""
-        if self._poll is not None and time.monotonic() - self._polled >= _POLL_SECONDS:
+    def poll(self, *, now: bool = False) -> None:
+        """Bring in commands from other processes, if it is time, or now."""
+        if self._poll is not None and (now or time.monotonic() - self._polled >= _POLL_SECONDS):
             self._polled = time.monotonic()
             self._poll()
 
@@ -99,9 +100,13 @@ class Commands:
             text = "Paused; the run waits before its next trial." if paused else "The run continues."
             self._emit(Note(text=text, trial_number=self._next_number()))
 
-    def apply_waiting(self) -> None:
-        """Apply all commands that wait; an invalid one is reported as a warning and skipped."""
-        self.poll()
+    def apply_waiting(self, *, last: bool = False) -> None:
+        """Apply all commands that wait; an invalid one is reported as a warning and skipped.
+
+        Args:
+            last: Whether the run is about to end, so that none may come later.
+        """
+        self.poll(now=last)
         applied: list[tuple[Command, Any]] = []
         for command in self._control.take():
             try:
@@ -141,7 +146,9 @@ class Commands:
         elif command.name == "hint":
             self._hint(sampler, command.value)
         elif command.name == "enqueue":
-            enqueue(self.study, self._space(), command.value)
+            left_out = enqueue(self.study, self._space(), command.value, space=sampler.space_state.space)
+            if left_out:
+                self._emit(Note(text=left_out_text(left_out), trial_number=self._next_number()))
         elif command.name == "dequeue":
             dequeue(self.study, self._space(), command.value)
         else:
@@ -238,19 +245,39 @@ class Commands:
 
 
 def enqueue(
-    study: Study, outer: SearchSpace | None, configuration: dict[str, Any], *, reason: str = ""
-) -> None:
+    study: Study,
+    outer: SearchSpace | None,
+    configuration: dict[str, Any],
+    *,
+    reason: str = "",
+    space: SearchSpace | None = None,
+) -> list[str]:
     """Queue a configuration of the user; parameters it leaves out are the sampler's.
+
+    Args:
+        space: What is searched now.
+
+    Returns:
+        The parameters that are searched and that it leaves out.
 
     Raises:
         InputError: A parameter is unknown or its value cannot be used.
     """
-    params = _inside(outer, configuration)
+    params = checked_configuration(outer, configuration)
     user_attrs = {
         attrs.SOURCE: "user",
         attrs.PROVENANCE: {"source": "user", "reason": reason or "queued by the user"},
     }
     study.enqueue_trial(params, user_attrs=user_attrs)
+    if space is None:
+        return []
+    active = space.active(space.complete({n: v for n, v in params.items() if n in space}))
+    return [name for name in active if name not in params and name not in space.fixed]
+
+
+def left_out_text(names: Iterable[str]) -> str:
+    """What becomes of the parameters that a configuration of the user leaves out."""
+    return f"The enqueued configuration leaves out {', '.join(names)}: the sampler chooses the rest."
 
 
 def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, Any]) -> None:
@@ -259,7 +286,7 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
     Raises:
         InputError: No such configuration waits.
     """
-    params = _inside(outer, configuration)
+    params = checked_configuration(outer, configuration)
     for trial in reversed(waiting_trials(study)):
         is_users = trial.user_attrs.get(attrs.SOURCE) == "user"
         if is_users and queued_params(trial) == params and withdraw(study, trial, for_good=True):
@@ -267,7 +294,7 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
     raise InputError("that configuration does not wait: it runs, or has run.")
 
 
-def _inside(outer: SearchSpace | None, configuration: dict[str, Any]) -> dict[str, Any]:
+def checked_configuration(outer: SearchSpace | None, configuration: dict[str, Any]) -> dict[str, Any]:
     """A configuration of the user as the study stores it.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
@@ -14,10 +15,31 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.tuning.commands import checked_configuration
 from sllmbo_magic.tuning.commands import enqueue as enqueue_params
+from sllmbo_magic.tuning.commands import left_out_text
 from sllmbo_magic.tuning.default_trial import queue_default
 from sllmbo_magic.tuning.initial_design import queue_random
 from sllmbo_magic.tuning.plan import Plan
+
+
+def check_first_trials(
+    plan: Plan, enqueue: Sequence[Mapping[str, Any]], warm_start: Any, root: Path | None
+) -> None:
+    """Check what :func:`queue_first_trials` will queue, before the run has a folder.
+
+    Args:
+        root: Where runs are kept; None: this run is in memory.
+
+    Raises:
+        InputError: A configuration cannot be used, or there is no such run.
+    """
+    for params in enqueue:
+        checked_configuration(plan.outer, dict(params))
+    if warm_start is not None and plan.task.directions is None:
+        from sllmbo_magic.tuning.warm_start import check_warm_start
+
+        check_warm_start(plan.outer, warm_start, root)
 
 
 def queue_first_trials(
@@ -45,8 +67,12 @@ def queue_first_trials(
     """
     if plan.task.estimator is not None and outer is not None:
         queue_default(study, outer, plan.defaults, off=plan.off, may_differ=plan.set_by_prior)
+    space = None if sampler is None else sampler.space_state.space
+    left_out: dict[str, None] = {}
     for params in enqueue:
-        enqueue_params(study, outer, dict(params))
+        left_out |= dict.fromkeys(enqueue_params(study, outer, dict(params), space=space))
+    if left_out:
+        emit(Note(text=left_out_text(left_out)))
     if warm_start is not None and len(study.directions) > 1:
         text = "Several objectives have no single best to start from: --warm-start is not used."
         emit(Note(text=text, level="warning"))

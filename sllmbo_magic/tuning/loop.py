@@ -193,9 +193,12 @@ class Tuner:
                 continue
             self._commands.note_pause(False)
             if self._n_begun >= self._limits.n_trials:
-                if not len(self._evaluations):
+                if len(self._evaluations):
+                    self._land()
+                    continue
+                self._commands.apply_waiting(last=True)  # it may extend the run
+                if self._n_begun >= self._limits.n_trials:
                     return Outcome("finished", f"all {self._limits.n_trials} trials are done")
-                self._land()
             elif self._initialize is not None and self._n_begun >= 1 and self._commands.wants_first:
                 self._land_all()
                 initialize, self._initialize = self._initialize, None

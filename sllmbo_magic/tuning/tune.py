@@ -29,9 +29,11 @@ from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
 from sllmbo_magic.tuning.executors import with_workers
+from sllmbo_magic.tuning.first_trials import check_first_trials
 from sllmbo_magic.tuning.joining import join_study
 from sllmbo_magic.tuning.joining import seed_of_joiner
 from sllmbo_magic.tuning.plan import Plan
@@ -239,6 +241,9 @@ def tune(
     checked_callbacks = check_callbacks(callbacks)
     if not resume and (study is None or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
         check_start(plan.settings.init, configurations, warm_start)
+    root = _root(folder)
+    if not resume or (storage is None and root is not None and not (root / (name or "run")).exists()):
+        check_first_trials(plan, configurations, warm_start, root)
     if study is not None:
         with storage_errors():
             check_users_study(study, plan, joins=join)
@@ -312,8 +317,15 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
     plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
     plan = with_workers(plan, executor)
     if not resume:
-        check_start(plan.settings.init, own_configurations(arguments.get("enqueue", ())), warm_start)
+        configurations = own_configurations(arguments.get("enqueue", ()))
+        check_start(plan.settings.init, configurations, warm_start)
+        check_first_trials(plan, configurations, warm_start, _root(arguments.get("folder")))
     return plan
+
+
+def _root(folder: str | Path | None) -> Path | None:
+    """Where runs are kept; None for a run in memory."""
+    return None if folder == "" else Path(folder or ROOT).expanduser()
 
 
 def _run_options(arguments: Mapping[str, Any]) -> tuple[Any, ...]:

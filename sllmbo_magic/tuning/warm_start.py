@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
@@ -41,12 +42,40 @@ def queue_best(
         InputError: There is no such run, or it shares no parameter with this search space.
     """
     source, label = _study_of(earlier, folder)
+    configurations = _best_configurations(source, label, outer)
+    for trial, params in configurations:
+        reason = f"{attrs.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
+        user_attrs = {
+            attrs.SOURCE: "user",
+            attrs.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},
+        }
+        study.enqueue_trial(params, user_attrs=user_attrs)
+    queued = len(configurations)
+    subject = "best configuration" if queued == 1 else f"{queued} best configurations"
+    return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first."
+
+
+def check_warm_start(outer: SearchSpace | None, earlier: Any, root: Path | None) -> None:
+    """Raise the errors of :func:`queue_best` before the run has begun.
+
+    Args:
+        root: Where runs are kept; None: this run is in memory.
+    """
+    _best_configurations(*_found(earlier, None if root is None else root / str(earlier)), outer)
+
+
+def _best_configurations(
+    source: Study, label: str, outer: SearchSpace | None
+) -> list[tuple[FrozenTrial, dict[str, Any]]]:
+    """The best distinct trials of an earlier run, best first, each with its configuration in this run's
+    ranges.
+    """
     if len(source.directions) > 1:
         raise InputError(f"warm start {label} has several objectives.", "Give a run with one.")
     scored = [t for t in source.get_trials(deepcopy=False) if t.values and t.state.name == "COMPLETE"]
     scored = [t for t in scored if not is_default(t.user_attrs)]  # every run of an estimator begins with it
     scored.sort(key=lambda t: t.values[0], reverse=source.direction.name == "MAXIMIZE")
-    queued, keys = 0, set()
+    best: dict[str, tuple[FrozenTrial, dict[str, Any]]] = {}
     for trial in scored:
         params = dict(trial.params)
         if outer is not None:
@@ -54,31 +83,34 @@ def queue_best(
             if not shared:
                 continue
             params = outer.active({n: v for n, v in outer.complete(outer.clip(shared)).items() if n in outer})
-            key = repr(outer.key(params))
-        else:
-            key = repr(sorted(params.items()))
-        if key in keys:
-            continue
-        keys.add(key)
-        reason = f"{attrs.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
-        user_attrs = {
-            attrs.SOURCE: "user",
-            attrs.PROVENANCE: {"source": "user", "reason": reason, "warm_start": label},
-        }
-        study.enqueue_trial(params, user_attrs=user_attrs)
-        queued += 1
-        if queued == BEST:
-            break
-    if not queued:
+        key = repr(sorted(params.items()) if outer is None else outer.key(params))
+        if key not in best and len(best) < BEST:
+            best[key] = trial, params
+    if not best:
         raise InputError(
             f"warm start {label} has no scored trial with a parameter of this search space.",
             "Give another run.",
         )
-    subject = "best configuration" if queued == 1 else f"{queued} best configurations"
-    return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first."
+    return list(best.values())
 
 
 def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
+    stored = None if folder is None else folder.path.parent / str(earlier)
+    if folder is not None and stored == folder.path:
+        # a run that starts from its own predecessor of the same name
+        from sllmbo_magic.storage.run_paths import archives
+
+        earlier_runs = archives(folder.path)
+        stored = earlier_runs[-1][1] if earlier_runs else stored
+    return _found(earlier, stored)
+
+
+def _found(earlier: Any, stored: Path | None) -> tuple[Study, str]:
+    """The study of an earlier run and what to call it.
+
+    Args:
+        stored: Where the run is if ``earlier`` is its name.
+    """
     from sllmbo_magic.tuning.result import TuneResult
 
     if isinstance(earlier, TuneResult):
@@ -86,13 +118,8 @@ def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
     if isinstance(earlier, Study):
         return earlier, f"study {earlier.study_name!r}"
     path = Path(str(earlier)).expanduser()
-    if not path.exists() and folder is not None:
-        path = folder.path.parent / str(earlier)
-        if path == folder.path:  # a run that starts from its own predecessor of the same name
-            from sllmbo_magic.storage.run_paths import archives
-
-            earlier_runs = archives(folder.path)
-            path = earlier_runs[-1][1] if earlier_runs else path
+    if not path.exists() and stored is not None:
+        path = stored
     if not path.exists():
         raise InputError(
             f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file."

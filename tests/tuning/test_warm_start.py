@@ -172,6 +172,30 @@ def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
         run(warm_start=junk)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"warm_start": "nothing"}, "warm start 'nothing' is no run"),
+        ({"enqueue": [{"x": 99.0}]}, "x: 99"),
+        ({"enqueue": [{"depth": 3}]}, "no parameter 'depth'"),
+    ],
+)
+def test_what_cannot_be_tried_first_is_said_before_the_run_has_a_folder(
+    wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(**wrong)
+    with pytest.raises(InputError, match=message):
+        run(resume=True, **wrong)
+    assert not Path(".sllmbo/new").exists()
+
+
+def test_what_an_enqueued_configuration_leaves_out_is_said() -> None:
+    result = run(n_trials=2, enqueue=[{"x": 0.25}, {"x": 0.5, "rate": 0.1}])
+    notes = [e.text for e in result.events if isinstance(e, Note)]
+    assert notes.count("The enqueued configuration leaves out rate: the sampler chooses the rest.") == 1
+
+
 def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:
     run("twice", 8, warm_start="old")
     again = run("twice", 14, warm_start="old", resume=True)
