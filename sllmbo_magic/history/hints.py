@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sllmbo_magic.history.history import History
 
-_ENDED = ("COMPLETE", "FAIL", "PRUNED")
+_ENDED = ("COMPLETE", "FAIL", "PRUNED", "INFEASIBLE")
 HINT_TRIALS = 8
 """Trials of the LLM after which a hint is judged."""
 _HINT_CONTROLS = 16

@@ -75,6 +75,21 @@ class History:
         """The trials that were stopped since others were better on the way."""
         return tuple(o for o in self.observations if o.state == "PRUNED")
 
+    @property
+    def infeasible(self) -> tuple[Observation, ...]:
+        """The trials that were evaluated, but do not satisfy a constraint: none is better than any other
+        trial.
+        """
+        if "infeasible" not in self._cache:
+            self._cache["infeasible"] = tuple(o for o in self.observations if o.state == "INFEASIBLE")
+        infeasible: tuple[Observation, ...] = self._cache["infeasible"]
+        return infeasible
+
+    @property
+    def n_evaluated(self) -> int:
+        """How many trials have a score or are infeasible."""
+        return len(self.complete) + len(self.infeasible)
+
     def before(self, number: int) -> History:
         """The trials with smaller numbers."""
         return History(tuple(o for o in self.observations if o.number < number), self.direction, self.metric)

@@ -49,7 +49,8 @@ class Observation:
     Attributes:
         number: The trial's number, from 0.
         params: The values that the trial really had, also those that the search space cannot express.
-        state: ``"COMPLETE"``, ``"FAIL"``, ``"PRUNED"`` or ``"RUNNING"``.
+        state: ``"COMPLETE"``, ``"FAIL"``, ``"PRUNED"``, ``"RUNNING"`` or ``"INFEASIBLE"``: evaluated, but a
+            constraint does not hold.
         value: The score in the metric's own sign; None unless complete.
         splits: The score of each fold, empty when there are no folds.
         error: Our category of the failure; never a message.
@@ -69,6 +70,7 @@ class Observation:
         sent_request: Whether a request to the LLM went out at the start of this trial.
         outside: Parameters whose value the search space cannot express. With any of these the trial is no
             point of the space: no model may learn from it.
+        violation: Sum of an infeasible trial's constraint values above 0; 0 for others.
     """
 
     number: int
@@ -93,6 +95,7 @@ class Observation:
     feedback: tuple[str, ...] = ()
     sent_request: bool = False
     outside: tuple[str, ...] = ()
+    violation: float = 0.0
     _in_spaces: dict[int, _InSpace] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unit(self, space: SearchSpace) -> np.ndarray:

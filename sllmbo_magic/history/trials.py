@@ -17,7 +17,8 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     provenance = user_attrs.get(attrs.PROVENANCE) or {}
     exchange = user_attrs.get(attrs.EXCHANGE) or {}
     scores = evaluation.get("split_scores") or ()
-    value = trial.values[0] if scored(trial) else None
+    violation = constraint_violation(trial)
+    value = trial.values[0] if scored(trial) and not violation else None
     reported, pruned_at = last_report(trial)
     params, outside = real_configuration(trial)
     if space is not None:
@@ -25,7 +26,7 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     return Observation(
         number=trial.number,
         params=params,
-        state=trial.state.name,
+        state="INFEASIBLE" if violation else trial.state.name,
         value=None if value is None or not math.isfinite(value) else float(value),
         reported=reported,
         pruned_at=pruned_at,
@@ -45,7 +46,17 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         feedback=tuple(exchange.get("feedback") or ()),
         sent_request=bool(exchange.get("sent_request")),
         outside=outside,
+        violation=violation,
     )
+
+
+def constraint_violation(trial: Any) -> float:
+    """Sum of an evaluated trial's constraint values above 0, as Optuna's TPE ranks infeasible trials; 0 where
+    all constraints hold.
+    """
+    if trial.state.name not in ("COMPLETE", "PRUNED"):
+        return 0.0
+    return float(sum(value for value in trial.constraints.values() if value > 0.0))
 
 
 def real_configuration(trial: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

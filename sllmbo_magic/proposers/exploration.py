@@ -20,7 +20,7 @@ more.
 """
 PAUSE = 10
 """Trials between two such tries."""
-_ENDED = ("COMPLETE", "PRUNED", "FAIL")
+_ENDED = ("COMPLETE", "PRUNED", "FAIL", "INFEASIBLE")
 
 
 def worth_exploring(history: History, n_parameters: int) -> bool:

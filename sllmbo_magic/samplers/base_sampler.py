@@ -13,6 +13,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import TPESampler
+from optuna.samplers._base import _process_constraints_after_trial
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -105,6 +106,8 @@ class BaseSamplerAdapter:
 
         Some samplers end a study here (``GridSampler``, ``BruteForceSampler``), which ends this one.
         """
+        if self._shadow is not None:
+            trial = self._with_constraints(study, trial, state)
         if real_configuration(trial)[1]:
             return  # no point of the space: a sampler that counts what is left would end the study here
         if self._shadow is None:
@@ -117,6 +120,16 @@ class BaseSamplerAdapter:
         self._shadow.take_over(ended, self.sampler)
         if is_stopped(self._shadow.study):
             study.stop()
+
+    def _with_constraints(self, study: Study, trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+        """The trial with what ``constraints_func`` of the wrapped sampler says of it, which the stored study
+        gets as in Optuna: the sampler itself only sees the shadow study.
+        """
+        constraints_func = getattr(self._plain, "_constraints_func", None)
+        if constraints_func is None:
+            return trial
+        _process_constraints_after_trial(constraints_func, study, trial, state)
+        return study._storage.get_trial(trial._trial_id)
 
     def reseed(self, seed: int) -> None:
         """As Optuna asks before it runs trials in threads."""

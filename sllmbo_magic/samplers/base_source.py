@@ -77,5 +77,5 @@ class BaseSource:
 
     def _is_start(self, context: TrialContext) -> bool:
         """Whether TPE would draw at random where the initial design covers the space better."""
-        few = len(context.history.complete) < N_STARTS
+        few = context.history.n_evaluated < N_STARTS
         return few and self.is_default and context.has_design

@@ -22,6 +22,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.study import StudyDirection
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -172,6 +173,10 @@ class ShadowStudy:
         values = trial.values if trial.state == TrialState.COMPLETE else None
         for step, value in trial.intermediate_values.items():
             storage.set_trial_intermediate_value(shadow_id, step, value)
+        for key, noted in constraints_of(trial).items():
+            storage.set_trial_system_attr(shadow_id, key, noted)
+        frozen = storage.get_trial(shadow_id)
+        frozen.user_attrs = dict(trial.user_attrs)  # a function of constraints reads them
         with stop_allowed(self.study):
             base.after_trial(self.study, frozen, trial.state, values)
         storage.set_trial_state_values(shadow_id, trial.state, values)
@@ -191,6 +196,7 @@ class ShadowStudy:
                 params=params,
                 distributions={name: self.outer[name] for name in params},
                 intermediate_values=dict(trial.intermediate_values),
+                system_attrs=constraints_of(trial),
             )
         )
 
@@ -198,6 +204,17 @@ class ShadowStudy:
         """Every outer parameter has a value: the trial's, else the middle of its range."""
         clipped = self.outer.clip({k: v for k, v in params.items() if k in self.outer})
         return {k: v for k, v in self.outer.complete(clipped).items() if k in self.outer}
+
+
+def constraints_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The attributes in which Optuna keeps the constraints of a trial: those of ``Trial.set_constraint`` and
+    those of a sampler's ``constraints_func``.
+    """
+    return {
+        key: value
+        for key, value in trial.system_attrs.items()
+        if key == _CONSTRAINTS_KEY or key.startswith(f"{_CONSTRAINTS_KEY}:")
+    }
 
 
 def base_params(

@@ -133,7 +133,7 @@ class SourceChoice:
 
     def _surrogate_searches(self, history: History) -> bool:
         """Whether the surrogate searches in all turns: without an LLM, after an initial design."""
-        return self.queue.proposer.instant and len(history.complete) >= N_STARTS and self.has_design(history)
+        return self.queue.proposer.instant and history.n_evaluated >= N_STARTS and self.has_design(history)
 
     def _suggest_by_surrogate(self, context: TrialContext) -> Suggestion:
         """The surrogate's proposal, as often as it is reliable; else the base sampler's."""
@@ -174,7 +174,7 @@ class SourceChoice:
             and self.mode == "llm-tpe"
             and self.base.is_default
             and len(space) > 0
-            and len(history.complete) >= N_STARTS
+            and history.n_evaluated >= N_STARTS
         )
 
     def _suggest_in_lost_turn(self, context: TrialContext) -> Suggestion:

@@ -39,6 +39,8 @@ OpenBLAS would factorise a larger matrix with several threads (``gaussian_proces
 """
 MAX_PRUNED = 40
 """Pruned trials among them."""
+MAX_INFEASIBLE = 40
+"""Infeasible trials among them, the latest."""
 VETO_TRIALS_PER_PARAMETER = 3
 """Scored trials per parameter below which the surrogate ranks candidates but vetoes none."""
 _DIGITS = 6
@@ -258,10 +260,12 @@ def _training_data(history: History, space: SearchSpace) -> tuple[np.ndarray, np
     if len(history.complete) < MIN_TRIALS or not len(space):
         return None
     pruned = _pruned(history)
-    data = [*_scored(history, MAX_TRIALS - len(pruned)), *pruned]
-    points = np.array([observation.unit(space) for observation, _ in data])
+    infeasible = history.infeasible[-MAX_INFEASIBLE:]
+    data = [*_scored(history, MAX_TRIALS - len(pruned) - len(infeasible)), *pruned]
+    points = np.array([o.unit(space) for o in (*(observation for observation, _ in data), *infeasible)])
     sign = 1.0 if history.direction == "maximize" else -1.0
-    return points, robust_scores(sign * np.array([value for _, value in data]))
+    scores = robust_scores(sign * np.array([value for _, value in data]))
+    return points, np.concatenate([scores, _infeasible_scores(infeasible)])
 
 
 def _scored(history: History, n: int) -> list[tuple[Observation, float]]:
@@ -282,6 +286,18 @@ def _pruned(history: History) -> list[tuple[Observation, float]]:
         for o in history.pruned[-MAX_PRUNED:]
         if o.reported is not None
     ]
+
+
+def _infeasible_scores(infeasible: Sequence[Observation]) -> np.ndarray:
+    """Robust scores of infeasible trials: below the median, 0, and the lower, the larger the violation.
+
+    Below all other scores would be a cliff at the bound of a constraint, where the best feasible
+    configuration often lies: the process would see nothing but the cliff there. Of the violations only
+    the order counts, since constraints have units of their own.
+    """
+    violations = np.array([o.violation for o in infeasible])
+    ranks = np.searchsorted(np.unique(violations), violations, side="right")
+    return -0.5 * ranks / max(len(infeasible), 1)
 
 
 def robust_scores(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,86 @@
+"""Optuna's constraints: ``Trial.set_constraint``, and ``constraints_func`` of the base sampler."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import optuna
+import pytest
+
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic.testing import FunctionProvider
+from tests.replies import Responder
+
+SPACE = {"x": (-5.0, 5.0), "y": (-5.0, 5.0)}
+WAYS: dict[str, dict[str, Any]] = {
+    "rulebook": {},
+    "declared": {"search_space": SPACE},
+    "base sampler": {"mode": "tpe", "search_space": SPACE},
+}
+
+
+def objective(trial: optuna.Trial) -> float:
+    """Best where it is infeasible: 0 at the origin; 4 where the constraint holds."""
+    x, y = trial.suggest_float("x", -5.0, 5.0), trial.suggest_float("y", -5.0, 5.0)
+    trial.set_constraint("x is 2 at least", 2.0 - x)
+    return x * x + y * y
+
+
+def searched(sampler: Any, objective: Any = objective, n_trials: int = 40) -> optuna.Study:
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_constrained_problem_is_solved_as_well_as_by_tpe(way: str) -> None:
+    seeds = range(4)
+    random = [searched(optuna.samplers.RandomSampler(seed=s)).best_value for s in seeds]
+    ours = [searched(LLMTPESampler(seed=s, **WAYS[way])).best_value for s in seeds]
+    assert statistics.mean(ours) < 0.75 * statistics.mean(random)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_incumbent_is_feasible(way: str) -> None:
+    sampler = LLMTPESampler(seed=0, **WAYS[way])
+    study = searched(sampler)
+    history = sampler.history(study)
+    assert history.incumbent is not None
+    assert history.incumbent.number == study.best_trial.number
+    assert {o.number for o in history.infeasible} == {t.number for t in study.trials if t.params["x"] < 2}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("from_function", [True, False])
+def test_a_base_samplers_constraints_are_the_studys(declared: bool, from_function: bool) -> None:
+    def tpe(seed: int) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(seed=seed, constraints_func=lambda t: [t.user_attrs["c"]])
+
+    def squares(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", -5.0, 5.0), trial.suggest_float("y", -5.0, 5.0)
+        trial.set_user_attr("c", 2.0 - x)
+        return x * x + y * y
+
+    base, space = tpe if from_function else tpe(0), SPACE if declared else None
+    study = searched(LLMTPESampler(base_sampler=base, mode="tpe", search_space=space, seed=0), squares, 60)
+    assert study.best_params["x"] >= 2.0
+    assert all(t.constraints == {"0": 2.0 - t.params["x"]} for t in study.trials)
+    assert sum(t.params["x"] >= 2.0 for t in study.trials[30:]) > 12
+
+
+def test_an_llm_reads_that_a_trial_is_infeasible() -> None:
+    provider = FunctionProvider(Responder(0))
+    searched(LLMTPESampler(provider, search_space=SPACE, seed=0), n_trials=12)
+    assert ",INFEASIBLE," in provider.requests[-1].messages[-1].content
+
+
+def test_without_any_feasible_trial_the_search_goes_on() -> None:
+    def hopeless(trial: optuna.Trial) -> float:
+        trial.set_constraint("never", 1.0 + abs(x := trial.suggest_float("x", -5.0, 5.0)))
+        return x
+
+    for way in ({}, {"search_space": {"x": (-5.0, 5.0)}}, {"llm": FunctionProvider(Responder(0))}):
+        sampler = LLMTPESampler(seed=0, **way)
+        assert sampler.history(searched(sampler, hopeless, n_trials=25)).incumbent is None
