@@ -190,6 +190,14 @@ class LLMProposer:
                     raise
         return new
 
+    def for_another_study(self) -> LLMProposer:
+        """A proposer that asks the same provider and knows nothing of the trials of this one's study."""
+        new = copy.copy(self)
+        new._manager = HistoryManager(self._manager.policy)
+        new._overruled = set()
+        new._restored = True  # a summary in the transcript is about the other study
+        return new
+
     # Around the questions
 
     def _restore(self) -> None:

@@ -49,6 +49,8 @@ from sllmbo_magic.samplers.requests import Requests
 from sllmbo_magic.samplers.schedule import make_schedule
 from sllmbo_magic.samplers.source_choice import SourceChoice
 from sllmbo_magic.samplers.space_state import SpaceState
+from sllmbo_magic.samplers.study_state import StudyState
+from sllmbo_magic.samplers.study_state import StudyStates
 from sllmbo_magic.samplers.trial_spaces import TrialSpaces
 from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
 from sllmbo_magic.space.search_space import SearchSpace
@@ -90,6 +92,10 @@ class LLMTPESampler(BaseSampler):
     Raises:
         InputError: An option is not one of these.
 
+    One sampler can serve several studies, also in turns, as Optuna's can: each has a queue of candidates and
+    versions of the space of its own. Options, hints and the LLM's budget are shared. A study that is loaded
+    anew from its storage counts as another one, so that candidates that waited are dropped.
+
     A study with several objectives raises ValueError, as Optuna's samplers for one objective do.
     """
 
@@ -130,36 +136,67 @@ class LLMTPESampler(BaseSampler):
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
         if isinstance(search_space, SpaceState):
-            self.space_state = search_space
+            space_state = search_space
         else:
             space = None if search_space is None else _plain_space(search_space)
-            self.space_state = SpaceState(space, dynamic=dynamic_space, emit=self._emit)
+            space_state = SpaceState(space, dynamic=dynamic_space, emit=self._emit)
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
-        self.queue = CandidateQueue(proposer, candidates)
-        self.requests = Requests(
-            self.queue,
-            self.space_state,
+        requests = Requests(
+            CandidateQueue(proposer, candidates),
+            space_state,
             description,
             hints=hints,
             n_trials=n_trials,
             cancelled=cancelled,
             emit=self._emit,
         )
-        self._base_sampler = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
+        adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
         label = base_source or ("tpe" if base_sampler is None else "base")
-        self._sources = SourceChoice(
+        sources = SourceChoice(
             self._default_mode if mode is None else mode,
             self.schedule,
-            self.requests,
-            BaseSource(self._base_sampler, label),
+            requests,
+            BaseSource(adapter, label),
             rulebook or RulebookProposer(seed=self.seed),
             judge=judge,
             emit=self._emit,
         )
-        self._undeclared = UndeclaredSpace()
-        self._observations = ObservationCache()
+        self._states = StudyStates(StudyState(space_state, not self._ends_study, requests, sources))
         self._lock = threading.RLock()
+
+    # What the sampler keeps of the study that this thread works on
+
+    @property
+    def space_state(self) -> SpaceState:
+        """The search space and its versions."""
+        return self._states.current.space_state
+
+    @property
+    def requests(self) -> Requests:
+        """The LLM's side."""
+        return self._states.current.requests
+
+    @property
+    def queue(self) -> CandidateQueue:
+        """The LLM's candidates."""
+        return self.requests.queue
+
+    @property
+    def _sources(self) -> SourceChoice:
+        return self._states.current.sources
+
+    @property
+    def _base_sampler(self) -> BaseSamplerAdapter:
+        return self._states.current.base_sampler
+
+    @property
+    def _undeclared(self) -> UndeclaredSpace:
+        return self._states.current.undeclared
+
+    @property
+    def _observations(self) -> ObservationCache:
+        return self._states.current.observations
 
     # What the user may change between trials
 
@@ -170,7 +207,8 @@ class LLMTPESampler(BaseSampler):
 
     @mode.setter
     def mode(self, mode: str) -> None:
-        self._sources.mode = mode
+        for state in self._states.all:
+            state.sources.mode = mode
 
     def add_hint(self, hint: Hint) -> None:
         """Tell the LLM this from its next request on."""
@@ -178,7 +216,8 @@ class LLMTPESampler(BaseSampler):
 
     def extend(self, n_trials: int) -> None:
         """Set the run's total to ``n_trials``."""
-        self.requests.n_trials = n_trials
+        for state in self._states.all:
+            state.requests.n_trials = n_trials
 
     def continue_in(
         self, study: Study, extension: PendingExtension, trial_number: int, commit: Callable[[], None]
@@ -189,13 +228,16 @@ class LLMTPESampler(BaseSampler):
             commit: Called once the new version of the space is stored in the study, before its event.
         """
         with self._lock:
-            self._observations = ObservationCache()
+            state = self._states.current
+            state.bind(study)
+            state.observations = ObservationCache()
             self.space_state.extend(study, extension, trial_number, commit)
             self.queue.release_held()
 
     def history(self, study: Study) -> History:
         """The study's trials as a history."""
         with self._lock:
+            self._states.select(study)
             return self._history(study)
 
     # Optuna's interface
@@ -203,6 +245,7 @@ class LLMTPESampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The declared outer space, else the intersection of the study's trials."""
         study = unwrap_bracket(study)
+        self._states.select(study)
         self._raise_error_if_multi_objective(study)
         if self.space_state.outer is not None:
             return dict(self.space_state.outer)
@@ -211,6 +254,7 @@ class LLMTPESampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Send the next request, if one is due, with the history as it is now."""
         study = unwrap_bracket(study)
+        self._states.select(study)
         if study._is_multi_objective():
             return
         if self.space_state.outer is None:
@@ -234,6 +278,7 @@ class LLMTPESampler(BaseSampler):
     ) -> dict[str, Any]:
         """One whole configuration from one source."""
         study = unwrap_bracket(study)
+        self._states.select(study)
         self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
@@ -258,6 +303,7 @@ class LLMTPESampler(BaseSampler):
     ) -> Any:
         """A parameter outside the relative search space: the base sampler's."""
         study = unwrap_bracket(study)
+        self._states.select(study)
         self._raise_error_if_multi_objective(study)
         return self._base_sampler.independent(study, trial, param_name, param_distribution)
 
@@ -267,6 +313,7 @@ class LLMTPESampler(BaseSampler):
         """Forwarded to the base sampler; a trial that had no joint space, or was queued whole, gets its
         source.
         """
+        self._states.select(unwrap_bracket(study))
         if attrs.SOURCE not in trial.user_attrs:
             source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
             study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)
@@ -285,7 +332,8 @@ class LLMTPESampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Called by Optuna when trials run in parallel threads."""
         self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self._base_sampler.reseed(self.seed)
+        for state in self._states.all:
+            state.base_sampler.reseed(self.seed)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_lock": None, "emit": None}
@@ -293,9 +341,10 @@ class LLMTPESampler(BaseSampler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
-        self.requests.emit = self._sources.emit = self._emit
-        if isinstance(self.queue.proposer, LLMProposer):
-            self.queue.proposer.emit = self._emit
+        for kept in self._states.all:
+            kept.requests.emit = kept.sources.emit = self._emit
+            if isinstance(kept.requests.queue.proposer, LLMProposer):
+                kept.requests.queue.proposer.emit = self._emit
 
     # What the sampler works on
 
