@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -373,8 +374,14 @@ class LLMTPESampler(BaseSampler):
 
 
 def _plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
-    """The space that an objective of the user's suggests; Optuna's trials suggest no objects."""
+    """The space that an objective of the user's suggests; Optuna's trials suggest no objects.
+
+    They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). A parameter
+    with such a choice is left to the base sampler, as where no space is declared.
+    """
     space = SearchSpace.from_user(search_space)
+    numbers = [n for n, labels in space.objects.items() if all(isinstance(v, Real) for v in labels.values())]
+    space = space.without(numbers) if numbers else space
     for name, labels in space.objects.items():
         raise InputError(
             f"search_space: {name} has objects as choices, which Optuna does not store.",

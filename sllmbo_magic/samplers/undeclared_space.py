@@ -8,6 +8,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 
@@ -36,8 +37,8 @@ class UndeclaredSpace:
     def shared(self, study: Study) -> dict[str, BaseDistribution]:
         """The parameters that all trials have under one distribution, those with one value too.
 
-        One with tuples or other objects as choices is not among them: it is sampled by itself, as Optuna has
-        no value for it that could be compared or stored.
+        One with tuples, other objects, inf, NaN or huge integers as choices is not among them: it is sampled
+        by itself, as a search space has no value for it that could be compared, or sent to an LLM.
         """
         shared = self._intersection.calculate(study) or _of_failed(study)
         return {name: distribution for name, distribution in shared.items() if not _has_objects(distribution)}
@@ -45,7 +46,7 @@ class UndeclaredSpace:
 
 def _has_objects(distribution: BaseDistribution) -> bool:
     choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
-    return not all(choice is None or isinstance(choice, bool | int | float | str) for choice in choices)
+    return not all(plain(choice)[1] for choice in choices)
 
 
 def _of_failed(study: Study) -> dict[str, BaseDistribution]:

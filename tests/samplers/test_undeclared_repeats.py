@@ -4,6 +4,7 @@ configuration of a finite one is tried before any is repeated.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import optuna
@@ -124,3 +125,32 @@ def test_tuples_as_choices_are_sampled_as_optuna_does(name: str) -> None:
 def test_a_seed_that_is_none_is_refused_when_the_sampler_is_made(kind: Any, seed: Any) -> None:
     with pytest.raises(InputError, match=r"seed.*Allowed: a whole number from 0"):
         kind(seed=seed)
+
+
+CHOICES = [[1.0, math.inf], [1.0, -math.inf, math.nan], [1, 2**60]]
+
+
+def of_choices(sampler: LLMTPESampler, choices: list[float]) -> set[str]:
+    """What trials had of a parameter with these choices."""
+
+    def objective(trial: optuna.Trial) -> float:
+        value = trial.suggest_categorical("c", choices)
+        assert any(value is choice for choice in choices)
+        return trial.suggest_float("x", 0, 1) + (value != 1)
+
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=16)
+    return {str(trial.params["c"]) for trial in study.trials}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("choices", CHOICES, ids=str)
+def test_numbers_without_a_place_in_a_space_are_choices_as_in_optuna(name: str, choices: list[float]) -> None:
+    assert of_choices(SAMPLERS[name](), choices) == set(map(str, choices))
+
+
+@pytest.mark.parametrize("mode", ["llm-tpe", "tpe"])
+@pytest.mark.parametrize("choices", CHOICES, ids=str)
+def test_they_may_be_declared_too(mode: str, choices: list[float]) -> None:
+    sampler = LLMTPESampler(mode=mode, seed=0, search_space={"c": choices, "x": (0.0, 1.0)})
+    assert of_choices(sampler, choices) == set(map(str, choices))
