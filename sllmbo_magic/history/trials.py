@@ -7,6 +7,7 @@ from typing import Any
 
 from sllmbo_magic import attrs
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 
@@ -21,6 +22,7 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     value = trial.values[0] if scored(trial) and not violation else None
     reported, pruned_at = last_report(trial)
     params, outside = real_configuration(trial)
+    params = {name: _without_numpy(value) for name, value in params.items()}
     if space is not None:
         params = {name: params[name] for name in (*space, *space.fixed) if name in params}
     return Observation(
@@ -48,6 +50,12 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
         outside=outside,
         violation=violation,
     )
+
+
+def _without_numpy(value: Any) -> Any:
+    """A value as the search space has it; what has no place there stays as it is."""
+    plain_value, is_plain = plain(value)
+    return plain_value if is_plain else value
 
 
 def constraint_violation(trial: Any) -> float:

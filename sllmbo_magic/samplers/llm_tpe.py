@@ -54,6 +54,7 @@ from sllmbo_magic.samplers.study_state import StudyState
 from sllmbo_magic.samplers.study_state import StudyStates
 from sllmbo_magic.samplers.trial_spaces import TrialSpaces
 from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
+from sllmbo_magic.samplers.undeclared_space import as_suggested
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import TaskDescription
 
@@ -297,7 +298,7 @@ class LLMTPESampler(BaseSampler):
             self.requests.write_feedback(context)
             if declared:
                 self._sources.prepare_next(trial.number, self.space_state.wide, context.history, self.seed)
-            return {n: suggestion.params[n] for n in search_space if n in suggestion.params}
+            return as_suggested(suggestion.params, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

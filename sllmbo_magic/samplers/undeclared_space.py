@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from sllmbo_magic.space.distributions import index_of
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
@@ -42,6 +46,18 @@ class UndeclaredSpace:
         """
         shared = self._intersection.calculate(study) or _of_failed(study)
         return {name: distribution for name, distribution in shared.items() if not _has_objects(distribution)}
+
+
+def as_suggested(params: Mapping[str, Any], search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """The parameters of a search space as the objective suggests them: a choice is the objective's own, which
+    may be a type of numpy or a member of an enumeration where a search space has a plain value.
+    """
+    return {name: _own_choice(d, params[name]) for name, d in search_space.items() if name in params}
+
+
+def _own_choice(distribution: BaseDistribution, value: Any) -> Any:
+    index = index_of(distribution, value) if isinstance(distribution, CategoricalDistribution) else None
+    return value if index is None else distribution.choices[index]  # type: ignore[attr-defined]
 
 
 def _has_objects(distribution: BaseDistribution) -> bool:

@@ -37,7 +37,8 @@ _WORDS: dict[str, Value] = {"true": True, "false": False, "none": None, "null": 
 def show(value: object, limit: int = 40) -> str:
     """A value in a message: short whatever it is, never the content of a container."""
     if isinstance(value, str):
-        return repr(value if len(value) <= limit else value[:limit] + "...")
+        text = str.__str__(value)  # numpy's strings and enumerations of text write themselves otherwise
+        return repr(text if len(text) <= limit else text[:limit] + "...")
     if value is None or isinstance(value, bool):
         return repr(value)
     if isinstance(value, Integral):
@@ -53,11 +54,13 @@ def same(a: Value, b: Value) -> bool:
 
 
 def plain(value: object) -> tuple[Value, bool]:
-    """A value without numpy's types, and whether it can be a parameter's value at all."""
+    """A value without numpy's types and enumerations, and whether it can be a parameter's value at all."""
     if type(value) is float:  # most are: the abstract classes below take several times as long to ask
         return value, math.isfinite(value)
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value, True
+    if isinstance(value, str):
+        return str.__str__(value), True
     if type(value).__name__ in ("bool", "bool_") and hasattr(value, "item"):  # numpy's
         return bool(value), True
     if isinstance(value, Integral):

@@ -66,7 +66,9 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
             if isinstance(normal, CategoricalDistribution):
                 choices, labels = labelled(name, normal.choices)
                 if labels:
-                    normal, meanings[name] = CategoricalDistribution(choices), labels
+                    meanings[name] = labels
+                if labels or [*map(type, choices)] != [*map(type, normal.choices)]:
+                    normal = CategoricalDistribution(choices)  # no types of numpy, and no enumerations
             normalized[name] = normal
         self._fixed = dict(fixed or {})
         duplicates = sorted(normalized.keys() & self._fixed.keys())

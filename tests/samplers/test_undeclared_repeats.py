@@ -4,9 +4,11 @@ configuration of a finite one is tried before any is repeated.
 
 from __future__ import annotations
 
+import enum
 import math
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -154,3 +156,36 @@ def test_numbers_without_a_place_in_a_space_are_choices_as_in_optuna(name: str, 
 def test_they_may_be_declared_too(mode: str, choices: list[float]) -> None:
     sampler = LLMTPESampler(mode=mode, seed=0, search_space={"c": choices, "x": (0.0, 1.0)})
     assert of_choices(sampler, choices) == set(map(str, choices))
+
+
+class Text(str, enum.Enum):  # noqa: UP042 - its str() is "Text.A", where a StrEnum's is "a"
+    A = "a"
+    B = "b"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "choices",
+    [[*np.linspace(0.1, 1.0, 4)], [*np.array(["a", "b"])], [*np.arange(3)], [*Text], [*Number]],
+    ids=str,
+)
+def test_choices_of_numpy_and_enumerations_are_choices_as_in_optuna(name: str, choices: list[Any]) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        value = trial.suggest_categorical("c", choices)
+        assert type(value) is type(choices[0])
+        return trial.suggest_float("x", 0, 1) + choices.index(value)
+
+    sampler = SAMPLERS[name]()
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=16)
+    assert {trial.params["c"] for trial in study.trials} == set(choices)
+    if name.startswith("llm"):
+        requests = sampler.queue.proposer.provider.requests  # type: ignore[attr-defined]
+        prompt = requests[-1].messages[-1].content
+        assert not any(word in prompt for word in ("np.", "Text.", "Number."))

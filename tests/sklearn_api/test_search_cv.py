@@ -40,6 +40,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.testing import FunctionProvider
+from tests.replies import Responder
 
 X, y = load_iris(return_X_y=True)
 RNG = np.random.default_rng(0)
@@ -426,3 +427,13 @@ def test_an_interrupt_ends_the_fit_at_once_and_keeps_what_was_scored(
     assert found.result_.status == "interrupted"
     assert math.isfinite(found.result_.best_value)
     assert Interrupting.left == 0, "folds went on after the interrupt"
+
+
+def test_a_language_model_is_asked_about_choices_of_numpy() -> None:
+    space = {"C": list(np.linspace(0.1, 1.0, 6)), "solver": list(np.array(["lbfgs", "newton-cg"]))}
+    search = SLLMBOSearchCV(
+        LogisticRegression(max_iter=500), search_space=space, n_trials=5, cv=2, random_state=0,
+        llm=FunctionProvider(Responder(0)),
+    )  # fmt: skip
+    search.fit(X, y)
+    assert {"llm", "llm-init"} & set(search.cv_results_["source"])
