@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import BruteForceSampler
 from optuna.samplers import TPESampler
 from optuna.samplers._base import _process_constraints_after_trial
 from optuna.study import Study
@@ -60,7 +61,11 @@ class BaseSamplerAdapter:
     def sample_undeclared(
         self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """All parameters of an undeclared space."""
+        """All parameters of an undeclared space; none of a sampler that goes by the order in which the
+        objective suggests them, and is asked for each at its turn.
+        """
+        if isinstance(self._plain, BruteForceSampler):
+            return {}
         trial = study._storage.get_trial(trial._trial_id)  # with what the sampler noted in it before
         return base_params(self._plain, study, trial, space)
 

@@ -20,6 +20,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
@@ -131,7 +132,9 @@ class ShadowStudy:
         rng: np.random.Generator,
         ask: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """One draw; a category outside the current version is drawn again, at last at random."""
+        """One draw; what is outside the current version is drawn again, at last a category at random and
+        the nearest number.
+        """
         params: dict[str, Any] = {}
         strays: list[str] = []
         for _ in range(_CATEGORY_TRIES):
@@ -141,7 +144,8 @@ class ShadowStudy:
                 return params
         for name in strays:
             choices = getattr(space[name], "choices", ())
-            params[name] = choices[int(rng.integers(len(choices)))] if choices else params[name]
+            nearest = space.clip_value(name, params[name])
+            params[name] = choices[int(rng.integers(len(choices)))] if choices else nearest
         return params
 
     def forget(self, number: int) -> None:
@@ -188,7 +192,7 @@ class ShadowStudy:
         scored = trial.state == TrialState.COMPLETE and trial.values
         if not scored and trial.state != TrialState.PRUNED:
             return
-        params = self._complete(params)
+        params = dict(sorted(self._complete(params).items()))
         self.study.add_trial(
             optuna.trial.create_trial(
                 state=trial.state,
@@ -225,16 +229,17 @@ def base_params(
     A sampler in its start-up phase, or one that is not multivariate, answers ``sample_relative`` with less
     than asked.
     """
-    single = {n: d for n, d in space.items() if d.single()}
     several = {n: d for n, d in space.items() if not d.single()}
-    joint = (
-        {} if getattr(base, "_multivariate", None) is False else base.sample_relative(study, trial, several)
-    )
-    params = {n: joint[n] for n in several if n in joint}
-    for name, distribution in {**several, **single}.items():
-        if name in params:
-            continue
-        if distribution.single():
+    joint: dict[str, Any] = {}
+    if getattr(base, "_multivariate", None) is not False:
+        if type(base) is not TPESampler or base._group:  # as Optuna does; any other TPE has no use for it
+            base.infer_relative_search_space(study, trial)
+        joint = base.sample_relative(study, trial, several)
+    params: dict[str, Any] = {}
+    for name, distribution in space.items():
+        if name in joint and name in several:
+            params[name] = joint[name]
+        elif distribution.single():
             params[name] = distribution.to_external_repr(
                 0.0 if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
             )

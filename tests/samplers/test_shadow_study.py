@@ -6,9 +6,16 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.distributions import FloatDistribution
+from optuna.samplers import BruteForceSampler
+from optuna.samplers import GridSampler
+from optuna.samplers import NSGAIISampler
+from optuna.samplers import QMCSampler
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
+from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 
@@ -41,3 +48,57 @@ def test_every_trial_is_a_point_of_the_outer_space(
     params: dict[str, float], expected: dict[str, float]
 ) -> None:
     assert shadow_of(params) == expected
+
+
+class Contract(TPESampler):
+    """A sampler that counts on being asked what it searches before it is asked for values, as Optuna does."""
+
+    inferred: Any = None
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        self.inferred = trial.number
+        return super().infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+        assert self.inferred == trial.number
+        return super().sample_relative(study, trial, search_space)
+
+
+SPACE = {"x": [-1, 0, 1], "k": (1, 3), "only": [7]}
+BASES: dict[str, Any] = {
+    "group": lambda: TPESampler(multivariate=True, group=True, seed=0),
+    "brute force": lambda: BruteForceSampler(seed=0),
+    "grid": lambda: GridSampler({"x": [-1, 0, 1], "k": [1, 2, 3], "only": [7]}, seed=0),
+    "nsga": lambda: NSGAIISampler(seed=0),
+    "qmc": lambda: QMCSampler(seed=0),
+    "contract": lambda: Contract(seed=0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("mode", ["tpe", "llm-tpe"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_optunas_samplers_work_as_base_sampler(base: str, mode: str, declared: bool) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_categorical("x", [-1, 0, 1])
+        branch = trial.suggest_int("a", 1, 1) if x == 0 and not declared and base != "grid" else 0
+        return x**2 + trial.suggest_int("k", 1, 3) + trial.suggest_categorical("only", [7]) + branch
+
+    sampler = LLMTPESampler(
+        base_sampler=BASES[base](), mode=mode, search_space=SPACE if declared else None, seed=0
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=20)
+    assert len(study.trials) == 20 or len({tuple(t.params.items()) for t in study.trials}) == 9
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_grouped_tpe_draws_in_the_current_version_of_the_space() -> None:
+    sampler = LLMTPESampler(base_sampler=BASES["group"](), mode="tpe", search_space=OUTER, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + t.suggest_float("y", 0.0, 4.0), n_trials=12)
+    # the user's own range, which the wide space follows
+    sampler.space_state.change(OUTER.narrow("x", low=0.9), 12, "a test", "user")
+    study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + t.suggest_float("y", 0.0, 4.0), n_trials=8)
+    assert min(t.params["x"] for t in study.trials[12:]) >= 0.9
