@@ -17,6 +17,8 @@ from typing import TypeAlias
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplayMismatchError
 from sllmbo_magic.errors import ReplyError
+from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import ReplyReceived
@@ -31,6 +33,7 @@ from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.base import complete_provider
 from sllmbo_magic.llm.json_reply import extract_json
 from sllmbo_magic.llm.json_reply import final_text
+from sllmbo_magic.llm.redact import one_line
 from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
@@ -305,7 +308,25 @@ class LLMProposer:
                     text=request.messages[-1].content,
                 )
             )
-        return self.provider.complete(request), number
+        return self._completed(request), number
+
+    def _completed(self, request: Request) -> Completion:
+        """The provider's answer. What a provider raises that is not ours ends no run: it may be better later.
+
+        Raises:
+            ProviderError: The provider's own; for any other error one that names its class and text.
+        """
+        try:
+            completion = self.provider.complete(request)
+        except SllmboError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a provider of the user's may raise any class)
+            words = f"{type(error).__name__}: {one_line(error)}".rstrip(" :.")
+            raise TransientProviderError(f"{self.id} raised {words}.", category="provider") from None
+        if not isinstance(completion, Completion):
+            kind = type(completion).__name__
+            raise TransientProviderError(f"{self.id} gave {kind}, not a Completion.", category="provider")
+        return completion
 
     def _tell(
         self,

@@ -12,6 +12,8 @@ from optuna.samplers import RandomSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.base import Ask
@@ -257,3 +259,48 @@ def test_a_candidate_that_explores_is_exempt_once_per_request(expects: str) -> N
     else:
         assert 1 <= len(requests) == len(set(requests))
         assert any(p.get("vetoed") for p in late)
+
+
+class Broken:
+    """A provider of a user's that raises what it likes, or forgets to answer."""
+
+    id = "my:model"
+
+    def __init__(self, outcome: BaseException | None) -> None:
+        self.outcome, self.n_asked = outcome, 0
+
+    def complete(self, request: Any) -> Any:
+        self.n_asked += 1
+        if self.outcome is not None:
+            raise self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (ConnectionError("connection reset"), "my:model raised ConnectionError: connection reset."),
+        (TimeoutError(), "my:model raised TimeoutError."),
+        (TypeError("key sk-proj-abcdefghijk12345"), "my:model raised TypeError: key [redacted]."),
+        (None, "my:model gave NoneType, not a Completion."),
+    ],
+)
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_whatever_a_provider_raises_the_study_goes_on(
+    outcome: BaseException | None, words: str, candidates: int
+) -> None:
+    told: list[Event] = []
+    provider = Broken(outcome)
+    sampler = LLMTPESampler(provider, candidates=candidates, seed=0, emit=told.append)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: trial.suggest_float("x", -1.0, 1.0) ** 2, n_trials=15)
+    fallbacks = [event for event in told if isinstance(event, Fallback)]
+    assert len(study.trials) == 15
+    assert fallbacks[0].message.startswith(words)
+    assert not fallbacks[0].permanent
+    assert len(fallbacks) >= 2, "it is asked again"
+
+
+def test_an_interrupt_in_a_provider_is_an_interrupt() -> None:
+    study = optuna.create_study(sampler=LLMTPESampler(Broken(KeyboardInterrupt()), seed=0))
+    with pytest.raises(KeyboardInterrupt):
+        study.optimize(lambda trial: trial.suggest_float("x", -1.0, 1.0) ** 2, n_trials=15)
