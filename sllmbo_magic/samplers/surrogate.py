@@ -41,6 +41,10 @@ MAX_PRUNED = 40
 """Pruned trials among them."""
 MAX_INFEASIBLE = 40
 """Infeasible trials among them, the latest."""
+MAX_SCORE = 1e100
+"""Scores beyond this, such as ``sys.float_info.max`` as a penalty, are left out as infinite ones are: they
+measure nothing, and their squares overflow.
+"""
 VETO_TRIALS_PER_PARAMETER = 3
 """Scored trials per parameter below which the surrogate ranks candidates but vetoes none."""
 _DIGITS = 6
@@ -262,6 +266,9 @@ def _training_data(history: History, space: SearchSpace) -> tuple[np.ndarray, np
     pruned = _pruned(history)
     infeasible = history.infeasible[-MAX_INFEASIBLE:]
     data = [*_scored(history, MAX_TRIALS - len(pruned) - len(infeasible)), *pruned]
+    data = [(observation, value) for observation, value in data if abs(value) <= MAX_SCORE]
+    if len(data) < MIN_TRIALS:
+        return None
     points = np.array([o.unit(space) for o in (*(observation for observation, _ in data), *infeasible)])
     sign = 1.0 if history.direction == "maximize" else -1.0
     scores = robust_scores(sign * np.array([value for _, value in data]))
@@ -309,5 +316,6 @@ def robust_scores(scores: np.ndarray) -> np.ndarray:
     median = float(np.median(scores))
     upper = scores[scores >= median] - median
     scale = float(np.sqrt(np.mean(upper**2))) or float(scores.std()) or 1.0
-    z = (scores - median) / scale
+    with np.errstate(over="ignore"):
+        z = np.maximum((scores - median) / scale, -MAX_SCORE)
     return np.where(z < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - z, 0.0)), z)

@@ -5,6 +5,7 @@ noise in an improvement.
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from typing import Any
 
@@ -396,3 +397,20 @@ def test_two_hopeless_candidates_are_still_ranked() -> None:
     values = log_expected_improvement(mean, np.array([1.0, 1.0]), 0.0)
     assert np.isfinite(values).all()
     assert values[1] > values[0]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("large", [sys.float_info.max, 1e155, -1e155])
+def test_a_huge_score_or_report_spoils_no_surrogate(direction: str, large: float) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
+        if trial.number == 5:
+            trial.report(large, 0)
+            raise optuna.TrialPruned
+        score = (x - 0.3) ** 2 + (y - 0.6) ** 2
+        return large if trial.number == 3 else score if direction == "minimize" else -score
+
+    study = optuna.create_study(direction=direction, sampler=LLMTPESampler(seed=0))
+    study.optimize(objective, n_trials=30)
+    assert sum(t.user_attrs["sllmbo:source"] == "gp" for t in study.trials) >= 10
