@@ -356,14 +356,14 @@ class LLMTPESampler(BaseSampler):
         rng = np.random.default_rng([self.seed, trial.number])
         trials = study.get_trials(deepcopy=False)
         history = self._history(study, trials)
-        spaces = TrialSpaces(self.space_state, search_space, self.seed, trial.number)
+        spaces = TrialSpaces(self.space_state, search_space, self.seed, trial.number, self._undeclared)
         return TrialContext(study, trial, rng, history, trials, spaces, self._sources.has_design(history))
 
     def _space_for(self, study: Study) -> SearchSpace | None:
         if self.space_state.outer is not None:
             return self.space_state.space
         common = self._undeclared.searched(study)
-        return SearchSpace(common) if common else None
+        return self._undeclared.space_of(common) if common else None
 
     def _history(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
         task = self.requests.task

@@ -140,7 +140,8 @@ class SourceChoice:
         surrogate = self.surrogate_source.fit(context)
         if surrogate is None or not self._is_turn_of(surrogate, context):
             return self.base.suggest(context)
-        if context.spaces.current != context.spaces.outer:  # the rulebook may give the ranges more room
+        outer = context.spaces.outer
+        if outer is not None and context.spaces.current != outer:  # the rulebook may give ranges more room
             self.requests.fill_queue(context, llm_only=False)
             surrogate = self.surrogate_source.fit(context) or surrogate
         suggestion = self.surrogate_source.suggest(context, surrogate) or self.base.suggest(context)

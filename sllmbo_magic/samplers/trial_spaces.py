@@ -8,6 +8,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from sllmbo_magic.samplers.space_state import SpaceState
+from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
 from sllmbo_magic.space.search_space import SearchSpace
 
 _WIDE_SHARE = 0.5
@@ -26,18 +27,24 @@ class TrialSpaces:
         search_space: What Optuna asks the sampler for.
         seed: Of the run.
         trial_number: Number of the trial.
+        undeclared: Makes the space where none is declared.
 
     Attributes:
         outer: The declared outer space; None where ``search_space`` is not that space.
     """
 
     def __init__(
-        self, state: SpaceState, search_space: Mapping[str, BaseDistribution], seed: int, trial_number: int
+        self,
+        state: SpaceState,
+        search_space: Mapping[str, BaseDistribution],
+        seed: int,
+        trial_number: int,
+        undeclared: UndeclaredSpace,
     ) -> None:
         outer = state.outer
         self.outer = outer if outer is not None and search_space == dict(outer) else None
         self._state = state
-        self._undeclared = SearchSpace(search_space) if self.outer is None else None
+        self._undeclared = undeclared.space_of(search_space) if self.outer is None else None
         rng = np.random.default_rng([seed, trial_number, _WIDE_STREAM])
         self._base_may_be_wide = rng.random() < _WIDE_SHARE
 

@@ -15,6 +15,9 @@ from sllmbo_magic.space.distributions import index_of
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
+_KEPT_SPACES = 2
+"""With and without the parameters of one value."""
+
 
 class UndeclaredSpace:
     """Optuna's intersection of the trials with an outcome.
@@ -28,6 +31,7 @@ class UndeclaredSpace:
 
     def __init__(self) -> None:
         self._intersection = IntersectionSearchSpace(include_pruned=True)
+        self._spaces: list[SearchSpace] = []
 
     def searched(self, study: Study) -> dict[str, BaseDistribution]:
         """The parameters with more than one value; none before the first trial has ended."""
@@ -36,7 +40,18 @@ class UndeclaredSpace:
     def all_of(self, study: Study) -> SearchSpace | None:
         """The space of :meth:`shared`; None while there is none."""
         shared = self.shared(study)
-        return SearchSpace(shared) if shared else None
+        return self.space_of(shared) if shared else None
+
+    def space_of(self, distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
+        """The search space of these parameters: the same object as long as they stay the same, since each
+        trial keeps what was computed of it in a space.
+        """
+        space = SearchSpace(distributions)
+        for known in self._spaces:
+            if known == space and [*known] == [*space]:
+                return known
+        self._spaces = [space, *self._spaces][:_KEPT_SPACES]
+        return space
 
     def shared(self, study: Study) -> dict[str, BaseDistribution]:
         """The parameters that all trials have under one distribution, those with one value too.

@@ -191,3 +191,25 @@ def test_a_start_or_a_choice_of_the_users_leaves_the_base_sampler_as_it_is(
     base = [t.params for t in study.trials[1:N_STARTS] if t.user_attrs["sllmbo:source"] != "rulebook"]
     assert base
     assert all(params not in design for params in base)
+
+
+def test_where_no_space_is_declared_the_rulebook_takes_no_trial_of_the_surrogates() -> None:
+    """There is no outer space that ranges could grow into."""
+    taken: set[str] = set()
+    for seed in range(4):
+        study = optuna.create_study(sampler=LLMTPESampler(seed=seed))
+        study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 1.0) - 0.4) ** 2, n_trials=30)
+        taken |= set(sources(study)[N_STARTS:])
+    assert taken == {"gp", "tpe"}
+
+
+def test_where_no_space_is_declared_earlier_trials_are_not_placed_in_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places: list[Any] = []
+    to_unit = SearchSpace.to_unit
+    monkeypatch.setattr(SearchSpace, "to_unit", lambda space, c: places.append(c) or to_unit(space, c))
+    study = optuna.create_study(sampler=LLMTPESampler(seed=1))
+    study.optimize(bowl, n_trials=40)
+    n_rated = 10 * sources(study).count("gp")  # the finalists of each search
+    assert len(places) <= len(study.trials) + n_rated
