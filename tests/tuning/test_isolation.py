@@ -49,7 +49,9 @@ class Ending(Shift):
 
 
 def run(*args: Any, **options: Any) -> Any:
-    defaults: dict[str, Any] = {"sampler": "random", "seed": 0, "folder": "", "cv": 2, "verify": False}
+    defaults: dict[str, Any] = {"sampler": "random", "seed": 0, "folder": "", "verify": False}
+    if len(args) > 1:  # an estimator with its data
+        defaults["cv"] = 2
     return tune(*args, **{**defaults, **options})
 
 

@@ -27,7 +27,8 @@ from sllmbo_magic.events import TrialFinished
 from tests.tuning.test_life import objective_of
 
 X, y = make_regression(40, 3, noise=5, random_state=0)
-OPTIONS: dict[str, Any] = {"n_trials": 2, "seed": 0, "verify": False, "cv": 2}
+OF_ALL: dict[str, Any] = {"n_trials": 2, "seed": 0, "verify": False}
+OPTIONS: dict[str, Any] = {**OF_ALL, "cv": 2}
 ALPHA = {"alpha": (0.1, 1.0)}
 STORAGES = ["sqlite:///s.db", "journal:s.log", "object"]
 
@@ -188,9 +189,9 @@ def test_an_objective_checks_its_directions_too() -> None:
         raise AssertionError("it was called")
 
     with pytest.raises(InputError, match=r"maximizes.*minimized"):
-        tune(objective, direction="minimize", study=optuna.create_study(direction="maximize"), **OPTIONS)
+        tune(objective, direction="minimize", study=optuna.create_study(direction="maximize"), **OF_ALL)
     with pytest.raises(InputError, match=r"1 direction \(minimize\).*2 values"):
-        tune(objective, direction=["minimize", "maximize"], study=minimized(), **OPTIONS)
+        tune(objective, direction=["minimize", "maximize"], study=minimized(), **OF_ALL)
 
 
 def test_a_study_is_not_shared_by_two_tasks() -> None:
@@ -248,7 +249,7 @@ def test_an_objectives_direction_may_be_that_of_its_study(directions: list[str])
         return values if len(directions) > 1 else values[0]
 
     study = optuna.create_study(directions=directions)
-    result = tune(objective, study=study, folder="", **OPTIONS)
+    result = tune(objective, study=study, folder="", **OF_ALL)
     assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 2
 
 
