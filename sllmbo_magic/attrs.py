@@ -46,12 +46,15 @@ resumed run evaluates it again.
 """
 
 WITHDRAWN = "withdrawn"
-"""In :data:`EVALUATION`, of a queued trial that never began: True where it is to run again, since its run
-ended or another configuration went before it; :data:`FOR_GOOD` where the user's commands have ruled it out.
+"""In :data:`EVALUATION`, of a queued trial that never began: why. True where its run ended, and it runs again
+in the next; or :data:`MOVED`, or :data:`FOR_GOOD`.
 """
 
+MOVED = "moved"
+"""A copy of the trial waits further back in the queue."""
+
 FOR_GOOD = "for good"
-"""See :data:`WITHDRAWN`."""
+"""The user's commands have ruled the trial out."""
 
 WARM_START = "warm start: "
 """How the reason of a trial begins whose configuration an earlier run gave."""

@@ -100,12 +100,13 @@ def counts(trial: Any) -> bool:
 
 def is_withdrawn(trial: Any) -> bool:
     """Whether a trial was queued and taken out of the queue before it began: it never had parameters."""
-    return bool((trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN))
+    return bool(withdrawn_because(trial))
 
 
-def is_withdrawn_for_good(trial: Any) -> bool:
-    """Whether it was the user's commands that took the trial out of the queue."""
-    return (trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN) == attrs.FOR_GOOD
+def withdrawn_because(trial: Any) -> bool | str | None:
+    """Why a trial was taken out of the queue: see ``attrs.WITHDRAWN``; None: it was not."""
+    why: bool | str | None = (trial.user_attrs.get(attrs.EVALUATION) or {}).get(attrs.WITHDRAWN)
+    return why
 
 
 def scored(trial: Any) -> bool:

@@ -289,7 +289,7 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
     params = checked_configuration(outer, configuration)
     for trial in reversed(waiting_trials(study)):
         is_users = trial.user_attrs.get(attrs.SOURCE) == "user"
-        if is_users and queued_params(trial) == params and withdraw(study, trial, for_good=True):
+        if is_users and queued_params(trial) == params and withdraw(study, trial, attrs.FOR_GOOD):
             return
     raise InputError("that configuration does not wait: it runs, or has run.")
 

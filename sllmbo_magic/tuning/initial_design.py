@@ -20,9 +20,8 @@ from sllmbo_magic import attrs
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
-from sllmbo_magic.history.trials import is_withdrawn
-from sllmbo_magic.history.trials import is_withdrawn_for_good
 from sllmbo_magic.history.trials import observe
+from sllmbo_magic.history.trials import withdrawn_because
 from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
@@ -114,7 +113,7 @@ def queue_first(study: Study) -> None:
     queued = [
         trial.user_attrs.get(attrs.PROVENANCE)
         for trial in study.get_trials(deepcopy=False)
-        if not is_withdrawn(trial) or is_withdrawn_for_good(trial)
+        if withdrawn_because(trial) != attrs.MOVED
     ]
     for entry in study.user_attrs.get(attrs.FIRST_CONFIGURATIONS, ()):
         if entry["user_attrs"][attrs.PROVENANCE] not in queued:

@@ -27,11 +27,11 @@ def waiting_trials(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
-def withdraw(study: Study, trial: FrozenTrial, *, for_good: bool) -> bool:
+def withdraw(study: Study, trial: FrozenTrial, why: bool | str = True) -> bool:
     """End a queued trial; it stays in the study as one that never ran, and counts for nothing.
 
     Args:
-        for_good: Whether a resumed run leaves it out, too.
+        why: See ``attrs.WITHDRAWN``.
 
     Returns:
         Whether it was still waiting; False where another program has begun it meanwhile.
@@ -43,7 +43,7 @@ def withdraw(study: Study, trial: FrozenTrial, *, for_good: bool) -> bool:
             return False
     except UpdateFinishedTrialError:
         return False
-    evaluation = {"error": attrs.STOPPED, attrs.WITHDRAWN: attrs.FOR_GOOD if for_good else True}
+    evaluation = {"error": attrs.STOPPED, attrs.WITHDRAWN: why}
     storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, evaluation)
     storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
     return True
@@ -52,14 +52,14 @@ def withdraw(study: Study, trial: FrozenTrial, *, for_good: bool) -> bool:
 def drop_first(study: Study, is_dropped: Callable[[dict[str, Any]], bool]) -> int:
     """Withdraw for good the queued first configurations for which the function is true; their number."""
     waiting = [trial for trial in _waiting_first(study) if is_dropped(queued_params(trial))]
-    return sum(withdraw(study, trial, for_good=True) for trial in waiting)
+    return sum(withdraw(study, trial, attrs.FOR_GOOD) for trial in waiting)
 
 
 def put_users_first(study: Study) -> None:
     """Queue the first configurations that wait before one of the user's again, behind it."""
     users = [t.number for t in waiting_trials(study) if t.user_attrs.get(attrs.SOURCE) == "user"]
     for trial in _waiting_first(study):
-        if users and trial.number < users[-1] and withdraw(study, trial, for_good=False):
+        if users and trial.number < users[-1] and withdraw(study, trial, attrs.MOVED):
             user_attrs = {k: v for k, v in trial.user_attrs.items() if k != attrs.EVALUATION}
             study.enqueue_trial(queued_params(trial), user_attrs=user_attrs)
 

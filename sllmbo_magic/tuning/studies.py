@@ -27,7 +27,7 @@ from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import is_withdrawn
-from sllmbo_magic.history.trials import is_withdrawn_for_good
+from sllmbo_magic.history.trials import withdrawn_because
 from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
@@ -168,7 +168,7 @@ def withdraw_queued(study: Study) -> None:
     """
     for trial in waiting_trials(study):
         if attrs.PROVENANCE in trial.user_attrs:
-            withdraw(study, trial, for_good=False)
+            withdraw(study, trial)
 
 
 def queue_withdrawn(study: Study) -> None:
@@ -176,7 +176,7 @@ def queue_withdrawn(study: Study) -> None:
     trials = study.get_trials(deepcopy=False)
     last = max((t.number for t in trials if not is_withdrawn(t)), default=-1)
     for trial in trials:
-        if is_withdrawn(trial) and trial.number > last and not is_withdrawn_for_good(trial):
+        if trial.number > last and withdrawn_because(trial) is True:
             user_attrs = {k: v for k, v in trial.user_attrs.items() if k != attrs.EVALUATION}
             study.enqueue_trial(queued_params(trial), user_attrs=user_attrs)
 

@@ -277,7 +277,10 @@ def test_without_the_llm_none_of_its_queued_configurations_is_run(
     assert sources(commanded(data, model, ("sampler", "llm"))[0])[1:5] == ["llm-init"] * 4
 
 
-def test_a_resume_does_not_queue_what_a_command_has_ruled_out(data: Any, model: Any) -> None:
+@pytest.mark.parametrize("storage", [None, "sqlite:///trials.db"])
+def test_a_resume_does_not_queue_what_a_command_has_ruled_out(
+    data: Any, model: Any, storage: str | None
+) -> None:
     control = Control()
 
     def sink(event: Event) -> None:
@@ -289,6 +292,7 @@ def test_a_resume_does_not_queue_what_a_command_has_ruled_out(data: Any, model: 
             control.wish("stop")
 
     given = {"seed": 1, "name": "r", "verify": False, "candidates": 4, "llm": first(GOOD, *STARTS)}
+    given |= {"storage": storage}
     tune(model, *data, n_trials=6, control=control, sinks=[sink], **given)
     result = tune(model, *data, n_trials=6, resume=True, **given)
     assert [t.params["C"] for t in result.trials[1:5]] == [0.125, 0.5, 1.5, 0.25]
