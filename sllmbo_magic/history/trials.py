@@ -11,8 +11,13 @@ from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 
-def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
-    """The observation of one Optuna ``FrozenTrial``. With a space, parameters are limited to its names."""
+def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace | None = None) -> Observation:
+    """The observation of one Optuna ``FrozenTrial``.
+
+    Args:
+        space: Parameters are limited to its names.
+        outer: As for :func:`real_configuration`.
+    """
     user_attrs = trial.user_attrs
     evaluation = user_attrs.get(attrs.EVALUATION) or {}
     provenance = user_attrs.get(attrs.PROVENANCE) or {}
@@ -21,7 +26,7 @@ def observe(trial: Any, space: SearchSpace | None = None) -> Observation:
     violation = constraint_violation(trial)
     value = trial.values[0] if scored(trial) and not violation else None
     reported, pruned_at = last_report(trial)
-    params, outside = real_configuration(trial)
+    params, outside = real_configuration(trial, outer)
     params = {name: _without_numpy(value) for name, value in params.items()}
     if space is not None:
         params = {name: params[name] for name in (*space, *space.fixed) if name in params}
@@ -67,9 +72,15 @@ def constraint_violation(trial: Any) -> float:
     return float(sum(value for value in trial.constraints.values() if value > 0.0))
 
 
-def real_configuration(trial: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+def real_configuration(
+    trial: Any, outer: SearchSpace | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The values that an Optuna ``FrozenTrial`` really had, and which of them its search space cannot
     express.
+
+    Args:
+        outer: The fixed space of the study, where one is declared: Optuna runs a configuration outside of it
+            when the user queues one.
     """
     recorded = trial.user_attrs.get(attrs.CONFIGURATION)
     provenance = trial.user_attrs.get(attrs.PROVENANCE) or {}
@@ -77,7 +88,10 @@ def real_configuration(trial: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         # Of an older version, which recorded the nearest values of the space instead.
         return dict(trial.params), tuple(trial.params)
     recorded = recorded or {}
-    return {**recorded.get("values", {}), **trial.params}, tuple(recorded.get("outside", ()))
+    outside = tuple(recorded.get("outside", ()))
+    if outer is not None and not outside:
+        outside = tuple(n for n, v in trial.params.items() if n in outer and outer.check(n, v)[1])
+    return {**recorded.get("values", {}), **trial.params}, outside
 
 
 def last_report(trial: Any) -> tuple[float | None, str]:

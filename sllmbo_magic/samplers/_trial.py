@@ -20,6 +20,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.history.trials import observe
 from sllmbo_magic.samplers.trial_spaces import TrialSpaces
+from sllmbo_magic.space.search_space import SearchSpace
 
 _SHOWN_PARAMETERS = 8
 
@@ -93,29 +94,39 @@ class ObservationCache:
     once, so that the work at a trial hardly grows with the number of earlier ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outer: SearchSpace | None = None) -> None:
+        self._outer = outer
         self._finished = GrowingHistory()
         self._open: list[int] = []
         """Numbers of the trials that waited or ran at the last look."""
         self._n_seen = 0
 
-    def history(self, study: Study, metric: str, trials: Sequence[FrozenTrial] | None = None) -> History:
+    def history(
+        self,
+        study: Study,
+        metric: str,
+        trials: Sequence[FrozenTrial] | None = None,
+        outer: SearchSpace | None = None,
+    ) -> History:
         """The study's trials as a history, running ones included once they have parameters.
 
         Args:
             trials: All of the study, where they have been read just now.
+            outer: The fixed space of the study; a trial outside of it is no point of the space.
         """
+        if outer is not self._outer:  # a trial may be inside of the new one
+            self.__dict__.update(ObservationCache(outer).__dict__)
         trials = study.get_trials(deepcopy=False) if trials is None else trials
         running: list[Observation] = []
         still_open: list[int] = []
         for number in (*self._open, *range(self._n_seen, len(trials))):
             trial = trials[number]
             if trial.state.is_finished():
-                self._finished.add(observe(trial))
+                self._finished.add(observe(trial, outer=outer))
                 continue
             still_open.append(number)
             if trial.state == TrialState.RUNNING and trial.params:
-                running.append(observe(trial))
+                running.append(observe(trial, outer=outer))
         self._open, self._n_seen = still_open, len(trials)
         return self._finished.history(study.direction.name.lower(), metric, running)
 

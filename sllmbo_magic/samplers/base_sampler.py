@@ -113,7 +113,7 @@ class BaseSamplerAdapter:
         """
         if self._shadow is not None:
             trial = self._with_constraints(study, trial, state)
-        if real_configuration(trial)[1]:
+        if real_configuration(trial, None if self._shadow is None else self._shadow.outer)[1]:
             return  # no point of the space: a sampler that counts what is left would end the study here
         if self._shadow is None:
             self._plain.after_trial(study, trial, state, values)

@@ -366,8 +366,9 @@ class LLMTPESampler(BaseSampler):
         return self._undeclared.space_of(common) if common else None
 
     def _history(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
-        task = self.requests.task
-        return self._observations.history(study, task.metric if task is not None else "score", trials)
+        task, outer = self.requests.task, self.space_state.outer or self._undeclared.all_of(study)
+        metric = task.metric if task is not None else "score"
+        return self._observations.history(study, metric, trials, outer)
 
     def _emit(self, event: Event) -> None:
         if self.emit is not None:

@@ -90,7 +90,7 @@ class ShadowStudy:
         if number in self._done or trial.state == TrialState.WAITING:
             return
         finished = trial.state.is_finished()
-        params, outside = real_configuration(trial)
+        params, outside = real_configuration(trial, self.outer)
         if outside:  # no point of the space
             self.forget(number)
             self._done.add(number)

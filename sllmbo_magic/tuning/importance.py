@@ -80,8 +80,10 @@ def _points(study: Study, kind: str) -> list[FrozenTrial]:
     if len(study.directions) > 1 or not study.user_attrs.get(attrs.SPACE_VERSIONS):
         return []
     scored_trials = [t for t in study.get_trials(deepcopy=False) if scored(t)]
-    # the default, where the search space cannot express it, is no point of that space
-    points = [t for t in scored_trials if not real_configuration(t)[1]]
+    # the default, where the search space cannot express it, is no point of that space; nor is what was queued
+    # outside of it
+    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
+    points = [t for t in scored_trials if not real_configuration(t, outer)[1]]
     return points if len(points) >= LEAST_TRIALS else []
 
 

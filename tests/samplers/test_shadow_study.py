@@ -39,7 +39,6 @@ def shadow_of(params: dict[str, float]) -> dict[str, Any]:
     ("params", "expected"),
     [
         ({"x": 0.25, "y": 3.0}, {"x": 0.25, "y": 3.0}),
-        ({"x": 7.0, "y": -2.0}, {"x": 1.0, "y": 0.0}),  # outside the outer space: at its ends
         ({"x": 0.25}, {"x": 0.25, "y": 2.0}),  # missing: the middle
         ({"x": 0.25, "y": 3.0, "z": 9.0}, {"x": 0.25, "y": 3.0}),  # not in the outer space
     ],
@@ -102,3 +101,42 @@ def test_a_grouped_tpe_draws_in_the_current_version_of_the_space() -> None:
     sampler.space_state.change(OUTER.narrow("x", low=0.9), 12, "a test", "user")
     study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + t.suggest_float("y", 0.0, 4.0), n_trials=8)
     assert min(t.params["x"] for t in study.trials[12:]) >= 0.9
+
+
+def queued_outside(search_space: SearchSpace | None = OUTER, **options: Any) -> optuna.Study:
+    """Of a function that is best at the end of the range, says a configuration outside of it."""
+
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 4.0)
+        return -1000.0 if x > 1.0 else (x - 0.2) ** 2 + (y / 4 - 0.2) ** 2
+
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=search_space, seed=0, **options))
+    study.enqueue_trial({"x": 50.0, "y": 3.9})
+    study.optimize(objective, n_trials=40)
+    return study
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
+@pytest.mark.parametrize("options", [{}, {"mode": "tpe"}, {"mode": "tpe", "base_sampler": TPESampler()}])
+def test_a_trial_outside_the_outer_space_is_no_point_of_it(options: dict[str, Any]) -> None:
+    study = queued_outside(**options)
+    sampler: Any = study.sampler
+    assert [o.number for o in sampler.history(study).observations if o.outside] == [0]
+    shadow = sampler._base_sampler._shadow.study.get_trials(states=(TrialState.COMPLETE,))
+    assert min(t.value for t in shadow) >= 0.0
+    assert sum(t.params["x"] > 0.9 for t in study.trials[10:]) < 8
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
+def test_where_no_space_is_declared_it_is_outside_of_what_the_trials_share() -> None:
+    study = queued_outside(None)
+    sampler: Any = study.sampler
+    assert [o.number for o in sampler.history(study).observations if o.outside] == [0]
+
+
+def test_one_outside_a_range_that_was_narrowed_is_a_point() -> None:
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=OUTER, seed=0))
+    study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + t.suggest_float("y", 0.0, 4.0), n_trials=6)
+    sampler: Any = study.sampler
+    sampler.space_state.change(OUTER.narrow("x", high=0.1), 6, "a test", "llm")
+    assert len(sampler.history(study).points.complete) == 6
