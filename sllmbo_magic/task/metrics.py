@@ -54,11 +54,14 @@ _REGRESSION = ("neg_mean_absolute_error", "neg_root_mean_squared_error", "r2")
 
 @dataclass(frozen=True)
 class Metric:
-    """What is scored: ``scoring`` as scikit-learn takes it, a name to show, and the direction."""
+    """What is scored: ``scoring`` as scikit-learn takes it, a name to show, the direction, and a remark for
+    the user; "" for none.
+    """
 
     scoring: str | Callable[..., Any] | None
     name: str
     direction: Direction
+    note: str = ""
 
 
 def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
@@ -69,10 +72,10 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
             ``(estimator, X, y) -> float``, a metric ``(y_true, y_pred) -> float``, or None for the default:
             ``"f1_weighted"`` for classifiers, ``"neg_mean_absolute_error"`` for regressors (the paper's
             metrics), the estimator's own ``score`` for anything else.
-        direction: None means ``"maximize"``, scikit-learn's convention for scorers; a metric ``(y_true,
-            y_pred)`` needs one, unless it is named ``neg_...``. ``"minimize"`` is for an own callable
-            whose value is a loss; an alias of a loss (``"mae"``) accepts it, too, and is then optimised
-            as the negative scorer that it stands for.
+        direction: None means ``"maximize"``, scikit-learn's convention for scorers; of a metric ``(y_true,
+            y_pred)`` a note says so. ``"minimize"`` is for an own callable whose value is a loss; an alias
+            of a loss (``"mae"``) accepts it, too, and is then optimised as the negative scorer that it
+            stands for.
         kind: ``"classification"``, ``"regression"`` or ``"other"``.
 
     Raises:
@@ -98,13 +101,10 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
         )
     scorer, name = _as_scorer(scoring), _callable_name(scoring)
     _check_callable_direction(scoring, name, direction)
+    note = ""
     if direction is None and scorer is not scoring and not _is_negative(name):
-        raise InputError(
-            f"{name} is a metric function (y_true, y_pred) and does not say which way is better.",
-            'Say direction="minimize" or "maximize", or for an error make_scorer(function,'
-            " greater_is_better=False).",
-        )
-    return Metric(scorer, name, "minimize" if direction == "minimize" else "maximize")
+        note = f'{name} is maximised. For an error, say direction="minimize" (--direction minimize).'
+    return Metric(scorer, name, "minimize" if direction == "minimize" else "maximize", note)
 
 
 def direction_of(direction: Any) -> Direction | None:
@@ -175,7 +175,7 @@ def _is_loss(name: str) -> bool:
     name = name.lower().removesuffix("_scorer").removesuffix("_metric")
     if _is_negative(name):
         return False
-    negative = ALIASES.get(name, "").startswith("neg_")
+    negative = ALIASES.get(name.rpartition("_")[2], "").startswith("neg_")  # my_mae, too
     return negative or name.endswith(("_error", "_loss", "_deviance")) or name in ("error", "loss")
 
 

@@ -138,6 +138,7 @@ class Task:
         splitter, notes = resolve_cv(cv, X, y, groups, kind)
         splits = freeze(splitter, X, y, groups)
         notes = [
+            *([metric.note] if metric.note else []),
             *suspicious(X, y, kind),
             *other_rows(X, "X", y=y, groups=groups, sample_weight=sample_weight),
             *other_rows(X_test, "X_test", y_test=y_test),

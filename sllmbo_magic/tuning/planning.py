@@ -61,6 +61,7 @@ def make_plan(
         InputError: Anything is wrong with the input, in one line.
     """
     run_settings = make_settings(preset, settings)
+    without_effect: list[str] = []
     if isinstance(target, Task):
         task = target
     elif target is None:
@@ -83,7 +84,7 @@ def make_plan(
         )
     else:
         given = (X, y, scoring, cv, groups, sample_weight, fit_params, X_test, y_test)
-        _check_objective_alone(dict(zip(_OF_ESTIMATORS, given, strict=True)))
+        without_effect = _without_effect(dict(zip(_OF_ESTIMATORS, given, strict=True)))
         task = Task.from_objective(
             target, direction=direction, search_space=search_space, description=description, name=name
         )
@@ -91,7 +92,8 @@ def make_plan(
         share_columns=run_settings.share_columns, anonymize=run_settings.anonymize
     )
     run_settings, notes = _settings_for(task, run_settings)
-    plan = Plan(task=task, settings=run_settings, description=task_description, notes=(*task.notes, *notes))
+    notes = [*task.notes, *without_effect, *notes]
+    plan = Plan(task=task, settings=run_settings, description=task_description, notes=tuple(notes))
     plan = with_space(plan, search_space)
     if run_settings.early_stopping_rounds is not None:
         plan = without_rounds(plan, run_settings.early_stopping_rounds)
@@ -106,14 +108,13 @@ def make_plan(
     )
 
 
-def _check_objective_alone(given: Mapping[str, Any]) -> None:
-    """Raises InputError for what would have no effect on an objective."""
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"{_OF_ESTIMATORS[name]} has no effect on an objective, which returns its own value.",
-                "Leave it out and use it inside the objective, or give an estimator with X and y.",
-            )
+def _without_effect(given: Mapping[str, Any]) -> list[str]:
+    """A note on what was given beside an objective, which returns its own value."""
+    names = [_OF_ESTIMATORS[name] for name, value in given.items() if value is not None]
+    if not names:
+        return []
+    verb = "has" if len(names) == 1 else "have"
+    return [f"{', '.join(names)} {verb} no effect: an objective returns its own value."]
 
 
 def _settings_for(task: Task, settings: Settings) -> tuple[Settings, list[str]]:

@@ -24,6 +24,7 @@ from sllmbo_magic import compare
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.task.metrics import resolve_metric
+from sllmbo_magic.task.task import Task
 
 
 def rmse(y_true: Any, y_pred: Any) -> float:
@@ -40,6 +41,10 @@ def my_loss(y_true: Any, y_pred: Any) -> float:
 
 def neg_rmse(estimator: Any, X: Any, y: Any) -> float:
     return -rmse(y, estimator.predict(X))
+
+
+def my_mae(y_true: Any, y_pred: Any) -> float:
+    return float(abs(y_true - y_pred).mean())
 
 
 def neg_rmse_of_values(y_true: Any, y_pred: Any) -> float:
@@ -73,8 +78,7 @@ def own_scorer(estimator: Any, X: Any, y: Any) -> float:
         (make_scorer(accuracy_score, greater_is_better=False), None, "makes a small accuracy_score the best"),
         (rmse, None, "named like a loss"),
         (my_loss, None, "named like a loss"),
-        (mean_absolute_error_of_mine, None, "a metric function .* does not say which way is better"),
-        (lambda y_true, y_pred: 1.0, None, "own metric is a metric function .* does not say which way"),
+        (my_mae, None, "my_mae is named like a loss"),
         (mean_absolute_error, None, "does not say which way"),
         (mean_absolute_error, "minimize", "does not say which way"),
         (partial(mean_absolute_error, multioutput="uniform_average"), None, "does not say which way"),
@@ -105,7 +109,7 @@ def test_a_direction_that_picks_the_worst_is_refused(scoring: Any, direction: st
         (make_scorer(rmse), "minimize", "minimize"),
         (rmse, "minimize", "minimize"),
         (rmse, "maximize", "maximize"),
-        (mean_absolute_error_of_mine, "maximize", "maximize"),
+        (mean_absolute_error_of_mine, None, "maximize"),
         (neg_rmse_of_values, None, "maximize"),
         (own_scorer, None, "maximize"),
         (own_scorer, "minimize", "minimize"),
@@ -132,14 +136,21 @@ def test_it_is_refused_before_the_first_fit_at_every_door() -> None:
         tune(Unfitted(), X, y, scoring=wrong, direction="minimize", n_trials=2, folder="")
     with pytest.raises(InputError, match="makes a large mean_absolute_error the best"):
         SLLMBOSearchCV(Unfitted(), scoring=make_scorer(mean_absolute_error), n_trials=2).fit(X, y)
-    own: Any = mean_absolute_error_of_mine
+    own: Any = my_mae
     for search in (
         lambda: tune(Unfitted(), X, y, scoring=own, n_trials=2, folder=""),
         lambda: SLLMBOSearchCV(Unfitted(), scoring=own, n_trials=2).fit(X, y),
         lambda: compare(Unfitted(), X, y, scoring=own, n_trials=2),
     ):
-        with pytest.raises(InputError, match="which way is better"):
+        with pytest.raises(InputError, match="is named like a loss"):
             search()
+
+
+def test_a_metric_function_that_is_maximised_is_noted() -> None:
+    X, y = make_regression(20, 2, random_state=0)
+    for direction, n_notes in ((None, 1), ("minimize", 0)):
+        task = Task.from_estimator(Ridge(), X, y, scoring=mean_absolute_error_of_mine, direction=direction)
+        assert sum("mean_absolute_error_of_mine is maximised" in note for note in task.notes) == n_notes
 
 
 def test_a_metric_with_an_optional_third_argument_is_a_metric() -> None:
