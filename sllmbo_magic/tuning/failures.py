@@ -75,20 +75,15 @@ class FailureLog:
 
 
 def why_all_failed(trials: Iterable[FrozenTrial]) -> str | None:
-    """Why a run has no score at all, one clause; None where a trial did not fail, or none ended."""
+    """Why a run of several trials has no score at all, one clause; None where a trial did not fail, or too
+    few have ended to say so.
+    """
     ended = [trial for trial in trials if trial.state.is_finished() and counts(trial)]
-    table = failure_table(ended)
-    if not table or any(trial.state.name != "FAIL" for trial in ended):
+    if len(ended) < SAME_FAILURES or any(trial.state.name != "FAIL" for trial in ended):
         return None
-    which = "the only trial" if len(ended) == 1 else f"all {len(ended)} trials"
-    how = (
-        "failed"
-        if len(ended) == 1
-        else "failed for the same cause"
-        if len(table) == 1
-        else "failed, most often"
-    )
-    return f"{which} {how}: {table[0]['cause']}"
+    table = failure_table(ended)
+    how = "for the same cause" if len(table) == 1 else "most often"
+    return f"all {len(ended)} trials failed{',' if len(table) > 1 else ''} {how}: {table[0]['cause']}"
 
 
 def failure_table(trials: Iterable[FrozenTrial]) -> list[dict[str, Any]]:
