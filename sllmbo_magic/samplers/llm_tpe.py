@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,6 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
 from sllmbo_magic.llm.base import Provider
-from sllmbo_magic.options import BY_ARGUMENT
-from sllmbo_magic.options.values import check
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.factory import make_proposer
 from sllmbo_magic.proposers.llm import LLMProposer
@@ -40,6 +37,12 @@ from sllmbo_magic.samplers._trial import ObservationCache
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers._trial import unwrap_bracket
 from sllmbo_magic.samplers._trial import write_provenance
+from sllmbo_magic.samplers.arguments import check_base_sampler
+from sllmbo_magic.samplers.arguments import check_llm
+from sllmbo_magic.samplers.arguments import check_objects
+from sllmbo_magic.samplers.arguments import check_proposers
+from sllmbo_magic.samplers.arguments import checked
+from sllmbo_magic.samplers.arguments import plain_space
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
 from sllmbo_magic.samplers.base_sampler import MakeSampler
 from sllmbo_magic.samplers.base_sampler import tpe
@@ -126,13 +129,17 @@ class LLMTPESampler(BaseSampler):
         cancelled: Callable[[], bool] | None = None,
         emit: Callable[[Event], None] | None = None,
     ) -> None:
-        if candidates < 1:
-            raise InputError(f"candidates {candidates} is out of range.", "Allowed: 1 or more.")
+        check_llm(llm)
+        check_proposers(proposer, rulebook)
+        check_base_sampler(base_sampler)
+        check_objects(hints, description, dynamic_space, {"cancelled": cancelled, "emit": emit})
+        candidates, judge, history, n_trials, seed = checked(
+            {"candidates": candidates, "judge": judge, "history": history, "n_trials": n_trials, "seed": seed}
+        ).values()
         try:
-            self.schedule = make_schedule(schedule, llm_ratio, n_trials)
+            self.schedule = make_schedule(schedule, checked({"llm_ratio": llm_ratio})["llm_ratio"], n_trials)
         except ValueError as error:
             raise InputError(str(error)) from None
-        seed = check(BY_ARGUMENT["seed"], seed, "seed")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.emit = emit
         self._ends_study = not isinstance(search_space, SpaceState)
@@ -140,7 +147,7 @@ class LLMTPESampler(BaseSampler):
         if isinstance(search_space, SpaceState):
             space_state = search_space
         else:
-            space = None if search_space is None else _plain_space(search_space)
+            space = None if search_space is None else plain_space(search_space)
             space_state = SpaceState(space, dynamic=dynamic_space, emit=self._emit)
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
@@ -373,23 +380,6 @@ class LLMTPESampler(BaseSampler):
     def _emit(self, event: Event) -> None:
         if self.emit is not None:
             self.emit(event)
-
-
-def _plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
-    """The space that an objective of the user's suggests; Optuna's trials suggest no objects.
-
-    They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). A parameter
-    with such a choice is left to the base sampler, as where no space is declared.
-    """
-    space = SearchSpace.from_user(search_space)
-    numbers = [n for n, labels in space.objects.items() if all(isinstance(v, Real) for v in labels.values())]
-    space = space.without(numbers) if numbers else space
-    for name, labels in space.objects.items():
-        raise InputError(
-            f"search_space: {name} has objects as choices, which Optuna does not store.",
-            f"Write their labels, {list(labels)[:3]}, and look the object up in the objective.",
-        )
-    return space
 
 
 class LLMSampler(LLMTPESampler):

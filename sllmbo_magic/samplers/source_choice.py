@@ -132,8 +132,11 @@ class SourceChoice:
         return "rulebook" if rng.random() < lost / (1.0 - share) else "base"
 
     def _surrogate_searches(self, history: History) -> bool:
-        """Whether the surrogate searches in all turns: without an LLM, after an initial design."""
-        return self.queue.proposer.instant and history.n_evaluated >= N_STARTS and self.has_design(history)
+        """Whether the surrogate searches in all turns: without an LLM, after an initial design, and unless
+        the user has chosen the base sampler.
+        """
+        is_searched = self.queue.proposer.instant and self.base.is_default
+        return is_searched and history.n_evaluated >= N_STARTS and self.has_design(history)
 
     def _suggest_by_surrogate(self, context: TrialContext) -> Suggestion:
         """The surrogate's proposal, as often as it is reliable; else the base sampler's."""

@@ -21,6 +21,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
+from sllmbo_magic.options.values import type_name
 from sllmbo_magic.report.code import parts_of
 from sllmbo_magic.sklearn_api.evaluator import Candidates
 from sllmbo_magic.sklearn_api.isolated_fits import check_jobs
@@ -195,6 +196,8 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         return options if self.patience is None else {**options, "patience": self.patience}
 
     def _check_options(self) -> None:
+        if not hasattr(self.estimator, "fit"):  # scikit-learn says so after the search space is read
+            raise InputError(f"estimator is {type_name(self.estimator)}.", "Allowed: an estimator with fit.")
         for name in self.tune_options or {}:
             if name not in TUNE_OPTIONS:
                 is_argument = name in self.get_params(deep=False)

@@ -189,3 +189,34 @@ def test_choices_of_numpy_and_enumerations_are_choices_as_in_optuna(name: str, c
         requests = sampler.queue.proposer.provider.requests  # type: ignore[attr-defined]
         prompt = requests[-1].messages[-1].content
         assert not any(word in prompt for word in ("np.", "Text.", "Number."))
+
+
+@pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"base_sampler": "tpe"}, r"base_sampler is a str\. Allowed: a sampler of Optuna"),
+        ({"base_sampler": optuna.samplers.TPESampler}, r"base_sampler is the class TPESampler\. Allowed:"),
+        ({"llm": None}, r"llm is None\. Allowed:"),
+        ({"llm": 5}, r"llm is an int\. Allowed:"),
+        ({"candidates": "a"}, r"candidates 'a' is not known\. Allowed: a whole number"),
+        ({"candidates": 1.5}, r"candidates 1\.5 is out of range\. Allowed: a whole number"),
+        ({"candidates": 0}, r"candidates 0 is out of range\. Allowed: a whole number"),
+        ({"llm_ratio": "a"}, r"llm_ratio 'a' is not known\. Allowed: a number from 0 to 1"),
+        ({"n_trials": "a"}, r"n_trials 'a' is not known\. Allowed:"),
+        ({"judge": "no"}, r"judge 'no' is not known\. Allowed: True, False"),
+        ({"dynamic_space": "no"}, r"dynamic_space is a str\. Allowed: True, False"),
+        ({"hints": "abc"}, r"hints is no list of hints\. Write"),
+        ({"history": "bad"}, r"history 'bad' is not known\. Allowed: state"),
+        ({"description": 5}, r"description is an int\. Allowed: text"),
+        ({"proposer": 5}, r"proposer is an int\. Allowed"),
+        ({"rulebook": "a"}, r"rulebook is a str\. Allowed"),
+        ({"emit": 5}, r"emit is an int\. Allowed: a function"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_one_line_when_the_sampler_is_made(
+    kind: Any, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        kind(**arguments)

@@ -191,6 +191,7 @@ def test_a_start_or_a_choice_of_the_users_leaves_the_base_sampler_as_it_is(
     base = [t.params for t in study.trials[1:N_STARTS] if t.user_attrs["sllmbo:source"] != "rulebook"]
     assert base
     assert all(params not in design for params in base)
+    assert first or "gp" not in sources(searched(30, *first, **options))
 
 
 def test_where_no_space_is_declared_the_rulebook_takes_no_trial_of_the_surrogates() -> None:

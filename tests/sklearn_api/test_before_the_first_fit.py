@@ -142,3 +142,10 @@ def test_folds_from_a_generator_that_is_used_up_are_named() -> None:
     search.fit(X, y)
     with pytest.raises(InputError, match=r"cv gives no folds.*write cv=list\(...\)"):
         search.fit(X, y)
+
+
+@pytest.mark.parametrize("estimator", [None, 5, "a"])
+@pytest.mark.parametrize("space", [None, {"a": (0, 1)}])
+def test_what_is_no_estimator_is_one_line(estimator: Any, space: Any) -> None:
+    with pytest.raises(InputError, match=r"estimator is .*\. Allowed: an estimator with fit"):
+        SLLMBOSearchCV(estimator, search_space=space).fit(X, y)

@@ -1,0 +1,100 @@
+"""The arguments of ``LLMTPESampler``, checked before anything is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+from optuna.samplers import BaseSampler
+
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.history.hints import Hint
+from sllmbo_magic.options import BY_ARGUMENT
+from sllmbo_magic.options.values import check
+from sllmbo_magic.options.values import type_name
+from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.task.task import TaskDescription
+
+
+def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments that are options of a run too, in their normal form, by the rules of a run.
+
+    Args:
+        arguments: ``candidates``, ``llm_ratio``, ``judge``, ``history``, ``seed`` and ``n_trials``.
+
+    Raises:
+        InputError: One of them is not allowed.
+    """
+    return {
+        name: None if name == "n_trials" and value is None else check(BY_ARGUMENT[name], value, name)
+        for name, value in arguments.items()
+    }
+
+
+def check_llm(llm: Any) -> None:
+    """Raise InputError where ``llm`` is neither an id nor a provider."""
+    if not isinstance(llm, str) and not (hasattr(llm, "id") and callable(getattr(llm, "complete", None))):
+        raise InputError(
+            f"llm is {type_name(llm)}.",
+            'Allowed: "rulebook", the id of a provider such as "openai:MODEL", or a Provider object.',
+        )
+
+
+def check_proposers(proposer: Any, rulebook: Any) -> None:
+    """Raise InputError where ``proposer`` or ``rulebook`` proposes nothing."""
+    if proposer is not None and not callable(getattr(proposer, "propose", None)):
+        raise InputError(f"proposer is {type_name(proposer)}.", "Allowed: a Proposer object.")
+    if rulebook is not None and not isinstance(rulebook, RulebookProposer):
+        raise InputError(f"rulebook is {type_name(rulebook)}.", "Allowed: a RulebookProposer object.")
+
+
+def check_base_sampler(sampler: Any) -> None:
+    """Raise InputError where the base sampler is none, and no function that makes one."""
+    is_class = isinstance(sampler, type)
+    if sampler is None or isinstance(sampler, BaseSampler) or (callable(sampler) and not is_class):
+        return
+    what = f"the class {sampler.__name__}" if is_class else type_name(sampler)
+    raise InputError(
+        f"base_sampler is {what}.",
+        "Allowed: a sampler of Optuna such as TPESampler(), or a function that gives one for a seed.",
+    )
+
+
+def check_objects(
+    hints: Any, description: Any, dynamic_space: Any, functions: Mapping[str, Callable[..., Any] | None]
+) -> None:
+    """Raise InputError where one of these is of another kind than its docstring says.
+
+    Args:
+        functions: ``cancelled`` and ``emit``.
+    """
+    if not isinstance(hints, Sequence) or not all(isinstance(hint, Hint) for hint in hints):
+        raise InputError("hints is no list of hints.", 'Write hints=[Hint("...", trial_number=0)].')
+    if not isinstance(description, str | TaskDescription):
+        raise InputError(f"description is {type_name(description)}.", "Allowed: text, a TaskDescription.")
+    if not isinstance(dynamic_space, bool):
+        raise InputError(f"dynamic_space is {type_name(dynamic_space)}.", "Allowed: True, False.")
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise InputError(f"{name} is {type_name(function)}.", "Allowed: a function.")
+
+
+def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
+    """The space that an objective of the user's suggests; Optuna's trials suggest no objects.
+
+    They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). A parameter
+    with such a choice is left to the base sampler, as where no space is declared.
+    """
+    space = SearchSpace.from_user(search_space)
+    numbers = [n for n, labels in space.objects.items() if all(isinstance(v, Real) for v in labels.values())]
+    space = space.without(numbers) if numbers else space
+    for name, labels in space.objects.items():
+        raise InputError(
+            f"search_space: {name} has objects as choices, which Optuna does not store.",
+            f"Write their labels, {list(labels)[:3]}, and look the object up in the objective.",
+        )
+    return space
