@@ -18,8 +18,9 @@ from sllmbo_magic.space.enumeration import identity
 from sllmbo_magic.space.enumeration import size_of
 from sllmbo_magic.space.search_space import SearchSpace
 
-__all__ = ["is_used_up", "size_of", "stop_when_used_up", "untried", "used_up_text"]
+__all__ = ["is_used_up", "not_repeated", "size_of", "stop_when_used_up", "untried", "used_up_text"]
 
+_N_DRAWN = 64
 optuna_logger = get_logger("optuna.sampler")
 
 
@@ -82,6 +83,53 @@ def untried(
             nearest = np.flatnonzero(distances <= distances.min() + 1e-12)
             return {**unused[int(rng.choice(nearest))], **within.fixed}
     return None
+
+
+def not_repeated(
+    space: SearchSpace, version: int, params: Mapping[str, Any], history: History, rng: np.random.Generator
+) -> dict[str, Any] | None:
+    """The nearest of some random configurations, for one whose trial would repeat another: the objective
+    asked that one for some of the parameters only, and had the same values.
+
+    Args:
+        version: Number of the space's version; trials of earlier ones may lack what was not searched then.
+
+    Returns:
+        None where ``params`` repeats nothing, or each configuration that was drawn repeats a trial, too.
+    """
+    known = _asked_for_less(space, version, history)
+    if not _repeats(params, known):
+        return None
+    drawn = [one for one in (space.sample(rng) for _ in range(_N_DRAWN)) if not _repeats(one, known)]
+    if not drawn:
+        return None
+    place = space.to_unit(space.clip(params))
+    distances = [float(((space.to_unit(one) - place) ** 2).sum()) for one in drawn]
+    return {**drawn[int(np.argmin(distances))], **space.fixed}
+
+
+def _asked_for_less(
+    space: SearchSpace, version: int, history: History
+) -> dict[tuple[str, ...], set[tuple[Any, ...]]]:
+    """The values of scored trials that have not all active parameters of the space, by their names. A trial
+    without a score may have ended before it asked for the others.
+    """
+    key = ("asked for less", space, version)
+    if key not in history._cache:
+        known: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}
+        for o in history.points.complete:
+            names = tuple(name for name in space if name in o.params)
+            if o.space_version != version or not 0 < len(names) < len(space):
+                continue
+            if any(name not in o.params for name in space.active(space.clip(o.params))):
+                known.setdefault(names, set()).add(tuple(o.params[name] for name in names))
+        history._cache[key] = known
+    found: dict[tuple[str, ...], set[tuple[Any, ...]]] = history._cache[key]
+    return found
+
+
+def _repeats(params: Mapping[str, Any], known: Mapping[tuple[str, ...], set[tuple[Any, ...]]]) -> bool:
+    return any(tuple(params.get(name) for name in names) in values for names, values in known.items())
 
 
 def stop_when_used_up(

@@ -13,6 +13,7 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.proposers.space_filling import N_STARTS
+from sllmbo_magic.samplers import finite
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers.acceptance import in_lost_turn
@@ -34,6 +35,7 @@ from sllmbo_magic.samplers.surrogate_source import SurrogateSource
 from sllmbo_magic.samplers.surrogate_source import chance
 from sllmbo_magic.space.search_space import SearchSpace
 
+_REPEATS = "What was proposed would repeat a trial, as far as the objective asks for parameters."
 MODES = ("llm", "llm-tpe", "tpe")
 
 
@@ -91,8 +93,20 @@ class SourceChoice:
 
     def suggest(self, context: TrialContext) -> Suggestion:
         """The LLM's candidate when it is the LLM's turn and one is accepted; else the surrogate's, the base
-        sampler's or the rulebook's.
+        sampler's or the rulebook's. Where it would repeat a trial, since the objective leaves parameters out,
+        another one runs as the base sampler's.
         """
+        suggestion, space = self._proposed(context), context.spaces.base
+        if not context.spaces.declared:
+            return suggestion
+        version = self.requests.space_state.number
+        other = finite.not_repeated(space, version, suggestion.params, context.history, context.rng)
+        if other is None:
+            return suggestion
+        self.base.sampler.forget(context.trial.number)  # the draw that its trial does not have
+        return Suggestion(other, self.base.label, {"reason": _REPEATS})
+
+    def _proposed(self, context: TrialContext) -> Suggestion:
         turn = self._turn(context)
         if turn == "gp":
             return self._suggest_by_surrogate(context)

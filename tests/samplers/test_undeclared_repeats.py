@@ -14,8 +14,10 @@ import pytest
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import SearchSpace
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.samplers import finite
+from sllmbo_magic.samplers.space_state import SpaceState
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 
@@ -220,3 +222,34 @@ def test_a_wrong_argument_is_one_line_when_the_sampler_is_made(
 ) -> None:
     with pytest.raises(InputError, match=words):
         kind(**arguments)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_differs_only_in_parameters_that_are_left_out_is_not_tried_again(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+            return 1.0
+        return abs(trial.suggest_int("deg", 1, 40) - 20) + 0.5
+
+    space = SearchSpace.from_user({"kind": ["a", "b"], "deg": (1, 40)})
+    sampler = SAMPLERS[name]()
+    sampler = type(sampler)(
+        sampler.queue.proposer.provider if name.startswith("llm") else "rulebook",  # type: ignore[attr-defined]
+        search_space=space,
+        mode=sampler.mode,
+        seed=0,
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=30)
+    assert [t.params["kind"] for t in study.trials].count("a") <= 2
+
+
+def test_a_parameter_that_was_not_searched_before_makes_no_repeat() -> None:
+    outer = SearchSpace.from_user({"kind": ["a", "b"], "deg": (1, 40)})
+    state = SpaceState(outer.subspace(["kind"]), outer)
+    sampler = LLMTPESampler(search_space=state, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: trial.suggest_categorical("kind", ["a", "b"]) == "a", n_trials=4)
+    state.change(outer, 4, "a test", "llm")
+    known = finite._asked_for_less(outer, state.number, sampler.history(study))
+    assert known == {}
