@@ -57,12 +57,17 @@ class _Trials:
         self.in_order: list[Observation] = []
         self._scored: list[Observation] = []
         self._ranked: list[Observation] = []
+        self._infeasible: list[Observation] = []
+        self._by_parameters: dict[frozenset[str], list[Observation]] = {}
         self._direction = ""
 
     def add(self, observation: Observation) -> None:
         insort(self.in_order, observation, key=_NUMBER)
+        if observation.state == "INFEASIBLE":
+            insort(self._infeasible, observation, key=_NUMBER)
         if has_score(observation):
             insort(self._scored, observation, key=_NUMBER)
+            self._by_parameters.setdefault(frozenset(observation.params), []).append(observation)
             if self._direction:
                 insort(self._ranked, observation, key=rank_key(self._direction))
 
@@ -76,4 +81,6 @@ class _Trials:
         history = History(observations, direction, metric)
         history._cache["complete"] = tuple(self._scored)
         history._cache["ranked"] = list(self._ranked)
+        history._cache["infeasible"] = tuple(self._infeasible)
+        history._cache["by_parameters"] = {n: tuple(group) for n, group in self._by_parameters.items()}
         return history

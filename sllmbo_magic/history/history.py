@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -74,6 +75,17 @@ class History:
     def pruned(self) -> tuple[Observation, ...]:
         """The trials that were stopped since others were better on the way."""
         return tuple(o for o in self.observations if o.state == "PRUNED")
+
+    @property
+    def by_parameters(self) -> Mapping[frozenset[str], Sequence[Observation]]:
+        """The scored trials by the names of the parameters that they have."""
+        if "by_parameters" not in self._cache:
+            groups: dict[frozenset[str], list[Observation]] = {}
+            for o in self.complete:
+                groups.setdefault(frozenset(o.params), []).append(o)
+            self._cache["by_parameters"] = groups
+        by_parameters: Mapping[frozenset[str], Sequence[Observation]] = self._cache["by_parameters"]
+        return by_parameters
 
     @property
     def infeasible(self) -> tuple[Observation, ...]:

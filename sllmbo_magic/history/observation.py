@@ -37,6 +37,10 @@ class _InSpace:
         return self.space.key(self._params)
 
     @cached_property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in self._params if name not in self._real)
+
+    @cached_property
     def is_exact(self) -> bool:
         not_recorded = [name for name in self.space.fixed if name not in self._real]
         return not express(self._real, self.space, may_differ=not_recorded).outside
@@ -108,6 +112,10 @@ class Observation:
     def key(self, space: SearchSpace) -> object:
         """What configurations that mean the same in a search space have in common (``SearchSpace.key``)."""
         return self._in_space(space).key
+
+    def missing(self, space: SearchSpace) -> tuple[str, ...]:
+        """Parameters that are active in this space with its values, and that it does not have."""
+        return self._in_space(space).missing
 
     def is_in(self, space: SearchSpace) -> bool:
         """Whether it is a configuration of this space: every value has a place in its range."""

@@ -117,12 +117,13 @@ def _asked_for_less(
     key = ("asked for less", space, version)
     if key not in history._cache:
         known: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}
-        for o in history.points.complete:
-            names = tuple(name for name in space if name in o.params)
-            if o.space_version != version or not 0 < len(names) < len(space):
+        for with_names, trials in history.points.by_parameters.items():
+            names = tuple(name for name in space if name in with_names)
+            if not 0 < len(names) < len(space):
                 continue
-            if any(name not in o.params for name in space.active(space.clip(o.params))):
-                known.setdefault(names, set()).add(tuple(o.params[name] for name in names))
+            for o in trials:
+                if o.space_version == version and o.missing(space):
+                    known.setdefault(names, set()).add(tuple(o.params[name] for name in names))
         history._cache[key] = known
     found: dict[tuple[str, ...], set[tuple[Any, ...]]] = history._cache[key]
     return found
