@@ -31,6 +31,8 @@ _LOCK_SECONDS = 10
 """For which SQLite waits while another program writes; its own default is 5."""
 _RETRY_SECONDS = (0.1, 0.5, 1.0)
 """Between attempts to make the tables of a database that another program makes at the same time."""
+_COMPARED_BYTES = 200
+"""At the end of what was read of a journal; each line has a worker's id and a number or a time in it."""
 
 
 def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None) -> BaseStorage:
@@ -92,19 +94,44 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
 
 
 class _Journal(JournalFileBackend):
-    """Several processes may write to it, so nothing waits in memory: trouble is an error of the storage."""
+    """Several processes may write to it, so nothing waits in memory: trouble is an error of the storage.
+
+    The file may only grow. Optuna would make a missing one anew and append to one that was cut, and its
+    replay, which counts lines, would never see what was written there.
+    """
+
+    _known: tuple[int, bytes] = 0, b""
+    """Bytes of the whole lines that were read, and the last ones of them."""
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
+            self._check_has_only_grown()
             yield from super().read_logs(log_number_from)
+            self._remember_end()
         except (OSError, ValueError) as error:  # the latter for a line that is no JSON
             raise StorageInternalError(str(error)) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
+            self._check_has_only_grown()  # before the lock, which would make a deleted folder anew
             super().append_logs(logs)
         except OSError as error:
             raise StorageInternalError(str(error)) from error
+
+    def _check_has_only_grown(self) -> None:
+        length, end = self._known
+        if self._bytes_before(length) != end:
+            raise OSError(f"{self._file_path} was cut or replaced by another file")
+
+    def _remember_end(self) -> None:
+        length = next(reversed(self._log_number_offset.values()))
+        self._known = length, self._bytes_before(length)
+
+    def _bytes_before(self, end: int) -> bytes:
+        start = max(0, end - _COMPARED_BYTES)
+        with open(self._file_path, "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
 
 
 def _grpc(spec: str) -> BaseStorage:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
 from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -137,6 +140,54 @@ def test_a_journal_with_a_line_that_is_none() -> None:
     assert "The storage cannot be used any more" in "".join(e.text for e in events if isinstance(e, Note))
     with pytest.raises(StorageError, match=r"journal .*runs.log cannot be opened \(JSONDecodeError\)"):
         tune(value, storage="journal:runs.log", **OPTIONS)
+
+
+def empty(path: str) -> None:
+    os.truncate(path, 0)
+
+
+def cut_short(path: str) -> None:
+    os.truncate(path, 500)
+
+
+def cut_and_grown(path: str) -> None:
+    """As when another program begins anew in it: the file is longer than before, with other lines."""
+    n_bytes = os.path.getsize(path)
+    os.truncate(path, 0)
+    while os.path.getsize(path) < 2 * n_bytes:
+        optuna.create_study(storage=JournalStorage(JournalFileBackend(path)))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "cause"),
+    [
+        (os.remove, "No such file or directory"),
+        (lambda path: shutil.rmtree(os.path.dirname(path)), "No such file or directory"),
+        (empty, "was cut or replaced"),
+        (cut_short, "was cut or replaced"),
+        (cut_and_grown, "was cut or replaced"),
+    ],
+    ids=["deleted", "folder deleted", "emptied", "cut", "cut and grown"],
+)
+def test_a_shared_journal_that_does_not_only_grow(break_it: Callable[[str], Any], cause: str) -> None:
+    Path("disk").mkdir()
+    left: list[Any] = []
+
+    def break_and_look() -> None:
+        break_it("disk/runs.log")
+        left[:] = files_of_disk()
+
+    result = tune(breaking(break_and_look), storage="journal:disk/runs.log", **OPTIONS)
+    assert result.status == "failed"
+    assert cause in result.summary["text"]
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 4
+    assert result.best_value == min(CALLS)
+    assert files_of_disk() == left, "nothing is written that nobody could read"
+
+
+def files_of_disk() -> list[tuple[str, int]]:
+    paths = [path for path in [Path("disk"), *Path("disk").glob("*")] if path.exists()]
+    return [(str(path), path.stat().st_size if path.is_file() else 0) for path in sorted(paths)]
 
 
 @pytest.mark.parametrize(
