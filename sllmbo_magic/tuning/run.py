@@ -144,7 +144,8 @@ class Run:
         if resume and not self.resumed:
             text = f"Nothing is resumed: there is no stored run {self.task.name!r}, so a new one begins."
             self.plan = replace(self.plan, notes=(text, *self.plan.notes))
-        remember_task(self.study, self.plan.fingerprint(), self.plan.described() if self.shared else None)
+        described = self.plan.described() if self.shared else None
+        remember_task(self.study, self.plan.fingerprint(), described, joins=joins)
         self.record = Record(self.plan, folder, sinks, self.resumed)
         self.emit = self.record.emit
         self.earlier = earlier_commands(self.record.events)

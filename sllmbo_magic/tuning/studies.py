@@ -20,6 +20,7 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
@@ -114,7 +115,9 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
             _check_params(trial, plan.outer.distributions, plan.outer.fixed, again)
     stored = study.user_attrs.get(attrs.FINGERPRINT)
     n_trials = sum(counts(trial) for trial in trials)
-    if isinstance(stored, Mapping) and n_trials:
+    is_under_way = any(trial.state == TrialState.RUNNING for trial in trials)
+    # a program that joins may have said what it runs, and have begun no trial yet
+    if isinstance(stored, Mapping) and (n_trials or is_under_way or joins):
         expected = plan.fingerprint()
         differ = [part for part in expected if part in stored and stored[part] != expected[part]]
         texts = study.user_attrs.get(attrs.DESCRIBED) or {}, plan.described()
@@ -125,9 +128,10 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
                 raise InputError(f"the study was begun with another search space.{changes}", again)
         if differ:
             changes = what_changed(differ, *texts)
+            who = f"the study has {n_trials} trials of" if n_trials else "another program on the study has"
             raise InputError(
-                f"the study has {n_trials} trials of another task: {', '.join(differ)} differ from this"
-                f" run's, so their values do not compare.{changes}",
+                f"{who} another task: {', '.join(differ)} differ from this run's, so their values do not"
+                f" compare.{changes}",
                 again,
             )
 
@@ -153,8 +157,15 @@ def directions_of(study: Study) -> str | list[str]:
     return directions[0] if len(directions) == 1 else directions
 
 
-def remember_task(study: Study, fingerprint: Mapping[str, str], text: Mapping[str, str] | None) -> None:
-    """Keep in a study what its trials are scored on; ``text`` where no folder of the run has it."""
+def remember_task(
+    study: Study, fingerprint: Mapping[str, str], text: Mapping[str, str] | None, *, joins: bool = False
+) -> None:
+    """Keep in a study what its trials are scored on; ``text`` where no folder of the run has it.
+
+    What the first of several programs has written stays: the others are checked by it.
+    """
+    if joins and attrs.FINGERPRINT in study.user_attrs:
+        return
     if study.user_attrs.get(attrs.FINGERPRINT) != dict(fingerprint):
         study.set_user_attr(attrs.FINGERPRINT, dict(fingerprint))
     if text is not None and study.user_attrs.get(attrs.DESCRIBED) != dict(text):

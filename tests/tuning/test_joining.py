@@ -21,6 +21,7 @@ from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
 from tests.marks import long
@@ -187,6 +188,25 @@ def test_another_task_is_refused(data: Any, model: Any) -> None:
     with pytest.raises(InputError, match="trials of another task: data") as caught:
         tune(model, X[:50], y[:50], n_trials=3, join=True, name="shared", verify=False)
     assert "other programs on the study" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("other", ["rows", "scoring"])
+def test_another_task_is_refused_while_the_first_trial_runs(data: Any, model: Any, other: str) -> None:
+    X, y = data
+    refused: list[InputError] = []
+    options: dict[str, Any] = {"join": True, "name": "shared", "verify": False, "n_trials": 2}
+    rows, scoring = (50, None) if other == "rows" else (len(X), "neg_log_loss")
+
+    def join(event: Any) -> None:
+        if isinstance(event, TrialStarted) and not refused:
+            with pytest.raises(InputError, match=r"program .* another task: (data|metric)") as caught:
+                tune(model, X[:rows], y[:rows], scoring=scoring, **options)
+            refused.append(caught.value)
+
+    study = tune(model, X, y, sinks=[join], **options).study
+    assert refused
+    described = study.user_attrs[attrs.FINGERPRINT]
+    assert tune(model, X, y, **options).study.user_attrs[attrs.FINGERPRINT] == described
 
 
 def test_another_search_space_is_refused() -> None:
