@@ -27,7 +27,7 @@ express; with any of these, the trial is no point of the space).
 """
 
 OWNER = "sllmbo:owner"
-"""Trial attribute, one dict, of a study that several programs share: which of them evaluates the trial."""
+"""Trial attribute, one dict, in a storage that others reach: which program evaluates the trial."""
 
 CHOICES = "sllmbo:choices"
 """Study attribute: what the labels among the choices stand for (see ``tuning/object_choices.py``)."""

@@ -146,7 +146,8 @@ class RunFolder:
                 folder.check_free()
                 if not resume:
                     move_to_archive(folder.path)
-            folder.resumed = exists and resume
+            # one that was refused before its first event left nothing to go on with
+            folder.resumed = exists and resume and folder.read_meta().get("status") != "new"
             folder.path.mkdir(exist_ok=True)
             folder._take()
         try:

@@ -84,6 +84,11 @@ class Heartbeat:
             except Exception:  # noqa: BLE001 - the storage is away; the run's own calls say so
                 _log.debug("the heartbeat could not be written", exc_info=True)
 
+    def move_to(self, study: Study) -> None:
+        """Go on in another study, which takes the place of the first one."""
+        self._study = study
+        self.beat()
+
     def beat(self) -> None:
         """Renew the stamp of this program."""
         self._n += 1

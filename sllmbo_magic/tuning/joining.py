@@ -1,8 +1,8 @@
 """Several programs on one study: which study that is, and the trials that a program which died left in it.
 
-Each of them has a folder of its own for its events and its conversation. A trial names the folder of the
-program that evaluates it; where nobody holds the lock of that folder any more, the program has died, and the
-trial is queued again.
+A trial in a storage that others reach names the program that evaluates it: by its folder, if it has one, and
+by a token. Where nobody holds the lock of that folder or token any more, the program has died, and the trial
+is queued again. Programs on other machines are known by their stamps (``heartbeat.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.storage.backends import open_storage
+from sllmbo_magic.storage.program_lock import lives
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import is_run
 from sllmbo_magic.storage.run_paths import prepare_root
@@ -89,28 +91,56 @@ def seed_of_joiner(seed: int) -> int:
     return int(np.random.SeedSequence([seed, int(entropy)]).generate_state(1)[0])
 
 
-def owner_of(folder: RunFolder) -> dict[str, str]:
-    """What a trial says of the program that evaluates it; no path of the machine."""
-    return {"host": socket.gethostname(), "root": _digest(folder.path.parent), "folder": folder.path.name}
+def owner_of(folder: RunFolder | None, token: str) -> dict[str, str]:
+    """What a trial says of the program that evaluates it; no path of the machine.
+
+    Args:
+        folder: Of the run; None for a run in memory.
+        token: Of the program's ``ProgramLock``.
+    """
+    root, name = ("", token) if folder is None else (_digest(folder.path.parent), folder.path.name)
+    return {"host": socket.gethostname(), "root": root, "folder": name, "token": token}
 
 
-def abandoned_trials(study: Study, folder: RunFolder) -> list[FrozenTrial]:
+def abandoned_trials(study: Study, folder: RunFolder | None, *, joins: bool) -> list[FrozenTrial]:
     """The running trials whose program has died, as far as this one can tell: those of its own folder's
-    earlier process, and of other folders beside it on this machine.
+    earlier process, and of other programs on this machine.
 
     Call it before the first trial.
+
+    Args:
+        study: That other programs can reach.
+        folder: Of this run.
+        joins: Whether trials that name no program may be those of programs that live.
     """
-    return [trial for trial in stale_trials(study) if _has_died(trial.user_attrs.get(attrs.OWNER), folder)]
+    return [
+        trial
+        for trial in stale_trials(study)
+        if (not joins and attrs.OWNER not in trial.user_attrs)
+        or _lives(trial.user_attrs.get(attrs.OWNER), folder) is False
+    ]
 
 
-def _has_died(owner: Mapping[str, Any] | None, folder: RunFolder) -> bool:
-    here = owner_of(folder)
-    if not owner or owner.get("host") != here["host"] or owner.get("root") != here["root"]:
-        return False
-    if owner.get("folder") == here["folder"]:
-        return True
-    other = folder.path.with_name(str(owner.get("folder")))
-    return not is_run(other) or RunFolder(other).owner() is None
+def check_not_in_use(study: Study, folder: RunFolder | None) -> None:
+    """Raises RunLockedError when a living program on this machine evaluates a trial of a study."""
+    for trial in stale_trials(study):
+        if _lives(trial.user_attrs.get(attrs.OWNER), folder):
+            raise RunLockedError(
+                f"study {study.study_name!r} is in use by another program, which evaluates trial"
+                f" {trial.number}.",
+                "Add --join (join=True) to work on it together, or wait for that program or stop it.",
+            )
+
+
+def _lives(owner: Mapping[str, Any] | None, folder: RunFolder | None) -> bool | None:
+    """Whether a program lives; None where that cannot be told."""
+    if not owner or owner.get("host") != socket.gethostname():
+        return None
+    if folder is not None and owner.get("root") == _digest(folder.path.parent):
+        other = folder.path.with_name(str(owner.get("folder")))
+        # the lock of its own folder is this program's by now
+        return other.name != folder.path.name and is_run(other) and RunFolder(other).owner() is not None
+    return lives(str(owner.get("token")))
 
 
 def _digest(path: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -34,6 +35,7 @@ from sllmbo_magic.proposers.space_extension import gained
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import requeue_stale
@@ -57,6 +59,7 @@ from sllmbo_magic.tuning.initial_design import initialize
 from sllmbo_magic.tuning.initial_design import queue_first
 from sllmbo_magic.tuning.initial_design import was_initialized
 from sllmbo_magic.tuning.joining import abandoned_trials
+from sllmbo_magic.tuning.joining import check_not_in_use
 from sllmbo_magic.tuning.joining import joined_text
 from sllmbo_magic.tuning.joining import owner_of
 from sllmbo_magic.tuning.loop import Limits
@@ -144,6 +147,11 @@ class Run:
         if resume and not self.resumed:
             text = f"Nothing is resumed: there is no stored run {self.task.name!r}, so a new one begins."
             self.plan = replace(self.plan, notes=(text, *self.plan.notes))
+        self._is_reached = (self.shared or joins) and not isinstance(self.study._storage, InMemoryStorage)
+        """Whether other programs can work in the study."""
+        self._program = ProgramLock()
+        if self._is_reached and self._own_study and self.resumed:
+            check_not_in_use(self.study, folder)
         described = self.plan.described() if self.shared else None
         remember_task(self.study, self.plan.fingerprint(), described, joins=joins)
         self.record = Record(self.plan, folder, sinks, self.resumed)
@@ -194,7 +202,7 @@ class Run:
             threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         is_storage_gone = False
         server = waiting(self.study, self._should_stop_waiting, self._report_server)
-        with quiet_optuna(), Quiet(), self.library_warnings, server:
+        with quiet_optuna(), Quiet(), self.library_warnings, server, self._program:
             try:
                 self._announce(taken)
                 self._set_sampler(proposer)
@@ -327,10 +335,11 @@ class Run:
             emit=self.emit,
         )
         self.study.sampler = self.sampler
-        if self.joins and self.folder is not None:
-            requeue_stale(self.study, abandoned_trials(self.study, self.folder))
-        elif self.resumed:
-            requeue_stale(self.study)
+        if self.joins or self.resumed:
+            reached = self._is_reached
+            abandoned = abandoned_trials(self.study, self.folder, joins=self.joins) if reached else None
+            requeue_stale(self.study, abandoned)
+        if self.resumed and not self.joins:
             queue_withdrawn(self.study)
             queue_first(self.study)
             if not self._wants_first:
@@ -371,7 +380,7 @@ class Run:
         )
         if self.sampler is not None:
             self.sampler.requests.waits_for_space = wants_init
-        owner = owner_of(self.folder) if self.joins and self.folder is not None else None
+        owner = owner_of(self.folder, self._program.token) if self._is_reached else None
         heartbeat = None if owner is None else Heartbeat(self.study, owner)
         trials = Trials(
             self.study,

@@ -101,3 +101,14 @@ def several(values: Sequence[float] | None) -> str:
 def proposed_by(trial: FrozenTrial) -> dict[str, Any]:
     names = (attrs.SOURCE, attrs.PROVENANCE, attrs.CONFIGURATION)
     return {name: value for name, value in trial.user_attrs.items() if name in names}
+
+
+def never_pruned(trial: Trial) -> None:
+    """The pruner gets the trial's reports, as of any trial, but its answer has no effect."""
+    ask = trial.should_prune
+
+    def should_prune() -> bool:
+        ask()
+        return False
+
+    trial.should_prune = should_prune  # type: ignore[method-assign]

@@ -36,6 +36,7 @@ from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.finite import is_used_up
 from sllmbo_magic.samplers.finite import size_of
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.storage.runs import configuration_of
 from sllmbo_magic.storage.runs import take_over
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.tuning.default_trial import is_default
@@ -46,6 +47,7 @@ from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.other_trials import event_of
 from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.running_trial import evaluation_data
+from sllmbo_magic.tuning.running_trial import never_pruned
 from sllmbo_magic.tuning.running_trial import proposed_by
 from sllmbo_magic.tuning.running_trial import several
 from sllmbo_magic.tuning.running_trial import unwritten_trial
@@ -139,6 +141,8 @@ class Trials:
         """Go on in another study, which holds all trials."""
         self._stop_called = self.stop_called
         self.study = study
+        if self._heartbeat is not None:
+            self._heartbeat.move_to(study)
 
     def history(self) -> History:
         """The trials as a history."""
@@ -178,7 +182,7 @@ class Trials:
         provenance = user_attrs.get(attrs.PROVENANCE) or {}
         default = is_default(user_attrs)
         if default:
-            _never_pruned(trial)  # all others are measured by it
+            never_pruned(trial)  # all others are measured by it
         at_default = outside(user_attrs)
         running = RunningTrial(
             trial,
@@ -235,9 +239,6 @@ class Trials:
     def end(self, running: RunningTrial, evaluation: Evaluation) -> None:
         """Tell the study how a trial ended, and emit the event."""
         self._n_in_flight -= 1
-        if self._owner is not None and self._frozen(running.trial).state.is_finished():
-            self._taken_over(running)
-            return
         error = attrs.STOPPED if evaluation.stopped else evaluation.error
         params = {**running.params, **evaluation.refit_params}
         stored: dict[str, Any] = {}
@@ -252,6 +253,9 @@ class Trials:
                 frozen = unwritten_trial(running, evaluation, stored, error)
                 self._add_ended(frozen)
                 self._unwritten = running, evaluation, frozen, error
+            elif self._frozen(running.trial).state.is_finished():
+                self._taken_over(running, evaluation, error)
+                return
             raise
         self._add_ended(frozen)
         self._settled.add(frozen.number)
@@ -277,15 +281,25 @@ class Trials:
                     name = getattr(callback, "__name__", type(callback).__name__)
                     raise CallbackError(f"the callback {name} raised {error_text(exception)}") from exception
 
-    def _taken_over(self, running: RunningTrial) -> None:
-        """The end of a trial that another program runs again, since this one did not answer for so long."""
+    def _taken_over(self, running: RunningTrial, evaluation: Evaluation, error: str | None) -> None:
+        """The end of a trial that another program has ended, since this one did not answer for so long.
+
+        That program runs the configuration again. Where it does not, the outcome here is a trial of its own.
+        """
         frozen = self._frozen(running.trial)
         self._add_ended(frozen)
         self._settled.add(frozen.number)
+        self.n_done += counts(frozen)
         self._emit(event_of(frozen, *self._best()))
+        later = self.study.get_trials(deepcopy=False)[frozen.number + 1 :]
+        is_repeated = any(configuration_of(t) == configuration_of(frozen) for t in later)
+        what = "is not used"
+        if error is None and not scored(frozen) and not is_repeated:
+            self.study.add_trial(unwritten_trial(running, evaluation, {}, error))
+            what = "is kept as a trial of its own"
         text = (
             f"Trial {frozen.number} was taken over by another program, since this one did not answer for a"
-            " while. Its outcome here is not used."
+            f" while. Its outcome here {what}."
         )
         self._emit(Note(text=text, level="warning", trial_number=frozen.number))
 
@@ -377,14 +391,3 @@ class Trials:
         # of the trials at hand: the history would read the whole study again
         best = self._incumbent
         return (None, None) if best is None else (best.number, float(best.values[0]))
-
-
-def _never_pruned(trial: Trial) -> None:
-    """The pruner gets the trial's reports, as of any trial, but its answer has no effect."""
-    ask = trial.should_prune
-
-    def should_prune() -> bool:
-        ask()
-        return False
-
-    trial.should_prune = should_prune  # type: ignore[method-assign]

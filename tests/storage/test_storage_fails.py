@@ -108,6 +108,17 @@ def test_a_database_that_is_deleted() -> None:
     assert "the storage cannot be used any more" in result.summary["text"]
 
 
+@pytest.mark.parametrize("join", [False, True])
+def test_a_database_that_loses_its_trials(join: bool) -> None:
+    def drop() -> None:
+        with sqlite3.connect("runs.db") as database:
+            database.execute("drop table trials")
+
+    result = tune(breaking(drop), storage="sqlite:///runs.db", join=join, **OPTIONS)
+    assert result.status == "failed"
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 4
+
+
 def test_a_journal_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Any, logs: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

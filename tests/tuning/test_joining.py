@@ -15,13 +15,17 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.history.trials import counts
+from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
 from tests.marks import long
@@ -154,6 +158,53 @@ def test_the_trial_of_a_program_that_lives_is_left_alone(
     assert states.count("RUNNING") == 1
     assert states.count("COMPLETE") == 6
     assert len(Path("calls").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("storage", [long("sqlite:///runs.db"), "journal:runs.log"])
+@pytest.mark.parametrize("folder", ["elsewhere", long("")])
+def test_a_resumed_study_in_use_is_refused_until_its_program_dies(
+    storage: str, folder: str, child: Callable[[str], Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECONDS_OF_A_TRIAL", "600")
+    Path("go").touch()
+    process = child(program(6, storage).replace("join=True", "resume=True"))
+    monkeypatch.delenv("SECONDS_OF_A_TRIAL")
+    while not Path("calls").exists() or not Path("calls").read_text().endswith("\n"):
+        time.sleep(0.02)
+    options: dict[str, Any] = {"n_trials": 6, "seed": 2, "storage": storage, "folder": folder, **SPACE}
+    with pytest.raises(RunLockedError, match="study 'shared' is in use by another program") as caught:
+        tune(parabola, resume=True, **options)
+    assert "--join" in str(caught.value.hint)
+    shared = optuna.load_study(study_name="shared", storage=open_storage(storage))
+    given = tune(parabola, study=shared, **{**options, "storage": None, "n_trials": 2, "folder": ""})
+    assert given.study.trials[0].state.name == "RUNNING", "a program may be at work in a study that is given"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    trials = tune(parabola, resume=True, **options).study.trials
+    states = Counter(trial.state.name for trial in trials)
+    assert states == {"FAIL": 1, "COMPLETE": 6}
+    assert trials[0].state.name == "FAIL"
+    assert trials[0].params in [trial.params for trial in trials[1:]]
+
+
+def test_the_outcome_of_a_trial_that_somebody_else_ended_is_kept() -> None:
+    events: list[Any] = []
+
+    def objective(params: dict[str, float]) -> float:
+        study = optuna.load_study(study_name="shared", storage=open_storage("journal:runs.log"))
+        if len(study.trials) == 3:
+            study.tell(2, state=TrialState.FAIL)
+        return params["x"] ** 2
+
+    storage = "journal:runs.log"
+    result = tune(objective, n_trials=6, seed=1, storage=storage, sinks=[events.append], **SPACE)
+    states = [trial.state.name for trial in result.study.trials]
+    assert states == ["COMPLETE", "COMPLETE", "FAIL", *["COMPLETE"] * (len(states) - 3)]
+    assert sum(counts(trial) for trial in result.study.trials) == 6
+    assert result.study.trials[3].params == result.study.trials[2].params
+    assert result.study.trials[3].value == result.study.trials[2].params["x"] ** 2
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert any(text.endswith("Its outcome here is kept as a trial of its own.") for text in texts)
 
 
 def test_a_joined_run_is_opened_and_the_last_one_deleted_takes_the_trials_along() -> None:
