@@ -56,24 +56,41 @@ def bootstrap_interval(
     Both are scored on the same rows; classes keep their sizes. 200 to 500 resamples, fewer for more rows.
     None with fewer than 10 rows, after a stop, or where the metric is undefined on resamples.
     """
+    scores = [resampled_scores(task, one, seed, should_stop) for one in (best, default)]
+    return interval_of_difference(*scores)
+
+
+def resampled_scores(
+    task: Task, scores: Scores, seed: int, should_stop: Callable[[], bool]
+) -> tuple[float, ...]:
+    """The scores on resampled test rows, which are the same for every model with the same seed.
+
+    Empty with fewer than 10 rows, after a stop, or where the metric is undefined on resamples.
+    """
     rows = n_rows(task.X_test)
     if rows < _MIN_ROWS:
-        return None
+        return ()
     rng = np.random.default_rng(seed)
     strata = _strata(task, rows)
-    differences = []
+    values = []
     for _ in range(int(np.clip(1_000_000 // rows, 200, 500))):
         if should_stop():
-            return None
+            return ()
         sample = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata])
         try:
-            difference = best(sample) - default(sample)
+            values.append(scores(sample))
         except ValueError:  # the metric is undefined there
-            return None
-        if not is_finite(difference):
-            return None
-        differences.append(difference)
-    low, high = np.quantile(differences, [0.025, 0.975])
+            return ()
+        if not is_finite(values[-1]):
+            return ()
+    return tuple(values)
+
+
+def interval_of_difference(best: tuple[float, ...], default: tuple[float, ...]) -> tuple[float, float] | None:
+    """Percentile interval (95 %) of the differences; None where either has no resampled scores."""
+    if not best or not default:
+        return None
+    low, high = np.quantile(np.subtract(best, default), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -19,8 +19,8 @@ from sllmbo_magic.task.task import Task
 N_CANDIDATES = 3
 """Configurations that are scored again."""
 
-Scores = Callable[[Sequence[Task], Sequence[Mapping[str, Any]]], "np.ndarray[Any, Any] | None"]
-"""One row of scores per configuration, one column per split; see ``paired_scores``."""
+Scores = Callable[[Sequence[Task], Sequence[Mapping[str, Any]]], "np.ndarray[Any, Any] | str"]
+"""One row of scores per configuration, one column per split, or why there are none; see ``paired_scores``."""
 
 
 def recheck_tasks(task: Task, seed: int) -> list[Task]:
@@ -46,6 +46,6 @@ def fresh_means(
     if not tasks:
         return "this cv has no other folds"
     table = scores(tasks, configurations)
-    if table is None:
-        return "a fit failed there, or the run was stopped"
+    if isinstance(table, str):
+        return table
     return [float(mean) for mean in table.mean(axis=1)], table.shape[1]

@@ -25,18 +25,13 @@ from typing import Literal
 
 import numpy as np
 
-from sllmbo_magic.evaluation.base import is_finite
-from sllmbo_magic.evaluation.base import never
-from sllmbo_magic.evaluation.bootstrap import bootstrap_interval
-from sllmbo_magic.evaluation.bootstrap import test_scores
-from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
+from sllmbo_magic.evaluation.held_out import gain_text
+from sllmbo_magic.evaluation.held_out import on_test_data
+from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.paired_scores import paired_scores
 from sllmbo_magic.evaluation.sequential_test import SequentialTest
 from sllmbo_magic.evaluation.sequential_test import in_parts
-from sllmbo_magic.evaluation.warnings import Quiet
-from sllmbo_magic.evaluation.warnings import counting_for_run
-from sllmbo_magic.task.data import n_rows
 from sllmbo_magic.task.display_metric import display_metric
 from sllmbo_magic.task.display_metric import is_negated
 from sllmbo_magic.task.task import Task
@@ -87,8 +82,7 @@ def verify(
     default_params: Mapping[str, Any],
     best_params: Mapping[str, Any],
     seed: int,
-    n_jobs: int | None = None,
-    should_stop: Callable[[], bool] = never,
+    fits: Fits | None = None,
     *,
     default_value: float | None = None,
     best_value: float | None = None,
@@ -102,8 +96,7 @@ def verify(
         default_params: Parameters of the default, usually empty.
         best_params: Parameters of the best configuration.
         seed: Seed of the fresh folds and of the bootstrap.
-        n_jobs: Cores to use, as ``CrossValidator`` has it.
-        should_stop: Asked between folds; what was done in full until then counts.
+        fits: How the fits are made, and what ends them; default: in this process, on all cores.
         default_value: The default's value in the search, for the estimate of over-tuning.
         best_value: The best value in the search.
         incumbents: Parameters of the configurations that were the best in their time, for the relative
@@ -120,6 +113,7 @@ def verify(
         return Verification(
             "within noise", "No configuration beat the default, so there is no gain to check."
         )
+    fits = fits or Fits()
     sign = 1.0 if task.direction == "maximize" else -1.0
     fresh = fresh_tasks(task, seed)
     tasks = _parts(fresh) or [task]
@@ -130,10 +124,8 @@ def verify(
         n = len(differences)
         return n >= MIN_PART and check.look(differences.mean(), corrected_noise(differences, tasks), n)
 
-    pairs = paired_scores(
-        tasks, (default_params, best_params), n_jobs, should_stop, on_progress, is_enough=is_enough
-    )
-    test = _on_test_data(task, default_params, best_params, incumbents, seed, should_stop)
+    pairs = paired_scores(tasks, (default_params, best_params), fits, on_progress, is_enough=is_enough)
+    test = on_test_data(task, default_params, best_params, incumbents, seed, fits)
     verification = _on_folds(pairs, tasks, sign, check, fresh=bool(fresh))
     outside = test.gain if test.gain is not None else (verification.gain if fresh else None)
     gain_in_search = (
@@ -160,16 +152,16 @@ def _parts(tasks: Sequence[Task]) -> list[Task]:
 
 
 def _on_folds(
-    pairs: np.ndarray[Any, Any] | None,
+    pairs: np.ndarray[Any, Any] | str,
     tasks: list[Task],
     sign: float,
     check: SequentialTest,
     *,
     fresh: bool,
 ) -> Verification:
-    """The verdict of the paired scores; its text has no full stop at the end yet."""
-    if pairs is None:
-        text = "The gain could not be checked on folds, since a fit failed there or the run was stopped"
+    """The verdict of the paired scores, or why there is none; its text has no full stop at the end yet."""
+    if isinstance(pairs, str):
+        text = f"The gain could not be checked on folds, since {pairs}"
         return Verification("unknown", text, fresh=fresh)
     differences = sign * (pairs[1] - pairs[0])
     gain, noise = float(differences.mean()), corrected_noise(differences, tasks)
@@ -186,15 +178,11 @@ def _on_folds(
         folds = f"{len(differences)} of {check.n_planned} fresh folds, which were enough,"
     text = (
         f"On {folds} the best configuration scores {display.label} {display.shown(best):.4g} and the default "
-        f"{display.shown(default):.4g}: a {_gain(gain)} ± {noise:.2g} (standard error). {conclusion}"
+        f"{display.shown(default):.4g}: a {gain_text(gain)} ± {noise:.2g} (standard error). {conclusion}"
     )
     if not fresh:
         text += ". This cv has no other folds, so the gain may look too good"
     return Verification(verdict, text, default, best, gain, noise, len(differences), fresh)
-
-
-def _gain(value: float) -> str:
-    return f"{'gain' if value >= 0 else 'loss'} of {abs(value):.2g}"
 
 
 def corrected_noise(differences: np.ndarray[Any, Any], tasks: list[Task]) -> float:
@@ -207,85 +195,3 @@ def corrected_noise(differences: np.ndarray[Any, Any], tasks: list[Task]) -> flo
     ratios = [len(test) / len(train) for task in tasks for train, test in task.splits]
     n = len(differences)
     return float(np.sqrt((1.0 / n + np.mean(ratios)) * np.var(differences, ddof=1)))
-
-
-@dataclass(frozen=True)
-class _Test:
-    default: float | None = None
-    best: float | None = None
-    gain: float | None = None
-    interval: tuple[float, float] | None = None
-    relative_overtuning: float | None = None
-    text: str = ""
-
-
-def _on_test_data(
-    task: Task,
-    default_params: Mapping[str, Any],
-    best_params: Mapping[str, Any],
-    incumbents: Sequence[Mapping[str, Any]],
-    seed: int,
-    should_stop: Callable[[], bool],
-) -> _Test:
-    """Both configurations, fitted on all of X and y, on the test data."""
-    if task.X_test is None or should_stop():
-        return _Test()
-    all_rows = np.arange(n_rows(task.X_test))
-    with Quiet(), counting_for_run():
-        try:
-            default = test_scores(task, refit(task, default_params))
-            best = test_scores(task, refit(task, best_params))
-            values = default(all_rows), best(all_rows)
-        except Exception as error:  # noqa: BLE001 - it is named in the text; the check on folds still counts
-            return _Test(text=f". The test data could not be scored ({type(error).__name__})")
-        if not all(is_finite(value) for value in values):
-            return _Test(text=". The test data have no finite score")
-        interval = bootstrap_interval(task, default, best, seed, should_stop)
-    sign = 1.0 if task.direction == "maximize" else -1.0
-    gain = sign * (values[1] - values[0])
-    if interval is not None and sign < 0:
-        interval = -interval[1], -interval[0]
-    between = (
-        "" if interval is None else f" (95 % interval of the gain: {interval[0]:.2g} to {interval[1]:.2g})"
-    )
-    share = _relative_overtuning(task, [sign * value for value in values], incumbents, should_stop)
-    lost = (
-        ""
-        if share is None
-        else f". Relative over-tuning {share:.2f}: the part of the best gain there that was lost again"
-    )
-    text = f". On the test data there is a {_gain(gain)}{between}{lost}"
-    return _Test(*values, gain, interval, share, text)
-
-
-def _relative_overtuning(
-    task: Task,
-    values: Sequence[float],
-    incumbents: Sequence[Mapping[str, Any]],
-    should_stop: Callable[[], bool],
-) -> float | None:
-    """The share of the best gain on the test data that the winner lacks; None where none is better than the
-    default.
-
-    Args:
-        task: A task with test data.
-        values: Scores of default and winner on the test data; larger is better.
-        incumbents: Parameters of the others.
-        should_stop: Asked between fits.
-    """
-    sign = 1.0 if task.direction == "maximize" else -1.0
-    all_rows = np.arange(n_rows(task.X_test))
-    default, winner = values
-    best = max(values)
-    if not incumbents:
-        return None
-    with Quiet(), counting_for_run():
-        for params in incumbents:
-            if should_stop():
-                return None
-            try:
-                value = test_scores(task, refit(task, params))(all_rows)
-            except Exception:  # noqa: BLE001 - whatever the estimator raises: it has no score there
-                continue
-            best = max(best, sign * value) if is_finite(value) else best
-    return (best - winner) / (best - default) if best > default else None

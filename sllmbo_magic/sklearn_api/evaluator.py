@@ -91,8 +91,8 @@ class Candidates:
 
     def paired_scores(
         self, tasks: Sequence[Task], configurations: Sequence[Mapping[str, Any]]
-    ) -> np.ndarray[Any, Any] | None:
-        """One row of scores per configuration on the splits of all tasks; None when a fit failed.
+    ) -> np.ndarray[Any, Any] | str:
+        """One row of scores per configuration on the splits of all tasks, or that a fit failed.
 
         scikit-learn adds a row per call to its results; those of other folds than the search's are taken out
         again by :meth:`complete_results`.
@@ -107,10 +107,10 @@ class Candidates:
                     try:
                         self._results = self._evaluate_candidates([dict(params)], cv=_Folds(task.splits))
                     except ValueError:  # every fold failed, and scikit-learn keeps no row
-                        return None
+                        return "a fit failed there"
                 row.extend(float(self._results[f"split{i}_test_{self._metric()}"][-1]) for i in range(n))
         table = np.array(scores)
-        return table if np.isfinite(table).all() else None
+        return table if np.isfinite(table).all() else "a fit failed there"
 
     def close(self) -> None:
         """Nothing to free: the workers are scikit-learn's."""

@@ -16,6 +16,7 @@ from sllmbo_magic import attrs
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluation.causes import error_text
+from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.paired_scores import paired_scores
 from sllmbo_magic.evaluation.recheck import Scores
 from sllmbo_magic.evaluation.warnings import CountWarnings
@@ -37,6 +38,7 @@ from sllmbo_magic.tuning.archive import exchanges_of
 from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.failures import why_all_failed
+from sllmbo_magic.tuning.isolation import IsolatedEvaluator
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.result import winning_params
@@ -156,12 +158,26 @@ class Finalizer:
         return recheck(self.task, top, self.plan.objects, self.plan.settings.seed, scores)
 
     def _scores(self, tasks: Sequence[Task], configurations: Sequence[Mapping[str, Any]]) -> Any:
-        return paired_scores(
-            tasks,
-            configurations,
-            self.plan.settings.n_jobs,
-            should_stop=lambda: self.control.abandoning,
-            on_progress=lambda done, total: self.record.emit(CheckProgress(done=done, total=total)),
+        return paired_scores(tasks, configurations, self._fits(), self._show_progress)
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self.record.emit(CheckProgress(done=done, total=total))
+
+    def _fits(self) -> Fits:
+        """How the fits of a check are made: isolated where those of the trials are."""
+        s = self.plan.settings
+
+        def should_stop() -> bool:
+            return self.control.abandoning
+
+        if not s.isolate:
+            return Fits(s.n_jobs, should_stop)
+        return Fits(
+            s.n_jobs,
+            should_stop,
+            should_abandon=should_stop,
+            timeout=s.trial_timeout,
+            apart=IsolatedEvaluator,
         )
 
     def _worth_verifying(self, summary: dict[str, Any]) -> bool:
@@ -180,12 +196,11 @@ class Finalizer:
             {},
             decoded(winning_params(winner), self.plan.objects),
             seed=self.plan.settings.seed,
-            n_jobs=self.plan.settings.n_jobs,
-            should_stop=lambda: self.control.abandoning,
+            fits=self._fits(),
             default_value=_default_value(study),
             best_value=winner.values[0],
             incumbents=self._incumbents(study, winner),
-            on_progress=lambda done, total: self.record.emit(CheckProgress(done=done, total=total)),
+            on_progress=self._show_progress,
         )
         return asdict(verification)
 

@@ -26,6 +26,7 @@ from sllmbo_magic.evaluation.bootstrap import bootstrap_interval
 from sllmbo_magic.evaluation.bootstrap import test_scores as scores_on_test_data
 from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
+from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.verification import corrected_noise
 from sllmbo_magic.task.task import Task
 from tests.estimators import Failing
@@ -188,7 +189,7 @@ def test_overtuning_is_the_seen_gain_minus_the_gain_outside() -> None:
 
 def test_a_failed_fit_and_a_stop_are_no_verdict() -> None:
     failed = verify(task_of(Failing()), {}, {"error": ValueError("no")}, seed=1)
-    stopped = verify(task_of(), {}, {"shift": 1.0}, seed=1, should_stop=lambda: True)
+    stopped = verify(task_of(), {}, {"shift": 1.0}, seed=1, fits=Fits(should_stop=lambda: True))
     for verification in (failed, stopped):
         assert (verification.verdict, verification.gain, verification.n_folds) == ("unknown", None, 0)
         assert verification.text.endswith(".")
@@ -198,7 +199,7 @@ def test_a_stop_keeps_the_repetitions_that_were_done() -> None:
     asked = iter(range(1000))
     # one question per fold of default and best: the third repetition of 3 folds is cut
     verification = verify(
-        task_of(cv=3), {"shift": 3.0}, {}, seed=1, n_jobs=1, should_stop=lambda: next(asked) > 13
+        task_of(cv=3), {"shift": 3.0}, {}, seed=1, fits=Fits(1, should_stop=lambda: next(asked) > 13)
     )
     assert verification.n_folds == 6
     assert verification.verdict == "real"

@@ -7,6 +7,7 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.tuning.devices import devices_of
 from sllmbo_magic.tuning.devices import free_device
 from tests.estimators import Shift
+from tests.marks import long
 
 X = np.zeros((20, 2))
 Y = np.linspace(0.0, 1.0, 20)
@@ -45,6 +47,21 @@ class Ending(Shift):
         if self.way == "hang":
             threading.Event().wait()
         super().fit(X, y)
+        return self
+
+
+class EndingLater(Ending):
+    """Ends its process in that way once the file is there."""
+
+    def __init__(self, way: str = "well", shift: float = 0.0, file: str = "") -> None:
+        super().__init__(way, shift)
+        self.file = file
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> EndingLater:
+        if os.path.exists(self.file):
+            super().fit(X, y)
+        else:
+            Shift.fit(self, X, y)
         return self
 
 
@@ -83,6 +100,48 @@ def test_scores_and_trials_are_those_of_a_run_without_isolation() -> None:
     assert [t.params for t in apart.study.trials] == [t.params for t in plain.study.trials]
     assert [t.values for t in apart.study.trials] == [t.values for t in plain.study.trials]
     assert sum(isinstance(event, FoldFinished) for event in events) == 10
+
+
+@pytest.mark.parametrize(
+    ("select", "way", "why"),
+    [
+        ("best", "exit", "a fit failed there: the process of the trial crashed (exit code 3)"),
+        ("recheck", "hang", "a fit failed there: it took longer than the time limit of a trial"),
+        long("best", "hang", "a fit failed there: it took longer than the time limit of a trial"),
+    ],
+)
+def test_a_fit_that_dies_in_the_closing_check_ends_the_check_only(
+    tmp_path: Path, select: str, way: str, why: str
+) -> None:
+    file = tmp_path / "searched"
+
+    def search_ends(study: optuna.Study, trial: Any) -> None:
+        if trial.number == 2:
+            file.touch()
+
+    result = run(
+        EndingLater(shift=0.5, file=str(file)), X, Y, n_trials=3,
+        search_space={"way": [way], "shift": (-1.0, 1.0)}, isolate=True, trial_timeout=2.0,
+        verify=select == "best", select=select, callbacks=[search_ends],
+        enqueue=[{"way": way, "shift": 0.0}, {"way": way, "shift": 0.1}], X_test=X, y_test=Y,
+    )  # fmt: skip
+    assert [t.state.name for t in result.study.trials] == ["COMPLETE"] * 3
+    if select == "recheck":
+        assert why in result.summary["selection"]["text"]
+        return
+    check = result.summary["verification"]
+    assert check["verdict"] == "unknown"
+    assert check["text"].startswith(
+        f"The gain could not be checked on folds, since {why}. The test data could"
+    )
+
+
+def test_the_closing_check_in_processes_finds_what_it_finds_in_this_one() -> None:
+    options = {"search_space": {"shift": [0.0, 1.0]}, "enqueue": [{"shift": 0.0}], "n_trials": 2}
+    options |= {"verify": True, "X_test": X, "y_test": Y}
+    apart, plain = (run(Shift(0.5), X, Y, isolate=isolate, **options) for isolate in (True, False))
+    assert plain.summary["verification"]["test_interval"] is not None
+    assert apart.summary["verification"] == plain.summary["verification"]
 
 
 def test_an_objective_asks_the_trial_in_the_process_of_the_run() -> None:
