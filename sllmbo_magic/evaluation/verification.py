@@ -142,6 +142,19 @@ def verify(
     )
 
 
+def unchecked(why: str) -> Verification:
+    """That nothing was scored again.
+
+    Args:
+        why: The reason, as the end of a sentence.
+    """
+    return Verification("unknown", f"{_unchecked_text(why)}.")
+
+
+def _unchecked_text(why: str) -> str:
+    return f"The gain could not be checked on folds, since {why}"
+
+
 def _parts(tasks: Sequence[Task]) -> list[Task]:
     """The same folds in parts, after each of which the check may end."""
     return [
@@ -161,8 +174,7 @@ def _on_folds(
 ) -> Verification:
     """The verdict of the paired scores, or why there is none; its text has no full stop at the end yet."""
     if isinstance(pairs, str):
-        text = f"The gain could not be checked on folds, since {pairs}"
-        return Verification("unknown", text, fresh=fresh)
+        return Verification("unknown", _unchecked_text(pairs), fresh=fresh)
     differences = sign * (pairs[1] - pairs[0])
     gain, noise = float(differences.mean()), corrected_noise(differences, tasks)
     default, best = float(pairs[0].mean()), float(pairs[1].mean())

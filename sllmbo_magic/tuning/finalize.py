@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial
 from sllmbo_magic import attrs
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.paired_scores import paired_scores
@@ -75,6 +77,7 @@ class Finalizer:
         self.own_journal = own_journal
         self.started = started
         self.library_warnings = library_warnings
+        self._is_over = never
 
     def finish(
         self,
@@ -83,6 +86,7 @@ class Finalizer:
         outcome: Outcome,
         verify: bool,
         own_scores: Scores | None = None,
+        is_over: Callable[[], bool] = never,
     ) -> TuneResult:
         """Select the winner, sum up, score again on fresh folds if wanted, and say and write that it ended.
 
@@ -92,7 +96,9 @@ class Finalizer:
             outcome: How the trials ended.
             verify: Whether to score default and winner again.
             own_scores: Scores configurations on folds instead of the task's cross-validation.
+            is_over: Whether the time limit of the run has passed, which ends a check, too.
         """
+        self._is_over = is_over
         nothing_scored = why_all_failed(study.get_trials(deepcopy=False))
         if outcome.status == "finished" and nothing_scored is not None:
             outcome = Outcome("failed", nothing_scored)
@@ -152,6 +158,8 @@ class Finalizer:
             return without_recheck(top, "no other configuration has a score")
         if outcome.status not in ("finished", "stopped"):
             return without_recheck(top, "the run was interrupted")
+        if self._is_over():
+            return without_recheck(top, self._why_stopped())
         text = f"Scoring the best {len(top)} configurations again on fresh folds: which one is kept?"
         self.record.emit(Note(text=text))
         scores = own_scores or self._scores
@@ -168,17 +176,23 @@ class Finalizer:
         s = self.plan.settings
 
         def should_stop() -> bool:
-            return self.control.abandoning
+            return self.control.abandoning or self._is_over()
 
         if not s.isolate:
-            return Fits(s.n_jobs, should_stop)
+            return Fits(s.n_jobs, should_stop, why_stopped=self._why_stopped)
         return Fits(
             s.n_jobs,
             should_stop,
             should_abandon=should_stop,
+            why_stopped=self._why_stopped,
             timeout=s.trial_timeout,
             apart=IsolatedEvaluator,
         )
+
+    def _why_stopped(self) -> str:
+        if not self._is_over():
+            return "the run was stopped"
+        return f"the time limit of {self.plan.settings.timeout:g} s is over"
 
     def _worth_verifying(self, summary: dict[str, Any]) -> bool:
         return (
@@ -188,8 +202,11 @@ class Finalizer:
         )
 
     def _verify(self, study: Study, winner: FrozenTrial) -> dict[str, Any]:
+        from sllmbo_magic.evaluation.verification import unchecked
         from sllmbo_magic.evaluation.verification import verify
 
+        if self._is_over():
+            return asdict(unchecked(self._why_stopped()))
         self.record.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
         verification = verify(
             self.task,

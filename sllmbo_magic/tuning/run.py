@@ -211,7 +211,9 @@ class Run:
                 outcome = self._loop(evaluator, pool, callbacks)
                 for event in events_of_others(self.study, self.record.shown_trials):
                     self.emit(event)
-                return self.finalizer.finish(self.study, self.provider, outcome, verify, paired_scores)
+                return self.finalizer.finish(
+                    self.study, self.provider, outcome, verify, paired_scores, self._is_over
+                )
             except BaseException as error:
                 problem = storage_problem(error)
                 is_storage_gone = problem is not None
@@ -233,7 +235,11 @@ class Run:
         """Whether a call to a storage whose server is away should give up."""
         if self.folder is not None:
             self._poll()
-        return self.control.stopping or (self.tuner is not None and self.tuner.is_over)
+        return self.control.stopping or self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.tuner is not None and self.tuner.is_over
 
     def _report_server(self, cause: str | None) -> None:
         text = "The storage is back: the run goes on, and nothing is lost."

@@ -14,7 +14,11 @@ from sklearn.model_selection import KFold
 from sklearn.model_selection import TimeSeriesSplit
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import CheckProgress
+from sllmbo_magic.events import Event
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.sklearn_api.search_cv import SLLMBOSearchCV
+from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.tune import tune
 
@@ -78,6 +82,29 @@ def test_a_recheck_keeps_the_best_of_three_on_fresh_folds(verify: bool) -> None:
     assert "shift=0.1" in repr(result)
     if verify:
         assert summary["verification"]["best_mean"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("select", ["best", "recheck"])
+@pytest.mark.parametrize("over_after", [TrialFinished, CheckProgress])
+def test_the_time_limit_ends_what_is_scored_again(
+    monkeypatch: pytest.MonkeyPatch, select: str, over_after: type[Event]
+) -> None:
+    seen: list[Event] = []
+    n_events = OPTIONS["n_trials"] if over_after is TrialFinished else 4
+    monkeypatch.setattr(Limits, "over", property(lambda self: len(seen) >= n_events))
+
+    def look(event: Event) -> None:
+        if isinstance(event, over_after):
+            seen.append(event)
+
+    result = tune(Lucky(), X, Y, select=select, timeout=60, n_jobs=1, sinks=[look], **OPTIONS)
+    assert result.status == "finished"
+    assert not any(isinstance(e, CheckProgress) and e.done > 3 for e in result.events)
+    text = "The gain could not be checked on folds, since the time limit of 60 s is over."
+    assert result.summary["verification"]["text"] == text
+    assert text in result.summary["text"]
+    if select == "recheck":
+        assert "without a recheck: the time limit of 60 s is over." in result.summary["selection"]["text"]
 
 
 def test_the_verdict_names_a_trial_that_is_kept_in_the_place_of_the_default() -> None:
