@@ -63,13 +63,22 @@ def check_name(name: str) -> str:
     return name
 
 
-def prepare_root(root: str | Path | None) -> Path:
-    """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits."""
+def root_path(root: str | Path | None) -> Path:
+    """The folder of all runs.
+
+    Raises:
+        InputError: It is no path.
+    """
     if not isinstance(root, str | os.PathLike | None):
         raise InputError(
             f"folder is {root!r}, not a path.", 'Example: folder="runs"; "" keeps nothing on disk.'
         )
-    path = ROOT if root is None else Path(os.path.expanduser(root))
+    return ROOT if root is None else Path(os.path.expanduser(root))
+
+
+def prepare_root(root: str | Path | None) -> Path:
+    """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits."""
+    path = root_path(root)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not any(path.iterdir()):  # in a folder of the user's it would hide their files from git

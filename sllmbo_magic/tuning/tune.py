@@ -29,7 +29,7 @@ from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
-from sllmbo_magic.storage.run_paths import ROOT
+from sllmbo_magic.storage.run_paths import root_path
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
 from sllmbo_magic.tuning.executors import with_workers
@@ -326,7 +326,7 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
 
 def _root(folder: str | Path | None) -> Path | None:
     """Where runs are kept; None for a run in memory."""
-    return None if folder == "" else Path(folder or ROOT).expanduser()
+    return None if folder == "" else root_path(folder)
 
 
 def _run_options(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
