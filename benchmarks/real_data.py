@@ -62,6 +62,7 @@ from sllmbo_magic.evaluation.cross_validation import CrossValidator
 from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.fold_fit import scorer_of
 from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
+from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.paired_scores import paired_scores
 from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.task.task import Task
@@ -164,7 +165,8 @@ def run(name: str, arm: str, seed: int, n_trials: int, data: Path | None, n_jobs
         """As the estimator takes them: layers are tuples, for which a trial has labels."""
         return decoded(winning_params(trial), result.objects)
 
-    fresh = paired_scores(tasks, [params_of(t) for t in top], n_jobs) if tasks else None
+    table = paired_scores(tasks, [params_of(t) for t in top], Fits(n_jobs)) if tasks else ""
+    fresh = None if isinstance(table, str) else table
     tests = {t.number: test_score(task, params_of(t)) for t in [*incumbents, *top]}
     return {
         "task": name,
