@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.storage.journal_lines import is_entry
 from sllmbo_magic.storage.locks import JournalLock
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
         path = os.path.expanduser(rest)
         try:
             return RunStorage(_Journal(path, lock_obj=JournalLock(path)))
-        except (OSError, ValueError, KeyError, StorageInternalError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AssertionError, StorageInternalError) as error:
             raise StorageError(
                 f"the journal {rest} cannot be opened ({type(error.__cause__ or error).__name__}).",
                 "Name an Optuna journal, or a new file in an existing folder.",
@@ -106,9 +107,12 @@ class _Journal(JournalFileBackend):
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
             self._check_has_only_grown()
-            yield from super().read_logs(log_number_from)
+            for entry in super().read_logs(log_number_from):
+                if not is_entry(entry):
+                    raise ValueError("a line is no entry of a journal")
+                yield entry
             self._remember_end()
-        except (OSError, ValueError) as error:  # the latter for a line that is no JSON
+        except (OSError, ValueError) as error:  # the latter also for a line that is no JSON
             raise StorageInternalError(str(error)) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal import JournalFileBackend
 
+from sllmbo_magic.storage.journal_lines import check_only_tail_is_damaged
+from sllmbo_magic.storage.journal_lines import is_entry
 from sllmbo_magic.storage.locks import JournalLock
 
 
@@ -36,10 +38,16 @@ class BufferedJournal(BaseJournalBackend):
         self._is_broken = False
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """The entries from this number on, those that wait included."""
+        """The entries from this number on, those that wait included.
+
+        Damaged lines at the end are left out: the owner of the run cuts them.
+
+        Raises:
+            StorageError: There is a damaged line before good ones.
+        """
         if not self._is_broken:
             try:
-                self._entries.extend(self._file.read_logs(len(self._entries)))
+                self._read_file()
                 self._size = os.path.getsize(self._path)
             except OSError as error:
                 self._fail(error)
@@ -61,6 +69,15 @@ class BufferedJournal(BaseJournalBackend):
 
     def __reduce__(self) -> tuple[type[BufferedJournal], tuple[str]]:
         return (BufferedJournal, (self._path,))
+
+    def _read_file(self) -> None:
+        try:
+            for entry in self._file.read_logs(len(self._entries)):
+                if not is_entry(entry):
+                    raise ValueError
+                self._entries.append(entry)
+        except (ValueError, RecursionError):
+            check_only_tail_is_damaged(Path(self._path), len(self._entries))
 
     def _is_whole(self) -> bool:
         try:

@@ -36,6 +36,8 @@ from sllmbo_magic import control
 from sllmbo_magic.control import Command
 from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.storage.journal_lines import cut_damaged_tail
+from sllmbo_magic.storage.journal_lines import damaged
 from sllmbo_magic.storage.locks import Owner
 from sllmbo_magic.storage.locks import RunLock
 from sllmbo_magic.storage.locks import cut_torn_tail
@@ -71,6 +73,8 @@ class RunFolder:
         """Why the folder cannot be written now; "" when it can be."""
         self.was_rewritten = False
         """Whether entries of the journal had to wait in memory and were written later."""
+        self.damage = ""
+        """What damage of the journal was mended when this object became the owner, in words; "" for none."""
         self.resumed = False
         """Whether :meth:`open` found a run to go on with."""
         self._lock = RunLock(self.path / "owner.lock", self.owner_path)
@@ -146,8 +150,7 @@ class RunFolder:
                 folder.check_free()
                 if not resume:
                     move_to_archive(folder.path)
-            # one that was refused before its first event left nothing to go on with
-            folder.resumed = exists and resume and folder.read_meta().get("status") != "new"
+            folder.resumed = exists and resume
             folder.path.mkdir(exist_ok=True)
             folder._take()
         try:
@@ -212,10 +215,16 @@ class RunFolder:
         # what a dead owner left: torn last lines, commands that were not taken, drafts of run.json
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)
+        self.damage = cut_damaged_tail(self.study_path)
         for path in (self.commands_path, *self.path.glob("run.json.*")):
             path.unlink(missing_ok=True)
 
     # ---- run.json
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a run has begun in it: one that is refused before its first event leaves no fingerprint."""
+        return self.read_meta().get("status") != "new"
 
     def read_meta(self) -> dict[str, Any]:
         """What run.json holds; an empty dict when the run died before it was written.
@@ -264,11 +273,19 @@ class RunFolder:
     # ---- the study
 
     def storage(self) -> BaseStorage:
-        """The run's trials as an Optuna storage. Reading takes no lock; each write takes a short one."""
+        """The run's trials as an Optuna storage. Reading takes no lock; each write takes a short one.
+
+        Raises:
+            StorageError: The journal is damaged.
+        """
         from sllmbo_magic.storage.buffered_journal import BufferedJournal
         from sllmbo_magic.storage.run_storage import RunStorage
 
-        return RunStorage(BufferedJournal(self.study_path, self.note_write_problem))
+        try:
+            return RunStorage(BufferedJournal(self.study_path, self.note_write_problem))
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            # entries that lack something, or have it of another kind
+            raise damaged(self.study_path, f"an entry is not complete ({type(error).__name__})") from error
 
     def note_write_problem(self, error: OSError | None) -> None:
         """Keep in words why the folder cannot be written; None: it can be again."""

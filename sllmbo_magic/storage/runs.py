@@ -214,7 +214,7 @@ def _info(folder: RunFolder) -> RunInfo:
             int(summary.get("n_trials") or 0),
             summary.get("best_value"),
         )
-    except (StorageError, ValueError, KeyError):
+    except (StorageError, ValueError, LookupError, TypeError, AttributeError):
         # one broken run must not hide the others
         meta, n_done, best, status = {}, 0, None, "unreadable"
     owner = folder.owner()

@@ -132,7 +132,7 @@ class Run:
         started = time.time()
         self.shared = study is not None or storage is not None
         self.joins = joins
-        in_folder = resume and folder is not None and folder.resumed
+        in_folder = resume and folder is not None and folder.resumed and folder.has_begun
         options: dict[str, Any] = {}
         if in_folder and folder is not None:
             plan, options = resumed_plan(plan, folder, seeded=seeded, chose_select=chose_select)
@@ -147,6 +147,8 @@ class Run:
         if resume and not self.resumed:
             text = f"Nothing is resumed: there is no stored run {self.task.name!r}, so a new one begins."
             self.plan = replace(self.plan, notes=(text, *self.plan.notes))
+        if folder is not None and folder.damage:
+            self.plan = replace(self.plan, notes=(folder.damage, *self.plan.notes))
         self._is_reached = (self.shared or joins) and not isinstance(self.study._storage, InMemoryStorage)
         """Whether other programs can work in the study."""
         self._program = ProgramLock()

@@ -23,6 +23,8 @@ from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import list_runs
 
 SPACE = {"x": (0.0, 1.0)}
 OPTIONS: dict[str, Any] = {
@@ -199,6 +201,47 @@ def test_a_shared_journal_that_does_not_only_grow(break_it: Callable[[str], Any]
 def files_of_disk() -> list[tuple[str, int]]:
     paths = [path for path in [Path("disk"), *Path("disk").glob("*")] if path.exists()]
     return [(str(path), path.stat().st_size if path.is_file() else 0) for path in sorted(paths)]
+
+
+GARBAGE = [b"\0\0\0\n", b"null\n", b"{}\n", b"\xff\xfe\n", b"no line\n[]\n7\n", b'"op_code\n']
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_damage_at_the_end_of_a_runs_journal_is_cut_and_kept(garbage: bytes) -> None:
+    first = tune(value, **{**OPTIONS, "n_trials": 3})
+    journal = Path(".sllmbo/run/study.log")
+    good = journal.read_bytes()
+    journal.write_bytes(good + garbage)
+    assert len(TuneResult.load(".sllmbo/run").trials) == 3
+    assert [info.n_done for info in list_runs()] == [3]
+    assert journal.read_bytes() == good + garbage, "who only reads changes nothing"
+    events: list[Any] = []
+    resumed = tune(value, resume=True, sinks=[events.append], **OPTIONS)
+    assert resumed.status == "finished"
+    assert [trial.params for trial in resumed.trials[:3]] == [trial.params for trial in first.trials]
+    assert len(resumed.trials) == 6
+    assert journal.with_name("study.log.damaged").read_bytes() == garbage
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert sum("damaged" in text for text in texts) == 1
+    assert len(TuneResult.load(".sllmbo/run").trials) == 6
+
+
+@pytest.mark.parametrize(
+    "garbage", [*GARBAGE, b'{"op_code":4,"worker_id":"a"}\n', b'{"op_code":99,"worker_id":"a"}\n']
+)
+def test_damage_before_good_lines_is_one_line_and_hides_no_other_run(garbage: bytes) -> None:
+    tune(value, **{**OPTIONS, "n_trials": 2})
+    tune(value, name="other", **{**OPTIONS, "n_trials": 2})
+    journal = Path(".sllmbo/run/study.log")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:5], garbage, *lines[5:]]))
+    RunFolder(".sllmbo/run").write_meta({"status": "running"})  # its process died: its trials are counted
+    for read in (lambda: TuneResult.load(".sllmbo/run"), lambda: tune(value, resume=True, **OPTIONS)):
+        with pytest.raises(StorageError, match=r"study\.log is damaged and cannot be read") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+    assert {info.name: info.status for info in list_runs()} == {"run": "unreadable", "other": "finished"}
+    assert tune(value, **OPTIONS).status == "finished"
 
 
 @pytest.mark.parametrize(
