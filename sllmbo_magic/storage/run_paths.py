@@ -77,7 +77,10 @@ def root_path(root: str | Path | None) -> Path:
 
 
 def prepare_root(root: str | Path | None) -> Path:
-    """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits."""
+    """The folder of all runs, made if needed, with a .gitignore that keeps it out of commits.
+
+    Its path is absolute: an objective may change the working directory during a run.
+    """
     path = root_path(root)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ def prepare_root(root: str | Path | None) -> Path:
             f"the folder {path} for runs cannot be made ({why}).",
             "Start in a folder that you can write to, or give another one.",
         ) from error
-    return path
+    return path.absolute()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -57,7 +58,8 @@ def join_study(
         raise InputError(
             "join and study both name a study.", "Leave join out: programs may share the study that you give."
         )
-    if storage == "memory" or (storage is None and root == ""):
+    in_memory = storage == "memory" or isinstance(storage, InMemoryStorage)
+    if in_memory or (storage is None and root == ""):
         raise InputError(
             "join needs a storage that other programs reach.",
             "Give storage, for example sqlite:///runs.db, or a folder.",

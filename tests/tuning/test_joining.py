@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import InMemoryStorage
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -219,10 +220,25 @@ def test_a_joined_run_is_opened_and_the_last_one_deleted_takes_the_trials_along(
     assert len(tune(parabola, n_trials=2, seed=1, join=True, **SPACE).trials) == 2
 
 
+@pytest.mark.parametrize("folder", [None, "runs"])
+def test_an_objective_may_change_the_working_directory(folder: str | None, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+
+    def objective(params: dict[str, float]) -> float:
+        os.chdir(tmp_path / "elsewhere")
+        return params["x"]
+
+    result = tune(objective, n_trials=4, seed=1, join=True, folder=folder, **SPACE)
+    assert (result.status, len(result.trials)) == ("finished", 4)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len(TuneResult.load(tmp_path / (folder or ".sllmbo") / "shared").trials) == 4
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"storage": "memory"}, "join needs a storage that other programs reach"),
+        ({"storage": InMemoryStorage()}, "join needs a storage that other programs reach"),
         ({"folder": ""}, "join needs a storage that other programs reach"),
         ({"study": optuna.create_study()}, "join and study both name a study"),
         ({"join": "yes please"}, "join"),
