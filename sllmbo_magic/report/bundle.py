@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from functools import singledispatchmethod
 from typing import Any
 
+from sllmbo_magic import attrs
 from sllmbo_magic import events as ev
 from sllmbo_magic.report.limits import bounded_text
 from sllmbo_magic.report.limits import cut_entry
@@ -113,7 +114,7 @@ class RunView:
                 self._finish(self._fold(one), one.time)
         for trial in self._trials.values():
             if trial.get("state") == "RUNNING":
-                trial.update(state="FAIL", error="cut off when its process ended")
+                trial.update(state="FAIL", error=attrs.STOPPED, cause="cut off when its process ended")
                 trial.pop("folds", None)
         self._unseen = max(0, int(event.run.get("n_done") or 0) - self._done)
         new = json_ready({k: v for k, v in event.run.items() if k not in ("path", "n_done")})

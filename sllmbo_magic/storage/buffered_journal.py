@@ -36,6 +36,8 @@ class BufferedJournal(BaseJournalBackend):
         self._n_waiting = 0
         self._size = 0
         self._is_broken = False
+        self._is_incomplete = False
+        """Whether entries are not in the file now."""
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """The entries from this number on, those that wait included.
@@ -61,7 +63,7 @@ class BufferedJournal(BaseJournalBackend):
                 return
             except OSError as error:
                 self._fail(error)
-        elif not self._is_broken:
+        if not self._is_whole():
             self._fail(FileNotFoundError(2, "the journal is gone"))
         self._entries.extend(logs)
         self._n_waiting += len(logs)
@@ -95,15 +97,15 @@ class BufferedJournal(BaseJournalBackend):
             self._file.append_logs(entries)
             self._size = os.path.getsize(self._path)
         except OSError as error:
-            if self._report is not None:
-                self._report(error)
+            self._fail(error)
             return
         self._n_waiting = 0
-        if self._report is not None:
+        if self._is_incomplete and self._report is not None:
             self._report(None)
+        self._is_incomplete = False
 
     def _fail(self, error: OSError) -> None:
         """From here on the entries in memory count, since the file may lack some."""
-        self._is_broken = True
+        self._is_broken = self._is_incomplete = True
         if self._report is not None:
             self._report(error)

@@ -26,6 +26,7 @@ from sllmbo_magic.dashboard import unregister
 from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.magic.command_table import BY_NAME
 from sllmbo_magic.magic.views import TextView
+from sllmbo_magic.report import run_data
 from sllmbo_magic.report.bundle import MIME
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.tuning.tune import tune
@@ -429,7 +430,9 @@ def test_a_trial_that_an_ended_process_left_is_not_shown_as_running() -> None:
     view.apply(ev.TrialStarted(number=0, params={"a": 1}, source="tpe"))
     view.apply(ev.RunStarted(run={"name": "churn", "n_trials": 50, "n_done": 0}))
     (trial,) = view.snapshot()["trials"]
-    assert (trial["state"], trial["error"]) == ("FAIL", "cut off when its process ended")
+    assert (trial["state"], trial["error"]) == ("FAIL", "stopped")
+    assert trial["cause"] == "cut off when its process ended"
+    assert run_data.read(view.snapshot()).cut_off
 
 
 def test_a_resumed_run_of_tune_is_listed_with_all_of_its_trials(data: Any, model: Any) -> None:

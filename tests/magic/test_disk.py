@@ -116,7 +116,7 @@ def test_what_is_deleted_is_written_again_from_memory(what: str) -> None:
     assert len(result.trials) == 8
     stored = TuneResult.load(".sllmbo/gone")
     assert [t.params for t in stored.trials] == [t.params for t in result.trials]
-    assert [text for text in notes if "deleted or could not be written" in text]
+    assert sum("deleted or could not be written" in text for text in notes) == 1
 
 
 def test_in_a_notebook_the_result_is_in_the_variable(shell: Shell) -> None:
