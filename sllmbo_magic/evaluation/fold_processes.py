@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import signal
 import threading
 import warnings
 from collections.abc import Mapping
@@ -26,6 +25,8 @@ from typing import Any
 import numpy as np
 import sklearn
 
+from sllmbo_magic._utils.interrupts import held_interrupts
+from sllmbo_magic._utils.interrupts import ignore_interrupts
 from sllmbo_magic._utils.orphans import end_with_parent
 from sllmbo_magic._utils.thread_limits import BlasLimit
 from sllmbo_magic._utils.thread_limits import limit_openmp
@@ -97,7 +98,8 @@ class FoldProcesses:
         self._pool = ProcessPoolExecutor(
             max_workers=n, initializer=_begin_process, initargs=(task, estimator_threads, os.getpid())
         )
-        self._ready = [self._pool.submit(_nothing) for _ in range(n)]
+        with held_interrupts():
+            self._ready = [self._pool.submit(_nothing) for _ in range(n)]
 
     def take(self, params: Mapping[str, Any]) -> bool:
         """Whether a configuration can be fitted there now: the processes have started, and none of its values
@@ -171,7 +173,7 @@ _state: dict[str, Any] = {}
 
 
 def _begin_process(task: Task, estimator_threads: int, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the kernel is the run's to answer
+    ignore_interrupts()
     end_with_parent(parent)
     _state.update(task=task, threads=estimator_threads, rows=FoldRows(task))
 

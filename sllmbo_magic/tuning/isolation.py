@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from sllmbo_magic._utils.interrupts import held_interrupts
+from sllmbo_magic._utils.interrupts import ignore_interrupts
 from sllmbo_magic._utils.orphans import end_with_parent
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import Evaluation
@@ -127,7 +129,8 @@ class _Child:
         self.alive = True
 
     def submit(self, params: dict[str, Any], trial: _Described | None, timeout: float | None) -> Future[Any]:
-        future: Future[Any] = self._pool.submit(_evaluate, params, trial, timeout)
+        with held_interrupts():  # the first call starts the process
+            future: Future[Any] = self._pool.submit(_evaluate, params, trial, timeout)
         return future
 
     def kill(self) -> None:
@@ -173,6 +176,9 @@ class _Call:
             return evaluation
         except Exception as error:  # noqa: BLE001 - the process died, or what it returned cannot be sent
             self._child.kill()
+            if self._began is None and isinstance(error, BrokenExecutor) and self._should_stop():
+                # what stopped the run has reached the process while it started, before it could ignore that
+                return Evaluation(None, seconds=_since(started), error="stopped", stopped=True)
             return died(error, _since(started), out_of_memory=_killed_for_memory() > n_killed)
 
     def _answer(self) -> None:
@@ -206,8 +212,6 @@ class _Call:
 
 def died(error: Exception, seconds: float, *, out_of_memory: bool) -> Evaluation:
     """The failure of a trial whose process ended before its result came."""
-    from concurrent.futures import BrokenExecutor
-
     if not isinstance(error, BrokenExecutor):
         cause = f"the result could not be sent back: {error_text(error)}"
         name = type(error).__name__
@@ -291,8 +295,7 @@ class _Pipe:
 
 
 def _begin_process(evaluator: Evaluator, pipe: Connection, parent: int) -> None:
-    # Ctrl-C reaches all processes of a terminal or kernel; the run's process decides what it means
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     end_with_parent(parent)
     _process.update(evaluator=evaluator, pipe=pipe, lock=threading.Lock())
 

@@ -20,6 +20,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation.base import CATEGORIES
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
+from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.tuning.devices import devices_of
 from sllmbo_magic.tuning.devices import free_device
 from tests.estimators import Shift
@@ -63,6 +64,21 @@ class EndingLater(Ending):
         else:
             Shift.fit(self, X, y)
         return self
+
+
+class AtStart(Shift):
+    """Its process gets an interrupt, or ends where a file exists, before it can evaluate."""
+
+    def __init__(self, what: str = "", shift: float = 0.0) -> None:
+        super().__init__(shift)
+        self.what = what
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.what == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif os.path.exists(self.what):
+            os._exit(1)
 
 
 def run(*args: Any, **options: Any) -> Any:
@@ -190,6 +206,29 @@ def test_a_second_interrupt_ends_a_fit_that_hangs() -> None:
     )  # fmt: skip
     assert result.status == "interrupted"
     assert [t.state.name for t in result.study.trials][:2] == ["COMPLETE", "FAIL"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interrupt_that_reaches_a_process_while_it_starts_costs_no_trial() -> None:
+    result = run(AtStart("interrupt"), X, Y, search_space={"shift": (0.0, 1.0)}, n_trials=1, isolate=True)
+    assert [t.state.name for t in result.study.trials] == ["COMPLETE"]
+
+
+def test_a_start_that_an_interrupt_ended_is_run_again_by_a_resume(tmp_path: Path) -> None:
+    control, file = Control(), tmp_path / "file"
+    options = {"search_space": {"shift": (0.0, 1.0)}, "isolate": True, "folder": tmp_path, "name": "a"}
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            control.interrupt()
+            file.touch()
+
+    model = AtStart(str(file))
+    cut_off = run(model, X, Y, n_trials=1, control=control, sinks=[stop], **options)
+    assert [t.user_attrs["sllmbo:evaluation"]["error"] for t in cut_off.study.trials[:1]] == ["stopped"]
+    file.unlink()
+    result = run(model, X, Y, n_trials=1, resume=True, **options)
+    assert result.summary["default_value"] is not None
 
 
 def test_what_cannot_be_sent_is_said_before_the_run() -> None:
