@@ -17,7 +17,7 @@ CATEGORIES: dict[str, str] = {
     "not-finite-score": "the score was NaN or infinite",
     "fit-failed": "the fit raised an error",
     "score-failed": "the metric could not score the fitted model",
-    "process-died": "the process of the isolated trial crashed or was killed",
+    "process-died": "the process of the trial crashed or was killed",
     "executor-failed": "the trial could not be sent to a worker, or its worker failed",
     "stopped": "the trial was stopped",
 }

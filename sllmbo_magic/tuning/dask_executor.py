@@ -93,7 +93,7 @@ class DaskExecutor(Executor):
             return "the connection to the Dask scheduler is lost."
         try:
             has_worker = bool(self._client.nthreads())
-        except (OSError, TimeoutError):
+        except Exception:  # noqa: BLE001 - Dask has several errors for that
             return "the connection to the Dask scheduler is lost."
         return "" if has_worker else "the Dask cluster has no worker."
 
@@ -101,13 +101,14 @@ class DaskExecutor(Executor):
         """Drop what was sent to the workers and close the connection; the cluster goes on."""
         if self._client.status == "closed":
             return
-        if cancel_futures or not wait:
-            self._executor.shutdown(wait=False)
-        elif self._client.status == "running":
-            self._executor.shutdown(wait=True)
-        if self._client.status == "running":
-            for _, name in self._plugins.values():
-                self._client.unregister_worker_plugin(name)
+        with contextlib.suppress(Exception):  # a scheduler that has gone meanwhile has nothing to drop
+            if cancel_futures or not wait:
+                self._executor.shutdown(wait=False)
+            elif self._client.status == "running":
+                self._executor.shutdown(wait=True)
+            if self._client.status == "running":
+                for _, name in self._plugins.values():
+                    self._client.unregister_worker_plugin(name)
         self._plugins.clear()
         self._client.close()
 

@@ -6,6 +6,7 @@ executor whose workers are other processes these limits travel with the trial.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from typing import Any
 
 from sllmbo_magic import attrs
 from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation import Evaluator
 from sllmbo_magic.evaluation.causes import error_text
@@ -34,6 +37,7 @@ from sllmbo_magic.tuning.stop_signal import STOP
 from sllmbo_magic.tuning.stop_signal import StopSignal
 
 _POLL_SECONDS = 0.2
+_BROKEN_SECONDS = 2.0
 _PROBLEM_SECONDS = 2.0
 """How often an executor is asked whether it can run trials."""
 
@@ -89,6 +93,11 @@ class Evaluations:
         self._reporting = reporting
         self._devices = devices
         self._on_problem = on_problem
+        self.broken: str | None = None
+        """Why the executor takes no more trials, where the trial that broke it was given back."""
+        self._is_broken = False
+        self._refused: list[RunningTrial] = []
+        """The trial that the executor did not take."""
         self._problem = ""
         self._next_problem = 0.0
         make_channel = getattr(executor, "channel", LocalChannel)
@@ -111,7 +120,8 @@ class Evaluations:
         """Evaluate a trial; without an executor its outcome is there when this returns.
 
         Raises:
-            ExecutorError: The executor does not take it; it counts as in flight.
+            ExecutorError: The executor does not take it; :meth:`abandon` gives it back.
+            InputError: It is no executor, or cannot be given the evaluator.
         """
         if self._devices:
             used = [running.trial.user_attrs.get(DEVICE) for running, _ in self._in_flight]
@@ -130,8 +140,18 @@ class Evaluations:
             options["trial"] = trial.trial if in_threads else SentTrial(trial.trial, self._channel)
         try:
             future = self._executor.submit(self._evaluator.evaluate, trial.set_params, **options)
-        except RuntimeError as error:  # broken, or shut down by its owner
+        except SllmboError:
+            raise
+        except Exception as error:  # broken, shut down by its owner, or behind a network: any kind is raised
+            self._refused = [self._in_flight.pop()[0]]
+            self._is_broken = isinstance(error, BrokenExecutor)
             raise ExecutorError(error_text(error)) from error
+        if not isinstance(future, Future):
+            raise InputError(
+                f"submit of the executor ({type(self._executor).__name__}) returned an object of type"
+                f" {type(future).__name__}.",
+                "It must return a concurrent.futures.Future.",
+            )
         self._in_flight[-1] = (trial, future)
 
     def next(self) -> tuple[RunningTrial, Evaluation]:
@@ -150,9 +170,26 @@ class Evaluations:
             wait([future], timeout=_POLL_SECONDS)
             self._show_folds()
         self._show_folds()
-        evaluation = self._outcome(future)
+        try:
+            evaluation = self._outcome(future)
+        except ExecutorError as error:
+            if sum(_is_cut(one) for _, one in self._in_flight) > 1:
+                raise  # which of them broke it is not known
+            self.broken = str(error)
+            cause = f"the executor broke while it evaluated this trial alone: {error}"
+            evaluation = Evaluation(None, error="process-died", cause=cause)
         self._in_flight.popleft()
         return trial, evaluation
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the oldest trial in flight has ended, as each has that a broken executor had."""
+        if not self._in_flight:
+            return False
+        _, future = self._in_flight[0]
+        if self._is_broken:  # it refuses trials a moment before it says so to those that it has
+            wait([future], timeout=_BROKEN_SECONDS)
+        return future.done()
 
     def _show_folds(self) -> None:
         while not self._folds.empty():
@@ -171,10 +208,12 @@ class Evaluations:
     def abandon(self) -> list[RunningTrial]:
         """Leave the trials in flight to themselves; returns them, oldest first."""
         self._signal.set()
-        trials = [trial for trial, _ in self._in_flight]
+        trials = [trial for trial, _ in self._in_flight] + self._refused
         for _, future in self._in_flight:
-            future.cancel()
+            with contextlib.suppress(Exception):  # the connection to the executor may be lost
+                future.cancel()
         self._in_flight.clear()
+        self._refused = []
         return trials
 
     def close(self) -> None:
@@ -234,6 +273,13 @@ class Evaluations:
                 cause=error_text(error),
                 exception=error,
             )
+
+
+def _is_cut(future: Future[Evaluation]) -> bool:
+    """Whether a trial in flight has not ended, or with its executor only."""
+    if not future.done() or future.cancelled():
+        return True
+    return isinstance(future.exception(), BrokenExecutor)
 
 
 def cut_off() -> Evaluation:

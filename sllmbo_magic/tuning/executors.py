@@ -112,7 +112,23 @@ def _kind(executor: Executor | str | None) -> str | None:
     """``"threads"``, ``"processes"``, ``"dask"``, ``"object"`` or None."""
     if executor is None:
         return None
+    _check_executor(executor)
     return _parsed(executor)[0] if isinstance(executor, str) else "object"
+
+
+def _check_executor(executor: Any) -> None:
+    """A text, or an object that takes calls.
+
+    Raises:
+        InputError: It is a class, or has no submit.
+    """
+    if isinstance(executor, type):
+        raise InputError(
+            f"executor is the class {executor.__name__}, not an object of it.",
+            f"Write executor={executor.__name__}(2), with the number of trials at once.",
+        )
+    if not isinstance(executor, str) and not callable(getattr(executor, "submit", None)):
+        raise InputError(f"executor is of type {type(executor).__name__}, which has no submit.", ALLOWED)
 
 
 def _threads(n: int) -> Pool:

@@ -253,8 +253,16 @@ class Tuner:
         self.trials.take_in_others()
         if self._n_begun >= self._limits.n_trials:  # other processes have reached the total
             return
+        if self._evaluations.broken is not None:
+            self._land_all()
+            raise ExecutorError(self._evaluations.broken)
         waited, self._waited = self._waited, 0.0
-        self._evaluations.start(self.trials.start(waited))
+        try:
+            self._evaluations.start(self.trials.start(waited))
+        except ExecutorError:
+            while self._evaluations.has_ended:
+                self._land()
+            raise
         if self._workers.executor is None:
             self._land()
 

@@ -20,7 +20,9 @@ import pytest
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.tuning import dask_executor
 from sllmbo_magic.tuning.stop_signal import StopSignal
 
 distributed = pytest.importorskip("distributed")
@@ -101,6 +103,34 @@ def test_a_run_on_dask_gives_the_trials_of_a_run_here(cluster: Cluster, data: An
     here = tune(model, *data, **options)
     assert [t.params for t in there.trials] == [t.params for t in here.trials]
     assert [t.value for t in there.trials] == [t.value for t in here.trials]
+
+
+@pytest.mark.long
+def test_a_scheduler_that_goes_away_ends_the_run_with_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 3)  # for which it is looked for again, too
+    cluster = Cluster(tmp_path)
+    cluster.worker()
+
+    def end(event: Any) -> None:
+        if isinstance(event, TrialFinished) and event.number == 1:
+            cluster.end()
+
+    try:
+        result = tune(
+            constant, direction="minimize", search_space={"x": (0.0, 1.0)}, n_trials=9, seed=0, folder="",
+            sampler="random", executor=f"dask://{cluster.connect(1)}", sinks=[end],
+        )  # fmt: skip
+    finally:
+        cluster.end()
+    assert result.status == "failed"
+    assert "the executor takes no more trials: ClosedClientError" in result.summary["reason"]
+    assert [t.state.name for t in result.trials][:2] == ["COMPLETE"] * 2
+
+
+def constant(params: dict[str, float]) -> float:
+    return 0.0
 
 
 class Holder:
