@@ -128,10 +128,10 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
                 raise InputError(f"the study was begun with another search space.{changes}", again)
         if differ:
             changes = what_changed(differ, *texts)
-            who = f"the study has {n_trials} trials of" if n_trials else "another program on the study has"
+            trials_text = f"the study has {n_trials} trial{'s' * (n_trials != 1)} of another task"
             raise InputError(
-                f"{who} another task: {', '.join(differ)} differ from this run's, so their values do not"
-                f" compare.{changes}",
+                f"{trials_text if n_trials else 'another program on the study has another task'}:"
+                f" {', '.join(differ)} differ from this run's, so their values do not compare.{changes}",
                 again,
             )
 
