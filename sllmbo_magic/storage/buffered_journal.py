@@ -11,7 +11,6 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal import JournalFileBackend
 
-from sllmbo_magic.storage.journal_lines import check_begins_as_journal
 from sllmbo_magic.storage.journal_lines import check_only_tail_is_damaged
 from sllmbo_magic.storage.journal_lines import is_entry
 from sllmbo_magic.storage.locks import JournalLock
@@ -74,8 +73,6 @@ class BufferedJournal(BaseJournalBackend):
         return (BufferedJournal, (self._path,))
 
     def _read_file(self) -> None:
-        if not self._entries:
-            check_begins_as_journal(Path(self._path))
         try:
             for entry in self._file.read_logs(len(self._entries)):
                 if not is_entry(entry):

@@ -58,19 +58,6 @@ def check_only_tail_is_damaged(path: Path, n_read: int) -> None:
         raise damaged(path, f"line {n_read + 1} is no entry of a journal")
 
 
-def check_begins_as_journal(path: Path) -> None:
-    """Raises StorageError when a file does not begin with an entry, or with a part of one: what a power cut
-    leaves of it may be zeros without a line end, which nobody may take for a torn last line.
-    """
-    try:
-        with path.open("rb") as file:
-            first = file.read(1)
-    except FileNotFoundError:
-        return
-    if first not in (b"", b"{"):
-        raise damaged(path, "line 1 is no entry of a journal")
-
-
 def damaged(path: Path, why: str) -> StorageError:
     """The error for a journal that cannot be read."""
     return StorageError(

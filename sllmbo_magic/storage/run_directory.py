@@ -36,7 +36,6 @@ from sllmbo_magic import control
 from sllmbo_magic.control import Command
 from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.errors import StorageError
-from sllmbo_magic.storage.journal_lines import check_begins_as_journal
 from sllmbo_magic.storage.journal_lines import cut_damaged_tail
 from sllmbo_magic.storage.journal_lines import damaged
 from sllmbo_magic.storage.locks import Owner
@@ -213,11 +212,6 @@ class RunFolder:
     def _take(self) -> None:
         if not self._lock.acquire():
             raise self._locked_by(Owner.read(self.owner_path))
-        try:
-            check_begins_as_journal(self.study_path)
-        except BaseException:
-            self._lock.release()
-            raise
         # what a dead owner left: torn last lines, commands that were not taken, drafts of run.json
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)

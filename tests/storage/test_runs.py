@@ -370,7 +370,7 @@ def test_a_line_torn_by_a_killed_writer_does_not_spoil_the_study() -> None:
 def test_taking_a_run_cuts_torn_lines_of_study_and_transcript() -> None:
     with RunFolder.open("iris") as folder:
         folder.transcript_path.write_bytes(b'{"a": 1}\n{"b": ' + b"x" * 100_000)
-        folder.study_path.write_bytes(b"{" + b"\0" * 70_000)
+        folder.study_path.write_bytes(b"\0" * 70_000)
     with RunFolder.open("iris", resume=True) as folder:
         assert folder.transcript_path.read_bytes() == b'{"a": 1}\n'
         assert folder.study_path.read_bytes() == b""

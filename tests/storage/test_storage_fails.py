@@ -226,19 +226,6 @@ def test_damage_at_the_end_of_a_runs_journal_is_cut_and_kept(garbage: bytes) -> 
     assert len(TuneResult.load(".sllmbo/run").trials) == 6
 
 
-def test_zeros_in_place_of_a_journal_are_no_torn_line() -> None:
-    tune(value, **{**OPTIONS, "n_trials": 2})
-    journal = Path(".sllmbo/run/study.log")
-    for zeros in (bytes(4096), bytes(4096) + b"\n"):
-        journal.write_bytes(zeros)
-        for _ in range(2):
-            with pytest.raises(StorageError, match=r"study\.log is damaged .* line 1 is no entry"):
-                tune(value, resume=True, **OPTIONS)
-        with pytest.raises(StorageError, match=r"study\.log is damaged"):
-            TuneResult.load(".sllmbo/run")
-        assert journal.read_bytes() == zeros
-
-
 @pytest.mark.parametrize(
     "garbage", [*GARBAGE, b'{"op_code":4,"worker_id":"a"}\n', b'{"op_code":99,"worker_id":"a"}\n']
 )
