@@ -213,9 +213,12 @@ class RunFolder:
         if not self._lock.acquire():
             raise self._locked_by(Owner.read(self.owner_path))
         # what a dead owner left: torn last lines, commands that were not taken, drafts of run.json
+        had_trials = self.study_path.exists() and self.study_path.stat().st_size > 0
         for path in (self.study_path, self.transcript_path):
             cut_torn_tail(path)
         self.damage = cut_damaged_tail(self.study_path)
+        if had_trials and not self.study_path.stat().st_size:
+            self.damage = f"{self.study_path} held no whole entry, so nothing is left of its trials."
         for path in (self.commands_path, *self.path.glob("run.json.*")):
             path.unlink(missing_ok=True)
 

@@ -374,6 +374,7 @@ def test_taking_a_run_cuts_torn_lines_of_study_and_transcript() -> None:
     with RunFolder.open("iris", resume=True) as folder:
         assert folder.transcript_path.read_bytes() == b'{"a": 1}\n'
         assert folder.study_path.read_bytes() == b""
+        assert "held no whole entry" in folder.damage
         assert run_trials(folder, [0.4]).best_value == 0.4
 
 
