@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from concurrent.futures import Executor
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.evaluation.threads import cores
 from sllmbo_magic.tuning.dask_executor import DaskExecutor
 from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.sent_evaluator import pickled
 from sllmbo_magic.tuning.settings import Settings
 
 ALLOWED = "Allowed: threads:N, processes:N, dask://HOST:PORT, or an Executor object."
@@ -95,16 +95,17 @@ def check_sendable(executor: Executor | None, *parts: Any) -> None:
     Raises:
         InputError: One cannot be pickled.
     """
-    if not isinstance(executor, ProcessPoolExecutor):
+    if not _has_processes(executor):
         return
     for part in parts:
         try:
-            pickle.dumps(part)
+            pickled(part)
         except Exception as error:  # noqa: BLE001 - __reduce__ and __getstate__ may raise anything
             name = getattr(part, "__name__", type(part).__name__)
             raise InputError(
                 f"{name} cannot be sent to the processes of the executor ({error_text(error)}).",
-                'Define it with def at the top of a module, or use a ThreadPoolExecutor or "processes:N".',
+                "Leave out what cannot be pickled (open files, connections, locks; also variables that a "
+                "function uses), or use a ThreadPoolExecutor.",
             ) from None
 
 
@@ -114,6 +115,14 @@ def _kind(executor: Executor | str | None) -> str | None:
         return None
     _check_executor(executor)
     return _parsed(executor)[0] if isinstance(executor, str) else "object"
+
+
+def _has_processes(executor: Executor | None) -> bool:
+    """Whether it is a pool of processes, as far as that is known: the standard library's or one of loky's."""
+    modules = [cls.__module__ for cls in type(executor).__mro__]
+    return isinstance(executor, ProcessPoolExecutor) or any(
+        "loky.process_executor" in name for name in modules
+    )
 
 
 def _check_executor(executor: Any) -> None:

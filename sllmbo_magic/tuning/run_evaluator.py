@@ -11,6 +11,7 @@ from sllmbo_magic.tuning.executors import Pool
 from sllmbo_magic.tuning.isolation import IsolatedEvaluator
 from sllmbo_magic.tuning.object_choices import ObjectEvaluator
 from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.sent_evaluator import SentEvaluator
 from sllmbo_magic.tuning.settings import Settings
 
 
@@ -59,4 +60,6 @@ def run_evaluator(plan: Plan, evaluator: Evaluator | None, pool: Pool) -> Evalua
     )
     if plan.objects:
         evaluator = ObjectEvaluator(evaluator, plan.objects)
-    return IsolatedEvaluator(evaluator) if s.isolate else evaluator
+    if s.isolate:
+        return IsolatedEvaluator(evaluator)
+    return evaluator if is_local else SentEvaluator(evaluator)

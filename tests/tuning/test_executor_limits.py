@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Barrier
 from threading import Event
+from threading import Lock
 from typing import Any
 
+import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import make_regression
 from sklearn.linear_model import Ridge
+from sklearn.metrics import make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -25,6 +31,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.tuning.stop_signal import StopSignal
+from tests.estimators import Shift
 
 SPACE = {"x": (0.0, 1.0)}
 OPTIONS: dict[str, Any] = {
@@ -260,18 +267,63 @@ def test_trials_that_were_cut_off_count_neither_for_patience_nor_against_a_sourc
     assert again.summary["n_trials"] > first.summary["n_trials"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no fork")
+@pytest.mark.parametrize("what", ["objective", "estimator", "metric"])
+def test_workers_that_were_forked_before_an_edit_run_the_edited_code(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = make_regression(20, 2, random_state=0)
+    options = {**OPTIONS, "n_trials": 2}
+
+    def tuned(version: float, executor: Executor) -> Any:
+        """A run whose code is in the notebook, in the version whose value is this."""
+
+        class Model(Shift):
+            def predict(self, X: Any) -> Any:
+                return np.full(len(X), version)
+
+        def code(*args: Any) -> float:
+            return version
+
+        for written in (Model, code):
+            written.__module__, written.__qualname__ = "__main__", written.__name__
+            monkeypatch.setattr(sys.modules["__main__"], written.__name__, written, raising=False)
+        if what == "objective":
+            return tune(code, executor=executor, **options)
+        scoring = make_scorer(code) if what == "metric" else make_scorer(mean_of_predictions)
+        more = {"search_space": {"shift": (0.0, 1.0)}, "scoring": scoring, "verify": False, "cv": 2}
+        return tune(Model(), X, y, executor=executor, **{**options, **more, "direction": "maximize"})
+
+    with ProcessPoolExecutor(1, get_context("fork")) as executor:
+        values = [[t.value for t in tuned(version, executor).trials] for version in (1.0, 2.0)]
+    assert values == [[1.0, 1.0], [2.0, 2.0]]
+
+
+def mean_of_predictions(y: Any, predicted: Any) -> float:
+    return float(np.mean(predicted))
+
+
+def test_functions_of_a_notebook_reach_pools_of_loky() -> None:
+    executor = get_reusable_executor(1)
+    result = tune(lambda params: params["x"], n_trials=2, executor=executor, **OPTIONS)
+    executor.shutdown()
+    assert states(result) == ["COMPLETE"] * 2
+
+
 @pytest.mark.parametrize("folder", ["", None])
 def test_what_cannot_be_sent_to_a_process_is_refused_before_the_first_trial(folder: str | None) -> None:
     with ProcessPoolExecutor(1) as executor:
         options = {**OPTIONS, "folder": folder, "executor": executor, "n_trials": 3}
-        for objective in (lambda params: params["x"], lambda trial: 0.0):
+        lock = Lock()
+        for objective in (lambda params: lock.locked(), lambda trial: lock.locked()):
             with pytest.raises(InputError, match=r"<lambda> cannot be sent to the processes.*ThreadPool"):
                 tune(objective, **options)
 
 
 def test_an_object_among_the_choices_must_be_fit_to_be_sent() -> None:
     X, y = make_regression(20, 2, random_state=0)
-    space = {"functiontransformer__func": [None, lambda rows: rows], "ridge__alpha": (0.1, 1.0)}
+    lock = Lock()
+    space = {"functiontransformer__func": [None, lambda rows: lock and rows], "ridge__alpha": (0.1, 1.0)}
     model = make_pipeline(FunctionTransformer(), Ridge())
     with (
         ProcessPoolExecutor(1) as executor,
