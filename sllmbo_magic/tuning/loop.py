@@ -37,6 +37,12 @@ from sllmbo_magic.tuning.trials import Trials
 _PAUSE_SECONDS = 0.2
 
 
+_CHECK_PART = 0.1
+"""Of the time limit: so long may the check on fresh folds go on after it. A run that its time limit ends has
+mostly a check of a few seconds, and is worth little without it.
+"""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How the loop ended: ``status`` is ``"finished"``, ``"stopped"``, ``"interrupted"`` or ``"failed"``."""
@@ -71,6 +77,11 @@ class Limits:
     def over(self) -> bool:
         """Whether the time limit has passed."""
         return time.monotonic() >= self.deadline
+
+    @property
+    def over_for_checks(self) -> bool:
+        """Whether the time of what is scored again after the last trial has passed, too."""
+        return self.timeout is not None and time.monotonic() >= self.deadline + _CHECK_PART * self.timeout
 
 
 @dataclass(frozen=True)
@@ -179,6 +190,11 @@ class Tuner:
     def is_over(self) -> bool:
         """Whether the time limit has passed."""
         return self._limits.over
+
+    @property
+    def is_over_for_checks(self) -> bool:
+        """Whether the time of what is scored again after the last trial has passed, too."""
+        return self._limits.over_for_checks
 
     def _loop(self) -> Outcome:
         while True:

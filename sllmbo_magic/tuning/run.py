@@ -214,7 +214,7 @@ class Run:
                 for event in events_of_others(self.study, self.record.shown_trials):
                     self.emit(event)
                 return self.finalizer.finish(
-                    self.study, self.provider, outcome, verify, paired_scores, self._is_over
+                    self.study, self.provider, outcome, verify, paired_scores, self._is_over_for_checks
                 )
             except BaseException as error:
                 problem = storage_problem(error)
@@ -242,6 +242,10 @@ class Run:
     def _is_over(self) -> bool:
         """Whether the time limit has passed."""
         return self.tuner is not None and self.tuner.is_over
+
+    def _is_over_for_checks(self) -> bool:
+        """Whether the time of the check on fresh folds has passed, too."""
+        return self.tuner is not None and self.tuner.is_over_for_checks
 
     def _report_server(self, cause: str | None) -> None:
         text = "The storage is back: the run goes on, and nothing is lost."

@@ -145,8 +145,8 @@ def tune(
             ``"command:PROGRAM ARGS"``, ``"replay:NAME"``, ..., or a Provider.
         base_url: Address of the provider's server.
         n_trials: Number of trials, default 50. A resumed run counts its earlier trials too.
-        timeout: Seconds for the whole call, the check on fresh folds included: after them none begins, and
-            one that runs ends after its current fold (with ``isolate`` at once).
+        timeout: Seconds for all trials. The check on fresh folds may take a tenth of them more; then it ends
+            after its current fold (with ``isolate`` at once).
         trial_timeout: Seconds per trial. A trial that takes longer has failed. It is checked between folds
             and at the end. An objective continues in the background, unless ``isolate`` ends it.
         init: ``"llm"`` (default), ``"default"``, ``"random"`` or ``"user"``: where the first configurations

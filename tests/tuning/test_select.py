@@ -91,7 +91,7 @@ def test_the_time_limit_ends_what_is_scored_again(
 ) -> None:
     seen: list[Event] = []
     n_events = OPTIONS["n_trials"] if over_after is TrialFinished else 4
-    monkeypatch.setattr(Limits, "over", property(lambda self: len(seen) >= n_events))
+    monkeypatch.setattr(Limits, "over_for_checks", property(lambda self: len(seen) >= n_events))
 
     def look(event: Event) -> None:
         if isinstance(event, over_after):
