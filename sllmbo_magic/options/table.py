@@ -54,8 +54,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--timeout",
         "duration",
-        "Stop the run after this time. The running trial ends after its current fold; the check on fresh folds "
-        "may take a tenth of the time more.",
+        "Stop the run after this time. The running trial ends after its current fold; the check on fresh "
+        "folds may take a tenth of the time more.",
         argument="timeout",
         shown="none",
         metavar="TIME",
