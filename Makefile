@@ -60,6 +60,7 @@ soak: $(VENV)/.tools postgresql
 
 # what needs data from elsewhere is left out: tables.py, real_data.py
 BENCHMARKS := "yardstick.py --models lightgbm forest --sizes small --trials 15 --seeds 1 --repeats 3" \
+	"time_to_score.py run --tasks digits-knn digits-svc diabetes-lightgbm --trials 20 --seeds 1" \
 	"equal_cost.py --trials 15 --seeds 1" "fold_racing.py --data moons diabetes --trials 15 --seeds 1" \
 	"sampler_cost.py --trials 50 --judge 50" \
 	"pruning.py --trials 15 --seeds 1" "latency.py --trials 15" "tokens.py --trials 50" "dashboard_cost.py" \

@@ -10,7 +10,8 @@ seed and number of trials; which one runs first changes from seed to seed. Tasks
 time that the loop takes; ``never`` where it has none. ``loop itself`` is the same for the loop's own first
 trial with that score: what is left after it is the time that a user could have saved by stopping earlier.
 
-Every pair of runs is one line of ``--out`` (JSON lines); a pair that is there is not made again.
+Every pair of runs is one line of ``--out`` (JSON lines); a pair that is there is not made again. Without it
+nothing is kept.
 
     python benchmarks/time_to_score.py run --out reached.jsonl --seeds 5 --trials 50
     python benchmarks/time_to_score.py show --out reached.jsonl
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import tempfile
 import time
 import warnings
 from collections import defaultdict
@@ -132,7 +134,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="make the pairs that are not there yet")
-    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--out", type=Path)
     running.add_argument("--tasks", nargs="*", default=[*SKLEARN], choices=[*SKLEARN])
     running.add_argument("--seeds", type=int, default=5)
     running.add_argument("--trials", type=int, default=50)
@@ -146,13 +148,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for side in SIDES.values():  # libraries are imported, and compiled parts read, before the first pair
         side(replace(task_of("wine-tree", 0, None), X_test=None, y_test=None), 0, 12)
-    there = {(one["task"], one["seed"], one["n_trials"]) for one in read(args.out)}
+    out = args.out or Path(tempfile.mkdtemp()) / "reached.jsonl"
+    there = {(one["task"], one["seed"], one["n_trials"]) for one in read(out)}
     for seed in range(args.seeds):
         for name in args.tasks:
             if (name, seed, args.trials) not in there:
                 line = json.dumps(pair(name, seed, args.trials))
-                with args.out.open("a", encoding="utf-8") as file:
+                with out.open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
+    print(show(read(out)))
 
 
 if __name__ == "__main__":
