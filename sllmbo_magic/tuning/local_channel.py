@@ -81,12 +81,22 @@ class LocalChannel:
             self._start(self._serve, connection)
 
     def _serve(self, connection: Connection) -> None:
+        try:
+            self._answer_calls(connection)
+        finally:
+            with self._lock:
+                is_open = connection in self._connections  # else :meth:`close` has closed it
+                if is_open:
+                    self._connections.remove(connection)
+            if is_open:
+                connection.close()
+
+    def _answer_calls(self, connection: Connection) -> None:
         # The listener has no key, since it would wait for this one's proof while others want to connect.
         try:
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
         except (AuthenticationError, EOFError, OSError, TypeError):
-            connection.close()
             return
         while True:
             try:

@@ -6,6 +6,8 @@ import os
 import pickle
 import socket
 import threading
+import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from concurrent.futures import ProcessPoolExecutor
@@ -94,6 +96,13 @@ def test_what_a_trial_in_a_process_lacks_is_named(pool: Executor) -> None:
     assert all("a trial in another process has no attribute 'study'" in cause for cause in causes)
 
 
+def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_channel_carries_results_and_errors_and_needs_its_key() -> None:
     calls: list[Any] = []
 
@@ -113,6 +122,7 @@ def test_a_channel_carries_results_and_errors_and_needs_its_key() -> None:
     with pytest.raises(AuthenticationError):
         Client(other_end._address, authkey=b"not the key")
     assert other_end.ask(1, "report", (), {}) == 1, "a stranger does not end the channel"
+    wait_until(lambda: len(channel._connections) == 1)  # the stranger's is closed, once
     channel.close()
     with pytest.raises((EOFError, OSError)):
         other_end.ask(1, "report", (), {})
