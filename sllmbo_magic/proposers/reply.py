@@ -171,6 +171,8 @@ def _accepted(name: str, one: BaseDistribution, ask: Ask) -> tuple[BaseDistribut
     if refused and all(accepts(name, int(end)) is False for end in refused):
         raise InputError(f"{name}: the estimator does not take {show(refused[0])}")
     if isinstance(one, FloatDistribution) and accepts(name, (low + high) / 2 + 1e-3) is False:
+        if math.ceil(low) > math.floor(high):
+            raise InputError(f"{name}: the estimator takes whole numbers, and none lies in its range")
         return IntDistribution(math.ceil(low), math.floor(high), log=one.log), []
     return one, []
 

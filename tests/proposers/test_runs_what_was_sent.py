@@ -286,6 +286,16 @@ def test_a_new_choice_that_the_estimator_does_not_take_is_refused(data: Any) -> 
     assert "metric: the estimator does not take no_such_distance" in told(requests)
 
 
+def test_a_range_without_a_whole_number_for_a_parameter_of_whole_numbers_is_refused(data: Any) -> None:
+    space = [entry("max_features", "float", 0.3, 1.0), entry("max_leaf_nodes", "float", 2.2, 2.8)]
+    result, requests = run(
+        RandomForestClassifier(n_estimators=10, random_state=0), data,
+        first_then_usable(first(space, {"max_features": 0.5})), n_trials=4,
+    )  # fmt: skip
+    assert {t.state.name for t in result.study.trials} == {"COMPLETE"}
+    assert "max_leaf_nodes: the estimator takes whole numbers" in told(requests)
+
+
 def test_an_addition_without_a_value_does_not_cost_the_configurations(data: Any) -> None:
     params = {"n_estimators": 20, "max_features": 0.5, "bootstrap": False, "criterion": "gini"}
 
