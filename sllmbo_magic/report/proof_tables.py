@@ -37,7 +37,8 @@ def html(data: Mapping[str, Any]) -> str:
         markup.block(markup.escaped(data["verdict"]), "margin:0 0 8px 0"),
     ]
     if data["rows"]:
-        pieces += [markup.table("What each way found, and what it cost", *_table(data)), picture_of(raw)]
+        found = markup.table("What each way found, and what it cost", *_table(data), wide=4)
+        pieces += [found, picture_of(raw)]
     pieces += [markup.block(markup.escaped(note), "margin:2px 0") for note in data["notes"]]
     return markup.block("".join(pieces), "font-size:13px;line-height:1.45;max-width:1000px")
 
