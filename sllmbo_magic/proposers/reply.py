@@ -33,6 +33,7 @@ from sllmbo_magic.proposers.space_extension import meant
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.distributions import allowed
 from sllmbo_magic.space.distributions import normal
+from sllmbo_magic.space.distributions import number_in
 from sllmbo_magic.space.distributions import same
 from sllmbo_magic.space.layers import are_layers
 from sllmbo_magic.space.layers import canonical
@@ -185,7 +186,9 @@ def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
     if isinstance(raw.get("choices"), list):
         in_layers = are_layers(getattr(present, "choices", ("",)))
         raw["choices"] = [canonical(c) if in_layers else with_text(c) for c in raw["choices"]]
-    raw |= {end: _as_number(raw[end]) for end in ("low", "high") if end in raw}
+    for end in ("low", "high"):
+        if isinstance(raw.get(end), str) and (number := number_in(raw[end])) is not None:
+            raw[end] = number
     low = raw.get("low")
     outer_low = getattr(ask.outer.get(name), "low", None)
     if raw.get("log") and low == 0 and outer_low is not None and 0 < outer_low <= ask.off.get(name, 0.0):
@@ -193,16 +196,6 @@ def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
     if "log" not in raw and getattr(present, "log", False) and isinstance(low, int | float) and low > 0:
         raw["log"] = True
     return SearchSpace.from_json({"params": [raw]})[name]
-
-
-def _as_number(value: Any) -> Any:
-    """The number that a text is; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value) if len(value) <= 60 else value
-    except ValueError:
-        return value
 
 
 def named_ranges(

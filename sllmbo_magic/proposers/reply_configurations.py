@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
-from optuna.distributions import FloatDistribution
-
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.proposers import diversity
 from sllmbo_magic.proposers.base import Ask
@@ -28,7 +26,6 @@ from sllmbo_magic.space.search_space import SearchSpace
 
 _EXPECTS = ("better", "similar", "explore")
 _MISSING = object()
-_ANY_NUMBER = FloatDistribution(-dist.MAX_NUMBER, dist.MAX_NUMBER)
 
 _PLACE = re.compile(r"configuration \d+: ")
 _MOST_SHOWN = 20
@@ -176,8 +173,8 @@ def _completed(
 
 def _read(value: Any) -> Value:
     """A value as data: a number that is written as text is the number."""
-    number, problem = dist.check(_ANY_NUMBER, value, repair=True)
-    return dist.plain(with_text(value))[0] if problem else number
+    number = dist.number_in(value)
+    return dist.plain(with_text(value))[0] if number is None else number
 
 
 def _is_off(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
-from optuna.distributions import FloatDistribution
 
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.errors import InputError
@@ -32,7 +31,6 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.serialization import MAX_CHOICES
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
-_ANY_NUMBER = FloatDistribution(-dist.MAX_NUMBER, dist.MAX_NUMBER)
 _LOG_FROM = 100
 """A new range whose high is so many times its low is searched on a log scale, unless ``log`` is given."""
 
@@ -100,7 +98,7 @@ def meant(policy: ExtensionPolicy, name: str, value: Any) -> Any:
     """
     if not isinstance(value, str) or policy.accepts(name, value) is not False:
         return value
-    number = dist.check(_ANY_NUMBER, value, repair=True)[0]
+    number = dist.number_in(value)
     number = int(number) if isinstance(number, float) and number.is_integer() else number
     typed = _WORDS.get(value.strip().lower(), number)
     known = value.strip().lower() in _WORDS or number is not None

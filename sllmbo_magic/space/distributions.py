@@ -140,6 +140,11 @@ def check(distribution: Distribution, value: object, *, repair: bool) -> tuple[V
     return snapped, ""
 
 
+def number_in(value: object) -> int | float | None:
+    """The finite number that a value is, or that its text is; None for anything else, a bool too."""
+    return _number(value, True)
+
+
 def _number(value: object, repair: bool) -> int | float | None:
     """A finite number, or None; numeric text only with repair."""
     if isinstance(value, str) and repair and len(value) <= 60:

@@ -485,3 +485,12 @@ def test_a_parameter_that_some_trials_have_may_be_named_or_left_out() -> None:
     assert "is no parameter of this space" not in told(requests)
     assert "is missing" not in told(requests)
     assert "width was left out: it is" in told(requests)
+
+
+def test_bounds_may_be_numbers_in_text(data: Any) -> None:
+    space = [entry("num_leaves", "int", "4", "31"), entry("learning_rate", "float", "1e-2", "0.3", log=True)]
+    sent = [{"num_leaves": "7", "learning_rate": "5e-2"}]
+    model = LGBMClassifier(n_estimators=10, verbose=-1, n_jobs=1)
+    result, requests = run(model, data, first_then_usable(first(space, *sent)), n_trials=3)
+    assert [(c["num_leaves"], c["learning_rate"]) for c in sources(result, "llm-init")] == [(7, 0.05)]
+    assert "learning_rate: float 0.01 to 0.3, log" in space_in(requests[1])
