@@ -17,7 +17,8 @@ EVALUATION = "sllmbo:evaluation"
 
 EXCHANGE = "sllmbo:exchange"
 """Trial attribute, one dict: ``sent_request`` (whether a request to the LLM went out at the start of the
-trial) and ``feedback`` (what became of parts of its answer at this trial, one sentence each).
+trial), ``feedback`` (what became of parts of its answer at this trial, one sentence each) and ``unanswered``
+(the trial of the request of which this trial learned that no answer comes).
 """
 
 CONFIGURATION = "sllmbo:configuration"

@@ -72,6 +72,7 @@ class Observation:
         feedback: What became of parts of the LLM's answer at this trial: one sentence for each that was
             rejected, refused, changed or vetoed.
         sent_request: Whether a request to the LLM went out at the start of this trial.
+        unanswered: The trial of the request of which this trial learned that no answer comes; None for none.
         outside: Parameters whose value the search space cannot express. With any of these the trial is no
             point of the space: no model may learn from it.
         violation: Sum of an infeasible trial's constraint values above 0; 0 for others.
@@ -98,6 +99,7 @@ class Observation:
     warnings: Mapping[str, int] = field(default_factory=dict)
     feedback: tuple[str, ...] = ()
     sent_request: bool = False
+    unanswered: int | None = None
     outside: tuple[str, ...] = ()
     violation: float = 0.0
     _in_spaces: dict[int, _InSpace] = field(default_factory=dict, init=False, repr=False, compare=False)

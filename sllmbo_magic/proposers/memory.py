@@ -255,8 +255,12 @@ def _seconds(trials: list[Observation]) -> str:
 
 
 def feedback(history: History) -> str:
-    """What became of the last answer: one line each for what was rejected, refused, changed or vetoed."""
-    request_trials = [o.number for o in history.observations if o.sent_request]
+    """What became of the last answer: one line each for what was rejected, refused, changed or vetoed.
+
+    What a request held to which no answer came is said again.
+    """
+    unanswered = {o.unanswered for o in history.observations}
+    request_trials = [o.number for o in history.observations if o.sent_request and o.number not in unanswered]
     since = max(request_trials, default=-1)
     lines = [line for o in history.observations if o.number >= since for line in o.feedback]
     if not lines:

@@ -72,13 +72,19 @@ def write_provenance(context: TrialContext, suggestion: Suggestion, version: int
     )
 
 
-def write_exchange(context: TrialContext, feedback: list[str], *, sent_request: bool) -> None:
-    """Add to a trial what became of parts of an LLM's answer there, and whether a request went out."""
+def write_exchange(
+    context: TrialContext, feedback: list[str], *, sent_request: bool, unanswered: int | None
+) -> None:
+    """Add to a trial what became of parts of an LLM's answer there, whether a request went out, and which
+    one has no answer.
+    """
     before = context.trial.user_attrs.get(attrs.EXCHANGE) or {}
     lines = [*before.get("feedback", ()), *feedback]
-    if lines or sent_request:
+    if lines or sent_request or unanswered is not None:
         storage, trial_id = context.study._storage, context.trial._trial_id
         exchange = {"feedback": lines, "sent_request": sent_request}
+        if unanswered is not None:
+            exchange["unanswered"] = unanswered
         storage.set_trial_user_attr(trial_id, attrs.EXCHANGE, exchange)
 
 

@@ -99,6 +99,10 @@ class CandidateQueue:
         """The trial at whose start the request under way went out."""
         return None if self._pending is None else self._pending.trial_number
 
+    def may_ask(self, trial_number: int) -> bool:
+        """Whether the proposer serves, and asking does not pause after failures."""
+        return self.off is None and trial_number >= self._not_before
+
     def fresh(self, trial_number: int) -> list[QueuedCandidate]:
         """The candidates of a request that is not long ago; older ones wait on, but count for nothing
         else.
@@ -114,7 +118,7 @@ class CandidateQueue:
         Args:
             n_batches: Requests of earlier processes that the study has trials of.
         """
-        if self.off or self._pending or trial_number < self._not_before:
+        if self._pending or not self.may_ask(trial_number):
             return False
         if len(self.fresh(trial_number)) > LOW_WATER:
             return False
@@ -164,7 +168,7 @@ class CandidateQueue:
         Raises:
             ProviderError: As :meth:`collect`.
         """
-        if self.off or ask.trial_number < self._not_before:
+        if not self.may_ask(ask.trial_number):
             return None
         if self._pending is None:
             self.send(ask, initial=initial)

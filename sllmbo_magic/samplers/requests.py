@@ -83,6 +83,8 @@ class Requests:
         self._n_answers = 0
         self._sent_at: int | None = None
         """The trial at whose start the last request went out."""
+        self._unanswered: int | None = None
+        """The trial of a request of which the trial that is sampled now learned that no answer comes."""
 
     # When
 
@@ -119,14 +121,16 @@ class Requests:
 
     def _ask_now(self, context: TrialContext) -> None:
         number = context.trial.number
+        if not self.queue.may_ask(number):
+            return
+        n_left = self._n_left(context.history, number)
+        n = self.queue.n_candidates if n_left is None else min(self.queue.n_candidates, n_left + 1)
+        ask = self.ask(context.spaces.current, context.history, number, max(n, 1))
+        self._sent_at = number
         try:
-            n_left = self._n_left(context.history, number)
-            n = self.queue.n_candidates if n_left is None else min(self.queue.n_candidates, n_left + 1)
-            ask = self.ask(context.spaces.current, context.history, number, max(n, 1))
             proposal = self.queue.ask_now(ask, cancelled=self.cancelled)
-            self._sent_at = number
         except ProviderError as error:
-            self._fall_back(number, error)
+            self._fall_back(number, error, asked_at=number)
             return
         if proposal is not None:
             self._accept(context.study, proposal, number, number)
@@ -181,7 +185,7 @@ class Requests:
         try:
             proposal = self.queue.collect(trial_number, cancelled=self.cancelled)
         except ProviderError as error:
-            self._fall_back(trial_number, error)
+            self._fall_back(trial_number, error, asked_at=asked_at)
             return
         if proposal is not None and asked_at is not None:
             self._accept(study, proposal, trial_number, asked_at)
@@ -194,9 +198,11 @@ class Requests:
             assert self.space_state.space is not None
             self.queue.hold_outside(self.space_state.space)
 
-    def _fall_back(self, trial_number: int, error: ProviderError) -> None:
+    def _fall_back(self, trial_number: int, error: ProviderError, *, asked_at: int | None) -> None:
         if error.category == UNUSABLE:
             self.feedback.append(unusable_text(error))
+        else:
+            self._unanswered = asked_at
         if self.emit is not None:
             self.emit(
                 Fallback(
@@ -216,8 +222,13 @@ class Requests:
     def write_feedback(self, context: TrialContext) -> None:
         """Add the feedback to the trial, where an LLM reads it in the next request; then forget it."""
         if not self.queue.proposer.instant:
-            write_exchange(context, self.feedback, sent_request=self._sent_at == context.trial.number)
-        self.feedback = []
+            write_exchange(
+                context,
+                self.feedback,
+                sent_request=self._sent_at == context.trial.number,
+                unanswered=self._unanswered,
+            )
+        self.feedback, self._unanswered = [], None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "emit": None, "cancelled": None}

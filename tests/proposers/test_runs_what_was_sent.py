@@ -31,6 +31,7 @@ from sklearn.svm import SVC
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.testing import FunctionProvider
@@ -362,6 +363,25 @@ def test_what_became_of_an_answer_is_told_once(regression_data: Any) -> None:
 
     _, requests = run(Ridge(), regression_data, answer, n_trials=8, sampler="llm-tpe")
     assert told(requests).count("7777") == 1
+
+
+@pytest.mark.parametrize("n_first", [1, 2])
+@pytest.mark.parametrize("sampler", ["llm", "llm-tpe"])
+def test_what_a_request_without_an_answer_held_is_told_again(
+    regression_data: Any, n_first: int, sampler: str
+) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            good = [{"alpha": 0.05}, {"alpha": 0.07}][:n_first]
+            return first([entry("alpha", "float", 0.01, 100, log=True)], *good, {"alpha": 7777})
+        if i == 1:
+            raise TransientProviderError("no answer in time", category="timeout")
+        return later({"alpha": 0.3 * (i + 1)})
+
+    _, requests = run(Ridge(), regression_data, answer, n_trials=9, sampler=sampler)
+    assert len(requests) > 2
+    assert any("7777" in told([request]) for request in requests[2:])
+    assert told(requests[3:]).count("7777") == ("7777" not in told([requests[2]]))
 
 
 def test_an_answer_that_could_not_be_used_is_told(regression_data: Any) -> None:
