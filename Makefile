@@ -22,6 +22,8 @@ BIN := $(VENV)/bin
 PARALLEL = -n $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count(), 4) + 2)') --dist loadfile \
 	--no-loadscope-reorder --reruns 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+# Where bytecode is not written, each of the hundreds of processes of the tests compiles what it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
 FRONT_END := hatch_build.py $(shell find labextension -type f -not -path '*/node_modules/*' \
 	-not -path '*/lib/*' -not -path '*/test/*' -not -name '*.tsbuildinfo')
 
