@@ -58,6 +58,7 @@ class Heartbeat:
     ) -> None:
         self._study = study
         self._key = _key(owner)
+        self._owner = {part: owner.get(part) for part in ("host", "token")}
         self._every = EVERY if every is None else every
         self._clock = clock
         self._token = secrets.token_hex(4)
@@ -92,7 +93,7 @@ class Heartbeat:
     def beat(self) -> None:
         """Renew the stamp of this program."""
         self._n += 1
-        stamp: dict[str, Any] = {"by": self._token, "n": self._n, "every": self._every}
+        stamp: dict[str, Any] = {"by": self._token, "n": self._n, "every": self._every, **self._owner}
         study = self._study
         study._storage.set_study_system_attr(study._study_id, self._key, stamp)
 
@@ -115,6 +116,12 @@ class Heartbeat:
         """Whether a program has stopped to renew its stamp; False for one that never had any."""
         seen = None if not owner else self._seen.get(_key(owner))
         return seen is not None and seen.silent >= MISSED * float(seen.stamp["every"])
+
+
+def stamps(study: Study) -> list[dict[str, Any]]:
+    """The last stamp of each program that has worked on a study, with its ``host`` and ``token``."""
+    found = study._storage.get_study_system_attrs(study._study_id)
+    return [stamp for key, stamp in found.items() if key.startswith(_KEY)]
 
 
 def _key(owner: Mapping[str, Any]) -> str:

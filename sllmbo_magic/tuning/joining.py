@@ -33,6 +33,7 @@ from sllmbo_magic.storage.run_paths import prepare_root
 from sllmbo_magic.storage.run_paths import shared_journal
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import stale_trials
+from sllmbo_magic.tuning.heartbeat import stamps
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -124,14 +125,23 @@ def abandoned_trials(study: Study, folder: RunFolder | None, *, joins: bool) -> 
 
 
 def check_not_in_use(study: Study, folder: RunFolder | None) -> None:
-    """Raises RunLockedError when a living program on this machine evaluates a trial of a study."""
-    for trial in stale_trials(study):
-        if _lives(trial.user_attrs.get(attrs.OWNER), folder):
-            raise RunLockedError(
-                f"study {study.study_name!r} is in use by another program, which evaluates trial"
-                f" {trial.number}.",
-                "Add --join (join=True) to work on it together, or wait for that program or stop it.",
-            )
+    """Raises RunLockedError when a living program on this machine works on a study."""
+    at_work = [
+        f"evaluates trial {trial.number}"
+        for trial in stale_trials(study)
+        if _lives(trial.user_attrs.get(attrs.OWNER), folder)
+    ]
+    # between two trials, and while it checks the best one, a program has no trial that says so
+    at_work += [
+        "is at work"
+        for stamp in stamps(study)
+        if stamp.get("host") == socket.gethostname() and lives(str(stamp.get("token")))
+    ]
+    if at_work:
+        raise RunLockedError(
+            f"study {study.study_name!r} is in use by another program, which {at_work[0]}.",
+            "Add --join (join=True) to work on it together, or wait for that program or stop it.",
+        )
 
 
 def _lives(owner: Mapping[str, Any] | None, folder: RunFolder | None) -> bool | None:

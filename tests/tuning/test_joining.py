@@ -188,6 +188,24 @@ def test_a_resumed_study_in_use_is_refused_until_its_program_dies(
     assert trials[0].params in [trial.params for trial in trials[1:]]
 
 
+def test_a_study_whose_program_is_between_two_trials_is_in_use(
+    child: Callable[[str], Popen[str]],
+) -> None:
+    wait = "callbacks=[lambda *_: (Path('between').touch(), time.sleep(600))]"
+    Path("go").touch()
+    process = child(program(6, "journal:runs.log").replace("join=True", f"folder='', {wait}"))
+    while not Path("between").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    options: dict[str, Any] = {"n_trials": 6, "storage": "journal:runs.log", "folder": "elsewhere", **SPACE}
+    with pytest.raises(RunLockedError, match="study 'shared' is in use by another program") as caught:
+        tune(parabola, resume=True, **options)
+    assert "--join" in str(caught.value.hint)
+    process.kill()
+    process.wait()
+    assert len(tune(parabola, resume=True, **options).trials) == 6
+
+
 def test_the_outcome_of_a_trial_that_somebody_else_ended_is_kept() -> None:
     events: list[Any] = []
 
