@@ -41,7 +41,9 @@ def supported(change: Narrow, space: SearchSpace, history: History) -> tuple[Nar
     assert current is not None
     # the default counts, too, though a model cannot learn from it: its value may not be cut off
     ranked = history.ranked()
-    good = {o.number for o in ranked[: max(3, round(_GOOD_SHARE * len(ranked)))]}
+    n_good = max(3, round(_GOOD_SHARE * len(ranked)))
+    words = f"one of the best {n_good}" if n_good < len(ranked) else "one of the few scored so far"
+    good = dict.fromkeys((o.number for o in ranked[:n_good]), words)
     with_value = [o for o in ranked if change.name in o.params and change.name not in o.outside]
     if isinstance(current, CategoricalDistribution):
         return _supported_choices(change, current, with_value, good)
@@ -54,7 +56,7 @@ def supported(change: Narrow, space: SearchSpace, history: History) -> tuple[Nar
 
 
 def _supported_choices(
-    change: Narrow, current: CategoricalDistribution, ranked: list[Observation], good: set[int]
+    change: Narrow, current: CategoricalDistribution, ranked: list[Observation], good: dict[int, str]
 ) -> tuple[Narrow | None, list[str]]:
     choices: list[Value] = list(change.choices or current.choices)
     notes = []
@@ -64,7 +66,7 @@ def _supported_choices(
         having = [o for o in ranked if dist.same(o.params[change.name], choice)]
         best = next((o for o in having if o.number in good), None)
         if best is not None:
-            notes.append(f"{dist.show(choice)} stays: trial {best.number}, one of the best third, has it")
+            notes.append(f"{dist.show(choice)} stays: trial {best.number}, {good[best.number]}, has it")
         elif len(having) < MIN_TRIALS_OF_CHOICE:
             notes.append(
                 f"{dist.show(choice)} stays: {_scored(len(having))} had it, and {MIN_TRIALS_OF_CHOICE} are"
@@ -79,7 +81,12 @@ def _supported_choices(
 
 
 def _supported_end(
-    end: str, proposed: float | None, current: float, name: str, ranked: Iterable[Observation], good: set[int]
+    end: str,
+    proposed: float | None,
+    current: float,
+    name: str,
+    ranked: Iterable[Observation],
+    good: dict[int, str],
 ) -> tuple[float | None, str]:
     """The end of the range that the scores support; None, where it stays as it is, and why."""
     sign = 1 if end == "low" else -1
@@ -93,9 +100,9 @@ def _supported_end(
     side = "below" if end == "low" else "above"
     supported = proposed
     note = ""
-    for trial in sorted(beyond.keys() & good, key=lambda n: sign * beyond[n]):
+    for trial in sorted(beyond.keys() & good.keys(), key=lambda n: sign * beyond[n]):
         supported = beyond[trial]
-        note = f"its {end} is {show(supported)}: trial {trial}, one of the best third, has that"
+        note = f"its {end} is {show(supported)}: trial {trial}, {good[trial]}, has that"
         break
     count = sum(sign * value < sign * supported for value in beyond.values())
     if count < MIN_TRIALS:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.reply_fields import items
@@ -16,10 +20,13 @@ from sllmbo_magic.space.changes import SpaceChange
 from sllmbo_magic.space.changes import Widen
 from sllmbo_magic.space.distributions import MAX_NUMBER
 from sllmbo_magic.space.distributions import Value
+from sllmbo_magic.space.distributions import allowed
+from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.serialization import MAX_CHOICES
 
 _MAX_CHANGES = 40
+_KINDS = {FloatDistribution: "float", IntDistribution: "int", CategoricalDistribution: "categorical"}
 
 
 def read_changes(data: Any, ask: Ask) -> tuple[list[SpaceChange], list[str]]:
@@ -37,11 +44,50 @@ def read_changes(data: Any, ask: Ask) -> tuple[list[SpaceChange], list[str]]:
         elif reader is None:
             problems.append(f"{name}: {str(verb)[:20]!r} is no change; allowed: narrow, widen, drop, add")
         else:
+            entry, remarks = _of_the_outer_kind(entry, ask)
+            problems += [f"{verb} {name}: {remark}"[:200] for remark in remarks]
             try:
                 changes.append(reader(name, entry))
             except InputError as error:
                 problems.append(f"{verb} {name}: {error.message}"[:200])
     return changes, problems
+
+
+def _of_the_outer_kind(entry: dict[str, Any], ask: Ask) -> tuple[dict[str, Any], list[str]]:
+    """The change for the kind and the scale that its range has, which no change can alter, and a remark on
+    each that was asked for otherwise. The 0 of a penalty is the low end of its range.
+    """
+    entry, name = dict(entry), entry["name"]
+    present = normal(ask.outer[name]) if name in ask.outer else None
+    if present is None or entry["action"] == "drop":
+        return entry, []
+    remarks = []
+    choices = entry.get("choices")
+    choices = choices if isinstance(choices, list) else []
+    if isinstance(present, CategoricalDistribution):
+        n_unread = sum(not plain(with_text(choice))[1] for choice in choices)
+        if n_unread:
+            remarks.append(f"{n_unread} of its choices cannot be read: no number, text, true, false or null")
+    elif choices:
+        numbers = [c for c in choices if isinstance(c, int | float) and not isinstance(c, bool)]
+        entry["choices"] = None
+        if len(numbers) == len(choices):
+            entry |= {"low": min(numbers), "high": max(numbers)}
+            remarks.append("it is searched as a number, from the least to the greatest of its choices")
+        else:
+            remarks.append(f"its choices are not taken: it is searched as a number, {allowed(present)}")
+    if not isinstance(present, CategoricalDistribution) and 0 < present.low <= ask.off.get(name, 0.0):
+        entry |= {key: present.low for key in ("low", "value") if _is_zero(entry.get(key))}
+    log, kind = getattr(present, "log", None), _KINDS[type(present)]
+    if isinstance(entry.get("log"), bool) and log is not None and entry["log"] != log:
+        remarks.append(f"its scale stays {'logarithmic' if log else 'linear'}")
+    if entry.get("type") in _KINDS.values() and entry["type"] != kind and not choices:
+        remarks.append(f"its type stays {kind}")
+    return entry, remarks
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
 
 
 def _read_narrow(name: str, entry: dict[str, Any]) -> Narrow:

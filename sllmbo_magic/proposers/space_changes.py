@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
@@ -29,6 +30,7 @@ from sllmbo_magic.space.changes import Add
 from sllmbo_magic.space.changes import Drop
 from sllmbo_magic.space.changes import Narrow
 from sllmbo_magic.space.changes import SpaceChange
+from sllmbo_magic.space.changes import Widen
 from sllmbo_magic.space.changes import action
 from sllmbo_magic.space.changes import apply
 from sllmbo_magic.space.distributions import Value
@@ -74,7 +76,7 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask, *, named: Collection[
     reasons: list[str] = []
     notes: list[str] = []
     values: dict[str, Value] = {}
-    for change in changes:
+    for change in _without_detours(list(changes), ask.space):
         verb = f"{action(change)} {change.name}"
         try:
             after, wider, remarks = _after(change, space, outer, ask)
@@ -83,7 +85,9 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask, *, named: Collection[
             continue
         notes += [f"{verb}: {remark}"[:240] for remark in remarks]
         if isinstance(change, Add) and after != space:
-            value = _value_of(change, after, ask)
+            value, problem = _value_of(change, after, ask)
+            if problem:
+                notes.append(f"{verb}: {problem}"[:240])
             if not value and change.name not in named:
                 notes.append(f"{verb}: {_NO_VALUE}")
                 continue
@@ -99,6 +103,35 @@ def make_changes(changes: Iterable[SpaceChange], ask: Ask, *, named: Collection[
     return ChangedSpace(
         space, None if outer == ask.outer else outer, "; ".join(reasons), tuple(notes), values
     )
+
+
+def _without_detours(changes: list[SpaceChange], space: SearchSpace) -> list[SpaceChange]:
+    """The changes, where dropping a parameter of the space and adding it again is what it comes to: another
+    range. It is widened as far as that is wider, and narrowed as far as the scores support that.
+    """
+    direct: list[SpaceChange] = []
+    for change in changes:
+        drop = next((c for c in direct if isinstance(c, Drop) and c.name == change.name), None)
+        if not isinstance(change, Add) or drop is None or change.name not in space:
+            direct.append(change)
+            continue
+        direct.remove(drop)
+        present = dist.normal(space[change.name])
+        wanted: dict[str, Any] = {"low": change.low, "high": change.high, "choices": change.choices}
+        if _is_wider(present, change):
+            direct.append(Widen(change.name, **wanted, reason=change.reason))
+        if any(value is not None for value in wanted.values()):
+            direct.append(Narrow(change.name, **wanted, reason=change.reason))
+    return direct
+
+
+def _is_wider(present: BaseDistribution | None, change: Add) -> bool:
+    """Whether a range holds something that the present one does not."""
+    if isinstance(present, CategoricalDistribution):
+        return any(dist.check(present, choice, repair=True)[1] for choice in change.choices or ())
+    assert isinstance(present, dist.Numeric)
+    lower = change.low is not None and change.low < present.low
+    return lower or (change.high is not None and change.high > present.high)
 
 
 def _after(
@@ -121,16 +154,23 @@ def _after(
     return after, wider, [*remarks, *more]
 
 
-def _value_of(change: Add, space: SearchSpace, ask: Ask) -> dict[str, Value]:
-    """What a configuration has that does not name an added parameter."""
+def _value_of(change: Add, space: SearchSpace, ask: Ask) -> tuple[dict[str, Value], str]:
+    """What a configuration has that does not name an added parameter, and what is wrong with the value that
+    was asked for.
+    """
+    problem = ""
+    if change.value is not None:
+        value, wrong = space.check(change.name, change.value)
+        if not wrong:
+            return {change.name: value}, ""
+        problem = f"its value {wrong}"
     defaults = {**({} if ask.extension is None else ask.extension.defaults), **ask.defaults}
-    proposed = [] if change.value is None else [change.value]
-    present = [values[change.name] for values in (ask.space.fixed, defaults) if change.name in values]
-    for value in (*proposed, *present):
-        value_in_space, problem = space.check(change.name, value)
-        if not problem:
-            return {change.name: value_in_space}
-    return {}
+    for values in (ask.space.fixed, defaults):
+        value, wrong = space.check(change.name, values.get(change.name))
+        if change.name in values and not wrong:
+            more = f"; a configuration that does not name it has {show(value)}" if problem else ""
+            return {change.name: value}, problem + more
+    return {}, problem
 
 
 def _as_the_incumbent(

@@ -51,7 +51,7 @@ def test_a_cut_never_leaves_a_good_trial_outside() -> None:
     fine = (0.3, "a", 0.99)
     change, notes = supported(Narrow("rate", high=0.1), SPACE, history(*GOOD, fine, *BAD_FAST))
     assert change == Narrow("rate", high=0.3)
-    assert notes == ["its high is 0.3: trial 4, one of the best third, has that"]
+    assert notes == ["its high is 0.3: trial 4, one of the best 3, has that"]
 
 
 def test_one_end_may_be_supported_and_the_other_not() -> None:
@@ -70,7 +70,7 @@ def test_a_choice_goes_when_enough_trials_had_it_and_none_was_good() -> None:
     change, notes = supported(Narrow("kind", choices=("a",)), SPACE, history(*GOOD, *BAD_FAST))
     assert change is None
     assert notes == [
-        "'b' stays: trial 2, one of the best third, has it",
+        "'b' stays: trial 2, one of the best 3, has it",
         "'c' stays: no scored trial had it, and 3 are needed to rule it out",
     ]
     worse = [(r, "c", v) for r, _, v in BAD_FAST]

@@ -311,6 +311,99 @@ def test_an_addition_without_a_value_does_not_cost_the_configurations(data: Any)
     assert "add max_depth: not every configuration names it" in told(requests)
 
 
+def boosting(
+    data: Any, changes: list[Any], **added: Any
+) -> tuple[list[dict[str, Any]], str, str]:  # the LLM's configurations, what was told, the space after it
+    space = [
+        entry("learning_rate", "float", 0.01, 0.3, log=True),
+        entry("num_leaves", "int", 7, 127, log=True),
+        entry("subsample", "float", 0.5, 1.0),
+    ]
+    start = {"learning_rate": 0.02, "num_leaves": 10, "subsample": 0.8}
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first(space, start)
+        if i == 1:
+            return later({**start, "num_leaves": 20}, {**start, "num_leaves": 30}, changes=changes)
+        return usable(request, i)
+
+    model = LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1, random_state=0)
+    result, requests = run(model, data, answer, n_trials=5, candidates=2, **added)
+    return sources(result, "llm"), told(requests), space_in(requests[-1])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line", "after"),
+    [
+        (
+            change("widen", "subsample", low=0.3, log=True),
+            "its scale stays linear",
+            "subsample: float 0.3 to 1",
+        ),
+        (
+            change("narrow", "num_leaves", log=False, low=7, high=127),
+            "its scale stays logarithmic",
+            "num_leaves: int 7 to 127, log",
+        ),
+        (
+            change("add", "colsample_bytree", low=0.1, high=1, log=True, value=0.5),
+            "its scale stays linear",
+            "colsample_bytree: float 0.1 to 1",
+        ),
+        (
+            change("add", "colsample_bytree", type="int", low=0.1, high=1, value=0.5),
+            "its type stays float",
+            "colsample_bytree: float 0.1 to 1",
+        ),
+        (
+            change("add", "colsample_bytree", type="categorical", choices=[0.3, 0.5, 1.0], value=0.5),
+            "from the least to the greatest of its choices",
+            "colsample_bytree: float 0.3 to 1",
+        ),
+        (
+            change("add", "colsample_bytree", choices=["few", "all"], value=0.5),
+            "its choices are not taken: it is searched as a number",
+            "colsample_bytree: float",
+        ),
+        (
+            change("add", "min_child_samples", low=1, high=50, value=500),
+            "its value 500 is out of range; allowed: whole number 1 to 50, log scale; a configuration that"
+            " does not name it has 20",
+            "min_child_samples: int 1 to 50",
+        ),
+    ],
+)
+def test_what_a_change_cannot_bring_is_told(data: Any, wanted: Any, line: str, after: str) -> None:
+    _, feedback, space = boosting(data, [wanted])
+    assert f"{wanted['action']} {wanted['name']}: " in feedback
+    assert line in feedback
+    assert after in space
+
+
+def test_an_addition_may_begin_at_the_zero_of_a_penalty(data: Any) -> None:
+    zero = change("add", "reg_alpha", low=0, high=1, value=0, log=True)
+    ran, feedback, space = boosting(data, [zero])
+    assert "reg_alpha" in space
+    assert "reg_alpha" not in feedback
+    assert ran[0]["reg_alpha"] <= 1e-6
+
+
+def test_dropping_and_adding_again_needs_the_evidence_of_a_narrowing(data: Any) -> None:
+    again = [
+        change("drop", "learning_rate", value=0.02),
+        change("add", "learning_rate", low=0.01, high=0.03, value=0.02),
+        change("drop", "subsample", value=0.8),
+        change("add", "subsample", low=0.2, high=0.9, value=0.8),
+    ]
+    _, feedback, space = boosting(data, again)
+    assert "narrow learning_rate: its high stays 0.3: " in feedback
+    assert "narrow subsample: its high stays 1: " in feedback
+    assert "held at" not in feedback
+    assert "learning_rate: float 0.01 to 0.3" in space
+    assert "subsample: float 0.2 to 1" in space
+
+
 def test_a_condition_comes_back_with_its_parameter() -> None:
     def objective(p: dict[str, Any]) -> float:
         return (

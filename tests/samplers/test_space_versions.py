@@ -269,7 +269,7 @@ def test_a_version_of_the_llm_still_holds_the_incumbent() -> None:
     assert version.space.fixed == {"n": best["n"]}
     told = "\n".join(e.reasoning for e in events if isinstance(e, ReplyReceived))
     assert re.search(r"Not done: narrow x: its low stays 0\.2: ", told)
-    assert re.search(r"narrow kind: 'b' stays: trial \d+, one of the best third, has it", told)
+    assert re.search(r"narrow kind: 'b' stays: trial \d+, one of the best \d+, has it", told)
     assert re.search(r"drop n: held at \d+, where trial \d+, the best, has it", told)
 
 
