@@ -19,6 +19,8 @@ SILENT = ("random_state", "seed", "n_jobs", "nthread", "thread_count", "num_thre
 
 _OPTIONS: dict[str, frozenset[str]] = {
     "boosting_type": frozenset({"gbdt", "dart", "rf", "goss"}),
+    "data_sample_strategy": frozenset({"bagging", "goss"}),
+    "monotone_constraints_method": frozenset({"basic", "intermediate", "advanced"}),
     "booster": frozenset({"gbtree", "gblinear", "dart"}),
     "tree_method": frozenset({"auto", "exact", "approx", "hist"}),
     "grow_policy": frozenset({"depthwise", "lossguide", "SymmetricTree", "Depthwise", "Lossguide"}),
@@ -27,6 +29,9 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "multi_strategy": frozenset({"one_output_per_tree", "multi_output_tree"}),
     "bootstrap_type": frozenset({"Bayesian", "Bernoulli", "MVS", "Poisson", "No"}),
     "class_weight": frozenset({"balanced", "balanced_subsample"}),
+    "score_function": frozenset({"Cosine", "L2", "NewtonCosine", "NewtonL2"}),
+    "leaf_estimation_method": frozenset({"Newton", "Gradient", "Exact", "Simple"}),
+    "nan_mode": frozenset({"Min", "Max", "Forbidden"}),
     "auto_class_weights": frozenset({"None", "Balanced", "SqrtBalanced"}),
     "objective": frozenset(
         {

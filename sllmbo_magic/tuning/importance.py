@@ -74,7 +74,9 @@ def study_intervals(study: Study, kind: str, resamples: int) -> dict[str, tuple[
 
 
 def _points(study: Study, kind: str) -> list[FrozenTrial]:
-    """The scored trials that are points of the search space; none where there are too few."""
+    """The scored trials that are points of the search space; none where there are too few, or where all
+    have the same score, which no parameter explains.
+    """
     if kind not in KINDS:
         raise InputError(f"importances of the kind {kind!r} are not known.", f"Allowed: {', '.join(KINDS)}.")
     if len(study.directions) > 1 or not study.user_attrs.get(attrs.SPACE_VERSIONS):
@@ -84,11 +86,17 @@ def _points(study: Study, kind: str) -> list[FrozenTrial]:
     # outside of it
     outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
     points = [t for t in scored_trials if not real_configuration(t, outer)[1]]
-    return points if len(points) >= LEAST_TRIALS else []
+    return points if len(points) >= LEAST_TRIALS and not _is_flat(points) else []
+
+
+def _is_flat(trials: Sequence[FrozenTrial]) -> bool:
+    return len({trial.value for trial in trials}) == 1
 
 
 def ped_anova(trials: Sequence[FrozenTrial], direction: str) -> Shares:
     """Shares by PED-ANOVA, largest first; {} where no parameter is in all trials or all scores are equal."""
+    if _is_flat(trials):
+        return {}
     try:
         with quiet_optuna(), Quiet(), counting_libraries():  # on small runs it always warns
             complete = optuna.create_study(direction=optuna.study.StudyDirection[direction.upper()])

@@ -31,6 +31,7 @@ from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.importances import importances
 from sllmbo_magic.history.trials import observe
+from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.proposers.trial_table import Columns
 from sllmbo_magic.proposers.trial_table import cell
 from sllmbo_magic.proposers.trial_table import trial_table
@@ -67,6 +68,23 @@ def test_xgboosts_default_has_the_librarys_values() -> None:
     assert "gamma" not in params, "0 has no place on a log scale"
     assert (shown(result)["gamma"], shown(result)["reg_alpha"]) == (0.0, 0.0)
     assert not observe(default_of(result)).outside, "penalties of 0 and of 1e-06 are the same"
+
+
+@pytest.mark.parametrize(
+    ("library", "estimator"),
+    [("lightgbm", "LGBMRegressor"), ("xgboost", "XGBRegressor"), ("catboost", "CatBoostRegressor")],
+)
+def test_texts_that_a_boosting_library_declares_are_shown_as_they_are(library: str, estimator: str) -> None:
+    kind = getattr(pytest.importorskip(library), estimator)
+    given = {
+        "lightgbm": {"data_sample_strategy": "goss", "verbose": -1},
+        "xgboost": {"sampling_method": "uniform"},
+        "catboost": {"score_function": "L2", "verbose": 0, "allow_writing_files": False},
+    }[library]
+    result = tune(kind(**given), X, y, **{**K, "n_trials": 1})
+    params = real_configuration(default_of(result))[0]
+    assert [value for value in params.values() if str(value).startswith("a ")] == []
+    assert all(params[name] == value for name, value in given.items() if name in params)
 
 
 def test_a_random_forests_default_is_no_share_of_columns() -> None:

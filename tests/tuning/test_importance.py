@@ -57,6 +57,14 @@ def test_too_few_trials_have_no_shares_and_no_intervals(kind: str) -> None:
     assert small.importance_intervals(kind) == {}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_all_scores_are_equal_no_parameter_matters(kind: str) -> None:
+    flat = tune(lambda params: 0.5, n_trials=12, search_space=SPACE, direction="minimize", seed=3, folder="")
+    assert flat.importances(kind) == {}
+    assert flat.importance_intervals(kind, resamples=8) == {}
+    assert "Most important" not in flat.summary["text"]
+
+
 def test_another_kind_is_refused_and_nothing_is_warned(result: Any) -> None:
     with pytest.raises(InputError, match="Allowed: ped-anova, surrogate"):
         result.importances("shap")
