@@ -57,6 +57,7 @@ def overruled(hint: Hint, history: History) -> str | None:
     if lost < _CLEARLY_WORSE:
         return None
     return (
-        f"of the {len(since)} trials proposed since, none beat trial #{before.number},"
+        f"of the {len(since)} trials proposed since, none beat trial #{before.number} by more than the"
+        " noise,"
         f" and the {len(others)} others of that time were better in {lost:.0%} of all comparisons"
     )

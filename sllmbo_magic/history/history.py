@@ -25,7 +25,7 @@ POLICIES = ("state", "summary", "window", "full")
 """Forms of the history in a prompt; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
 _NOISE_TRIALS = 120
 """Best trials that the noise is read off."""
-_RELATIVE_NOISE = 1e-3
+RELATIVE_NOISE = 1e-3
 """Part of a score that counts as noise where there are no folds to measure it."""
 
 
@@ -65,6 +65,15 @@ class History:
         if key not in self._cache:
             self._cache[key] = {o.key(space): o.number for o in self.observations if o.is_in(space)}
         return dict(self._cache[key])
+
+    def trial_with(self, params: Mapping[str, Any]) -> int | None:
+        """The number of the first trial that had these values, whatever else it had; None where none did."""
+        same = (
+            o.number
+            for o in self.observations
+            if all(name in o.params and o.params[name] == value for name, value in params.items())
+        )
+        return next(same, None)
 
     @property
     def failed(self) -> tuple[Observation, ...]:
@@ -188,7 +197,7 @@ class History:
         noise = before.noise
         if not noise and len(splits) == len(reference.splits) > 1:
             noise = _noise_of([_around_mean(splits), _around_mean(reference.splits)])
-        return gain >= -(noise or _RELATIVE_NOISE * abs(reference.value))
+        return gain >= -(noise or RELATIVE_NOISE * abs(reference.value))
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` is better than ``b``."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers.space_extension import ExtensionPolicy
+from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import TaskDescription
 
@@ -32,6 +33,8 @@ class Candidate:
         note: What was changed of the proposal and why, in our words; empty when nothing was.
         at_default: Parameters that keep the estimator's default, which their range does not hold; ``params``
             has a stand-in for each. Only first configurations have any.
+        extra: Values of parameters that not all trials have, for a trial whose objective asks for them;
+            unchecked, as only the objective knows what they can be.
     """
 
     params: dict[str, Any]
@@ -39,6 +42,7 @@ class Candidate:
     expects: str = "explore"
     note: str = ""
     at_default: tuple[str, ...] = ()
+    extra: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from optuna.distributions import IntDistribution
 
 from sllmbo_magic._utils.value_format import format_value
 from sllmbo_magic.history.hints import overruled
+from sllmbo_magic.history.history import RELATIVE_NOISE
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.memory import columns_of
@@ -40,9 +41,16 @@ _ROLE = (
 )
 _REASONING = "In reasoning, say first in two or three sentences what the scores show."
 _EXPECTATIONS = (
-    "better (than {than}), similar (no worse than that by more than the noise) or explore (tests a region,"
+    "better (than {than}), similar (no worse than that by more than {noise}) or explore (tests a region,"
     " promises nothing). It is checked."
 )
+
+
+def _expectations(ask: Ask, than: str) -> str:
+    """What may be expected of a configuration, and how that is checked."""
+    has_folds = ask.task is not None and bool(ask.task.cv)
+    noise = "the noise" if has_folds or ask.history.noise else f"{RELATIVE_NOISE:.1%} of its score"
+    return _EXPECTATIONS.format(than=than, noise=noise)
 
 
 def _role(ask: Ask) -> str:
@@ -68,7 +76,7 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
     trials = trial_table({"": ask.history.observations[-10:]}, columns_of(ask, [*ask.outer][:_SMALL]))
     parts = [
         _task(ask, [*ask.outer, *more]),
-        "Search space that a rulebook would use (change it where this task calls for it):\n"
+        "Search space to begin with (change it where this task calls for it):\n"
         + space_text(ask.space, outer=ask.outer),
         "No range may leave its outer range." + _outer_choices(ask, [*ask.space]),
         _fixed_parameters(ask),
@@ -98,7 +106,7 @@ def _first_answer(ask: Ask) -> str:
         "Write the search space (log scale where orders of magnitude matter; low and high for numbers,"
         f" choices for categories; a parameter that you leave out {omitted}) and"
         f" {one if ask.n_candidates == 1 else several} a short reason, and say what you expect of it:"
-        f" {_EXPECTATIONS.format(than=than)}"
+        f" {_expectations(ask, than)}"
     )
     lacking = [
         f"{name} ({format_value(ask.defaults[name])})"
@@ -160,8 +168,17 @@ def propose(
 
 
 def may_add(ask: Ask) -> bool:
-    """Whether an answer may bring parameters into the space."""
+    """Whether an answer may name parameters that are not in the space."""
+    if not ask.declared:
+        return bool(_of_some_trials(ask))
     return bool(_returning(ask) or _new_names(ask)) and not ask.frozen_space
+
+
+def _of_some_trials(ask: Ask) -> list[str]:
+    """The parameters that only some trials have; none in a declared space."""
+    if ask.declared:
+        return []
+    return sorted({name for o in ask.history.observations for name in o.params if name not in ask.space})
 
 
 def _returning(ask: Ask) -> list[str]:
@@ -205,7 +222,13 @@ def _fixed_parameters(ask: Ask) -> str:
 def _changes(ask: Ask, names: list[str]) -> str:
     """What may be done to the search space."""
     if ask.frozen_space:
-        return "Keep the search space as it is: space_changes must be empty."
+        text = "Keep the search space as it is: space_changes must be empty."
+        if some := _of_some_trials(ask):
+            text += (
+                f" Only some trials have {_listed(some)}: the objective asks for them where it needs them. A"
+                " configuration names those that it needs under added."
+            )
+        return text
     text = (
         "space_changes, empty if nothing calls for one: narrow a range that several scores rule out (others"
         " are refused), widen one whose bound is hit (inside its outer range), drop a parameter that does not"
@@ -218,7 +241,7 @@ def _changes(ask: Ask, names: list[str]) -> str:
         text += (
             f", add one that is {'; or '.join(which)}. add gives low and high (log true for a logarithmic"
             " scale) or choices; the configurations of this answer name such a parameter under added, those"
-            " that do not have its value, else its default"
+            f" that do not have its value{', else its default' if ask.defaults else ''}"
         )
     text += ". The incumbent's values stay inside."
     if ask.extension is not None and any(isinstance(d, CategoricalDistribution) for d in ask.space.values()):
@@ -261,7 +284,7 @@ def _assignment(ask: Ask) -> str:
     return (
         f"{_REASONING} {task} Give"
         f" {'it' if ask.n_candidates == 1 else 'each'} a short reason and say what you expect of it:"
-        f" {_EXPECTATIONS.format(than='the incumbent')}"
+        f" {_expectations(ask, 'the incumbent')}"
     )
 
 

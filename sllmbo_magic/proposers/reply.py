@@ -254,8 +254,9 @@ def _as_the_incumbent(
         return {}, []
     fill = {name: space.clip_value(name, best.params[name]) for name in space if name in best.params}
     params = [entry["params"] for entry in entries if isinstance(entry.get("params"), dict)]
+    where = "" if ask.declared else "where the objective asks for it, "
     return fill, [
-        f"{name} was left out: it is {show(value)}, as in trial {best.number}"
+        f"{name} was left out: {where}it is {show(value)}, as in trial {best.number}"
         for name, value in fill.items()
         if any(name not in sent and name in space.active({**fill, **sent}) for sent in params)
     ]

@@ -28,6 +28,7 @@ _EXPECTS = ("better", "similar", "explore")
 _MISSING = object()
 
 _PLACE = re.compile(r"configuration \d+: ")
+_MOST_EXTRA = 20
 _MOST_SHOWN = 20
 """Configurations of an answer that are looked at, however few were asked for."""
 
@@ -75,6 +76,7 @@ def check_configurations(
     that equals, after rounding to what a parameter can mean, one that a trial had or that stands earlier in
     the list. Where the batch must explore, at most half of it (rounded up) may lie near the incumbent. More
     than ``ask.n_candidates`` are cut. A parameter that is held fixed keeps its value, whatever is sent.
+    Where the space is not declared, further names are kept for a trial whose objective asks for them.
 
     Args:
         entries: Unchecked, each with ``params``.
@@ -100,16 +102,20 @@ def check_configurations(
         if not isinstance(sent, dict):
             reject(place, {}, "params is not an object", reason)
             continue
+        extra = {} if ask.declared else _extra(sent, space)
+        sent = {name: value for name, value in sent.items() if name not in extra}
         raw, at_default, notes = _completed(sent, space, ask, filling)
         params, wrong = space.validate(raw)
         if params is None:
             reject(place, raw, "; ".join(wrong[:4]), reason)
             continue
         at_default = tuple(name for name in at_default if name in params)
-        key = (space.key(params), at_default) if at_default else space.key(params)
+        key: object = space.key(params)
+        if at_default or extra:
+            key = (key, at_default, repr(sorted(extra.items())))
         equal_trial = trial_numbers.get(key)
         if equal_trial is None:
-            equal_trial = _trial_of_the_default(params, at_default, ask)
+            equal_trial = _trial_beyond(params, at_default, extra, ask)
         if equal_trial is not None:
             why = f"the same as trial {equal_trial}" if equal_trial >= 0 else "twice in this answer"
             reject(place, params, why, reason)
@@ -129,7 +135,12 @@ def check_configurations(
         changed += [f"configuration {place}: {note}" for note in notes]
         candidates.append(
             Candidate(
-                params, reason, expects if expects in _EXPECTS else "explore", "; ".join(notes), at_default
+                params,
+                reason,
+                expects if expects in _EXPECTS else "explore",
+                "; ".join(notes),
+                at_default,
+                extra,
             )
         )
     if n_too_many:
@@ -149,13 +160,10 @@ def _completed(
     raw: dict[str, Any] = {}
     at_default: list[str] = []
     notes: list[str] = []
-    elsewhere = () if ask.declared else {name for o in ask.history.observations for name in o.params}
     for name, value in {**filling.values, **sent}.items():
         if name in space.fixed:
             if value is not None and not dist.same(_read(value), space.fixed[name]):
                 notes.append(f"{name} is held at {show(space.fixed[name])}, not {show(_read(value))[:60]}")
-        elif name not in space and name in elsewhere:
-            notes.append(f"{name} is not in all trials, so the sampler draws it where the objective asks")
         elif name in filling.defaults and (
             name not in sent or dist.same(_read(value), filling.defaults[name])
         ):
@@ -169,6 +177,13 @@ def _completed(
         else:
             raw[name] = value
     return raw, tuple(at_default), notes
+
+
+def _extra(sent: dict[str, Any], space: SearchSpace) -> dict[str, Value]:
+    """The values of parameters that not all trials have: its objective decides which ones a trial has."""
+    beyond = {name: dist.plain(with_text(sent[name])) for name in sent if name not in space}
+    read = {name: value for name, (value, is_plain) in beyond.items() if is_plain and value is not None}
+    return dict([*read.items()][:_MOST_EXTRA])
 
 
 def _read(value: Any) -> Value:
@@ -197,8 +212,14 @@ def _nearest(space: SearchSpace, name: str, value: Any) -> Value:
     return min(numbers, key=lambda number: abs(number - value))
 
 
-def _trial_of_the_default(params: Mapping[str, Any], at_default: tuple[str, ...], ask: Ask) -> int | None:
-    """The trial of the library's default, where a configuration keeps all of its values."""
+def _trial_beyond(
+    params: Mapping[str, Any], at_default: tuple[str, ...], extra: Mapping[str, Any], ask: Ask
+) -> int | None:
+    """A trial that had the same beyond what the space expresses: further parameters, or the library's default
+    where a configuration keeps all of its values.
+    """
+    if extra:
+        return ask.history.trial_with({**params, **extra})
     if not at_default:
         return None
     others = [name for name in params if name not in at_default]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 from typing import cast
 
@@ -51,11 +52,16 @@ class TrialContext:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The parameters of a trial, their one source, and what else its provenance holds."""
+    """The parameters of a trial, their one source, and what else its provenance holds.
+
+    Attributes:
+        extra: Values of parameters that not all trials have, for when the objective asks for them.
+    """
 
     params: dict[str, Any]
     source: str
     provenance: dict[str, Any]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_provenance(context: TrialContext, suggestion: Suggestion, version: int) -> None:

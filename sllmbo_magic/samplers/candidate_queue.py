@@ -191,12 +191,15 @@ class CandidateQueue:
         self._not_before = 0
         return proposal
 
-    def add(self, proposal: Proposal, asked_at: int) -> None:
-        """Put a proposal's candidates in the queue; long waiting ones of older requests make room for
-        them.
+    def add(self, proposal: Proposal, asked_at: int) -> list[str]:
+        """Put a proposal's candidates in the queue; long waiting ones of older requests make room for them. A
+        sentence on those.
         """
-        self.candidates = self.fresh(asked_at)
+        fresh = self.fresh(asked_at)
+        old = [short_text(c.candidate.params) for c in self.candidates if c not in fresh]
+        self.candidates = fresh
         self.candidates += [QueuedCandidate(c, proposal.request, asked_at) for c in proposal.candidates]
+        return [f"not tried, as newer ones came before their turn: {'; '.join(old)}"] if old else []
 
     def remove(self, index: int) -> QueuedCandidate:
         """Take a candidate out of the queue."""
@@ -232,6 +235,7 @@ class CandidateQueue:
                 "provider": self.proposer.id,
                 "asked_at": queued.asked_at,
             },
+            _extra(c, space),
         )
 
     def drop_unusable(self, space: SearchSpace, history: History, *, declared: bool = True) -> list[str]:
@@ -254,6 +258,12 @@ class CandidateQueue:
             params, problems = space.validate(known)
             if params is None:
                 reasons.append(f"not tried, since the space has changed: {text}: {problems[0]}")
+            elif extra := _extra(queued.candidate, space):
+                same = history.trial_with({**params, **extra})
+                if same is None:
+                    usable.append(queued)
+                else:
+                    reasons.append(f"not tried, as trial {same} had it: {text}")
             elif space.key(params) in numbers:
                 reasons.append(f"not tried, as trial {numbers[space.key(params)]} had it: {text}")
             else:
@@ -278,3 +288,9 @@ class CandidateQueue:
         if self._pending is not None:
             wait([self._pending.future])
         return dict(self.__dict__)
+
+
+def _extra(candidate: Candidate, space: SearchSpace) -> dict[str, Any]:
+    """What a candidate has beyond the parameters that all trials have."""
+    beyond = {k: v for k, v in candidate.params.items() if k not in space and k not in space.fixed}
+    return {**candidate.extra, **beyond}

@@ -58,6 +58,7 @@ from sllmbo_magic.samplers.study_state import StudyStates
 from sllmbo_magic.samplers.trial_spaces import TrialSpaces
 from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
 from sllmbo_magic.samplers.undeclared_space import as_suggested
+from sllmbo_magic.space.distributions import check_value
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import TaskDescription
 
@@ -302,6 +303,8 @@ class LLMTPESampler(BaseSampler):
                 self._base_sampler.forget(trial.number)
             if not is_queued:
                 write_provenance(context, suggestion, self.space_state.number)
+            if suggestion.extra:
+                self._states.current.extra[trial.number] = dict(suggestion.extra)
             self.requests.write_feedback(context)
             if declared:
                 self._sources.prepare_next(trial.number, self.space_state.wide, context.history, self.seed)
@@ -310,10 +313,18 @@ class LLMTPESampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter outside the relative search space: the base sampler's."""
+        """A parameter outside the relative search space: as the LLM proposed it for this trial, else the base
+        sampler's.
+        """
         study = unwrap_bracket(study)
         self._states.select(study)
         self._raise_error_if_multi_objective(study)
+        extra = self._states.current.extra.get(trial.number, {})
+        if param_name in extra:
+            value, problem = check_value(param_distribution, extra.pop(param_name))
+            if not problem:
+                return as_suggested({param_name: value}, {param_name: param_distribution})[param_name]
+            self.requests.feedback.append(f"{param_name}: {problem}, so the sampler drew it")
         return self._base_sampler.independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -326,6 +337,13 @@ class LLMTPESampler(BaseSampler):
         if attrs.SOURCE not in trial.user_attrs:
             source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
             study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)
+        if unused := self._states.current.extra.pop(trial.number, {}):
+            known = {name for t in study.get_trials(deepcopy=False) for name in t.params}
+            self.requests.feedback += [
+                f"{name}: the objective has not asked for it in any trial"
+                for name in unused
+                if name not in known
+            ]
         self._base_sampler.after_trial(study, trial, state, values)
         if self._ends_study:
             study = unwrap_bracket(study)

@@ -193,7 +193,7 @@ class Requests:
     def _accept(self, study: Study, proposal: Proposal, trial_number: int, asked_at: int) -> None:
         self._n_answers += 1
         self.feedback += proposal.feedback
-        self.queue.add(proposal, asked_at)
+        self.feedback += self.queue.add(proposal, asked_at)
         if self.space_state.propose(study, proposal, trial_number, self.queue.proposer.source):
             assert self.space_state.space is not None
             self.queue.hold_outside(self.space_state.space)

@@ -31,6 +31,7 @@ class StudyState:
         is_runs_space: Whether ``space_state`` was given, so that it is followed in every study.
         requests: The LLM's side, with its queue of candidates.
         sources: The choice between the sources.
+        extra: What was proposed for running trials beyond the parameters that all trials have, by number.
     """
 
     space_state: SpaceState
@@ -39,6 +40,7 @@ class StudyState:
     sources: SourceChoice
     undeclared: UndeclaredSpace = field(default_factory=UndeclaredSpace)
     observations: ObservationCache = field(default_factory=ObservationCache)
+    extra: dict[int, dict[str, Any]] = field(default_factory=dict)
     _name: tuple[str, int] | None = None
     _storage: weakref.ref[BaseStorage] | None = None
 

@@ -140,6 +140,14 @@ def check(distribution: Distribution, value: object, *, repair: bool) -> tuple[V
     return snapped, ""
 
 
+def check_value(distribution: BaseDistribution, value: object) -> tuple[Value, str]:
+    """A value that nobody checked, for any distribution: (value, "") or (None, what is wrong)."""
+    one = normal(distribution)
+    if one is None:
+        return None, f"{type(distribution).__name__} is not known"
+    return check(one, value, repair=True)
+
+
 def number_in(value: object) -> int | float | None:
     """The finite number that a value is, or that its text is; None for anything else, a bool too."""
     return _number(value, True)

@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.errors import TransientProviderError
@@ -477,6 +478,21 @@ def test_what_a_request_without_an_answer_held_is_told_again(
     assert told(requests[3:]).count("7777") == ("7777" not in told([requests[2]]))
 
 
+def test_candidates_that_make_room_for_newer_ones_are_told(regression_data: Any) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([entry("alpha", "float", 0.01, 100, log=True)], {"alpha": 0.05})
+        return later(*[{"alpha": 0.1 * (i + 1) + 0.01 * k} for k in range(5)])
+
+    result, requests = run(
+        Ridge(), regression_data, answer, n_trials=45, sampler="llm-tpe", llm_ratio=0.2, schedule="bernoulli"
+    )
+    tried = {round(params["alpha"], 6) for params in sources(result, "llm")}
+    sent = {round(0.1 * (i + 1) + 0.01 * k, 6) for i in range(1, len(requests) - 2) for k in range(5)}
+    assert len(sent - tried) > 3
+    assert "not tried, as newer ones came before their turn" in told(requests)
+
+
 def test_an_answer_that_could_not_be_used_is_told(regression_data: Any) -> None:
     def answer(i: int, request: Request) -> Any:
         if i == 0:
@@ -597,7 +613,83 @@ def test_a_parameter_that_some_trials_have_may_be_named_or_left_out() -> None:
     assert {*kernels} == {"linear", "rbf"}
     assert "is no parameter of this space" not in told(requests)
     assert "is missing" not in told(requests)
-    assert "width was left out: it is" in told(requests)
+    assert "width was left out: where the objective asks for it, it is" in told(requests)
+
+
+def of_kernels(trial: optuna.Trial) -> float:
+    """Each kernel has a parameter of its own; the middle of each is the best."""
+    kernel = trial.suggest_categorical("kernel", ["linear", "poly", "rbf"])
+    c = trial.suggest_float("C", 1e-2, 1e2, log=True)
+    cost = math.log(c) ** 2
+    if kernel == "poly":
+        cost += abs(trial.suggest_int("degree", 2, 5) - 3)
+    elif kernel == "rbf":
+        cost += abs(math.log10(trial.suggest_float("gamma", 1e-4, 1.0, log=True)) + 2)
+    return cost
+
+
+@pytest.mark.parametrize("door", ["tune", "sampler"])
+@pytest.mark.parametrize("under", ["params", "added"])
+def test_a_branch_of_the_objective_runs_as_it_was_sent(door: str, under: str) -> None:
+    """Also one that no trial has had yet."""
+    kernels: list[dict[str, Any]] = [{"kernel": "rbf", "gamma": 0.01}, {"kernel": "poly", "degree": 3}]
+
+    def answer(i: int, request: Request) -> Any:
+        reply = later(*[{"C": 1 + 0.3 * i + 0.1 * k, **one} for k, one in enumerate(kernels)])
+        if under == "added":
+            for one in reply["configurations"]:
+                extra = {n: one["params"].pop(n) for n in ("gamma", "degree") if n in one["params"]}
+                one["added"] = pairs(extra)
+        return reply
+
+    if door == "tune":
+        study = run(of_kernels, None, answer, direction="minimize", n_trials=12, candidates=2)[0].study
+    else:
+        provider = FunctionProvider(lambda request: answer(len(provider.requests), request))
+        sampler = LLMTPESampler(provider, llm_ratio=1.0, candidates=2, judge=False, seed=0)
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(of_kernels, n_trials=12)
+    ran = [t.params for t in study.trials if t.user_attrs.get("sllmbo:source") == "llm"]
+    assert {params["kernel"] for params in ran} == {"rbf", "poly"}
+    assert {params["gamma"] for params in ran if params["kernel"] == "rbf"} == {0.01}
+    assert {params["degree"] for params in ran if params["kernel"] == "poly"} == {3}
+
+
+def test_a_value_that_the_objective_cannot_take_is_told_and_so_is_a_name_that_it_never_asks_for() -> None:
+    def answer(i: int, request: Request) -> Any:
+        return later(
+            {"kernel": "rbf", "C": 1 + i, "gamma": 7.0}, {"kernel": "linear", "C": 2 + i, "shape": 1}
+        )
+
+    _, requests = run(of_kernels, None, answer, direction="minimize", n_trials=10, candidates=2)
+    said = told(requests)
+    assert "gamma: 7 is out of range; allowed: 0.0001 to 1, log scale, so the sampler drew it" in said
+    assert "shape: the objective has not asked for it in any trial" in said
+
+
+def test_a_prompt_names_the_parameters_that_only_some_trials_have() -> None:
+    _, requests = run(
+        of_kernels, None, lambda i, request: later({"kernel": "rbf", "C": 1.0 + i, "gamma": 0.01}),
+        direction="minimize", n_trials=6, candidates=1,
+    )  # fmt: skip
+    assert "Only some trials have" in requests[-1].messages[-1].content
+    assert "gamma" in requests[-1].messages[-1].content
+    schema = requests[-1].schema
+    assert schema is not None
+    assert "added" in json.dumps(schema)
+
+
+def test_without_folds_the_prompt_says_by_what_a_promise_is_checked() -> None:
+    _, requests = run(
+        lambda params: params["x"] ** 2, None, lambda i, request: usable(request, i), direction="minimize",
+        n_trials=5, search_space={"x": (0.0, 1.0)},
+    )  # fmt: skip
+    for request in (r for r in requests if r.purpose != "repair"):
+        text = request.messages[-1].content
+        assert "by more than 0.1% of its score" in text
+        assert "more than the noise" not in text
+        assert "a rulebook would use" not in text
+        assert "its default" not in text
 
 
 def test_bounds_may_be_numbers_in_text(data: Any) -> None:
