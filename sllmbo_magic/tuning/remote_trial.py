@@ -11,11 +11,13 @@ from typing import Any
 from typing import Protocol
 
 TRIAL_METHODS = frozenset(
-    {"report", "should_prune", "set_user_attr", "set_system_attr", "suggest_categorical", "suggest_float"}
-    | {"suggest_int", "suggest_uniform", "suggest_loguniform", "suggest_discrete_uniform", "_suggest"}
+    {"report", "should_prune", "set_user_attr", "set_system_attr", "set_constraint", "suggest_categorical"}
+    | {"suggest_float", "suggest_int", "suggest_uniform", "suggest_loguniform", "suggest_discrete_uniform"}
+    | {"_suggest"}
 )
 TRIAL_VALUES = frozenset(
-    {"params", "distributions", "user_attrs", "system_attrs", "datetime_start", "relative_params"}
+    {"params", "distributions", "user_attrs", "system_attrs", "constraints", "datetime_start"}
+    | {"relative_params"}
 )
 
 Answer = Callable[[int, str, tuple[Any, ...], dict[str, Any]], Any]

@@ -22,6 +22,8 @@ import pytest
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.tuning.local_channel import LocalChannel
+from sllmbo_magic.tuning.remote_trial import TRIAL_METHODS
+from sllmbo_magic.tuning.remote_trial import TRIAL_VALUES
 from tests.marks import long
 
 OPTIONS: dict[str, Any] = {"direction": "minimize", "seed": 0, "folder": "", "verify": False}
@@ -32,11 +34,13 @@ def suggesting(trial: optuna.Trial) -> float:
     x = trial.suggest_float("x", 0.0, 1.0)
     kind = trial.suggest_categorical("kind", ["a", "b"])
     trial.set_user_attr("pid", os.getpid())
+    trial.set_constraint("x is 0.8 at most", x - 0.8)
     for step in range(3):
         trial.report(x + step * (trial.number >= 4), step)
         if trial.should_prune():
             raise optuna.TrialPruned
     assert trial.params == {"x": x, "kind": kind}
+    assert trial.constraints == {"x is 0.8 at most": x - 0.8}
     return x
 
 
@@ -64,6 +68,7 @@ def check(result: TuneResult) -> None:
     assert all(trial.user_attrs["pid"] != os.getpid() for trial in trials)
     assert all(trial.intermediate_values for trial in trials)
     assert set(trials[-1].params) == {"x", "kind"}
+    assert all(trial.constraints for trial in trials)
 
 
 @pytest.mark.timeout(120)
@@ -87,6 +92,11 @@ def test_an_estimator_in_a_process_reports_its_folds(data: Any, model: Any) -> N
     assert [t.state.name for t in there.study.trials] == [t.state.name for t in here.study.trials]
     assert [t.params for t in there.study.trials] == [t.params for t in here.study.trials]
     assert all(t.intermediate_values for t in there.study.trials)
+
+
+def test_a_trial_in_a_process_has_all_that_an_optuna_trial_has() -> None:
+    public = {name for name in dir(optuna.Trial) if not name.startswith("_")}
+    assert public - TRIAL_METHODS - TRIAL_VALUES == {"number"}, "RemoteTrial has that itself"
 
 
 @pytest.mark.timeout(120)
