@@ -56,6 +56,7 @@ class Observation:
         state: ``"COMPLETE"``, ``"FAIL"``, ``"PRUNED"``, ``"RUNNING"`` or ``"INFEASIBLE"``: evaluated, but a
             constraint does not hold.
         value: The score in the metric's own sign; None unless complete.
+        values: With several objectives one score for each; empty unless complete.
         splits: The score of each fold, empty when there are no folds.
         error: Our category of the failure; never a message.
         request: The exchange that proposed it; None when no LLM did.
@@ -102,6 +103,7 @@ class Observation:
     unanswered: int | None = None
     outside: tuple[str, ...] = ()
     violation: float = 0.0
+    values: tuple[float, ...] = ()
     _in_spaces: dict[int, _InSpace] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unit(self, space: SearchSpace) -> np.ndarray:

@@ -201,8 +201,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--patience",
         "patience",
-        "Stop after N trials without a better score. auto: stop when the expected gain is below the noise "
-        "of the folds.",
+        "Stop after N trials without a better score, with several objectives without one that enters the "
+        "Pareto front. auto: stop when the expected gain is below the noise of the folds.",
         argument="patience",
         default="off",
         paper=5,

@@ -136,4 +136,10 @@ def _settings_for(task: Task, settings: Settings) -> tuple[Settings, list[str]]:
     if settings.select == "recheck":
         settings = replace(settings, select="best")
         notes.append("Several objectives have no single winner: select recheck is not used.")
+    if settings.patience == "auto":
+        settings = replace(settings, patience="off")
+        notes.append(
+            "Several objectives: patience auto, which weighs gains against the noise of one score, is not"
+            " used. patience=15 ends the run after 15 trials of which none entered the Pareto front."
+        )
     return settings, notes

@@ -423,7 +423,12 @@ class Run:
                 reporting=self.plan.pruning is not None,
                 devices=s.devices or (),
             ),
-            Limits(s.n_trials, make_rule(s.patience), s.timeout, s.trial_timeout),
+            Limits(
+                s.n_trials,
+                make_rule(s.patience, self.task.directions or [self.task.direction]),
+                s.timeout,
+                s.trial_timeout,
+            ),
             self.control,
             commands,
             self.emit,

@@ -8,7 +8,9 @@ noise of a score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import ge
 from typing import Protocol
 
 from sllmbo_magic.errors import InputError
@@ -53,6 +55,34 @@ class Patience:
 
 
 @dataclass(frozen=True)
+class FrontPatience:
+    """Stop after so many finished trials in a row of which none entered the Pareto front: each was beaten, or
+    equalled, in all objectives by a trial before it.
+
+    Args:
+        directions: ``"minimize"`` or ``"maximize"`` for each objective.
+    """
+
+    trials: int
+    directions: tuple[str, ...]
+
+    def reason(self, history: History) -> str | None:
+        ended = [o for o in history.observations if o.state != "RUNNING" and not o.cut_off]
+        signs = [1.0 if direction == "maximize" else -1.0 for direction in self.directions]
+        gains = [
+            None if o.state != "COMPLETE" else [s * v for s, v in zip(signs, o.values, strict=True)]
+            for o in ended
+        ]
+        first = len(gains) - self.trials
+        if not any(gains[: max(first, 0)]):
+            return None
+        for n, gain in enumerate(gains[first:], first):
+            if gain and not any(e and all(map(ge, e, gain)) for e in gains[:n]):
+                return None
+        return f"no trial entered the Pareto front in {self.trials} trials (patience {self.trials})"
+
+
+@dataclass(frozen=True)
 class AutoPatience:
     """Stop when the gain to be expected from the next ``window`` trials lies inside the noise of a score.
 
@@ -86,8 +116,11 @@ class AutoPatience:
         return f"{gains} of {total:.2g} in all"
 
 
-def make_rule(patience: int | str | None) -> StoppingRule:
+def make_rule(patience: int | str | None, directions: Sequence[str] = ("maximize",)) -> StoppingRule:
     """The rule for ``patience``: a number of trials, ``"auto"``, ``"off"`` or None.
+
+    Args:
+        directions: Of the objectives; with several, ``"auto"`` is left out before (``for_several``).
 
     Raises:
         InputError: It is none of these.
@@ -102,4 +135,4 @@ def make_rule(patience: int | str | None) -> StoppingRule:
         trials = 0
     if trials < 1 or isinstance(patience, bool) or (isinstance(patience, float) and trials != patience):
         raise InputError(f"patience {patience!r} is not known.", "Allowed: 1 or more, auto, off.")
-    return Patience(trials)
+    return Patience(trials) if len(directions) == 1 else FrontPatience(trials, tuple(directions))

@@ -160,7 +160,8 @@ def tune(
             separately, as the paper did.
         history: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``: how the
             trials are shown to the LLM.
-        patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default).
+        patience: Trials without improvement before the run stops, ``"auto"`` or ``"off"`` (default). With
+            several objectives a trial that enters the Pareto front is one; ``"auto"`` is not used.
         pruner: Stops bad trials early: ``"asha"``, ``"folds"``, ``"hyperband"``, ``"median"``,
             ``"wilcoxon"``, ``"none"``, or an Optuna pruner. Default: none; for an ``objective(trial)``
             that calls ``should_prune``, Optuna's median.

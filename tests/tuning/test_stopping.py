@@ -9,6 +9,7 @@ import pytest
 
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.tuning.stopping import AutoPatience
@@ -67,6 +68,27 @@ def test_trials_that_were_cut_off_do_not_count_for_patience() -> None:
     assert Patience(6).reason(history) is None
     failed = [Observation(n, {}, state="FAIL", error="fit-failed") for n in range(1, 7)]
     assert Patience(6).reason(History((Observation(0, {}, value=1.0), *failed))) is not None
+
+
+def test_with_several_objectives_a_trial_that_enters_the_front_is_progress() -> None:
+    def history(*values: tuple[float, float] | None) -> History:
+        return History(
+            tuple(
+                Observation(n, {}, state="FAIL" if v is None else "COMPLETE", values=v or ())
+                for n, v in enumerate(values)
+            )
+        )
+
+    rule = make_rule(2, ["minimize", "maximize"])
+    assert rule.reason(history((1, 1), (1, 2), (1, 3))) is None, "each dominates those before"
+    assert rule.reason(history((1, 1), (2, 1), (0.5, 0))) is None, "a trade is progress, too"
+    reason = rule.reason(history((1, 1), (1, 1), (2, 1)))
+    assert reason == "no trial entered the Pareto front in 2 trials (patience 2)"
+    assert rule.reason(history((1, 1), (2, 1))) is None
+    assert rule.reason(history((1, 1), (2, 1), None)) is not None, "failed trials count"
+    assert rule.reason(history(None, None, None, None)) is None
+    infeasible = Observation(1, {}, state="INFEASIBLE"), Observation(2, {}, state="INFEASIBLE")
+    assert rule.reason(History((Observation(0, {}, values=(1, 1)), *infeasible))) is not None
 
 
 def test_a_number_may_come_as_text() -> None:
@@ -133,3 +155,25 @@ def test_a_run_ends_by_its_rule_and_says_why() -> None:
     assert len(auto.trials) == 30
     assert auto.summary["reason"] == "the last 20 trials gained 0 of 0 in all"
     assert auto.status == "finished"
+
+
+def test_a_run_with_several_objectives_goes_on_while_its_front_does() -> None:
+    calls: list[int] = []
+
+    def better_in_the_second(params: dict[str, Any]) -> tuple[float, float]:
+        calls.append(1)
+        return 1.0, -float(min(len(calls), 12))
+
+    def run(patience: Any) -> Any:
+        calls.clear()
+        space, both = {"x": (-5.0, 5.0)}, ["minimize", "minimize"]
+        options: dict[str, Any] = {"n_trials": 20, "patience": patience, "seed": 0, "folder": ""}
+        return tune(better_in_the_second, direction=both, search_space=space, **options)
+
+    result = run(3)
+    assert len(result.trials) == 15
+    assert result.summary["reason"] == "no trial entered the Pareto front in 3 trials (patience 3)"
+    auto = run("auto")
+    assert len(auto.trials) == 20
+    notes = [e.text for e in auto.events if isinstance(e, Note)]
+    assert sum("patience auto" in text and "is not used" in text for text in notes) == 1
