@@ -94,8 +94,11 @@ class TrialFinished(Event):
 
     number: int
     state: str
-    """``"COMPLETE"``, ``"FAIL"`` or ``"PRUNED"``."""
+    """``"COMPLETE"``, ``"INFEASIBLE"`` (evaluated, but a constraint does not hold), ``"FAIL"`` or
+    ``"PRUNED"``.
+    """
     value: float | None
+    """Its score; that of an infeasible trial counts nowhere."""
     params: dict[str, Any]
     source: str
     std: float | None = None

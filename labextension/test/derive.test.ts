@@ -4,6 +4,8 @@ import { scaleLog } from 'd3-scale';
 import type { Trial } from '../src/view/bundle';
 import * as d from '../src/view/derive';
 import { entriesOf } from '../src/view/entries';
+import { causesOf } from '../src/view/panes/failures';
+import { outcome } from '../src/view/plot';
 import { valueTicks } from '../src/view/scales';
 import { asBundle } from '../src/view/store';
 import { asZoom } from '../src/view/zoom';
@@ -34,6 +36,27 @@ test('best so far follows the direction and skips failures', () => {
     [0, 5],
     [2, 2]
   ]);
+});
+
+test('an infeasible trial is neither the best nor ranked, and its score is told', () => {
+  const bundle = run([1, 5, 3]);
+  bundle.trials[1]!.state = 'INFEASIBLE';
+  assert.deepEqual(d.bestSoFar(bundle), [
+    [0, 1],
+    [2, 3]
+  ]);
+  assert.deepEqual([...levelsOf(bundle).keys()], [0, 2]);
+  assert.equal(outcome(bundle.trials[1]!), 'infeasible, 5');
+  assert.equal(outcome(trial(3, null, {}, { state: 'INFEASIBLE', values: [1, 2] })), 'infeasible, 1, 2');
+  assert.deepEqual(
+    causesOf(bundle).map(({ cause, trials }) => [cause, trials.length]),
+    [['infeasible', 1]]
+  );
+  const two = [
+    { values: [1, 1], state: 'COMPLETE' },
+    { values: [2, 2], state: 'INFEASIBLE' }
+  ].map((more, n) => trial(n, null, {}, more));
+  assert.deepEqual([...d.levels(two, 'maximize, maximize')], [[0, d.LEVELS - 1]]);
 });
 
 test('the axis of the trials grows with them, up to the total, and ends with them', () => {

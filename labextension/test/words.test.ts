@@ -105,4 +105,5 @@ test('the verdict is no better than its evidence', () => {
   assert.equal(of(null)?.word, 'not checked');
   assert.equal(of(null, { best_value: 0.5, default_value: 0.5 })?.word, 'no gain');
   assert.equal(verdictOf(asBundle({ run: { status: 'running' } }).run), null, 'while it runs there is none');
+  assert.equal(of(null, { best_number: null }), null, 'without a score there is nothing to say');
 });

@@ -24,7 +24,7 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
     exchange = user_attrs.get(attrs.EXCHANGE) or {}
     scores = evaluation.get("split_scores") or ()
     violation = constraint_violation(trial)
-    value = trial.values[0] if scored(trial) and not violation else None
+    value = trial.values[0] if scored(trial) else None
     reported, pruned_at = last_report(trial)
     params, outside = real_configuration(trial, outer)
     params = {name: _without_numpy(value) for name, value in params.items()}
@@ -45,7 +45,7 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
         asked_at=provenance.get("asked_at"),
         reason=provenance.get("reason", ""),
         expects=provenance.get("expects", ""),
-        came_true=evaluation.get("came_true"),
+        came_true=None if violation else evaluation.get("came_true"),
         vetoed=tuple(c["params"] for c in provenance.get("vetoed") or ()),
         seconds=evaluation.get("seconds"),
         training_score=evaluation.get("training_score"),
@@ -55,6 +55,7 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
         unanswered=exchange.get("unanswered"),
         outside=outside,
         violation=violation,
+        values=tuple(trial.values) if scored(trial) and len(trial.values) > 1 else (),
     )
 
 
@@ -125,5 +126,13 @@ def withdrawn_because(trial: Any) -> bool | str | None:
 
 
 def scored(trial: Any) -> bool:
-    """Whether a trial has a score: a pruned one has only what it reported on its way."""
-    return bool(trial.state.name == "COMPLETE" and trial.values)
+    """Whether a trial has a score that others are compared with: a pruned one has only what it reported on
+    its way, and that of an infeasible one ranks nowhere.
+    """
+    return bool(trial.state.name == "COMPLETE" and trial.values and not constraint_violation(trial))
+
+
+def state_of(trial: Any) -> str:
+    """Optuna's state of a trial, or ``"INFEASIBLE"`` where it is complete and a constraint does not hold."""
+    is_infeasible = trial.state.name == "COMPLETE" and constraint_violation(trial)
+    return "INFEASIBLE" if is_infeasible else str(trial.state.name)

@@ -14,6 +14,7 @@ from typing import Any
 from sllmbo_magic import __version__
 from sllmbo_magic.magic.progress import duration
 from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.report.run_data import ENDED
 from sllmbo_magic.task.display_metric import display_metric
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
         run, cost = bundle["run"], bundle["cost"]
         metric = str(run.get("metric") or "")
         display = display_metric(metric, str(run.get("direction")), bool(run.get("negated")))
-        n_done = sum(trial["state"] in ("COMPLETE", "PRUNED", "FAIL") for trial in bundle["trials"])
+        n_done = sum(trial["state"] in ENDED for trial in bundle["trials"])
         rows.append(
             (
                 name,

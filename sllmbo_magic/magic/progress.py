@@ -93,7 +93,7 @@ class Progress:
         self._fit_seconds.append(event.seconds)
         if event.state == "FAIL":
             self.failed += 1
-        if event.source == "default" and event.value is not None:
+        if event.source == "default" and event.state == "COMPLETE" and event.value is not None:
             self.default_value = event.value
         better = event.best_number is not None and event.best_number == event.number
         if event.best_value is not None:

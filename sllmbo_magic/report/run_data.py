@@ -21,11 +21,13 @@ from sllmbo_magic.task.display_metric import display_metric
 TRIALS_PER_PARAMETER = 2
 """Scored trials per parameter from which importances are shown."""
 DIRECTIONS = ("maximize", "minimize")
+ENDED = ("COMPLETE", "INFEASIBLE", "FAIL", "PRUNED")
+"""States of trials that have ended."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial. ``value`` is None unless the trial is complete and has one finite score."""
+    """One trial. ``value`` is None unless the trial is complete, feasible, and has one finite score."""
 
     n: int
     state: str
@@ -105,7 +107,7 @@ class RunData:
     @property
     def n_trials(self) -> int:
         """Trials that have an outcome: those that were cut off have none."""
-        return sum(t.state in ("COMPLETE", "FAIL", "PRUNED") and not t.is_cut_off for t in self.trials)
+        return sum(t.state in ENDED and not t.is_cut_off for t in self.trials)
 
     @cached_property
     def scored(self) -> tuple[Trial, ...]:
@@ -123,6 +125,11 @@ class RunData:
     @cached_property
     def pruned(self) -> tuple[Trial, ...]:
         return tuple(t for t in self.trials if t.state == "PRUNED")
+
+    @cached_property
+    def infeasible(self) -> tuple[Trial, ...]:
+        """Trials that were evaluated, but a constraint does not hold: their scores count nowhere."""
+        return tuple(t for t in self.trials if t.state == "INFEASIBLE")
 
     @cached_property
     def default(self) -> Trial | None:

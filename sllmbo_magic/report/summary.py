@@ -163,7 +163,7 @@ def _scores(run: RunData) -> str:
     if run.direction is None:
         return _front(run)
     if run.best_value is None:
-        return "No trial has a score."
+        return _no_score(run)
     digits = decimals(run.default_value, run.best_value)
     number = run.best.n if run.best is not None else run.info.get("best_number")
     source = f", {one_line(run.best.source)}" if run.best is not None else ""
@@ -178,9 +178,17 @@ def _scores(run: RunData) -> str:
     return f"B{best[1:]}, default {default}: a gain of {gain}."
 
 
+def _no_score(run: RunData) -> str:
+    if not run.infeasible:
+        return "No trial has a score."
+    return f"No trial is feasible: a constraint does not hold in {count(len(run.infeasible), 'trial')}."
+
+
 def _front(run: RunData) -> str:
     """The trials that no other beats in every objective."""
     front = _summary(run).get("front") or ()
+    if not front and run.infeasible:
+        return _no_score(run)
     if not front:
         return f"{count(run.n_trials, 'trial')} with several objectives; no single best."
     trials = [f"trial {t['number']} ({', '.join(value(v) for v in t['values'])})" for t in front[:_FRONT]]
@@ -211,7 +219,12 @@ def _summary(run: RunData) -> Mapping[str, Any]:
 def _trials(run: RunData) -> str:
     lost = [
         f"{len(trials)} {word}"
-        for trials, word in ((run.failed, "failed"), (run.pruned, "pruned"), (run.cut_off, "cut off"))
+        for trials, word in (
+            (run.infeasible, "infeasible"),
+            (run.failed, "failed"),
+            (run.pruned, "pruned"),
+            (run.cut_off, "cut off"),
+        )
         if trials
     ]
     seconds = finite(run.info.get("seconds"))

@@ -234,9 +234,10 @@ class _TrialFields(TypedDict, total=False):
 
 
 class Trial(_TrialFields):
-    """One trial. ``values``: its scores in a run with several objectives. ``star`` and ``note``: the user's.
-    ``time``: when it started. ``folds``: scores of a running trial. ``pruned``: where it was
-    stopped, and with what.
+    """One trial. ``state``: Optuna's, or ``"INFEASIBLE"``: evaluated, but a constraint does not hold, so that
+    ``value`` and ``values`` count nowhere. ``values``: its scores in a run with several objectives. ``star``
+    and ``note``: the user's. ``time``: when it started. ``folds``: scores of a running trial. ``pruned``:
+    where it was stopped, and with what.
     """
 
     n: int

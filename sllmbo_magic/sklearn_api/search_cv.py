@@ -19,6 +19,8 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.history.trials import scored
+from sllmbo_magic.history.trials import state_of
 from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
@@ -173,9 +175,19 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         if result.status == "interrupted":
             raise KeyboardInterrupt
         candidates.complete_results(result)
-        self._selected_row = candidates.row_of((result.summary.get("selection") or {}).get("number"))
-        if not any(t.state.name == "COMPLETE" for t in result.study.get_trials(deepcopy=False)):
+        trials = result.study.get_trials(deepcopy=False)
+        infeasible = [t for t in trials if state_of(t) == "INFEASIBLE"]
+        number = (result.summary.get("selection") or {}).get("number")
+        if number is None and infeasible:  # scikit-learn ranks them, too
+            number = result.summary.get("best_number")
+        self._selected_row = candidates.row_of(number)
+        if not any(scored(t) for t in trials):
             # BaseSearchCV would refit the first candidate, as if it were the best.
+            if infeasible:
+                raise InputError(
+                    f"no candidate is feasible: a constraint does not hold in {len(infeasible)}.",
+                    "result_.trials_dataframe() shows what became of each.",
+                )
             causes = "; ".join(
                 f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in result.failures[:3]
             )
@@ -271,6 +283,7 @@ def _seed(random_state: Any) -> int | None:
 def _print_trial(event: Event) -> None:
     if isinstance(event, TrialFinished):
         value = "failed" if event.value is None else f"{event.value:.5g}"
+        value += " (infeasible)" if event.state == "INFEASIBLE" else ""
         best = "" if event.best_value is None else f", best {event.best_value:.5g}"
         print(f"trial {event.number} ({event.source}): {value}{best}")
 

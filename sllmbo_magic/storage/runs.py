@@ -66,7 +66,8 @@ class RunInfo:
             ``"stopped"``, ``"failed"``, or ``"unreadable"``.
         n_done: Trials that ended, failed ones included, but not one that a crash cut off.
         n_trials: Trials asked for, those of ``extend`` included; None when not known.
-        best: Best value so far, as the metric gives it; None without a complete trial.
+        best: Best value so far, as the metric gives it; None without a complete,
+            feasible trial.
         metric: The metric's name; empty when not known.
         updated: Last change, seconds since the epoch.
         path: Its folder.
@@ -241,9 +242,9 @@ def _info(folder: RunFolder) -> RunInfo:
 def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     """Ended trials and best value read from the journal; None when the run keeps its trials elsewhere."""
     from optuna.study import StudyDirection
-    from optuna.trial import TrialState
 
     from sllmbo_magic.history.trials import counts
+    from sllmbo_magic.history.trials import scored
 
     if not folder.study_path.exists():
         return None
@@ -255,7 +256,7 @@ def _progress(folder: RunFolder) -> tuple[int, float | None] | None:
     n_done = sum(counts(t) for t in trials)
     if len(study.directions) > 1:
         return n_done, None
-    values = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    values = [float(t.values[0]) for t in trials if scored(t)]
     better = max if study.direction == StudyDirection.MAXIMIZE else min
     return n_done, better(values, default=None)
 

@@ -5,17 +5,20 @@ They count as the run's own do, so the views of the run get an event for each of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from collections.abc import Iterator
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import observe
 from sllmbo_magic.history.trials import scored
+from sllmbo_magic.history.trials import state_of
 
 
 def events_of_others(study: Study, own: Collection[int]) -> Iterator[TrialFinished]:
@@ -64,12 +67,13 @@ def event_of(trial: FrozenTrial, best_number: int | None, best_value: float | No
     evaluation = trial.user_attrs.get(attrs.EVALUATION) or {}
     seconds = None if trial.duration is None else trial.duration.total_seconds()
     several = len(trial.values or ()) > 1
+    has_value = trial.state == TrialState.COMPLETE and not several and math.isfinite(trial.values[0])
     error_class = evaluation.get("error_class")
     return TrialFinished(
         time=0.0 if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
         number=trial.number,
-        state=trial.state.name,
-        value=None if several else observation.value,
+        state=state_of(trial),
+        value=trial.values[0] if has_value else None,
         values=list(trial.values) if several else None,
         params=dict(observation.params),
         source=observation.source,

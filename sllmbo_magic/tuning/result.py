@@ -18,6 +18,8 @@ from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
 from sllmbo_magic.history.trials import is_withdrawn
 from sllmbo_magic.history.trials import scored
+from sllmbo_magic.history.trials import state_of
+from sllmbo_magic.report.text import count
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.space.space_version import SpaceVersion
@@ -122,31 +124,38 @@ class TuneResult:
 
     @property
     def best_trial(self) -> FrozenTrial:
-        """The trial with the best value, or with ``select="recheck"`` the one that was kept.
+        """The feasible trial with the best value, or with ``select="recheck"`` the one that was kept.
 
         Raises:
-            InputError: No trial has a score, or there are several objectives.
+            InputError: No trial has a score, none is feasible, or there are several objectives.
         """
         if len(self.study.directions) > 1:
             raise InputError(
                 "several objectives have no single best.",
                 "best_trials has those that no other beats in all of them.",
             )
-        if not any(t.state.name == "COMPLETE" for t in self.study.get_trials(deepcopy=False)):
+        trials = self.study.get_trials(deepcopy=False)
+        if not any(scored(t) for t in trials):
+            if n_infeasible := sum(state_of(t) == "INFEASIBLE" for t in trials):
+                raise InputError(
+                    f"no trial is feasible: a constraint does not hold in {count(n_infeasible, 'trial')}.",
+                    "trials_dataframe() shows their values, trials their constraints.",
+                )
             failures = self.failures
             why = ""
             if failures:
                 why = f" {failures[0]['count']} failed with: {failures[0]['cause'].rstrip('.')}."
             raise InputError(f"no trial has a score.{why}", "trials_dataframe() shows what became of each.")
         number = (self.summary.get("selection") or {}).get("number")
-        selected = next((t for t in self.study.get_trials(deepcopy=False) if t.number == number), None)
+        selected = next((t for t in trials if t.number == number), None)
         return self.study.best_trial if selected is None else copy.deepcopy(selected)
 
     @property
     def best_trials(self) -> list[FrozenTrial]:
-        """The Pareto front: trials that no other beats in every objective; of one objective, the best."""
-        scored = any(t.state.name == "COMPLETE" for t in self.study.get_trials(deepcopy=False))
-        if not scored:
+        """The Pareto front: feasible trials that no other beats in every objective; of one objective, the
+        best; [] without any.
+        """
+        if not any(scored(t) for t in self.study.get_trials(deepcopy=False)):
             return []
         return self.study.best_trials if len(self.study.directions) > 1 else [self.best_trial]
 

@@ -86,6 +86,7 @@ def unwritten_trial(
             **trial.user_attrs,
             attrs.EVALUATION: dict(stored) or {**evaluation.to_json(), "error": error},
         },
+        constraints=trial._cached_frozen_trial.constraints,  # the storage may be away
     )
     frozen.number = trial.number
     return frozen

@@ -21,13 +21,13 @@ from sllmbo_magic.tuning.result import winning_params
 
 
 def best_of_search(study: Study) -> FrozenTrial | None:
-    """The trial with the best score; None with several objectives, or when no trial has a score."""
+    """The feasible trial with the best score; None with several objectives, or when no trial has one."""
     trials = study.get_trials(deepcopy=False)
     return study.best_trial if len(study.directions) == 1 and any(scored(t) for t in trials) else None
 
 
 def best_distinct(study: Study) -> list[FrozenTrial]:
-    """The best few trials with different configurations, best first, the earlier one of equals.
+    """The best few feasible trials with different configurations, best first, the earlier one of equals.
 
     Args:
         study: A study of one objective.

@@ -32,6 +32,7 @@ from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import last_report
 from sllmbo_magic.history.trials import observe
 from sllmbo_magic.history.trials import scored
+from sllmbo_magic.history.trials import state_of
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.finite import is_used_up
 from sllmbo_magic.samplers.finite import size_of
@@ -294,7 +295,7 @@ class Trials:
         later = self.study.get_trials(deepcopy=False)[frozen.number + 1 :]
         is_repeated = any(configuration_of(t) == configuration_of(frozen) for t in later)
         what = "is not used"
-        if error is None and not scored(frozen) and not is_repeated:
+        if error is None and frozen.state != TrialState.COMPLETE and not is_repeated:
             self.study.add_trial(unwritten_trial(running, evaluation, {}, error))
             what = "is kept as a trial of its own"
         text = (
@@ -330,6 +331,7 @@ class Trials:
     ) -> TrialFinished:
         best_number, best_value = self._best()
         reported, pruned_at = last_report(frozen)
+        state = state_of(frozen)
         category = error
         if error is not None and evaluation.error_class:
             category = f"{error} ({evaluation.error_class})"
@@ -337,8 +339,10 @@ class Trials:
         source = frozen.user_attrs.get(attrs.SOURCE, running.source)
         return TrialFinished(
             number=frozen.number,
-            state=frozen.state.name,
-            value=frozen.values[0] if scored(frozen) and len(frozen.values) == 1 else None,
+            state=state,
+            value=frozen.values[0]
+            if frozen.state == TrialState.COMPLETE and len(frozen.values) == 1
+            else None,
             values=list(frozen.values) if frozen.values is not None and len(frozen.values) > 1 else None,
             params=params,
             source=source,
@@ -347,7 +351,7 @@ class Trials:
             seconds=evaluation.seconds,
             reason=running.provenance.get("reason") or several(frozen.values),
             expected=running.provenance.get("expects", ""),
-            came_true=came_true,
+            came_true=None if state == "INFEASIBLE" else came_true,
             error=category,
             cause="" if error in (None, attrs.STOPPED) else evaluation.cause,
             space_version=running.provenance.get("space_version", 0),

@@ -12,6 +12,8 @@ from optuna.trial import FrozenTrial
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.history.trials import scored
+from sllmbo_magic.history.trials import state_of
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.default_trial import is_default
@@ -72,11 +74,14 @@ def _best_configurations(
     """
     if len(source.directions) > 1:
         raise InputError(f"warm start {label} has several objectives.", "Give a run with one.")
-    scored = [t for t in source.get_trials(deepcopy=False) if t.values and t.state.name == "COMPLETE"]
-    scored = [t for t in scored if not is_default(t.user_attrs)]  # every run of an estimator begins with it
-    scored.sort(key=lambda t: t.values[0], reverse=source.direction.name == "MAXIMIZE")
+    all_trials = source.get_trials(deepcopy=False)
+    trials = [t for t in all_trials if scored(t)]
+    if not trials and any(state_of(t) == "INFEASIBLE" for t in all_trials):
+        raise InputError(f"warm start {label} has no feasible trial.", "Give another run.")
+    trials = [t for t in trials if not is_default(t.user_attrs)]  # every run of an estimator begins with it
+    trials.sort(key=lambda t: t.values[0], reverse=source.direction.name == "MAXIMIZE")
     best: dict[str, tuple[FrozenTrial, dict[str, Any]]] = {}
-    for trial in scored:
+    for trial in trials:
         params = dict(trial.params)
         if outer is not None:
             shared = {n: v for n, v in params.items() if n in outer}

@@ -191,6 +191,18 @@ def test_history_shows_default_spread_and_lost_trials(run: dict[str, Any]) -> No
     assert {s.split(" (")[0] for s in legend} >= {t["source"] for t in run["trials"]}
 
 
+def test_infeasible_trials_stand_with_those_that_have_no_score(run: dict[str, Any]) -> None:
+    bundle = copy.deepcopy(run)
+    best = bundle["trials"][bundle["run"]["best_number"]]
+    best.update(state="INFEASIBLE")
+    (ax,) = figures.plot_history(bundle).axes
+    (marks,) = [c for c in scattered(ax) if c.get_label() == "infeasible (1)"]
+    assert list(marks.get_offsets()[:, 0]) == [best["n"]]
+    for ax in figures.plot_search_space(bundle).axes[:2]:
+        crosses = [c for c in at(ax, best["n"]) if c.get_array() is None]
+        assert len(crosses) == len(at(ax, best["n"])), "neither a rank nor a ring"
+
+
 def test_history_keeps_a_terrible_trial_off_the_axis(run: dict[str, Any]) -> None:
     bundle = copy.deepcopy(run)
     bundle["trials"][7].update(value=-9.0, std=3.0, state="COMPLETE")

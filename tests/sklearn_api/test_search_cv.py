@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
@@ -437,3 +438,23 @@ def test_a_language_model_is_asked_about_choices_of_numpy() -> None:
     )  # fmt: skip
     search.fit(X, y)
     assert {"llm", "llm-init"} & set(search.cv_results_["source"])
+
+
+def at_most(depth: int) -> optuna.samplers.TPESampler:
+    """A sampler for which deeper trees are infeasible."""
+    with pytest.warns(FutureWarning):
+        return optuna.samplers.TPESampler(
+            seed=0, constraints_func=lambda t: [t.params.get("max_depth", 20.0) - depth]
+        )
+
+
+def test_an_infeasible_candidate_is_not_the_best() -> None:
+    tree = DecisionTreeClassifier(max_depth=5, random_state=0)
+    options: dict[str, Any] = {"search_space": {"max_depth": [1, 2, 5]}, "n_trials": 3}
+    found = search(tree, sampler=at_most(1), **options).fit(X, y)
+    assert {t.params.get("max_depth") for t in found.result_.trials} == {1, 2, 5}
+    assert found.cv_results_["rank_test_score"][found.best_index_] > 1, "else this shows nothing"
+    assert found.best_params_ == {"max_depth": 1} == found.result_.best_params
+    assert found.best_estimator_.get_depth() == 1
+    with pytest.raises(InputError, match="no candidate is feasible: a constraint does not hold in 3"):
+        search(tree, sampler=at_most(0), **options).fit(X, y)

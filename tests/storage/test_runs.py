@@ -587,7 +587,7 @@ def test_the_list_tells_state_progress_and_best_of_each_run() -> None:
     assert not done.running
 
 
-def test_the_best_of_a_minimized_run_is_its_lowest_complete_trial() -> None:
+def test_the_best_of_a_minimized_run_is_its_lowest_feasible_trial() -> None:
     with RunFolder.open("iris") as folder:
         study = optuna.create_study(storage=folder.storage(), direction="minimize")
         for value in (0.3, 0.1, 0.2):
@@ -595,8 +595,11 @@ def test_the_best_of_a_minimized_run_is_its_lowest_complete_trial() -> None:
         failed = study.ask()
         failed.set_user_attr(attrs.EVALUATION, {"error": "fit-failed"})
         study.tell(failed, state=TrialState.FAIL)
+        infeasible = study.ask()
+        infeasible.set_constraint("k", 1.0)
+        study.tell(infeasible, 0.0)
     (info,) = runs.list_runs()
-    assert (info.n_done, info.best) == (4, 0.1)
+    assert (info.n_done, info.best) == (5, 0.1)
 
 
 def test_no_folder_of_runs_is_no_runs_and_listing_makes_none() -> None:

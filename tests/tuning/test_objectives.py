@@ -13,6 +13,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
@@ -23,6 +24,8 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.history.trials import observe
+from sllmbo_magic.report.run_data import read
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
@@ -313,6 +316,126 @@ def test_a_run_without_a_score_says_so_in_one_line() -> None:
         with pytest.raises(InputError, match="no trial has a score"):
             ask()
     assert result.summary["text"].startswith("No trial has a score. 3 trials")
+
+
+# --- constraints ----------------------------------------------------------------------------------------
+
+
+def constrained(trial: optuna.Trial) -> float:
+    """Best where it is infeasible: 0 at 1; 1 where the constraint holds."""
+    x = trial.suggest_float("x", -5.0, 5.0)
+    trial.set_constraint("x is 0 at most", x)
+    return (x - 1) ** 2
+
+
+def never_feasible(trial: optuna.Trial) -> float:
+    trial.set_constraint("never", 1.0)
+    return trial.suggest_float("x", -5.0, 5.0) ** 2
+
+
+CONSTRAINED: dict[str, Any] = {"enqueue": [{"x": -4.0}, {"x": 1.0}, {"x": -1.0}, {"x": 2.0}], "n_trials": 4}
+
+
+def test_an_infeasible_trial_is_nowhere_the_best(tmp_path: Path) -> None:
+    result = run(constrained, folder="runs", **CONSTRAINED)
+    ends = [e for e in result.events if isinstance(e, TrialFinished)]
+    assert [e.state for e in ends] == ["COMPLETE", "INFEASIBLE", "COMPLETE", "INFEASIBLE"]
+    assert [(e.value, e.best_number) for e in ends] == [(25.0, 0), (0.0, 0), (4.0, 2), (1.0, 2)]
+    assert (result.best_params, result.best_value, result.study.best_trial.number) == ({"x": -1.0}, 4.0, 2)
+    assert (result.summary["best_number"], result.summary["best_value"]) == (2, 4.0)
+    assert result.summary["text"].startswith("Best constrained 4.000 (trial 2, user). 4 trials in")
+    assert "(2 infeasible)" in result.summary["text"]
+    assert repr(result).endswith("(trial 2, user).\nBest parameters: x=-1")
+    assert "x = -1.0" in result.code() or '"x": -1.0' in result.code()
+    bundle = result.bundle()
+    assert (bundle["run"]["best_number"], bundle["run"]["best_value"]) == (2, 4.0)
+    data = read(bundle)
+    assert [t.n for t in data.ranked] == [2, 0] == [t.n for t in reversed(data.incumbents)]
+    assert data.n_trials == 4
+    stored = TuneResult.load("runs/run")
+    assert (stored.best_value, stored.summary["text"]) == (4.0, result.summary["text"])
+
+
+def test_trials_of_a_study_with_constraints_are_read_as_those_of_a_run() -> None:
+    study = optuna.create_study()
+    for x in (-4.0, 1.0, -1.0, 2.0):
+        study.enqueue_trial({"x": x})
+    study.optimize(constrained, n_trials=4)
+    result = run(constrained, study=study, n_trials=5, enqueue=[{"x": 3.0}], folder=None)
+    bundle = result.bundle()
+    assert [t["state"] for t in bundle["trials"]].count("INFEASIBLE") == 3
+    assert [t["value"] for t in bundle["trials"]] == [25.0, 0.0, 4.0, 1.0, 4.0]
+    assert (bundle["run"]["best_number"], result.summary["best_number"]) == (2, 2)
+
+
+def test_the_constraints_of_a_sampler_count_for_an_estimator(data: Any) -> None:
+    """The default, too, may be infeasible: then there is nothing to compare with."""
+    with pytest.warns(FutureWarning):
+        sampler = optuna.samplers.TPESampler(
+            seed=0, constraints_func=lambda t: [t.params.get("C", 1.0) - 0.5]
+        )
+    result = tune(
+        LogisticRegression(),
+        *data,
+        sampler=sampler,
+        search_space={"C": (0.001, 10.0, "log")},
+        n_trials=12,
+        seed=0,
+        folder="",
+        select="recheck",
+    )
+    assert {t.constraints["0"] > 0 for t in result.trials} == {True, False}
+    assert result.best_params["C"] <= 0.5
+    candidates = result.summary["selection"]["candidates"]
+    assert all(result.trials[c["number"]].params["C"] <= 0.5 for c in candidates)
+    assert result.default_value is None is result.summary["default_value"]
+    assert result.bundle()["run"]["default_value"] is None
+
+
+def test_a_promise_of_an_infeasible_trial_did_not_come_true() -> None:
+    llm = FunctionProvider(Responder(0))
+    result = run(constrained, llm, search_space={"x": (-5.0, 5.0)}, n_trials=20, schedule="alternate")
+    ends = [e for e in result.events if isinstance(e, TrialFinished)]
+    infeasible = [e for e in ends if e.state == "INFEASIBLE" and e.expected == "better"]
+    assert infeasible
+    assert all(e.came_true is None for e in infeasible)
+    assert all(observe(result.trials[e.number]).came_true is None for e in infeasible)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_run_without_a_feasible_trial_keeps_its_trials_and_says_so(several: bool) -> None:
+    def two_values(trial: optuna.Trial) -> tuple[float, float]:
+        return never_feasible(trial), 1.0
+
+    of_two: dict[str, Any] = {"direction": ["minimize", "minimize"]} if several else {}
+    result = run(two_values if several else never_feasible, n_trials=6, **of_two)
+    assert result.status == "finished"
+    assert len(result.trials) == 6
+    sentence = "No trial is feasible: a constraint does not hold in 6 trials."
+    assert result.summary["text"].startswith(f"{sentence} 6 trials in")
+    assert result.summary["best_number"] is None
+    assert sentence in repr(result)
+    assert result.best_trials == []
+    assert result.trials_dataframe().shape[0] == 6
+    for plot in ("history", "search_space", "importances", "parallel", "sources"):
+        assert getattr(result, f"plot_{plot}")().axes
+    if not several:
+        for ask in (lambda: result.best_params, lambda: result.best_value, result.code):
+            with pytest.raises(InputError, match="no trial is feasible: a constraint does not hold in 6"):
+                ask()
+
+
+def test_the_pareto_front_has_feasible_trials_only() -> None:
+    def two_values(trial: optuna.Trial) -> tuple[float, float]:
+        x = trial.suggest_float("x", -2.0, 2.0)
+        trial.set_constraint("k", x - 0.5)
+        return x**2, (x - 1) ** 2
+
+    at = [{"x": 1.0}, {"x": 0.25}, {"x": 0.75}]
+    result = run(two_values, direction=["minimize", "minimize"], enqueue=at, n_trials=3)
+    assert [t["state"] for t in result.bundle()["trials"]] == ["INFEASIBLE", "COMPLETE", "INFEASIBLE"]
+    assert [t["number"] for t in result.summary["front"]] == [1]
+    assert [t.number for t in result.best_trials] == [1]
 
 
 # --- the paragraph at the end ---------------------------------------------------------------------------

@@ -200,3 +200,23 @@ def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:
     run("twice", 8, warm_start="old")
     again = run("twice", 14, warm_start="old", resume=True)
     assert [t.user_attrs["sllmbo:source"] for t in again.trials].count("user") == 3
+
+
+def test_an_infeasible_configuration_is_not_tried_first() -> None:
+    def constrained(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", -5.0, 5.0)
+        trial.set_constraint("x is 0 at most", x)
+        return abs(x - 1)
+
+    study = optuna.create_study()
+    for x in (1.0, -1.0, 2.0, -2.0):
+        study.enqueue_trial({"x": x})
+    study.optimize(constrained, n_trials=4)
+    result = run(warm_start=study, n_trials=4)
+    first = [t.params["x"] for t in result.trials if t.user_attrs["sllmbo:source"] == "user"]
+    assert first == [-1.0, -2.0]
+    infeasible = optuna.create_study()
+    infeasible.enqueue_trial({"x": 1.0})
+    infeasible.optimize(constrained, n_trials=1)
+    with pytest.raises(InputError, match=r"has no feasible trial\."):
+        run(warm_start=infeasible)

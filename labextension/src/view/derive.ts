@@ -316,11 +316,12 @@ export function objectivesOf(run: { direction?: string | undefined }): string[] 
   return (run.direction ?? 'maximize').split(',').map(d => d.trim());
 }
 
-/** Numbers of the trials that no other one beats: as good in every objective, and better in one. */
+/** Numbers of the complete trials that no other one beats: as good in every objective, and better in one. */
 export function frontOf(trials: Trial[], directions: string[]): Set<number> {
   const gains = trials.flatMap(t => {
     const values = t.values ?? [];
-    return values.length === directions.length && values.every(v => typeof v === 'number')
+    const isWhole = values.length === directions.length && values.every(v => typeof v === 'number');
+    return isWhole && t.state === 'COMPLETE'
       ? [{ n: t.n, v: values.map((v, i) => (directions[i] === 'minimize' ? -v! : v!)) }]
       : [];
   });

@@ -112,10 +112,15 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
 /** Where a range changed: a small flag that points down from (x, y). */
 export const CHANGE = (x: number, y: number): string => `M${r1(x - 4)},${r1(y)}h8l-4,7Z`;
 
-/** A trial without a score: a cross where it failed, a stopped line where it was pruned. */
+/** A trial without a score that counts: failed a cross, infeasible three strokes, pruned a stopped line. */
 export function outMark(state: string, x: number, y: number): string {
   const [cx, cy] = [r1(x), r1(y)];
-  return state === 'FAIL'
-    ? `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8`
-    : `M${r1(cx - 4)},${r1(cy + 4)}h8m-4,0v-8`;
+  switch (state) {
+    case 'FAIL':
+      return `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8`;
+    case 'INFEASIBLE':
+      return `M${cx},${r1(cy + 4)}v-4l-4,-4m4,4l4,-4`;
+    default:
+      return `M${r1(cx - 4)},${r1(cy + 4)}h8m-4,0v-8`;
+  }
 }

@@ -193,8 +193,12 @@ export function outcome(trial: Trial): string {
   if (scored(trial)) {
     return num(trial.value) + (trial.std ? ` ± ${num(trial.std, 2)}` : '');
   }
+  const scores = (trial.values ?? [trial.value]).map(v => num(v)).join(', ');
   if (trial.values && trial.state === 'COMPLETE') {
-    return trial.values.map(v => num(v)).join(', ');
+    return scores;
+  }
+  if (trial.state === 'INFEASIBLE') {
+    return `infeasible, ${scores}`;
   }
   if (trial.state === 'RUNNING') {
     const done = trial.folds?.filter(f => f !== null).length ?? 0;
@@ -240,7 +244,8 @@ export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: bo
 
 const OUT = [
   ['FAIL', 'failed'],
-  ['PRUNED', 'pruned']
+  ['PRUNED', 'pruned'],
+  ['INFEASIBLE', 'infeasible']
 ] as const;
 
 export function Levels() {

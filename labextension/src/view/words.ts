@@ -72,6 +72,9 @@ export function verdictOf(run: Run): Verdict | null {
     const folds = check.n_folds ? `on ${check.n_folds} fresh folds` : 'on fresh folds';
     return { word: plain(check.verdict), gain: signed(check.gain) + noise, detail: folds };
   }
+  if (run.best_number === null && run.best_value === null) {
+    return null; // no trial has a score
+  }
   if (run.best_number === null || trialCountsAsDefault(run)) {
     return { word: 'no gain', gain: '', detail: 'the default was best' };
   }

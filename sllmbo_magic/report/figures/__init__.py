@@ -43,8 +43,8 @@ def plot_history(bundle: Mapping[str, Any], *, theme: str = "light", ax: Axes | 
     """Each trial's score with its fold spread, shaped and coloured by source; the best so far; the default's
     line.
 
-    Failed (cross) and pruned (bar) trials stand on the lower edge; scores too bad for the axis are arrows
-    there.
+    Failed (cross), pruned (bar) and infeasible (three strokes) trials stand on the lower edge; scores too bad
+    for the axis are arrows there.
     """
     _need_matplotlib()
     from sllmbo_magic.report.figures import history

@@ -57,10 +57,12 @@ def describe(run: RunData) -> str:
     if run.best is None:
         return f"Scores: {count(run.n_trials, 'trial')}, none with a single score."
     digits = decimals(run.default_value, run.best_value)
+    infeasible = f", {len(run.infeasible)} infeasible" if run.infeasible else ""
     return (
         f"Scores of {count(run.n_trials, 'trial')} by {one_line(run.metric)}: "
         f"default {score(run.default_value, digits)}, best {score(run.best_value, digits)} "
-        f"at trial {run.best.n}, {len(run.failed)} failed, {len(run.pruned)} pruned."
+        f"at trial {run.best.n}, {len(run.failed)} failed, {len(run.pruned)} pruned"
+        f"{infeasible}."
     )
 
 
@@ -156,9 +158,12 @@ def _labels(ax: Axes, run: RunData, theme: Theme, low: float, high: float) -> No
 
 
 def _without_score(ax: Axes, run: RunData, theme: Theme) -> list[Any]:
-    """Trials without a score, on a strip along the lower edge: a cross failed, a bar was pruned."""
+    """Trials without a score that counts, on a strip along the lower edge: a cross failed, a bar was pruned,
+    three strokes are infeasible.
+    """
     handles: list[Any] = []
-    for trials, marker, word in ((run.failed, "x", "failed"), (run.pruned, "|", "pruned")):
+    kinds = ((run.failed, "x", "failed"), (run.pruned, "|", "pruned"), (run.infeasible, "1", "infeasible"))
+    for trials, marker, word in kinds:
         if trials:
             points = pieces.points(
                 ax,

@@ -26,6 +26,7 @@ from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import one_line
 
 _RANK = Normalize(0, 1)
+_WITHOUT_SCORE = ("FAIL", "PRUNED", "INFEASIBLE")
 
 
 def build(run: RunData, theme: Theme, *, limit: int | None = None) -> RunFigure:
@@ -132,7 +133,9 @@ def _trail(ax: Axes, run: RunData, scale: Scale, name: str, theme: Theme) -> Non
 def _points(ax: Axes, run: RunData, scale: Scale, name: str, theme: Theme) -> None:
     area = 0.62 * pieces.marker_area(len(run.trials))
     places = {t.n: scale.place(t.params[name]) for t in run.trials if name in t.params}
-    lost = [(t.n, places[t.n]) for t in (*run.failed, *run.pruned) if places.get(t.n) is not None]
+    lost = [
+        (t.n, places[t.n]) for t in (*run.failed, *run.pruned, *run.infeasible) if places.get(t.n) is not None
+    ]
     pieces.points(
         ax,
         [n for n, _ in lost],
@@ -143,7 +146,7 @@ def _points(ax: Axes, run: RunData, scale: Scale, name: str, theme: Theme) -> No
         linewidths=0.8,
         zorder=2.4,
     )
-    unranked = [t for t in run.trials if t.value is None and t.state not in ("FAIL", "PRUNED")]
+    unranked = [t for t in run.trials if t.value is None and t.state not in _WITHOUT_SCORE]
     for trial in (t for t in unranked if places.get(t.n) is not None):  # running, or several objectives
         marker = theme.mark(trial.source).marker
         pieces.points(
@@ -179,11 +182,11 @@ def _legend(figure: RunFigure, run: RunData, theme: Theme) -> None:
             pieces.legend_line("best trial", linestyle="none", markeredgewidth=1.6, **ring),
         ]
     for source in run.sources:
-        if any(t.source == source.source and t.state not in ("FAIL", "PRUNED") for t in run.trials):
+        if any(t.source == source.source and t.state not in _WITHOUT_SCORE for t in run.trials):
             handle = pieces.legend_mark(theme, source.source, one_line(source.source, 20))
             handle.set(markerfacecolor=theme.rank(0.45), markeredgecolor=theme.edge)
             handles.append(handle)
-    if run.failed or run.pruned:
+    if run.failed or run.pruned or run.infeasible:
         cross = {"marker": "x", "markersize": 5, "color": theme.muted, "markeredgewidth": 1.2}
         handles.append(pieces.legend_line("no score", linestyle="none", **cross))
     pieces.legend(figure, theme, handles, loc="outside lower left", borderaxespad=0.3)

@@ -20,12 +20,12 @@ export interface Cause {
   where: string[];
 }
 
-/** The trials without a score by cause, the most frequent cause first. */
+/** The trials without a score that counts by cause, the most frequent cause first. */
 export function causesOf(bundle: Bundle): Cause[] {
   const byCause = new Map<string, Trial[]>();
   for (const trial of bundle.trials) {
-    if (trial.state === 'FAIL' || trial.state === 'PRUNED') {
-      const cause = trial.state === 'PRUNED' ? 'pruned' : plain(trial.error) || 'failed';
+    if (['FAIL', 'PRUNED', 'INFEASIBLE'].includes(trial.state)) {
+      const cause = trial.state === 'FAIL' ? plain(trial.error) || 'failed' : trial.state.toLowerCase();
       byCause.set(cause, [...(byCause.get(cause) ?? []), trial]);
     }
   }

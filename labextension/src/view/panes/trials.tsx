@@ -40,7 +40,7 @@ function columnsOf(bundle: Bundle, names: string[]): Column[] {
       text: t =>
         scored(t)
           ? num(t.value)
-          : t.values
+          : t.values || t.state === 'INFEASIBLE'
             ? outcome(t)
             : t.state === 'FAIL'
               ? plain(t.error ?? 'failed')
