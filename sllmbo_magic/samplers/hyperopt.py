@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from sllmbo_magic.errors import MissingExtraError
+from sllmbo_magic.history.trials import scored
 
 _HALF = 0.5 - 1e-9
 """Added on both sides of a rounded range, so that its ends are as likely as its inside."""
@@ -38,7 +39,8 @@ class HyperoptSampler(BaseSampler):
 
     Floats are ``hp.uniform`` or ``hp.loguniform``, steps and integers their rounded kin (``hp.quniform``,
     ``hp.qloguniform``), categories ``hp.choice``. Parameters that only some trials have are sampled one by
-    one, from the trials that have them. A pruned trial counts as a bad one, a failed trial is left out.
+    one, from the trials that have them. A pruned or infeasible trial counts as a bad one, a failed trial is
+    left out.
 
     Args:
         seed: Everything random follows from it and the calls so far; None draws one.
@@ -155,7 +157,7 @@ class _HyperoptTrials:
         from hyperopt import JOB_STATE_DONE
         from hyperopt import STATUS_OK
 
-        value = trial.value if trial.state == TrialState.COMPLETE and trial.value is not None else None
+        value = trial.value if scored(trial) else None
         values = {
             name: [_to_hyperopt(d, trial.params[name])] if name in trial.params else []
             for name, d in self.space.items()

@@ -227,6 +227,21 @@ def test_a_run_whose_trials_all_fail_alike_ends_early_with_the_cause(shell: Shel
     assert "magics.py" not in shell.out + shell.err
 
 
+def test_a_run_without_a_feasible_trial_is_bound_and_resumed(shell: Shell) -> None:
+    cell = """def objective(trial):
+    trial.set_constraint("never", 1.0)
+    return trial.suggest_float("x", -5, 5) ** 2
+"""
+    shell.ok(f"%%sllmbo never --direction minimize --trials 3 --seed 1\n{cell}")
+    out = shell.ok(f"%%sllmbo never --direction minimize --trials 5 --seed 1 --resume\n{cell}")
+    assert "No trial is feasible: a constraint does not hold in 5 trials." in out
+    assert n_finished(shell.user_ns["never"]) == 5
+    assert "best" not in "".join(line for line in out.splitlines() if "/5 trials" in line)
+    assert "No trial is feasible" in shell.ok("%sllmbo show never")
+    assert shell.ok("%sllmbo runs").split()[8:10] == ["5/5", "objective"], "the list names no best"
+    assert "no trial is feasible" in shell.run("%sllmbo code never").error_in_exec.args[0]
+
+
 def test_a_traceback_of_the_cell_is_its_own(shell: Shell) -> None:
     shell.run(f"%%sllmbo x\n\nfine = 1\n1 / 0\n{SETUP}")
     assert "line 4" in shell.out

@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from sllmbo_magic import LLMTPESampler
+from sllmbo_magic.samplers import HyperoptSampler
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 
@@ -68,6 +69,14 @@ def test_a_base_samplers_constraints_are_the_studys(declared: bool, from_functio
     assert study.best_params["x"] >= 2.0
     assert all(t.constraints == {"0": 2.0 - t.params["x"]} for t in study.trials)
     assert sum(t.params["x"] >= 2.0 for t in study.trials[30:]) > 12
+
+
+def test_hyperopt_searches_where_the_constraint_holds() -> None:
+    pytest.importorskip("hyperopt")
+    beside = LLMTPESampler(base_sampler=HyperoptSampler(seed=0), mode="tpe", search_space=SPACE, seed=0)
+    for sampler in (HyperoptSampler(seed=0), beside):
+        study = searched(sampler, n_trials=60)
+        assert sum(t.params["x"] >= 2.0 for t in study.trials[30:]) > 9, "more than by chance"
 
 
 def test_an_llm_reads_that_a_trial_is_infeasible() -> None:

@@ -20,6 +20,7 @@ from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.comparison.result import ComparedRun
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
@@ -352,6 +353,8 @@ def test_an_infeasible_trial_is_nowhere_the_best(tmp_path: Path) -> None:
     data = read(bundle)
     assert [t.n for t in data.ranked] == [2, 0] == [t.n for t in reversed(data.incumbents)]
     assert data.n_trials == 4
+    compared = ComparedRun.from_result("one", 1, result)
+    assert compared.values == (25.0, None, 4.0, None)
     stored = TuneResult.load("runs/run")
     assert (stored.best_value, stored.summary["text"]) == (4.0, result.summary["text"])
 
