@@ -12,6 +12,7 @@ import math
 import re
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -65,6 +66,8 @@ class Candidates:
         self._default: Evaluation | None = None
         self._numbers: list[int] = []  # trial numbers, by row
         self._failed: dict[int, tuple[dict[str, Any], float]] = {}  # by row: params, seconds
+        self.causes: Counter[str] = Counter()
+        """Why all folds of a candidate failed; also where ``error_score`` is the score of these."""
         self._warned: dict[Any, Any] = {}
         self._n_searched: int | None = None  # rows of the search, where configurations were scored again
         options = search.tune_options or {}
@@ -140,6 +143,11 @@ class Candidates:
             splits=folds.splits,
         )
 
+    @property
+    def has_results(self) -> bool:
+        """Whether a fold of any candidate could be fitted; scikit-learn keeps no results of the others."""
+        return bool(self._results)
+
     def complete_results(self, result: TuneResult) -> None:
         """Add failed candidates and ``source`` to the dict that ``BaseSearchCV.fit`` goes on with."""
         if self._n_searched is not None:
@@ -188,7 +196,8 @@ class Candidates:
                 warnings=dict(counter.counts),
                 warning_texts=dict(counter.texts),
             )
-        if self._search.error_score == "raise" or (first and self._search.search_space is None):
+        error_is_raised = self._search.error_score == "raise" or not self._folds.splits  # the splitter's own
+        if error_is_raised or (first and self._search.search_space is None):
             if isinstance(failure, ValueError):
                 raise failure
             name = type(self._search.estimator).__name__
@@ -209,11 +218,13 @@ class Candidates:
         text = f"Candidate {params}: {error_text(error) if exits else error}"
         with shown_to_user():
             warnings.warn(text, FitFailedWarning, stacklevel=2)
+        cause = cause_in(str(error), "fit-failed")
+        if exits:
+            cause = Cause("fit-failed", type(error).__name__, error_text(error))
+        self.causes[cause.text] += 1
         score = float(self._search.error_score)
         if math.isnan(score):
-            if exits:
-                return _failed(Cause("fit-failed", type(error).__name__, error_text(error)), seconds)
-            return _failed(cause_in(str(error), "fit-failed"), seconds)
+            return _failed(cause, seconds)
         return Evaluation(score, std=0.0, seconds=seconds)
 
     def _last_row(self, seconds: float, messages: Sequence[warnings.WarningMessage]) -> Evaluation:
@@ -298,10 +309,16 @@ class _FrozenFolds:
             if checked_cv is None and hasattr(self._evaluate_candidates, "__closure__"):
                 checked_cv = inspect.getclosurevars(self._evaluate_candidates).nonlocals.get("cv_orig")
             self.cv = checked_cv or check_cv(search.cv, y, classifier=is_classifier(search.estimator))
-            self.splits = tuple(self.cv.split(X, y, **params))
-            if not self.splits:
+            splits = tuple(self.cv.split(X, y, **params))
+            if not splits:
                 raise no_folds()
-            self.X, self.y = X, y
+            n_splits = self.cv.get_n_splits(X, y, **params)
+            if n_splits != len(splits):  # scikit-learn refuses it, too, in the words of a failed fit
+                raise InputError(
+                    f"cv gives {len(splits)} folds, and its get_n_splits says {n_splits}.",
+                    "Both must be the same.",
+                )
+            self.splits, self.X, self.y = splits, X, y
         return iter(self.splits)
 
 
@@ -339,7 +356,7 @@ def with_failed(
         if key == "params" or key.startswith(("param_", "rank_")):
             continue
         blank = error_score if "_test_" in key or "_train_" in key else 0.0
-        values = np.full(n, 0.0 * blank if key.startswith("std_") else blank)
+        values = np.full(n, 0.0 * blank if key.startswith("std_") else blank, dtype=float)
         if key == "mean_fit_time":
             values[~has_scores] = [seconds / n_splits for _, seconds in failed.values()]
         values[has_scores] = column

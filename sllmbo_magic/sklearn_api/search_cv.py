@@ -174,27 +174,28 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         )
         if result.status == "interrupted":
             raise KeyboardInterrupt
-        candidates.complete_results(result)
         trials = result.study.get_trials(deepcopy=False)
         infeasible = [t for t in trials if state_of(t) == "INFEASIBLE"]
-        number = (result.summary.get("selection") or {}).get("number")
-        if number is None and infeasible:  # scikit-learn ranks them, too
-            number = result.summary.get("best_number")
-        self._selected_row = candidates.row_of(number)
-        if not any(scored(t) for t in trials):
+        if not any(scored(t) for t in trials) or not candidates.has_results:
             # BaseSearchCV would refit the first candidate, as if it were the best.
             if infeasible:
                 raise InputError(
                     f"no candidate is feasible: a constraint does not hold in {len(infeasible)}.",
                     "result_.trials_dataframe() shows what became of each.",
                 )
+            failures = result.failures or [{"count": n, "cause": c} for c, n in candidates.causes.items()]
             causes = "; ".join(
-                f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in result.failures[:3]
+                f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in failures[:3]
             )
             raise InputError(
                 f"no candidate has a score{f': {causes}' if causes else ''}.",
                 "result_.trials_dataframe() shows what became of each.",
             )
+        candidates.complete_results(result)
+        number = (result.summary.get("selection") or {}).get("number")
+        if number is None and infeasible:  # scikit-learn ranks them, too
+            number = result.summary.get("best_number")
+        self._selected_row = candidates.row_of(number)
 
     def _select_best_index(self, refit: Any, refit_metric: str, results: dict[str, Any]) -> Any:
         """The row that ``best_index_`` names: the one kept by ``select``, unless ``refit`` selects."""

@@ -11,6 +11,7 @@ from sklearn.datasets import make_classification
 from sklearn.datasets import make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
 from sklearn.model_selection import KFold
 
 from sllmbo_magic import SLLMBOSearchCV
@@ -142,6 +143,32 @@ def test_folds_from_a_generator_that_is_used_up_are_named() -> None:
     search.fit(X, y)
     with pytest.raises(InputError, match=r"cv gives no folds.*write cv=list\(...\)"):
         search.fit(X, y)
+
+
+class OtherNumber(KFold):
+    """Says another number of folds than it makes."""
+
+    def get_n_splits(self, *arguments: Any, **names: Any) -> int:
+        return 5
+
+
+@pytest.mark.parametrize("space", [None, {"alpha": (0.1, 1.0)}])
+@pytest.mark.parametrize("error_score", [np.nan, 0])
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        (90, "n_splits=90"),
+        (GroupKFold(3), "'groups' parameter should not be None"),
+        (OtherNumber(3), "cv gives 3 folds, and its get_n_splits says 5"),
+    ],
+)
+def test_an_error_of_the_splitter_is_its_own(space: Any, error_score: float, cv: Any, message: str) -> None:
+    """It is no failure of the default's fit, which the search space might mend."""
+    FITS.clear()
+    search = SLLMBOSearchCV(Counted(), search_space=space, n_trials=3, cv=cv, error_score=error_score)
+    with pytest.raises(ValueError, match=message):
+        search.fit(X, y)
+    assert FITS == []
 
 
 @pytest.mark.parametrize("estimator", [None, 5, "a"])

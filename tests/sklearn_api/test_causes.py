@@ -138,3 +138,22 @@ def test_a_search_without_any_score_returns_no_model(refit: bool) -> None:
     with pytest.raises(InputError, match=r"no candidate has a score: 3 failed with: .*Expected n_neighbors"):
         search.fit(Xc[:8], np.array([0, 1] * 4))
     assert [t.state.name for t in search.result_.trials] == ["FAIL"] * 3
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("error_score", [np.nan, 0])
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        ((np.where(np.arange(60)[:, None] % 3, Xc, np.nan), c), "ValueError: Input X contains NaN"),
+        ((Xc, None), "TypeError: .* missing 1 required positional argument: 'y'"),
+    ],
+)
+def test_data_that_nothing_can_be_fitted_to_is_named(data: Any, cause: str, error_score: float) -> None:
+    """Also with a number as error_score, as scikit-learn's searches: there is no model to return."""
+    search = SLLMBOSearchCV(
+        LogisticRegression(), search_space={"C": (0.1, 10.0)}, n_trials=3, cv=3, error_score=error_score
+    )
+    with pytest.raises(InputError, match=f"no candidate has a score: 3 failed with: {cause}"):
+        search.fit(*data)
+    assert len(search.result_.trials) == 3

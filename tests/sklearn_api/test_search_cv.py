@@ -250,13 +250,17 @@ def test_a_failed_candidate_has_a_row_and_the_search_goes_on() -> None:
     assert {len(column) for column in results.values()} == {12}
 
 
-def test_a_number_as_error_score_is_the_score_of_failed_folds() -> None:
+@pytest.mark.parametrize("error_score", [0.0, 0, -1, np.int64(0)])
+def test_a_number_as_error_score_is_the_score_of_failed_folds(error_score: Any) -> None:
     with pytest.warns(FitFailedWarning):
-        found = moody(error_score=0.0).fit(X, y)
+        found = moody(error_score=error_score, return_train_score=True).fit(X, y)
     a = np.array([p.get("a", 0.1) for p in found.cv_results_["params"]])
     means = found.cv_results_["mean_test_score"]
-    assert (means[a > 0.7] == 0.0).all()
+    assert (means[a > 0.7] == error_score).all()
     assert [t.value for t in found.result_.study.trials] == list(means)
+    assert found.best_score_ == means.max() > 0
+    train = {c.dtype for name, c in found.cv_results_.items() if "_train_" in name}
+    assert train == {np.dtype(float)}
 
 
 def test_error_score_raise_raises_the_estimators_own_error() -> None:
