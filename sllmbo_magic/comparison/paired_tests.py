@@ -2,7 +2,8 @@
 
 Each pair is one seed: the same seed, folds and default configuration on both sides. Test and interval are the
 exact sign-flip ones: if the two ways were alike, each difference could as well have had the other sign. They
-take no distribution for granted, and say by themselves when there are too few pairs to show anything.
+take no distribution for granted, and say by themselves when there are too few pairs to show anything. Where a
+run found no score, which is worse than any, the signs of ranks are flipped (Wilcoxon), and there is no mean.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ class Difference:
 
     Attributes:
         n: Pairs.
-        mean: Mean difference; None without pairs.
+        mean: Mean difference; None without pairs, and where a run found no score.
         interval: 95 % interval of the mean; None under six pairs, which have none.
-        better, equal, worse: Pairs by outcome.
-        p: Two-sided p-value of the sign-flip test, adjusted for ``n_tests`` comparisons (Holm).
+        better, equal, worse: Pairs by outcome; a run without a score is worse than any with one.
+        p: Two-sided p-value of the sign-flip test, adjusted for ``n_tests`` comparisons (Holm); of the
+            differences, or of their ranks where a run found no score.
+        sign: Which side the test is on: 1 for better, -1 for worse, 0 for neither.
         n_tests: Comparisons made with the same baseline.
+        n_unscored: Pairs in which one run, or both, found no score.
     """
 
     variant: str
@@ -46,32 +50,44 @@ class Difference:
     equal: int
     worse: int
     p: float
+    sign: int
     n_tests: int = 1
+    n_unscored: int = 0
 
     @property
     def verdict(self) -> str:
         """``"better"``, ``"worse"``, ``"the same"`` (in every pair), or ``"no difference shown"``."""
-        if self.n and self.equal == self.n:
+        if self.n and self.equal == self.n and not self.n_unscored:
             return "the same"
-        if self.mean and self.p <= LEVEL:
-            return "better" if self.mean > 0 else "worse"
+        if self.sign and self.p <= LEVEL:
+            return "better" if self.sign > 0 else "worse"
         return "no difference shown"
 
     def text(self, digits: int = 4) -> str:
         """The difference as one sentence."""
         pair = f"{self.variant} against {self.baseline}"
-        if self.mean is None:
+        if not self.n:
             return f"{pair}: no pair of finished runs."
         if self.verdict == "the same":
             return f"{pair}: the same best value in {count(self.n, 'pair')}."
+        pairs = f"better in {self.better}, equal in {self.equal}, worse in {self.worse}"
+        pairs += f" of {count(self.n, 'pair')}{self.unscored_text}"
+        p = f"p {self.p:.2g}"
+        if self.mean is None:
+            return f"{pair}: {pairs}, {p} by ranks: {self.verdict}."
         side = "better" if self.mean >= 0 else "worse"
-        parts = [f"{score(abs(self.mean), digits)} {side} on average"]
+        mean = f"{score(abs(self.mean), digits)} {side} on average"
         if self.interval is not None:
             low, high = (signed(end, digits) for end in self.interval)
-            parts.append(f"(95 % interval {low} to {high})")
-        pairs = f"better in {self.better}, equal in {self.equal}, worse in {self.worse}"
-        parts[-1] += f", {pairs} of {count(self.n, 'pair')}"
-        return f"{pair}: {' '.join(parts)}, p {self.p:.2g}: {self.verdict}."
+            mean += f" (95 % interval {low} to {high})"
+        return f"{pair}: {mean}, {pairs}, {p}: {self.verdict}."
+
+    @property
+    def unscored_text(self) -> str:
+        """How many pairs lack a score, in brackets; "" for none."""
+        if not self.n_unscored:
+            return ""
+        return f" (in {self.n_unscored} a run found no score, which counts as worse than any)"
 
 
 def differences(
@@ -81,7 +97,8 @@ def differences(
 
     Args:
         baseline: Its name.
-        others: Per variant its name and the paired differences, positive where it was better.
+        others: Per variant its name and the paired differences, positive where it was better; infinite where
+            one of the two runs found no score, NaN where neither did.
         seed: For the drawn sign flips, used above 14 pairs.
     """
     differences = [
@@ -101,17 +118,23 @@ def pairs_needed(n_tests: int) -> int:
 
 
 def _difference(variant: str, baseline: str, values: np.ndarray, seed: int) -> Difference:
-    n = len(values)
+    from scipy.stats import rankdata
+
+    n, n_unscored = len(values), int((~np.isfinite(values)).sum())
+    values = np.where(np.isnan(values), 0.0, values)
+    tested = np.sign(values) * rankdata(np.abs(values)) if n_unscored else values
     return Difference(
         variant=variant,
         baseline=baseline,
         n=n,
-        mean=float(values.mean()) if n else None,
-        interval=_interval(values, seed),
+        mean=float(values.mean()) if n and not n_unscored else None,
+        interval=None if n_unscored else _interval(values, seed),
         better=int((values > 0).sum()),
         equal=int((values == 0).sum()),
         worse=int((values < 0).sum()),
-        p=_sign_flip(values, seed),
+        p=_sign_flip(tested, seed),
+        sign=int(np.sign(tested.sum())),
+        n_unscored=n_unscored,
     )
 
 

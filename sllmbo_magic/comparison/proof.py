@@ -177,7 +177,7 @@ class Proof(Comparison):
                 continue
             of_way = {run.seed: value(run) for run in self.of(way)}
             pairs = [gap(self._sign, of_llm[seed], of_way[seed]) for seed in of_way if seed in of_llm]
-            gains.append((way, [pair for pair in pairs if np.isfinite(pair)]))
+            gains.append((way, pairs))
         return [replace(d, variant=LLM, baseline=d.variant) for d in differences(LLM, gains)]
 
     @property
@@ -186,7 +186,7 @@ class Proof(Comparison):
         by_way = {difference.baseline: difference for difference in self.differences()}
         rows_text = "on untouched rows" if self.has_test_scores else "on the folds of the search"
         tpe, permuted = by_way.get(TPE), by_way.get(PERMUTED)
-        if tpe is None or tpe.mean is None:
+        if tpe is None or not tpe.n:
             return f"No pair of finished runs compares {self.llm} with TPE, so nothing is shown."
         share = self._llm_share(LLM)
         if not share:
@@ -209,7 +209,7 @@ class Proof(Comparison):
         return sum(n for source, n in sources if source in attrs.ASKED_SOURCES) / max(1, n_trials)
 
     def _about_scores(self, permuted: Difference | None) -> str:
-        if permuted is None or permuted.mean is None or not self._llm_share(PERMUTED):
+        if permuted is None or not permuted.n or not self._llm_share(PERMUTED):
             return ""
         if permuted.verdict == "better":
             return "; with permuted scores it does worse, so it uses what it is told of the trials"
@@ -298,13 +298,15 @@ def _test_value(run: ComparedRun) -> float:
 
 
 def _numbers(difference: Difference) -> str:
-    assert difference.mean is not None
-    side = "better" if difference.mean >= 0 else "worse"
-    interval = ""
+    mean = ""
+    if difference.mean is not None:
+        mean = (
+            f"{score(abs(difference.mean), 4)} {'better' if difference.mean >= 0 else 'worse'} on average, "
+        )
     if difference.interval is not None:
         low, high = (f"{'−' if end < 0 else '+'}{score(abs(end), 4)}" for end in difference.interval)
-        interval = f", 95 % interval {low} to {high}"
+        mean += f"95 % interval {low} to {high}, "
     return (
-        f"{score(abs(difference.mean), 4)} {side} on average{interval}, "
-        f"better in {difference.better} of {count(difference.n, 'seed')}, p {difference.p:.2g} after Holm"
+        f"{mean}better in {difference.better} of {count(difference.n, 'seed')}{difference.unscored_text}, "
+        f"p {difference.p:.2g} after Holm"
     )

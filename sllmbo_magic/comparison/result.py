@@ -157,7 +157,7 @@ class Comparison:
         for variant in list(self.variants)[1:]:
             paired_runs = [run for run in self.of(variant) if run.seed in first]
             gains = [gap(self._sign, self._final(run), first[run.seed]) for run in paired_runs]
-            later_variants.append((variant, [gain for gain in gains if np.isfinite(gain)]))
+            later_variants.append((variant, gains))
         return differences(self.baseline, later_variants)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -336,7 +336,14 @@ class Comparison:
 
 
 def gap(sign: float, a: float, b: float) -> float:
-    """How much better a is than b; 0 where they differ by rounding only."""
+    """How much better a is than b; 0 where they differ by rounding only.
+
+    Without a score (NaN) it is worse than any: infinity, or NaN where neither has one.
+    """
+    if np.isnan(a):
+        return float("nan" if np.isnan(b) else "-inf")
+    if np.isnan(b):
+        return float("inf")
     return 0.0 if abs(a - b) <= 1e-12 * max(abs(a), abs(b)) else sign * (a - b)
 
 

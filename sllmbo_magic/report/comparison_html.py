@@ -95,9 +95,9 @@ def _costs(data: Mapping[str, Any]) -> _Table:
 
 
 def _against_first(difference: Mapping[str, Any] | None, digits: int) -> list[str]:
-    if difference is None or difference["mean"] is None:
+    if difference is None or not difference["n"]:
         return ["–", "–", "–"]
-    text = signed(difference["mean"], digits)
+    text = "–" if difference["mean"] is None else signed(difference["mean"], digits)
     if difference["interval"] is not None:
         low, high = difference["interval"]
         text += f" [{signed(low, digits)}, {signed(high, digits)}]"

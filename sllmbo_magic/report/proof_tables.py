@@ -69,9 +69,9 @@ def _mean(mean: float | None, deviation: float | None, digits: int) -> str:
 
 
 def _difference(difference: Mapping[str, Any] | None, digits: int) -> list[str]:
-    if difference is None or difference["mean"] is None:
+    if difference is None or not difference["n"]:
         return ["–", "–", "–"]
-    text = signed(difference["mean"], digits)
+    text = "–" if difference["mean"] is None else signed(difference["mean"], digits)
     if difference["interval"] is not None:
         text += " [{}, {}]".format(*(signed(end, digits) for end in difference["interval"]))
     outcomes = f"{difference['better']}/{difference['equal']}/{difference['worse']}"

@@ -136,9 +136,43 @@ def test_only_whole_pairs_are_compared_and_missing_scores_are_no_values() -> Non
     assert comparison.differences()[0].n == 2
     assert comparison.differences()[0].mean == 1.0
     failed = made({"a": [1.0, 2.0], "b": [1.5, None]})  # type: ignore[list-item]
-    assert failed.differences()[0].n == 1
+    found = failed.differences()[0]
+    assert (found.n, found.n_unscored, found.better, found.worse) == (2, 1, 1, 1)
+    assert (found.mean, found.interval) == (None, None), "a mean of some pairs would flatter"
     assert failed.rows()[1]["best"] is None
     assert "–" in failed.table()
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1.0), ("minimize", -1.0)])
+def test_a_run_without_a_score_is_worse_than_any_with_one(direction: str, sign: float) -> None:
+    """Two thirds of the risky runs find nothing; the others are all better."""
+    nan = math.nan
+    risky = [sign * (1.0 + seed / 10) if seed % 3 == 0 else nan for seed in range(24)]
+    finals = {"safe": [0.5 * sign] * 24, "risky": risky}
+    found = made(finals, direction=direction).differences()[0]
+    assert (found.better, found.equal, found.worse, found.n, found.n_unscored) == (8, 0, 16, 24, 16)
+    assert (found.verdict, found.mean, found.interval) == ("worse", None, None)
+    ranks = np.array([rank if rank < 9 else -16.5 for rank in range(1, 25)])
+    known = permutation_test((ranks,), np.mean, permutation_type="samples", n_resamples=20_000)
+    assert found.p == pytest.approx(known.pvalue, abs=0.01)
+    table = " ".join(made(finals, direction=direction).table().split())
+    assert re.search(
+        r"risky against safe: better in 8, equal in 0, worse in 16 of 24 pairs \(in 16 a run found no score,"
+        r" which counts as worse than any\), p \S+ by ranks: worse\.",
+        table,
+    )
+    assert re.search(r"risky .* – 8/0/16 0\.0", table), "in the table, too"
+    other_way = made({"risky": risky, "safe": finals["safe"]}, direction=direction).differences()[0]
+    assert (other_way.verdict, other_way.p) == ("better", found.p)
+
+
+def test_pairs_in_which_neither_run_has_a_score_show_nothing() -> None:
+    comparison = made({"a": [math.nan] * 6, "b": [math.nan] * 6})
+    found = comparison.differences()[0]
+    assert (found.n, found.n_unscored, found.equal, found.p) == (6, 6, 6, 1.0)
+    assert found.verdict == "no difference shown"
+    assert "the same best value" not in comparison.table()
+    json.dumps(comparison.to_dict(), allow_nan=False)
 
 
 # ---- runs

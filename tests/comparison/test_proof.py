@@ -230,6 +230,20 @@ def test_the_verdict_names_a_small_share_of_the_llm() -> None:
     assert "permuted" not in replace(proof, runs=runs).verdict, "no answer, so no use of scores to speak of"
 
 
+def test_the_verdict_counts_an_llm_run_without_a_score_as_worse_than_any() -> None:
+    """The seeds in which it found something are no proof."""
+    nan = float("nan")
+    proof = made({name: plus(0.0) for name in WAYS} | {LLM: [*plus(0.1)[:2], *[nan] * 6]})
+    assert proof.verdict.startswith(
+        "No difference between x:y and TPE is shown on the folds of the search: better in 2 of 8 seeds"
+        " (in 6 a run found no score, which counts as worse than any), p "
+    )
+    assert "2/0/6" in proof.table()
+    test = {name: [(v,) for v in plus(0.0)] for name in WAYS} | {LLM: [(0.9,), (0.9,)] + [(None,)] * 6}
+    on_rows = made({name: plus(0.0) for name in WAYS}, test=test).differences(on_test=True)  # type: ignore[arg-type]
+    assert {(d.better, d.worse, d.n_unscored) for d in on_rows} >= {(2, 6, 6)}
+
+
 def test_few_seeds_show_nothing() -> None:
     proof = made({name: [0.1, 0.2] for name in WAYS} | {LLM: [0.9, 0.95]})
     assert proof.verdict.startswith("No difference between x:y and TPE is shown")
