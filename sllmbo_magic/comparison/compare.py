@@ -21,6 +21,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from sllmbo_magic import attrs
+from sllmbo_magic.comparison.arguments import checked_optimum
+from sllmbo_magic.comparison.arguments import checked_seeds
 from sllmbo_magic.comparison.forecast import forecast_text
 from sllmbo_magic.comparison.proof import LLM
 from sllmbo_magic.comparison.proof import SEEDS
@@ -34,11 +36,15 @@ from sllmbo_magic.comparison.variants import label_of
 from sllmbo_magic.comparison.variants import refuse_useless
 from sllmbo_magic.comparison.variants import variants_of
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
+from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import Sink
 from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options import preset_values
 from sllmbo_magic.options.values import check
+from sllmbo_magic.options.values import type_name
+from sllmbo_magic.report.text import one_line
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.task.display_metric import is_negated
@@ -46,8 +52,10 @@ from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.pruning import PRUNERS
 from sllmbo_magic.tuning.result import TuneResult
+from sllmbo_magic.tuning.run_evaluator import check_settings_for
 from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import base_sampler
+from sllmbo_magic.tuning.settings import check_callbacks
 from sllmbo_magic.tuning.tune import plan as plan_run
 from sllmbo_magic.tuning.tune import tune
 
@@ -100,7 +108,8 @@ def compare(
     """Run one task in several ways with several seeds, one run after the other, in memory.
 
     Runs go seed by seed, so that an interrupt leaves whole pairs: it ends the run in flight, which is
-    dropped, and the comparison of the finished runs is returned. Limits such as ``max_cost`` hold per run.
+    dropped, and the comparison of the finished runs is returned. So does an error in a run; ``failure`` says
+    which run failed and why. Limits such as ``max_cost`` hold per run.
 
     Args:
         estimator: What ``tune`` takes: estimator, objective or ``Task``; or a ``TuneResult``, whose task,
@@ -131,6 +140,7 @@ def compare(
 
     Raises:
         InputError: Anything wrong with the input, in one line, before the first fit.
+        Exception: What a run raised, where no run had finished.
     """
     if permute_scores:
         if ablate not in (None, "scores"):
@@ -142,6 +152,8 @@ def compare(
         if samplers is not None or ablate is not None or variants is not None:
             raise InputError("prove compares six ways of its own.", "Leave samplers, ablate, variants out.")
         variants = WAYS
+    optimum = checked_optimum(optimum)
+    numbers = checked_seeds((SEEDS if prove else 3) if seeds is None else seeds)
     base, task = _task_of(estimator, X, y, arguments)
     base["n_trials"] = n_trials if n_trials is not None else base.get("n_trials", Settings().n_trials)
     if ablate == "scores" and "judge" not in arguments:
@@ -157,7 +169,6 @@ def compare(
     )
     if conflict is not None:
         raise InputError(f"{conflict} is given, and the variants set it, too.", "Leave it out.")
-    numbers = _seeds((SEEDS if prove else 3) if seeds is None else seeds)
     labelled: dict[str, dict[str, Any]] = {}
     plans: list[Plan] = []
     for label, variant in variant_options.items():
@@ -194,7 +205,8 @@ def _as_proof(comparison: Comparison, task: Task, plans: Sequence[Plan]) -> Proo
             "prove needs an LLM; the rulebook is one of the ways it is compared with.",
             "Choose one with llm (--llm), e.g. openai:gpt-4o.",
         )
-    task_of_seed(task, comparison.seeds[0])  # refused now if nothing can be held out
+    for seed in comparison.seeds:
+        task_of_seed(task, seed)  # refused now if nothing can be held out
     fields = {name: getattr(comparison, name) for name in Comparison.__dataclass_fields__}
     if task.estimator is None:
         note = "An objective has no rows to hold out: scores are those of the search."
@@ -232,14 +244,17 @@ def _run_all(
 ) -> Comparison:
     finished = {(run.variant, run.seed): run for run in comparison.runs}
     proves = isinstance(comparison, Proof)
+    run_name = failure = ""
     try:
         for seed in comparison.seeds:
+            run_name = f"seed {seed}"
             task_of_run = task_of_seed(task, seed) if proves else task
             for label, variant in comparison.variants.items():
                 if (label, seed) in finished:
                     continue
+                run_name = f"{label}, seed {seed}"
                 result = tune(
-                    replace(task_of_run, name=f"{label}, seed {seed}"),
+                    replace(task_of_run, name=run_name),
                     **_of_seed({**base, **variant}, seed),
                     seed=seed,
                     folder="",
@@ -252,13 +267,28 @@ def _run_all(
                 finished[label, seed] = with_test_scores(run, task_of_run, result) if proves else run
     except KeyboardInterrupt:  # also between two runs: what is finished is returned
         pass
+    except Exception as error:  # whatever it is: the finished runs took time and money
+        if len(finished) == len(comparison.runs):
+            raise
+        if not isinstance(error, SllmboError):
+            _log.exception("a run of the comparison failed")
+        failure = _failure_text(run_name, error)
+        _tell(sinks, failure)
     plans_in_order = [
         finished[label, s]
         for s in comparison.seeds
         for label in comparison.variants
         if (label, s) in finished
     ]
-    return replace(comparison, runs=tuple(plans_in_order))
+    return replace(comparison, runs=tuple(plans_in_order), failure=failure)
+
+
+def _failure_text(run_name: str, error: Exception) -> str:
+    cause = one_line(str(error) if isinstance(error, SllmboError) else error_text(error), 500).rstrip(".")
+    return (
+        f"The run {run_name} failed: {cause}. The comparison ended there;"
+        " compare(..., previous=...) goes on from its finished runs."
+    )
 
 
 # What is compared
@@ -321,20 +351,14 @@ def _options_of(result: TuneResult) -> dict[str, Any]:
     return options
 
 
-def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    try:
-        numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(seed) for seed in seeds)
-    except (TypeError, ValueError):
-        numbers = ()
-    if not numbers or isinstance(seeds, bool | str) or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise InputError(f"seeds {seeds!r} are not usable.", "Give their number, or different seeds from 0.")
-    return numbers
-
-
 def _checked_plan(task: Task, arguments: dict[str, Any], seed: int) -> Plan:
     """The plan of a run; whatever is wrong with a variant is an error here, before the first fit."""
     plan = plan_run(task, **_of_seed(arguments, seed))
     base_sampler(plan.settings)
+    check_callbacks(arguments.get("callbacks", ()))
+    if arguments.get("evaluator") is not None:
+        check_settings_for(arguments["evaluator"], plan.settings)
+    plan.connect(arguments.get("ask"), "")  # is there a key, and with a limit on money a price
     return plan
 
 
@@ -360,6 +384,8 @@ def _earlier_runs(
 ) -> tuple[ComparedRun, ...]:
     if previous is None:
         return ()
+    if not isinstance(previous, Comparison):
+        raise InputError(f"previous is {type_name(previous)}.", "Allowed: what compare has returned.")
     if previous.shared != {**task.fingerprint(), **base}:
         raise InputError("previous is a comparison of another task or with other options.", "Leave it out.")
     return tuple(

@@ -103,6 +103,7 @@ class Comparison:
         notes: Remarks on how to read it, one sentence each.
         shared: What all runs share: hashes of data, estimator, metric and folds; arguments of ``tune``.
         negated: Whether the scorer turns the sign of a loss without saying so by its name.
+        failure: Which run raised an error, with which the comparison ended, and why; "" where none did.
     """
 
     task: str
@@ -116,6 +117,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict, repr=False)
     negated: bool = False
+    failure: str = ""
 
     @property
     def baseline(self) -> str:
@@ -189,6 +191,7 @@ class Comparison:
                 "variants": {label: _plain(arguments) for label, arguments in self.variants.items()},
                 "baseline": self.baseline,
                 "complete": self.complete,
+                "failure": self.failure,
                 "optimum": self.optimum,
                 "target": self.target,
                 "milestones": self.milestones,
@@ -286,7 +289,8 @@ class Comparison:
         return f"Regret: distance to the best value of all these runs, {best}; the true optimum is not known."
 
     def _notes(self, differences: list[Difference]) -> list[str]:
-        notes = [note for variant in self.variants for note in self._failures(variant)]
+        notes = [self.failure] if self.failure else []
+        notes += [note for variant in self.variants for note in self._failures(variant)]
         needed = pairs_needed(len(differences))
         if differences and max(d.n for d in differences) < needed:
             notes.append(

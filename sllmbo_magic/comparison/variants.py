@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.options.values import type_name
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.settings import Settings
 
@@ -109,7 +111,10 @@ def _switched(ablate: str, samplers: Sequence[str] | str | None) -> dict[str, di
 
 
 def _names(samplers: Sequence[str] | str | None, default: tuple[str, ...]) -> list[str]:
-    names = [samplers] if isinstance(samplers, str) else list(default if samplers is None else samplers)
+    names = [samplers] if isinstance(samplers, str) else default if samplers is None else samplers
+    if not isinstance(names, Iterable):
+        raise InputError(f"samplers is {type_name(samplers)}.", "Allowed: a list of names of samplers.")
+    names = list(names)
     if not all(isinstance(name, str) for name in names):
         raise InputError("samplers holds an object.", 'Label it: variants={"mine": {"sampler": ...}, ...}.')
     return names

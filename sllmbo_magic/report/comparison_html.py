@@ -43,7 +43,8 @@ def title(data: Mapping[str, Any]) -> str:
     better = "higher is better" if data["direction"] == "maximize" else "lower is better"
     seeds = ", ".join(str(seed) for seed in data["seeds"][:10]) + (", …" if len(data["seeds"]) > 10 else "")
     n_planned = len(data["variants"]) * len(data["seeds"])
-    missing = "" if data["complete"] else f" – interrupted: {len(data['runs'])} of {n_planned} runs"
+    ended = "ended by an error" if data.get("failure") else "interrupted"
+    missing = "" if data["complete"] else f" – {ended}: {len(data['runs'])} of {n_planned} runs"
     trials = count(data["n_trials"], "trial")
     subject = data["metric"] if data["metric"] == data["task"] else f"{data['task']}, {data['metric']}"
     return f"{subject} ({better}), {trials} a run, seeds {seeds}{missing}"

@@ -191,6 +191,8 @@ def test_runs_are_those_of_tune_and_paired() -> None:
     alone = tune(tree, X, y, sampler="random", seed=5, folder="", verify=False, **options)
     assert list(comparison.runs[3].values) == [t.value for t in alone.study.trials]
     assert len({run.values[0] for run in comparison.runs}) == 1, "all start at the same default"
+    assert of_bowl(seeds=np.int64(1), n_trials=1, optimum=np.int64(0)).seeds == (0,)
+    assert of_bowl(seeds=np.array([3, 5]), n_trials=1).seeds == (3, 5)
     assert comparison.metric == "f1_weighted"
     assert comparison.baseline == "tpe"
     assert comparison.complete
@@ -497,6 +499,64 @@ def test_an_interrupt_before_any_run_gives_an_empty_comparison() -> None:
     assert "0 of 4 runs" in comparison._repr_html_()
 
 
+# ---- errors
+
+
+def test_an_error_in_one_run_keeps_the_finished_runs_and_the_rest_can_be_run_later() -> None:
+    def sampler(seed: int) -> Any:
+        if seed == 2:
+            raise ZeroDivisionError("no grid for this seed")
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    calls: list[int] = []
+
+    def objective(params: dict[str, Any]) -> float:
+        calls.append(1)
+        return bowl(params)
+
+    told: list[Event] = []
+    options: dict[str, Any] = {
+        "direction": "minimize",
+        "search_space": SPACE,
+        "variants": {"TPE": {"sampler": "tpe"}, "mine": {"sampler": sampler}},
+        "n_trials": 3,
+    }
+    comparison = compare(objective, seeds=4, sinks=(told.append,), **options)
+    names = [(run.variant, run.seed) for run in comparison.runs]
+    assert names == [("TPE", 0), ("mine", 0), ("TPE", 1), ("mine", 1), ("TPE", 2)]
+    text = "The run mine, seed 2 failed: ZeroDivisionError: no grid for this seed."
+    assert comparison.failure.startswith(text)
+    assert not comparison.complete
+    table = " ".join(comparison.table().split())
+    assert "ended by an error: 5 of 8 runs" in table
+    assert comparison.failure in table
+    assert comparison.failure in comparison._repr_html_()
+    assert comparison.to_dict()["failure"] == comparison.failure
+    assert any(isinstance(event, Note) and event.text == comparison.failure for event in told)
+    calls.clear()
+    whole = compare(objective, seeds=(0, 1, 3), previous=comparison, **options)
+    assert len(calls) == 2 * 3, "finished runs are not run again"
+    assert whole.complete
+    assert whole.failure == ""
+
+
+def test_an_error_before_any_run_has_finished_is_raised() -> None:
+    """There is nothing to keep, also where an earlier comparison is given."""
+
+    class Broken(optuna.samplers.RandomSampler):
+        def __deepcopy__(self, memo: Any) -> Any:
+            Broken.copies += 1
+            if Broken.copies > 1:
+                raise ZeroDivisionError("cannot be copied")
+            return self
+
+        copies = 0
+
+    variants = {"broken": {"sampler": Broken()}, "TPE": {"sampler": "tpe"}}
+    with pytest.raises(ZeroDivisionError, match="cannot be copied"):
+        of_bowl(samplers=None, variants=variants)
+
+
 # ---- views
 
 
@@ -612,6 +672,24 @@ def test_the_table_names_what_it_shows() -> None:
         ({"seeds": 0}, "seeds 0 are not usable"),
         ({"seeds": (1, 1)}, "not usable"),
         ({"seeds": "three"}, "not usable"),
+        ({"seeds": True}, "not usable"),
+        ({"seeds": np.bool_(True)}, "not usable"),
+        ({"seeds": [0, None]}, "not usable"),
+        ({"seeds": (0, -1)}, "seeds -1 is out of range. Allowed: a whole number from 0 to 4294967295"),
+        ({"seeds": [0.5, 1]}, "seeds 0.5 is out of range"),
+        ({"seeds": [0, 2**40]}, "seeds 1099511627776 is out of range"),
+        ({"samplers": 5}, "samplers is an int"),
+        ({"optimum": "0.9"}, "optimum is a str. Allowed: the best possible value, a finite number"),
+        ({"optimum": math.nan}, "optimum nan is out of range"),
+        ({"optimum": True}, "optimum is a bool"),
+        ({"previous": 3}, "previous is an int. Allowed: what compare has returned"),
+        ({"samplers": ("tpe", "llm"), "llm": "openai:gpt-4o"}, "OPENAI_API_KEY"),
+        (
+            {"samplers": ("tpe", "llm"), "llm": FunctionProvider(str, id="example:a"), "max_cost": 1},
+            "--max-cost needs the price of example:a",
+        ),
+        ({"samplers": None, "variants": {"a": {}, "b": {"callbacks": print}}}, "callbacks is a function"),
+        ({"samplers": None, "variants": {"a": {}, "b": {"executor": "x"}}}, "executor 'x' is not known"),
         ({"n_trials": 0}, "n_trials 0 is out of range"),
         ({"name": "x"}, "compare sets 'name' itself"),
         ({"n_trialss": 3}, "Did you mean 'n_trials'"),
@@ -620,13 +698,17 @@ def test_the_table_names_what_it_shows() -> None:
     ],
 )
 def test_wrong_input_is_said_in_one_line_before_anything_runs(options: dict[str, Any], message: str) -> None:
+    ran: list[dict[str, Any]] = []
+
     def never(params: dict[str, Any]) -> float:
-        raise AssertionError("ran before the input was checked")
+        ran.append(params)  # an error here would only be that of a trial
+        return 0.0
 
     plain = {"direction": "minimize", "search_space": SPACE, "samplers": ("tpe", "random"), "n_trials": 3}
     with pytest.raises(InputError, match=re.escape(message)) as error:
         compare(never, **{**plain, **options})
     assert "\n" not in str(error.value)
+    assert ran == []
 
 
 # ---- the documentation

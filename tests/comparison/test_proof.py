@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_wine
 from sklearn.datasets import make_regression
+from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.model_selection import TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import Task
@@ -124,6 +127,45 @@ def test_what_cannot_be_proved_is_said_before_anything_runs() -> None:
     with pytest.raises(InputError, match="prove holds out rows, and cv is a list of splits"):
         proved(llm=provider, cv=splits)
     assert provider.requests == []
+
+
+def test_what_one_seed_cannot_be_proved_with_is_said_before_anything_runs() -> None:
+    provider = FunctionProvider(Responder(0), id="test:double")
+    for options, message in (
+        ({"max_cost": 0.5}, "--max-cost needs the price of test:double"),
+        ({"seeds": [0, 2**40]}, "seeds 1099511627776 is out of range"),
+    ):
+        events: list[Any] = []
+        with pytest.raises(InputError, match=message):
+            proved(llm=provider, sinks=[events.append], **options)
+        assert events == []
+    assert provider.requests == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rows_of_one_seed_that_the_default_cannot_be_fitted_to_cost_no_finished_run() -> None:
+    """A category that only the test rows of a fold hold; seed 3 keeps its row out of the search."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    data = pandas.DataFrame({"city": rng.choice(["a", "b", "c"], 80)})
+    data.loc[3, "city"] = "rare"
+    target = (rng.random(80) < 0.5).astype(int)
+    proof = compare(
+        make_pipeline(OneHotEncoder(), LogisticRegression()),
+        data,
+        target,
+        prove=True,
+        llm=FunctionProvider(Responder(0), id="test:double"),
+        seeds=[3, 0],
+        n_trials=2,
+        cv=3,
+    )
+    assert [(run.variant, run.seed) for run in proof.runs] == [(way, 3) for way in WAYS]
+    assert proof.failure.startswith(
+        "The run default alone, seed 0 failed: Pipeline cannot be fitted with its default parameters"
+    )
+    assert "6 of 12 runs" in proof.table()
+    assert "Found unknown categories" in " ".join(proof.table().split())
 
 
 def test_an_objective_is_proved_on_its_own_scores() -> None:
