@@ -17,6 +17,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.line import Variable
 from sllmbo_magic.magic.spec import RunSpec
 from sllmbo_magic.options import OPTIONS
+from sllmbo_magic.options import Option
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.options.values import shorten
@@ -185,7 +186,7 @@ def _held_out(names: _Names) -> dict[str, Any]:
 def _split_target(spec: RunSpec, names: _Names) -> tuple[Any, Any]:
     target = spec.options["target"]
     if isinstance(target, Variable):
-        target = _variable(names.user_ns, target.name, "--target")
+        target = variable(names.user_ns, target.name, "--target")
     if not names.has("data"):
         raise InputError(
             f"--target {target} needs a variable `data` with that column, and there is none.",
@@ -251,18 +252,31 @@ def _arguments(spec: RunSpec, names: _Names) -> dict[str, Any]:
     for option in OPTIONS:
         if option.argument is None or option.key not in spec.options:
             continue
-        value = spec.options[option.key]
-        if isinstance(value, Variable):
-            place = f"{option.flag} {{{value.name}}}"
-            value = check(option, _variable(names.user_ns, value.name, option.flag), place)
-        arguments[option.argument] = value
+        arguments[option.argument] = value_of(option, spec.options[option.key], names.user_ns)
     words = [text for text in (arguments.get("description", ""), spec.docstring) if text]
     if words:
         arguments["description"] = "\n".join(words)
     return arguments
 
 
-def _variable(user_ns: Mapping[str, Any], name: str, flag: str) -> Any:
+def value_of(option: Option, value: Any, user_ns: Mapping[str, Any]) -> Any:
+    """The value of an option as it was read from a line; for ``{name}`` that of the variable, checked.
+
+    Raises:
+        InputError: There is no such variable, or the option does not allow its value.
+    """
+    if not isinstance(value, Variable):
+        return value
+    place = f"{option.flag} {{{value.name}}}"
+    return check(option, variable(user_ns, value.name, option.flag), place)
+
+
+def variable(user_ns: Mapping[str, Any], name: str, flag: str) -> Any:
+    """The variable that an option names.
+
+    Raises:
+        InputError: There is none; with the closest match.
+    """
     if name not in user_ns:
         names = [n for n in user_ns if not n.startswith("_")]
         raise InputError(

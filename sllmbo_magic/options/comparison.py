@@ -37,6 +37,7 @@ COMPARE_OPTIONS: Final[tuple[Option, ...]] = (
         "text",
         "Samplers to compare, separated by commas. The others are compared with the first.",
         shown="llm-tpe,tpe",
+        objects="a list of names",
         metavar="A,B",
         example="llm-tpe,tpe,random",
     ),

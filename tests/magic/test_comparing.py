@@ -8,8 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sllmbo_magic import tune
 from sllmbo_magic.comparison.result import Comparison
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.commands.arguments import Arguments
@@ -121,6 +123,61 @@ def test_words_become_arguments() -> None:
         "seeds": 7,
         "permute_scores": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "expected"),
+    [
+        ("--seeds {v}", 2, {"seeds": 2}),
+        ("--seeds={v}", np.int64(2), {"seeds": 2}),
+        ("--seeds {v}", [1, 2], {"seeds": [1, 2]}),
+        ("--seeds {v}", (1, 2), {"seeds": (1, 2)}),
+        ("--seeds {v}", range(3, 5), {"seeds": range(3, 5)}),
+        ("--seeds {v}", "7", {"seeds": 7}),
+        ("--seeds {v}", "1, 2", {"seeds": [1, 2]}),
+        ("--samplers {v}", ["tpe", "random"], {"samplers": ["tpe", "random"]}),
+        ("--samplers {v}", "tpe, random", {"samplers": ["tpe", "random"]}),
+        ("--ablate {v}", "Init", {"ablate": "init"}),
+    ],
+)
+def test_the_value_of_an_option_may_be_a_variable(words: str, value: Any, expected: dict[str, Any]) -> None:
+    assert read_arguments(Arguments("compare", ["best", *words.split()]), {"v": value}) == ("best", expected)
+
+
+def test_variables_are_used_and_refused_by_the_rules_of_compare(tuned: Shell) -> None:
+    tuned.user_ns.update(two=2, wrong=[0.5, 1], names=("tpe", "random"), five=5)
+    tuned.ok("%sllmbo compare best --seeds {two} --samplers {names} --n-trials {two}")
+    comparison = tuned.user_ns["best_comparison"]
+    assert (comparison.seeds, list(comparison.variants), comparison.n_trials) == (
+        (0, 1),
+        ["tpe", "random"],
+        2,
+    )
+    for line, message in (
+        ("--seeds {wrong}", "seeds 0.5 is out of range"),
+        ("--seeds {nine}", "there is no variable 'nine'"),
+        (
+            "--samplers {five}",
+            "--samplers {five}: 5 is not allowed. Allowed: text, or {variable} with a list",
+        ),
+    ):
+        refused = tuned.run(f"%sllmbo compare best {line}")
+        assert message in str(refused.error_in_exec)
+
+
+def test_an_error_in_a_run_shows_the_finished_ones_and_ends_the_cell(
+    tuned: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tune_or_fail(*inputs: Any, **options: Any) -> Any:
+        if options["seed"] == 1:
+            raise OSError("disk full")
+        return tune(*inputs, **options)
+
+    monkeypatch.setattr("sllmbo_magic.comparison.compare.tune", tune_or_fail)
+    result = tuned.run("%sllmbo compare best --samplers tpe,random --seeds 2")
+    assert str(result.error_in_exec).startswith("The run tpe, seed 1 failed: OSError: disk full. ")
+    assert "ended by an error: 2 of 4 runs" in tuned.out
+    assert len(tuned.user_ns["best_comparison"].runs) == 2
 
 
 @pytest.mark.parametrize(

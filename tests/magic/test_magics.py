@@ -398,6 +398,21 @@ def test_a_hint_may_hold_a_number_sign() -> None:
     assert parse("lock x  # for now").words == ["x"]
 
 
+def test_the_value_of_an_option_of_a_line_command_may_be_a_variable(shell: Shell) -> None:
+    assert parse("pause --run {which}", {"which": "churn"}).run_name == "churn"
+    assert parse("pause --run churn").run_name == "churn"
+    for line, message in (
+        ("pause --run {which}", "--run {which}: there is no variable 'which'"),
+        ("doctor openai:gpt-4o --base-url {url}", "--base-url {url}: there is no variable 'url'"),
+        ("doctor openai:gpt-4o --seed 3", "--seed is not for the doctor"),
+        ("doctor openai:gpt-4o --base-url", "--base-url needs a value"),
+    ):
+        assert message in str(shell.run(f"%sllmbo {line}").error_in_exec)
+    shell.user_ns["url"] = "ftp://here"
+    for spelling in ("--base-url {url}", "--base-url={url}", "--base-url ftp://here"):
+        assert "ftp://here" in shell.ok(f"%sllmbo doctor openai-compatible:x {spelling}")
+
+
 def test_the_question_mark_shows_help(shell: Shell) -> None:
     for line in ("%%sllmbo?", "%sllmbo?"):
         shell.ok(line)

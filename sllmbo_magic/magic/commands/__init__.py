@@ -7,6 +7,8 @@ Values are read by ``ast.literal_eval`` and ``json``, never evaluated.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic import lexer
@@ -21,10 +23,15 @@ from sllmbo_magic.magic.help import command_help
 from sllmbo_magic.magic.help import help_text
 from sllmbo_magic.magic.help import option_help
 from sllmbo_magic.magic.line import find_option
+from sllmbo_magic.magic.line import read_value
+from sllmbo_magic.magic.namespace import value_of
 from sllmbo_magic.magic.session import Session
 from sllmbo_magic.options import COMPARE_OPTIONS
+from sllmbo_magic.options import Option
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.options.values import shorten
+
+_RUN = Option("--run", "text", "The run that a command steers.")
 
 
 def run(session: Session, line: str) -> None:
@@ -33,7 +40,7 @@ def run(session: Session, line: str) -> None:
     Raises:
         InputError: The command, its arguments or the run do not exist.
     """
-    arguments = parse(line)
+    arguments = parse(line, session.shell.user_ns)
     if arguments.wants_help:
         _show_help(session, Arguments("help", [arguments.command]))
     else:
@@ -42,15 +49,15 @@ def run(session: Session, line: str) -> None:
 
 async def wait_async(session: Session, line: str) -> None:
     """Carry out ``wait`` without blocking the event loop."""
-    arguments = parse(line)
+    arguments = parse(line, session.shell.user_ns)
     if arguments.wants_help:
         _show_help(session, Arguments("help", [arguments.command]))
     else:
         await steering.wait_async(session, arguments)
 
 
-def parse(line: str) -> Arguments:
-    """The command, its arguments, and the run that ``--run`` chose."""
+def parse(line: str, user_ns: Mapping[str, Any] | None = None) -> Arguments:
+    """The command, its arguments, and the run that ``--run`` chose, by name or by ``{variable}``."""
     is_hint = line.split(maxsplit=1)[:1] == ["hint"]  # words for the LLM may hold a #
     words = [w for w in lexer.split(line, comments=not is_hint) if w.text != "--debug" or w.quoted]
     asks_help = [w for w in words if w.text in ("--help", "-h") and not w.quoted]
@@ -64,7 +71,7 @@ def parse(line: str) -> Arguments:
         at = texts.index("--run")
         if at + 1 == len(texts):
             raise InputError("--run needs the name of a run.", Arguments(name, []).usage)
-        run_name = texts[at + 1]
+        run_name = value_of(_RUN, read_value(_RUN, texts[at + 1]), user_ns or {})
         del texts[at : at + 2]
     return Arguments(name, texts, run_name, bool(asks_help))
 

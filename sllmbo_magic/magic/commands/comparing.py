@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
@@ -20,6 +21,8 @@ from sllmbo_magic.magic.line import Variable
 from sllmbo_magic.magic.line import find_option
 from sllmbo_magic.magic.line import normal_spelling
 from sllmbo_magic.magic.line import parse_words
+from sllmbo_magic.magic.namespace import value_of
+from sllmbo_magic.magic.namespace import variable
 from sllmbo_magic.magic.running import interruptible
 from sllmbo_magic.magic.session import Session
 from sllmbo_magic.magic.views import in_kernel
@@ -27,7 +30,6 @@ from sllmbo_magic.magic.views import show_output
 from sllmbo_magic.options import COMPARE_OPTIONS
 from sllmbo_magic.options import OPTIONS
 from sllmbo_magic.options import Option
-from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import shorten
 from sllmbo_magic.task.display_metric import display_metric
 
@@ -67,7 +69,8 @@ def _search_again(session: Session, arguments: Arguments) -> None:
 
     Raises:
         InputError: An option or the run is not usable.
-        KeyboardInterrupt: It was interrupted; what is finished was shown and is in the variable.
+        SllmboError: A run raised an error; what is finished was shown and is in the variable.
+        KeyboardInterrupt: It was interrupted; likewise.
     """
     from sllmbo_magic.comparison.compare import compare as compare_ways
 
@@ -83,6 +86,8 @@ def _search_again(session: Session, arguments: Arguments) -> None:
     else:
         print(comparison.table())
     print(f"It is in {variable}: {'.verdict, ' if options.get('prove') else ''}.plot(), .to_dict().")
+    if comparison.failure:
+        raise SllmboError(comparison.failure)
     if not comparison.complete:
         raise interrupted(f"the comparison was interrupted; {variable} holds the finished runs.")
 
@@ -120,13 +125,13 @@ def _find(flag: str) -> Option:
 
 
 def _value(option: Option, value: Any, user_ns: Mapping[str, Any]) -> Any:
-    if isinstance(value, Variable):
-        if value.name not in user_ns:
-            raise InputError(f"{option.flag} {{{value.name}}}: there is no variable {value.name!r}.")
-        return check(option, user_ns[value.name], f"{option.flag} {{{value.name}}}")
-    if option.flag == "--samplers":
+    if option.flag == "--seeds" and isinstance(value, Variable):
+        value = variable(user_ns, value.name, option.flag)  # compare checks what is no text
+    else:
+        value = value_of(option, value, user_ns)
+    if option.flag == "--samplers" and isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
-    return _seeds(value) if option.flag == "--seeds" else value
+    return _seeds(value) if option.flag == "--seeds" and isinstance(value, str) else value
 
 
 def _seeds(text: str) -> int | list[int]:
@@ -136,7 +141,7 @@ def _seeds(text: str) -> int | list[int]:
         raise InputError(
             f"--seeds: {shorten(text)!r} is not allowed.", "Allowed: a number of seeds, or like 1,2,3."
         ) from None
-    return numbers[0] if "," not in text else numbers
+    return numbers[0] if numbers and "," not in text else numbers
 
 
 class _Progress:
