@@ -60,6 +60,8 @@ from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
 from sllmbo_magic.samplers.undeclared_space import as_suggested
 from sllmbo_magic.space.distributions import check_value
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.suggestions import check_suggestion
+from sllmbo_magic.space.suggestions import fixed_value
 from sllmbo_magic.task.task import TaskDescription
 
 
@@ -286,7 +288,12 @@ class LLMTPESampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One whole configuration from one source."""
+        """One whole configuration from one source.
+
+        That of a declared space is kept for :meth:`sample_independent`: Optuna compares the objective's
+        distribution with the declared one by itself where it has a value from here, and its error does not
+        name the parameter.
+        """
         study = unwrap_bracket(study)
         self._states.select(study)
         self._raise_error_if_multi_objective(study)
@@ -308,18 +315,34 @@ class LLMTPESampler(BaseSampler):
             self.requests.write_feedback(context)
             if declared:
                 self._sources.prepare_next(trial.number, self.space_state.wide, context.history, self.seed)
-            return as_suggested(suggestion.params, search_space)
+            params = as_suggested(suggestion.params, search_space)
+            if not declared:
+                return params
+            self._states.current.chosen[trial.number] = params
+            return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter outside the relative search space: as the LLM proposed it for this trial, else the base
-        sampler's.
+        """A parameter of the declared space: the trial's own value of it. Any other one: as the LLM proposed it
+        for this trial, else, and where the objective has a range without this value, the base sampler's.
+
+        Raises:
+            InputError: The objective suggests the parameter as something else than the declared space has.
         """
         study = unwrap_bracket(study)
         self._states.select(study)
         self._raise_error_if_multi_objective(study)
-        extra = self._states.current.extra.get(trial.number, {})
+        state = self._states.current
+        outer, chosen = self.space_state.outer, state.chosen.get(trial.number, {})
+        extra = state.extra.get(trial.number, {})
+        if outer is not None and param_name in outer.fixed:
+            return fixed_value(param_name, outer.fixed[param_name], param_distribution)
+        if outer is not None and param_name in chosen:
+            check_suggestion(param_name, outer[param_name], param_distribution)
+            value = chosen[param_name]
+            if param_distribution._contains(param_distribution.to_internal_repr(value)):
+                return value
         if param_name in extra:
             value, problem = check_value(param_distribution, extra.pop(param_name))
             if not problem:
@@ -334,6 +357,7 @@ class LLMTPESampler(BaseSampler):
         source.
         """
         self._states.select(unwrap_bracket(study))
+        self._states.current.chosen.pop(trial.number, None)
         if attrs.SOURCE not in trial.user_attrs:
             source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
             study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)

@@ -32,6 +32,7 @@ class StudyState:
         requests: The LLM's side, with its queue of candidates.
         sources: The choice between the sources.
         extra: What was proposed for running trials beyond the parameters that all trials have, by number.
+        chosen: By number of a running trial, its configuration in the declared space.
     """
 
     space_state: SpaceState
@@ -41,6 +42,7 @@ class StudyState:
     undeclared: UndeclaredSpace = field(default_factory=UndeclaredSpace)
     observations: ObservationCache = field(default_factory=ObservationCache)
     extra: dict[int, dict[str, Any]] = field(default_factory=dict)
+    chosen: dict[int, dict[str, Any]] = field(default_factory=dict)
     _name: tuple[str, int] | None = None
     _storage: weakref.ref[BaseStorage] | None = None
 

@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from optuna.trial import Trial
 from optuna.trial import TrialState
@@ -16,6 +17,9 @@ from optuna.trial import TrialState
 from sllmbo_magic import attrs
 from sllmbo_magic._utils.value_format import format_value
 from sllmbo_magic.evaluation import Evaluation
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.suggestions import check_suggestion
+from sllmbo_magic.space.suggestions import fixed_value
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,23 @@ def several(values: Sequence[float] | None) -> str:
 def proposed_by(trial: FrozenTrial) -> dict[str, Any]:
     names = (attrs.SOURCE, attrs.PROVENANCE, attrs.CONFIGURATION)
     return {name: value for name, value in trial.user_attrs.items() if name in names}
+
+
+def in_declared_space(trial: Trial, outer: SearchSpace) -> None:
+    """An objective that asks the trial for a parameter of the declared space suggests it as the space has it,
+    and is given the one value of a parameter that is not searched: by any sampler.
+    """
+    suggest = trial._suggest
+
+    def checked(name: str, distribution: BaseDistribution) -> Any:
+        if name in outer:
+            check_suggestion(name, outer[name], distribution)
+        elif name in outer.fixed and name not in trial._fixed_params:
+            value = fixed_value(name, outer.fixed[name], distribution)
+            trial._fixed_params = {**trial._fixed_params, name: value}
+        return suggest(name, distribution)
+
+    trial._suggest = checked  # type: ignore[method-assign]
 
 
 def never_pruned(trial: Trial) -> None:

@@ -48,6 +48,7 @@ from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.other_trials import event_of
 from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.running_trial import evaluation_data
+from sllmbo_magic.tuning.running_trial import in_declared_space
 from sllmbo_magic.tuning.running_trial import never_pruned
 from sllmbo_magic.tuning.running_trial import proposed_by
 from sllmbo_magic.tuning.running_trial import several
@@ -169,7 +170,10 @@ class Trials:
             trial.set_user_attr(attrs.OWNER, dict(self._owner))
         try:
             space = self._space()
-            params = {} if space is None else suggest(trial, space, self._frozen(trial))
+            params = {}
+            if space is not None:
+                params = suggest(trial, space, self._frozen(trial))
+                in_declared_space(trial, space)
         except BaseException as error:
             if storage_problem(error) is None:
                 self.study.tell(trial, state=TrialState.FAIL)

@@ -499,3 +499,79 @@ def test_what_has_no_effect_on_an_objective_is_told(given: dict[str, Any], name:
     notes = [event.text for event in result.events if isinstance(event, Note)]
     verb = "have" if "," in name else "has"
     assert f"{name} {verb} no effect: an objective returns its own value." in notes
+
+
+def asked(trial: optuna.Trial) -> float:
+    return trial.suggest_float("x", -5, 5) ** 2 + trial.suggest_int("n", 1, 9)
+
+
+def both(trial: optuna.Trial) -> tuple[float, float]:
+    return asked(trial), trial.params["n"]
+
+
+FIXED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"x": 2.0, "n": (1, 9)}, {"x": 2.0}),
+    ({"x": 2, "n": (1, 9)}, {"x": 2.0}),
+    ({"x": (-5.0, 5.0), "n": 3.0}, {"n": 3}),
+]
+
+
+@pytest.mark.parametrize(("space", "fixed"), FIXED, ids=str)
+def test_one_value_in_the_space_is_kept_where_the_objective_asks_for_it(
+    space: dict[str, Any], fixed: dict[str, Any]
+) -> None:
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=space, seed=0))
+    study.optimize(asked, n_trials=5)
+    trials = [
+        *study.trials,
+        *run(asked, search_space=space, n_trials=5).trials,
+        *run(asked, search_space=space, n_trials=5, sampler="random").trials,
+        *run(both, search_space=space, n_trials=5, direction=["minimize", "maximize"]).trials,
+    ]
+    assert len(trials) == 20
+    for trial in trials:
+        assert {name: trial.params[name] for name in fixed} == fixed
+        assert [*map(type, trial.params.values())] == [float if n == "x" else int for n in trial.params]
+
+
+DIFFERENT: list[tuple[dict[str, Any], str]] = [
+    ({"x": (-5, 5)}, "'x' as whole number -5 to 5, the objective suggests it as float -5 to 5. Write the same"),
+    ({"x": (1.0, 5.0, "log")}, "'x' as float 1 to 5, log scale, the objective suggests it as float -5 to 5."),
+    ({"n": (1.0, 9.0)}, "in search_space: 'n': (1, 9)."),
+    ({"n": [1, 9]}, "'n' as one of 1, 9, the objective suggests it as whole number 1 to 9."),
+    ({"x": 9.0}, "keeps 'x' at 9, the objective suggests it as float -5 to 5. Write a value from there"),
+    ({"n": 2.5}, "keeps 'n' at 2.5, the objective suggests it as whole number 1 to 9."),
+    ({"n": None}, "keeps 'n' at None, the objective suggests it as whole number 1 to 9."),
+]
+
+
+@pytest.mark.parametrize(("different", "words"), DIFFERENT, ids=lambda given: str(given)[:20])
+def test_a_space_that_differs_from_what_the_objective_suggests_is_one_line(
+    different: dict[str, Any], words: str
+) -> None:
+    space = {"x": (-5.0, 5.0), "n": (1, 9), **different}
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=space, seed=0))
+    with pytest.raises(InputError) as raised:
+        study.optimize(asked, n_trials=5)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+    for direction, objective in (("minimize", asked), (["minimize", "maximize"], both)):
+        result = run(objective, search_space=space, direction=direction, n_trials=20)
+        assert result.status == "failed"
+        assert len(result.trials) == 5
+        assert words in notes(result)[-1]
+
+
+def test_other_choices_than_the_objective_has_are_one_line() -> None:
+    sampler = LLMTPESampler(search_space={"k": ["a", "b"], "x": (0.0, 1.0)}, seed=0)
+    with pytest.raises(InputError, match=r"in search_space: 'k': \['a', 'b', 'c'\]\."):
+        optuna.create_study(sampler=sampler).optimize(
+            lambda trial: len(trial.suggest_categorical("k", ["a", "b", "c"])), n_trials=3
+        )
+
+
+def test_an_objective_may_ask_for_less_than_the_space_has() -> None:
+    sampler = LLMTPESampler(search_space={"x": (-5.0, 5.0)}, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20)
+    assert all(0 <= trial.params["x"] <= 1 for trial in study.trials)
