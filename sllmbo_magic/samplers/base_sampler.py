@@ -13,6 +13,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import BruteForceSampler
+from optuna.samplers import PartialFixedSampler
 from optuna.samplers import TPESampler
 from optuna.samplers._base import _process_constraints_after_trial
 from optuna.study import Study
@@ -53,6 +54,11 @@ class BaseSamplerAdapter:
         self.seed = seed
         self._plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
         self._shadow: ShadowStudy | None = None
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The parameters that the wrapped sampler keeps at one value."""
+        return frozenset(self._plain._fixed_params if isinstance(self._plain, PartialFixedSampler) else ())
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Passed on where the search space is not declared; else the shadow study's trial gets it."""

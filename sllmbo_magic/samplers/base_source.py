@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sllmbo_magic.proposers.space_filling import N_STARTS
 from sllmbo_magic.proposers.space_filling import initial_configuration
 from sllmbo_magic.proposers.space_filling import reason_of
@@ -9,6 +11,7 @@ from sllmbo_magic.samplers import finite
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
+from sllmbo_magic.space.search_space import SearchSpace
 
 
 class BaseSource:
@@ -45,7 +48,7 @@ class BaseSource:
         else:
             space = context.spaces.current
             params = self.sampler.sample_undeclared(context.study, context.trial, dict(space))
-            params = finite.untried(space, space, params, context.history, context.rng) or params
+            params = self._untried(context, space, space, params) or params
             suggestion = Suggestion(params, source or self.label, {"reason": reason})
         return suggestion
 
@@ -68,12 +71,20 @@ class BaseSource:
                 trials=context.trials,
                 per_parameter=context.has_design and not is_rated,
             )
-        untried = finite.untried(space, outer, params, context.history, context.rng)
+        untried = self._untried(context, space, outer, params)
         if untried is not None:
             self.sampler.forget(number)  # the draw that its trial does not have
             params = untried
         more = {} if space is context.spaces.current else {"wide_space": True}
         return Suggestion(params, source, {"reason": reason, **more})
+
+    def _untried(
+        self, context: TrialContext, space: SearchSpace, outer: SearchSpace, params: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """See :func:`finite.untried`; what the sampler keeps at one value stays there."""
+        for name in self.sampler.fixed & {*space} & {*params}:
+            space, outer = space.drop(name, params[name]), outer.drop(name, params[name])
+        return finite.untried(space, outer, params, context.history, context.rng)
 
     def _is_start(self, context: TrialContext) -> bool:
         """Whether TPE would draw at random where the initial design covers the space better."""

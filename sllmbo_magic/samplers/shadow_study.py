@@ -226,14 +226,16 @@ def base_params(
 ) -> dict[str, Any]:
     """All parameters of a space from a base sampler: jointly, and one by one where it has no joint answer.
 
-    A sampler in its start-up phase, or one that is not multivariate, answers ``sample_relative`` with less
-    than asked.
+    As Optuna asks: jointly for what ``infer_relative_search_space`` returns, in the ranges of ``space``. What it
+    leaves out is the sampler's ``sample_independent``. A sampler in its start-up phase, or one that is not
+    multivariate, answers ``sample_relative`` with less than asked.
     """
     several = {n: d for n, d in space.items() if not d.single()}
     joint: dict[str, Any] = {}
     if getattr(base, "_multivariate", None) is not False:
-        if type(base) is not TPESampler or base._group:  # as Optuna does; any other TPE has no use for it
-            base.infer_relative_search_space(study, trial)
+        if type(base) is not TPESampler or base._group:  # any other TPE leaves out nothing, and need not look
+            together = base.infer_relative_search_space(study, trial)
+            several = {name: d for name, d in several.items() if name in together}
         joint = base.sample_relative(study, trial, several)
     params: dict[str, Any] = {}
     for name, distribution in space.items():

@@ -7,16 +7,20 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.samplers import BruteForceSampler
+from optuna.samplers import CmaEsSampler
 from optuna.samplers import GridSampler
 from optuna.samplers import NSGAIISampler
+from optuna.samplers import PartialFixedSampler
 from optuna.samplers import QMCSampler
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic import tune
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 
 OUTER = SearchSpace.from_user({"x": (0.0, 1.0), "y": (0.0, 4.0)})
@@ -90,6 +94,78 @@ def test_optunas_samplers_work_as_base_sampler(base: str, mode: str, declared: b
     study = optuna.create_study(sampler=sampler)
     study.optimize(objective, n_trials=20)
     assert len(study.trials) == 20 or len({tuple(t.params.items()) for t in study.trials}) == 9
+
+
+PARTIAL: dict[str, Any] = {
+    "tpe": lambda: TPESampler(seed=0),
+    "univariate": lambda: TPESampler(multivariate=False, seed=0),
+    "group": BASES["group"],
+    "cmaes": lambda: CmaEsSampler(seed=0, warn_independent_sampling=False),
+    "qmc": lambda: QMCSampler(seed=0, warn_independent_sampling=False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("base", PARTIAL)
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_parameter_that_the_base_sampler_keeps_fixed_stays_so(base: str, declared: bool) -> None:
+    if base == "cmaes":
+        pytest.importorskip("cmaes")
+
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 4.0)
+        return float((x - 0.2) ** 2 + y + (trial.suggest_categorical("kind", ["a", "b"]) == "a"))
+
+    space = {"x": (0.0, 1.0), "y": (0.0, 4.0), "kind": ["a", "b"]} if declared else None
+    sampler = PartialFixedSampler({"x": 0.75}, PARTIAL[base]())
+    ours = LLMTPESampler(base_sampler=sampler, search_space=space, mode="tpe", seed=0)
+    study = optuna.create_study(sampler=ours)
+    study.optimize(objective, n_trials=16)
+    assert {trial.params["x"] for trial in study.trials} == {0.75}
+    assert len({trial.params["y"] for trial in study.trials}) == 16
+    assert {trial.params["kind"] for trial in study.trials} == {"a", "b"}
+    if declared:
+        result = tune(
+            objective, direction="minimize", search_space=space, sampler=sampler, n_trials=14, folder=""
+        )
+        assert {trial.params["x"] for trial in result.trials} == {0.75}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("declared", [True, False])
+def test_it_stays_so_where_no_other_configuration_is_left(declared: bool) -> None:
+    sampler = LLMTPESampler(
+        base_sampler=PartialFixedSampler({"x": 0}, TPESampler(seed=0)),
+        search_space={"x": [-1, 0, 1], "k": (1, 3)} if declared else None,
+        mode="tpe",
+        seed=0,
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: t.suggest_categorical("x", [-1, 0, 1]) + t.suggest_int("k", 1, 3), n_trials=8)
+    assert [trial.params["x"] for trial in study.trials] == [0] * 8
+    assert {trial.params["k"] for trial in study.trials[:3]} == {1, 2, 3}
+
+
+class Numbers(TPESampler):
+    """A sampler whose joint model has no categories, as that of CMA-ES."""
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        inferred = super().infer_relative_search_space(study, trial)
+        return {n: d for n, d in inferred.items() if not isinstance(d, CategoricalDistribution)}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+        assert not any(isinstance(d, CategoricalDistribution) for d in search_space.values())
+        return super().sample_relative(study, trial, search_space)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_joint_model_is_asked_for_what_it_has(declared: bool) -> None:
+    sampler = LLMTPESampler(
+        base_sampler=Numbers(seed=0), mode="tpe", search_space=SPACE if declared else None, seed=0
+    )
+    optuna.create_study(sampler=sampler).optimize(
+        lambda t: t.suggest_categorical("x", [-1, 0, 1]) ** 2 + t.suggest_int("k", 1, 3), n_trials=14
+    )
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
