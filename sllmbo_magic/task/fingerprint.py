@@ -40,6 +40,11 @@ def fingerprint_of(task: Task) -> dict[str, str]:
     }
 
 
+def fingerprint(value: Any) -> str:
+    """Sixteen hexadecimal digits that are equal in two processes when the value means the same."""
+    return _short(stable(value))
+
+
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

@@ -7,6 +7,7 @@ expression is stored.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from sllmbo_magic.report.python_repr import NoSpellingError
 from sllmbo_magic.report.python_repr import expression
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import decoded
+from sllmbo_magic.task.fingerprint import fingerprint
 
 
 class ObjectEvaluator:
@@ -50,7 +52,10 @@ def store(study: Study, objects: Objects) -> None:
         study.set_user_attr(
             attrs.CHOICES,
             {
-                name: {label: _to_json(name, value) for label, value in labels.items()}
+                name: {
+                    label: {**_to_json(name, value), "id": fingerprint(value)}
+                    for label, value in labels.items()
+                }
                 for name, labels in objects.items()
             },
         )
@@ -65,6 +70,34 @@ def stored(study: Study) -> dict[str, dict[str, Any]]:
         name: {label: _from_json(label, data) for label, data in labels.items()}
         for name, labels in stored.items()
     }
+
+
+def labels_here(study: Study, objects: Objects) -> dict[str, dict[str, str | None]]:
+    """The labels of an earlier study, in those of this run: parameter -> label there -> label here.
+
+    A label has the numbers of an object only, so that it may be that of another object here. None stands for
+    an object that is no choice here, and for one of which the earlier study does not say enough.
+
+    Args:
+        study: The earlier study.
+        objects: Those of this run.
+    """
+    stored = study.user_attrs.get(attrs.CHOICES) or {}
+    return {
+        name: {label: _label_here(name, label, data, objects.get(name, {})) for label, data in labels.items()}
+        for name, labels in stored.items()
+    }
+
+
+def _label_here(name: str, label: str, data: Mapping[str, Any], objects: Mapping[str, Any]) -> str | None:
+    same = [here for here, value in objects.items() if _is_same(name, value, data)]
+    return label if label in same else next(iter(same), None)  # those that differ in seeds only have one id
+
+
+def _is_same(name: str, value: Any, data: Mapping[str, Any]) -> bool:
+    if "id" in data:
+        return bool(data["id"] == fingerprint(value))
+    return bool(data) and json.loads(json.dumps(_to_json(name, value))) == data  # a run of an earlier version
 
 
 def _to_json(name: str, value: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sllmbo_magic.history.trials import state_of
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.default_trial import is_default
+from sllmbo_magic.tuning.object_choices import labels_here
 
 if TYPE_CHECKING:
     from sllmbo_magic.storage.run_directory import RunFolder
@@ -44,7 +45,7 @@ def queue_best(
         InputError: There is no such run, or it shares no parameter with this search space.
     """
     source, label = _study_of(earlier, folder)
-    configurations = _best_configurations(source, label, outer)
+    configurations, left_out = _best_configurations(source, label, outer)
     for trial, params in configurations:
         reason = f"{attrs.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
         user_attrs = {
@@ -54,7 +55,8 @@ def queue_best(
         study.enqueue_trial(params, user_attrs=user_attrs)
     queued = len(configurations)
     subject = "best configuration" if queued == 1 else f"{queued} best configurations"
-    return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first."
+    among = ", of those whose objects are choices here" if left_out else ""
+    return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first{among}."
 
 
 def check_warm_start(outer: SearchSpace | None, earlier: Any, root: Path | None) -> None:
@@ -68,9 +70,9 @@ def check_warm_start(outer: SearchSpace | None, earlier: Any, root: Path | None)
 
 def _best_configurations(
     source: Study, label: str, outer: SearchSpace | None
-) -> list[tuple[FrozenTrial, dict[str, Any]]]:
+) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]], bool]:
     """The best distinct trials of an earlier run, best first, each with its configuration in this run's
-    ranges.
+    ranges; and whether better ones were left out, since they have an object that is no choice here.
     """
     if len(source.directions) > 1:
         raise InputError(f"warm start {label} has several objectives.", "Give a run with one.")
@@ -80,23 +82,36 @@ def _best_configurations(
         raise InputError(f"warm start {label} has no feasible trial.", "Give another run.")
     trials = [t for t in trials if not is_default(t.user_attrs)]  # every run of an estimator begins with it
     trials.sort(key=lambda t: t.values[0], reverse=source.direction.name == "MAXIMIZE")
+    labels = {} if outer is None else labels_here(source, outer.objects)
     best: dict[str, tuple[FrozenTrial, dict[str, Any]]] = {}
+    left_out: dict[str, None] = {}
     for trial in trials:
         params = dict(trial.params)
         if outer is not None:
-            shared = {n: v for n, v in params.items() if n in outer}
+            shared = {
+                n: labels[n].get(v, v) if n in labels else v for n, v in params.items() if n in outer
+            }
             if not shared:
+                continue
+            other = [n for n, v in shared.items() if v is None and params[n] is not None]
+            if other:
+                left_out |= dict.fromkeys(other if len(best) < BEST else ())
                 continue
             params = outer.active({n: v for n, v in outer.complete(outer.clip(shared)).items() if n in outer})
         key = repr(sorted(params.items()) if outer is None else outer.key(params))
         if key not in best and len(best) < BEST:
             best[key] = trial, params
+    if not best and left_out:
+        raise InputError(
+            f"warm start {label} has no scored trial whose object for {', '.join(left_out)} is a choice here.",
+            "Add its objects to the choices, or give another run.",
+        )
     if not best:
         raise InputError(
             f"warm start {label} has no scored trial with a parameter of this search space.",
             "Give another run.",
         )
-    return list(best.values())
+    return list(best.values()), bool(left_out)
 
 
 def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:

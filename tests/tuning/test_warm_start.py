@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+from sklearn.svm import SVC
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
@@ -220,3 +222,62 @@ def test_an_infeasible_configuration_is_not_tried_first() -> None:
     infeasible.optimize(constrained, n_trials=1)
     with pytest.raises(InputError, match=r"has no feasible trial\."):
         run(warm_start=infeasible)
+
+
+CUBE, NEGATIVE, SQUARE = (lambda v: v**3), (lambda v: -v), (lambda v: v**2)
+OBJECTS: dict[str, tuple[list[Any], list[Any], Any]] = {
+    "estimators": ([SVC(), SVC(kernel="sigmoid")], [SVC(kernel="sigmoid"), SVC()], SVC()),
+    "with text": ([SVC(), "off"], [SVC(kernel="poly"), SVC(), "off"], SVC()),
+    "ufuncs": ([np.log1p, np.sqrt], [np.sqrt, np.log1p], np.log1p),
+    "functions": ([CUBE, NEGATIVE], [SQUARE, NEGATIVE, CUBE], CUBE),
+    "weights": ([{"a": 1}, {"b": 1}], [{"b": 1}, {"a": 1}], {"a": 1}),
+    "tuples": ([(1, 2), (3,)], [(3,), (1, 2)], (1, 2)),
+}
+
+
+def run_of(name: str, choices: list[Any], best: Any, n_trials: int = 6, **options: Any) -> TuneResult:
+    """Of an objective that is best with one of the objects."""
+
+    def objective(params: dict[str, Any]) -> float:
+        return float(repr(params["part"]) != repr(best)) + params["x"]
+
+    space = {"part": choices, "x": [0.0, 0.25]}
+    return tune(
+        objective, direction="minimize", search_space=space, name=name, n_trials=n_trials, seed=0, **options
+    )
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_is_found_again_under_another_label(kind: str, tmp_path: Path) -> None:
+    choices, others, best = OBJECTS[kind]
+    first = run_of("first", choices, best)
+    for given in ("first", first, first.study, first.save(tmp_path / "first.zip")):
+        second = run_of("second", others, best, n_trials=1, warm_start=given)
+        assert repr(second.best_params) == repr(first.best_params)
+        assert second.best_value == 0.0
+
+
+def test_the_best_trial_whose_object_is_a_choice_is_taken_and_that_is_said() -> None:
+    first = run_of("first", [SVC(), SVC(kernel="poly")], SVC())
+    second = run_of("second", [SVC(gamma=9.0), SVC(kernel="poly")], SVC(), n_trials=2, warm_start=first)
+    assert [t.params for t in second.trials] == [
+        {"part": "SVC()", "x": 0.0},
+        {"part": "SVC()", "x": 0.25},
+    ]
+    assert repr(second.best_params["part"]) == "SVC(kernel='poly')"
+    notes = [e.text for e in second.events if isinstance(e, Note)]
+    assert any(t.endswith("are tried first, of those whose objects are choices here.") for t in notes)
+    with pytest.raises(InputError, match="no scored trial whose object for part is a choice here"):
+        run_of("third", [SVC(kernel="sigmoid"), (1, 2)], SVC(), warm_start=first)
+
+
+def test_objects_of_a_run_of_an_earlier_version_are_compared_as_far_as_they_are_stored() -> None:
+    first = run_of("first", [SVC(), SVC(kernel="poly"), (3,)], SVC(), n_trials=10)
+    stored = first.study.user_attrs["sllmbo:choices"]
+    old = {
+        label: {key: value for key, value in data.items() if key != "id"}
+        for label, data in stored["part"].items()
+    }
+    first.study.set_user_attr("sllmbo:choices", {"part": old})
+    second = run_of("second", [SVC(kernel="poly"), SVC(), (3,)], SVC(), n_trials=1, warm_start="first")
+    assert repr(second.best_params["part"]) == "SVC()"
