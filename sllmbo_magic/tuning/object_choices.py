@@ -89,6 +89,17 @@ def labels_here(study: Study, objects: Objects) -> dict[str, dict[str, str | Non
     }
 
 
+def changed_labels(study: Study, objects: Objects) -> list[str]:
+    """The labels of this run that stand for other objects in a study, each with its parameter."""
+    stored = study.user_attrs.get(attrs.CHOICES) or {}
+    return [
+        f"{name} {label}"
+        for name, labels in objects.items()
+        for label, value in labels.items()
+        if (data := stored.get(name, {}).get(label)) and not _is_same(name, value, data)
+    ]
+
+
 def _label_here(name: str, label: str, data: Mapping[str, Any], objects: Mapping[str, Any]) -> str | None:
     same = [here for here, value in objects.items() if _is_same(name, value, data)]
     return label if label in same else next(iter(same), None)  # those that differ in seeds only have one id

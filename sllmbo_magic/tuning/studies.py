@@ -35,6 +35,7 @@ from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import what_changed
 from sllmbo_magic.storage.study_migration import current
 from sllmbo_magic.task.metrics import Direction
+from sllmbo_magic.tuning.object_choices import changed_labels
 from sllmbo_magic.tuning.queued_trials import queued_params
 from sllmbo_magic.tuning.queued_trials import waiting_trials
 from sllmbo_magic.tuning.queued_trials import withdraw
@@ -113,6 +114,12 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
     if plan.outer is not None:
         for trial in trials:
             _check_params(trial, plan.outer.distributions, plan.outer.fixed, again)
+    changed = changed_labels(study, plan.objects) if trials else []
+    if changed:
+        raise InputError(
+            f"the study has trials with another object for {changed[0]}, whose values do not compare.",
+            again if joins else f"{again} With warm_start= its best configurations are tried first.",
+        )
     stored = study.user_attrs.get(attrs.FINGERPRINT)
     n_trials = sum(counts(trial) for trial in trials)
     is_under_way = any(trial.state == TrialState.RUNNING for trial in trials)

@@ -230,3 +230,18 @@ def test_where_optuna_would_have_to_store_an_object_the_line_to_write_is_said() 
 
     with pytest.raises(InputError, match="Leave layers out and suggest its label"):
         tune(objective, direction="minimize", search_space=space, **K)
+
+
+def test_a_study_with_other_objects_under_the_same_labels_is_refused() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        return float(params["model"].fit_intercept) + params["x"]
+
+    study = optuna.create_study(direction="minimize")
+    options = {**K, "direction": "minimize", "study": study}
+    first, second = LogisticRegression(penalty="l1"), LogisticRegression(penalty="l2")
+    space = {"model": [first, second], "x": (0.0, 1.0)}
+    tune(objective, search_space=space, **options)
+    more = tune(objective, search_space=space, **{**options, "n_trials": 7})
+    assert len(more.trials) == 7
+    with pytest.raises(InputError, match=r"another object for model LogisticRegression\(\), whose values"):
+        tune(objective, search_space={**space, "model": [second, first]}, **options)
