@@ -88,9 +88,7 @@ def _best_configurations(
     for trial in trials:
         params = dict(trial.params)
         if outer is not None:
-            shared = {
-                n: labels[n].get(v, v) if n in labels else v for n, v in params.items() if n in outer
-            }
+            shared = {n: labels[n].get(v, v) if n in labels else v for n, v in params.items() if n in outer}
             if not shared:
                 continue
             other = [n for n, v in shared.items() if v is None and params[n] is not None]
@@ -103,7 +101,8 @@ def _best_configurations(
             best[key] = trial, params
     if not best and left_out:
         raise InputError(
-            f"warm start {label} has no scored trial whose object for {', '.join(left_out)} is a choice here.",
+            f"warm start {label} has no scored trial whose object for {', '.join(left_out)} is a choice"
+            " here.",
             "Add its objects to the choices, or give another run.",
         )
     if not best:
