@@ -324,8 +324,8 @@ class LLMTPESampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter of the declared space: the trial's own value of it. Any other one: as the LLM proposed it
-        for this trial, else, and where the objective has a range without this value, the base sampler's.
+        """A parameter of the declared space: the trial's own value of it. Any other one: as the LLM proposed
+        it for this trial, else, and where the objective has a range without this value, the base sampler's.
 
         Raises:
             InputError: The objective suggests the parameter as something else than the declared space has.
