@@ -182,7 +182,8 @@ def _on_folds(
     verdict = check.end(gain, noise, len(differences))
     conclusion = {
         "real": "That is more than the noise, so the gain is real",
-        "within noise": "That is within the noise, so it may be luck",
+        "within noise": "That is within the noise, so "
+        + ("it may be luck" if gain > 0.0 else "no gain is shown"),
         "worse": "That is more than the noise, so the default is better",
     }[verdict]
     folds = f"{len(differences)} fresh folds" if fresh else f"the search's own {len(differences)} folds"

@@ -56,18 +56,22 @@ def _turns(run: RunData) -> str:
         if proposer is not None:
             trials[proposer] = trials.get(proposer, 0) + each.n_trials
             wins[proposer] = wins.get(proposer, 0) + each.n_improvements
+    best = None if run.best is None else _proposer(run, run.best.source)
     # a sentence begins with a capital, which the name of a model (openai:gpt-4o) has not
     sentences = (
         _sentence(
             f"{name if name.startswith('the ') else f'the LLM {name}'} proposed {count(n, 'trial')}"
-            f" and {_improved(wins[name])}"
+            f" and {_improved(wins[name], has_best=name == best)}"
         )
         for name, n in trials.items()
     )
     return " ".join(sentences)
 
 
-def _improved(n: int) -> str:
+def _improved(n: int, *, has_best: bool) -> str:
+    """How often a source improved the best score; the first score of a run improves none."""
+    if n == 0 and has_best:
+        return "had the best score from the beginning"
     return f"improved the best score {_times(n)}" if n else "never improved the best score"
 
 

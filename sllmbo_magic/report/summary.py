@@ -117,7 +117,10 @@ def _evidence(run: RunData) -> str:
         "real": f"on {folds} the gain is {size}, more than its noise",
         "worse": f"on {folds} it is {size} worse than the default",
     }
-    return words.get(str(check.get("verdict")), f"on {folds} the gain is {size}, within its noise")
+    within = f"on {folds} the gain is {size}, within its noise"
+    if gain < 0.0:
+        within = f"on {folds} it is {size} worse than the default, within the noise"
+    return words.get(str(check.get("verdict")), within)
 
 
 def result_text(bundle: Mapping[str, Any]) -> str:

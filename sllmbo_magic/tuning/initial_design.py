@@ -74,17 +74,19 @@ def initialize(
             return  # the user stopped the run meanwhile
         proposal = answer
     except ProviderError as error:
+        proposer = fallback
+        proposal = proposer.initialize(ask)
+        has_rules = bool(proposal.candidates)  # there are none for an objective
+        instead = "The rulebook's first configurations are used" if has_rules else "The base sampler goes on"
         emit(
             Fallback(
                 trial_number=ask.trial_number,
                 category=error.category,
-                message=f"{error} The rulebook's first configurations are used.",
+                message=f"{error} {instead}.",
                 permanent=sampler.queue.off is not None,
-                instead="rulebook",
+                instead="rulebook" if has_rules else "sampler",
             )
         )
-        proposer = fallback
-        proposal = proposer.initialize(ask)
         feedback += [unusable_text(error)] * (error.category == UNUSABLE)
     reason = proposal.space_reason or "the first search space"
     if proposal.space is not None and proposal.outer is not None and grow is not None:

@@ -94,6 +94,14 @@ def test_a_difference_without_meaning_is_within_noise() -> None:
     assert "it may be luck" in verification.text
 
 
+def test_a_loss_within_the_noise_is_no_luck() -> None:
+    verification = verify(task_of(), {"shift": 0.01}, {}, seed=1)
+    assert verification.verdict == "within noise"
+    assert verification.gain < 0
+    assert verification.text.count("a loss of ") == 1
+    assert "so no gain is shown" in verification.text
+
+
 def test_scores_are_those_of_the_same_kind_of_folds_with_other_seeds() -> None:
     task = task_of(Ridge(), cv=KFold(5, shuffle=True, random_state=0))
     verification = verify(task, {}, {"alpha": 5.0}, seed=1)

@@ -570,6 +570,10 @@ def test_the_summary_of_runs_without_a_best() -> None:
             "0.01 ± 0.02, within its noise",
         ),
         (
+            {"verdict": "within noise", "gain": -0.014, "noise": 0.016, "n_folds": 10},
+            "on 10 fresh folds it is 0.014 ± 0.016 worse than the default, within the noise",
+        ),
+        (
             {"verdict": "worse", "gain": -0.05, "noise": 0.01, "n_folds": 10},
             "0.05 ± 0.01 worse than the default",
         ),

@@ -173,6 +173,21 @@ def test_what_the_user_set_and_locked_before_the_first_request_stays(data: Any, 
     assert "small C, please" in llm.requests[0].messages[-1].content
 
 
+def test_no_rulebook_is_named_where_an_objective_has_none() -> None:
+    def fail(request: Request) -> Any:
+        raise PermanentProviderError("the key was not accepted.", category="bad-key")
+
+    events: list[Event] = []
+    result = tune(
+        lambda params: params["x"] ** 2, direction="minimize", search_space={"x": (-1.0, 1.0)}, n_trials=4,
+        llm=FunctionProvider(fail), folder="", sinks=[events.append],
+    )  # fmt: skip
+    (fall,) = [e for e in events if isinstance(e, Fallback)]
+    assert fall.instead == "sampler"
+    assert fall.message.endswith("The base sampler goes on.")
+    assert "rulebook" not in result.summary["text"]
+
+
 @pytest.mark.parametrize(
     ("error", "permanent"),
     [
