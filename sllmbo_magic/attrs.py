@@ -77,7 +77,8 @@ DESCRIBED = "sllmbo:described"
 """
 
 CONTINUES = "sllmbo:continues"
-"""Study attribute: the name of the study whose trials were carried over to this one (see ``linked.py``)."""
+"""Study attribute: the name of the study whose trials were carried over to this one (see
+``storage/study_migration.py``)."""
 
 CONTINUED_IN = "sllmbo:continued_in"
 """Study attribute: the name of the study in which this one goes on."""

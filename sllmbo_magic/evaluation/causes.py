@@ -1,7 +1,7 @@
 """Why an evaluation failed, in words for the user.
 
 A cause may quote the user's data, as the exception does. It is shown and stored on the user's machine; an LLM
-gets the category of a failure alone (see ``history.observe``).
+gets the category of a failure alone (see ``history.trials.observe``).
 """
 
 from __future__ import annotations

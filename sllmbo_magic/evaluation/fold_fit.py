@@ -24,7 +24,7 @@ from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.task.splits import SEED
 from sllmbo_magic.task.task import Task
 
-_SPEAKS = ("verbose", "verbosity", "logging_level", "silent", "verbose_eval", "metric_period")
+_VERBOSITY = ("verbose", "verbosity", "logging_level", "silent", "verbose_eval", "metric_period")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def quiet_settings(estimator: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for prefix, part in [("", estimator), *((f"{k}__", v) for k, v in params.items())]:
         module = module_of(part)
-        if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in params for name in _SPEAKS):
+        if module in ("lightgbm", "catboost") and not any(f"{prefix}{name}" in params for name in _VERBOSITY):
             settings[f"{prefix}verbose"] = -1 if module == "lightgbm" else False
     return settings
 

@@ -129,17 +129,6 @@ def add_to_run(counts: Mapping[str, int], texts: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def counting_for_run() -> Iterator[None]:
-    """Around fits that are no trial: count all warnings, whoever's file they come from, for the run."""
-    inner = CountWarnings()
-    try:
-        with inner:
-            yield
-    finally:
-        add_to_run(inner.counts, inner.texts)
-
-
-@contextmanager
 def shown_to_user() -> Iterator[None]:
     """Around a warning that this package itself has for the user: within it no warning is counted."""
     token = _counter.set(None)

@@ -18,7 +18,7 @@ UNCHANGED = _Unchanged.UNCHANGED
 
 Kind: TypeAlias = Literal[
     "flag",  # present or absent; in Python a bool
-    "switch",  # --surrogate / --no-surrogate; in Python a bool
+    "switch",  # --judge / --no-judge; in Python a bool
     "count",  # integer from `low` to `high`
     "jobs",  # integer other than 0; negative ones count cores from the end, -1 is all
     "share",  # number from 0 to 1

@@ -4,8 +4,8 @@ source.
 :func:`prior_for` gives the :class:`Prior` of an estimator, also inside a pipeline or a wrapper, shaped by
 what is known of the task. :func:`inert` says which parameters have no effect, :func:`accepts` whether
 an estimator declares that it takes a value. One module per group of
-estimators holds tables; ``parts.py`` finds where they belong, ``registry.py`` applies them, ``document.py``
-writes them down for people.
+estimators holds tables; ``families.py`` finds where they belong, ``registry.py`` applies them,
+``docs/_priors.py`` writes them down for people.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a proposer is: asked with the state of a run, it answers with configurations, reasons and new ranges.
 
-A *candidate* has been checked against the search space; raw LLM text never leaves ``proposers/llm.py``.
+A *candidate* has been checked against the search space; raw LLM text never leaves ``proposers/``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The proposer that asks an LLM: prompt, call, read, one repair.
 
-What comes back is checked in ``reading.py``; nothing unchecked leaves this package.
+What comes back is checked in ``reply.py``; nothing unchecked leaves this package.
 """
 
 from __future__ import annotations

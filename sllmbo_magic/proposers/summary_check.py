@@ -1,6 +1,6 @@
 """An LLM's summary against the study's truth: sentences that the study contradicts are taken out.
 
-The truth stands in front of every summary anyway (``stories.headline``); a false best next to it would still
+The truth stands in front of every summary anyway (``memory.headline``); a false best next to it would still
 pull proposals its way. So each sentence must be explained by the study: the trials that it names exist, a
 score is one that a trial had, and what it calls the best is the best. Where that cannot be told, the sentence
 goes: a summary loses little by a sentence, and a search much by a wrong best.

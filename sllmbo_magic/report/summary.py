@@ -202,7 +202,7 @@ def _front(run: RunData) -> str:
 
 
 def _verified(run: RunData) -> str:
-    """Whether the gain was real, in the words of ``evaluator.verification``."""
+    """Whether the gain was real, in the words of ``evaluation.verification``."""
     verification = _summary(run).get("verification")
     text = one_line((verification.get("text") if isinstance(verification, Mapping) else None) or "", 800)
     return text if not text or text.endswith((".", "…")) else f"{text}."

@@ -215,25 +215,27 @@ def _info(folder: RunFolder) -> RunInfo:
             int(summary.get("n_trials") or 0),
             summary.get("best_value"),
         )
+        options = meta.get("options") or {}
+        n_trials = meta.get("total", options.get("n_trials"))
+        n_trials = None if n_trials is None else int(n_trials)
+        metric = str(meta.get("metric") or options.get("scoring") or "")
     except (StorageError, ValueError, LookupError, TypeError, AttributeError):
         # one broken run must not hide the others
-        meta, n_done, best, status = {}, 0, None, "unreadable"
+        n_done, n_trials, best, metric, status = 0, None, None, "", "unreadable"
     owner = folder.owner()
     if owner is not None:
         pid = owner.pid or "not known"
         status = f"running (pid {pid})" if owner.local else f"running (pid {pid} on {owner.host})"
     elif status in ("new", "running"):
         status = "interrupted"
-    options = meta.get("options") or {}
-    n_trials = meta.get("total", options.get("n_trials"))
     files = [path for path in (folder.run_path, folder.study_path) if path.exists()]
     return RunInfo(
         name=folder.name,
         status=status,
         n_done=n_done,
-        n_trials=None if n_trials is None else int(n_trials),
+        n_trials=n_trials,
         best=best,
-        metric=str(meta.get("metric") or options.get("scoring") or ""),
+        metric=metric,
         updated=max((path.stat().st_mtime for path in files), default=0.0),
         path=folder.path,
     )

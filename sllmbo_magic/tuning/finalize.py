@@ -119,7 +119,6 @@ class Finalizer:
             task=self.task,
             path=None if self.record.folder is None else self.record.folder.path,
             code_parts=self.record.code_parts(),
-            n_jobs=self.plan.settings.n_jobs,
             objects=self.plan.objects,
             exchanges=exchanges_of(self.record.transcript) if self.record.folder is None else (),
         )

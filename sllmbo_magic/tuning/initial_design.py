@@ -33,8 +33,6 @@ from sllmbo_magic.samplers.requests import unusable_text
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import grown
 
-INITS = ("llm", "default", "random", "user")
-
 
 def initialize(
     study: Study,

@@ -57,7 +57,6 @@ class TuneResult:
         task: Task | None = None,
         path: Path | None = None,
         code_parts: dict[str, Any] | None = None,
-        n_jobs: int | None = None,
         objects: Objects | None = None,
         exchanges: Iterable[dict[str, Any]] = (),
     ) -> None:
@@ -66,7 +65,6 @@ class TuneResult:
         self._path = path
         self._task = task
         self._code_parts = code_parts or {}
-        self._n_jobs = n_jobs
         self._exchanges = list(exchanges)
         self._importances: dict[tuple[str, int], dict[str, float]] = {}
         """By kind and number of finished trials."""

@@ -55,13 +55,11 @@ from sllmbo_magic.tuning.running_trial import several
 from sllmbo_magic.tuning.running_trial import unwritten_trial
 
 Callback = Callable[[Study, FrozenTrial], None]
+"""Optuna's: called with the study and each trial that ended."""
 
 
 class CallbackError(Exception):
     """A callback of the user's raised an exception; the message says which, and what it said."""
-
-
-"""Optuna's: called with the study and each trial that ended."""
 
 
 class Trials:

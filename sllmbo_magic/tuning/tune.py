@@ -304,7 +304,7 @@ def _open_folder(
 
 def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) -> Plan:
     """The plan that ``tune`` with these arguments would run: see ``Plan.first_request`` and
-    ``Plan.forecast``.
+    ``tuning.forecast.forecast``.
 
     Raises:
         InputError: As ``tune``.

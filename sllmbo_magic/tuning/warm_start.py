@@ -136,9 +136,8 @@ def _found(earlier: Any, stored: Path | None) -> tuple[Study, str]:
         return earlier.study, f"run {earlier.name!r}"
     if isinstance(earlier, Study):
         return earlier, f"study {earlier.study_name!r}"
-    path = Path(str(earlier)).expanduser()
-    if not path.exists() and stored is not None:
-        path = stored
+    is_run = stored is not None and stored.exists()  # before a folder of that name in the working directory
+    path = stored if is_run and stored is not None else Path(str(earlier)).expanduser()
     if not path.exists():
         raise InputError(
             f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file."

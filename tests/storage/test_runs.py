@@ -575,13 +575,16 @@ def test_the_list_tells_state_progress_and_best_of_each_run() -> None:
         folder.write_meta({"summary": {"n_trials": 7, "best_value": -1.5}})
     with RunFolder.open("broken") as folder:
         folder.run_path.write_text("{")
+    for name, damaged in (("no-total", {"total": "many"}), ("no-options", {"options": ["x"]})):
+        with RunFolder.open(name, meta={"status": "finished"}) as folder:
+            folder.write_meta(damaged)
     with RunFolder.open("now", meta={"status": "running"}) as folder:
         infos = {info.name: info for info in runs.list_runs()}
-    assert set(infos) == {"done", "elsewhere", "broken", "now"}
+    assert set(infos) == {"done", "elsewhere", "broken", "no-total", "no-options", "now"}
     done = infos["done"]
     assert (done.status, done.n_done, done.n_trials, done.best, done.metric) == ("finished", 3, 3, 0.9, "f1")
     assert (infos["elsewhere"].n_done, infos["elsewhere"].best) == (7, -1.5)
-    assert infos["broken"].status == "unreadable"
+    assert {infos[name].status for name in ("broken", "no-total", "no-options")} == {"unreadable"}
     assert infos["now"].status == f"running (pid {os.getpid()})"
     assert infos["now"].running
     assert not done.running

@@ -204,6 +204,13 @@ def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:
     assert [t.user_attrs["sllmbo:source"] for t in again.trials].count("user") == 3
 
 
+def test_a_run_comes_before_a_folder_of_its_name() -> None:
+    first = run_of("churn", [1, 2], 2)
+    Path("churn").mkdir()
+    second = run_of("second", [1, 2], 2, n_trials=1, warm_start="churn")
+    assert second.best_params == first.best_params
+
+
 def test_an_infeasible_configuration_is_not_tried_first() -> None:
     def constrained(trial: optuna.Trial) -> float:
         x = trial.suggest_float("x", -5.0, 5.0)

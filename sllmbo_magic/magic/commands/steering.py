@@ -43,9 +43,7 @@ def _send(session: Session, arguments: Arguments, value: Any = None, run_name: s
 
         name = name or _only_run_elsewhere()
         send_command(name, arguments.command, value)
-    when = {"stop": "after the fold in flight", "resume": "at once"}.get(
-        arguments.command, "at the next trial"
-    )
+    when = _WHEN.get(arguments.command, "at the next trial")
     print(f"{name}: {arguments.command} is noted and takes effect {when}.")
 
 
