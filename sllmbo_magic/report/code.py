@@ -89,14 +89,33 @@ def _seeds(estimator: Any, names: Iterable[str] | None, best_params: Mapping[str
     if names is None:
         return {}
     if estimator is None:
-        replaced = tuple(f"{name}__" for name in best_params)
-        return {name: SEED for name in names if name not in best_params and not name.startswith(replaced)}
+        return dict.fromkeys(sorted(_stored_seeds(names, best_params)), SEED)
     from sklearn.base import clone
 
     try:
-        return seed_settings(clone(estimator).set_params(**clone(dict(best_params), safe=False)))
+        seeds = seed_settings(clone(estimator).set_params(**clone(dict(best_params), safe=False)))
     except (TypeError, ValueError):  # it does not take these parameters
         return {}
+    return dict(sorted(seeds.items()))
+
+
+def _stored_seeds(names: Iterable[str], best_params: Mapping[str, Any]) -> set[str]:
+    """The seeds that the estimator lacked, and those that the estimators in the place of its parts lacked:
+    each as far as nothing stands in the place of the part that has it.
+    """
+    lacking = {"": tuple(names)}
+    for name, value in best_params.items():
+        if isinstance(value, python_repr.Expression):
+            lacking[f"{name}__"] = value.seeds
+    return {
+        prefix + seed
+        for prefix, seeds in lacking.items()
+        for seed in seeds
+        if best_params.get(prefix + seed) is None
+        and not any(
+            len(name) >= len(prefix) and f"{prefix}{seed}".startswith(f"{name}__") for name in best_params
+        )
+    }
 
 
 def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str]:

@@ -72,11 +72,16 @@ def constructor(estimator: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Expression:
-    """A value of which only the Python expression is at hand; it shows as its label."""
+    """A value of which only the Python expression is at hand; it shows as its label.
+
+    Attributes:
+        seeds: Of an estimator, the names of the seeds that it lacks.
+    """
 
     tree: Tree
     imports: tuple[str, ...]
     label: str = ""
+    seeds: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return self.label

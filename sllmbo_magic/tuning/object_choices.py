@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from inspect import isclass
 from typing import Any
 
 from optuna.study import Study
@@ -17,6 +18,7 @@ from optuna.study import Study
 from sllmbo_magic import attrs
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation.fold_fit import seed_settings
 from sllmbo_magic.report.python_repr import Expression
 from sllmbo_magic.report.python_repr import NoSpellingError
 from sllmbo_magic.report.python_repr import expression
@@ -108,7 +110,8 @@ def _label_here(name: str, label: str, data: Mapping[str, Any], objects: Mapping
 def _is_same(name: str, value: Any, data: Mapping[str, Any]) -> bool:
     if "id" in data:
         return bool(data["id"] == fingerprint(value))
-    return bool(data) and json.loads(json.dumps(_to_json(name, value))) == data  # a run of an earlier version
+    written = json.loads(json.dumps(_to_json(name, value)))  # a run of an earlier version
+    return bool(data) and all(written.get(key) == data[key] for key in data)
 
 
 def _to_json(name: str, value: Any) -> dict[str, Any]:
@@ -118,14 +121,17 @@ def _to_json(name: str, value: Any) -> dict[str, Any]:
         spelling = expression(value, name)
     except NoSpellingError:
         return {}
-    return {"expression": spelling.tree, "imports": list(spelling.imports)}
+    seeds = list(seed_settings(value)) if hasattr(value, "get_params") and not isclass(value) else []
+    return {"expression": spelling.tree, "imports": list(spelling.imports), "seeds": seeds}
 
 
 def _from_json(label: str, data: Mapping[str, Any]) -> Any:
     if "value" in data:
         return _untagged(data["value"])
     if "expression" in data:
-        return Expression(data["expression"], tuple(data.get("imports", ())), label)
+        return Expression(
+            data["expression"], tuple(data.get("imports", ())), label, tuple(data.get("seeds", ()))
+        )
     return label
 
 

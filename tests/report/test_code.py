@@ -14,6 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.compose import make_column_selector
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import BaggingRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.ensemble import StackingClassifier
@@ -241,11 +242,35 @@ def test_the_code_of_a_run_has_the_seeds_that_the_run_set(tmp_path: Any) -> None
         made = run(result.code())["best_model"]
         assert params(made) == params(result.best_estimator)
         assert np.array_equal(made.fit(X, y).predict(X), result.best_estimator.predict(X))
-        if search_space is None:
-            assert TuneResult.load(result.path).code() == result.code()
+        assert TuneResult.load(result.path).code() == result.code()
     own = tune(RandomForestRegressor(5, random_state=7), X, y, name="own", **options).code()
     assert "random_state=7" in own
     assert "random_state=0" not in own
+
+
+def test_a_loaded_run_has_the_seeds_of_the_estimators_among_its_choices(tmp_path: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = X[:, 0] + X[:, 1] ** 2
+    bagged = BaggingRegressor(ExtraTreeRegressor(max_depth=4), n_estimators=3)
+    weak = BaggingRegressor(ExtraTreeRegressor(max_depth=1), n_estimators=1, max_samples=0.1)
+    piped = Pipeline([("scale", StandardScaler()), ("model", weak)])
+    spaces: list[dict[str, Any]] = [
+        {"model": [bagged, Ridge(alpha=1e9)]},
+        # another estimator in one that is in the place of a part, with a seed of its own and without
+        {"model": [bagged], "model__estimator": [ExtraTreeRegressor(max_depth=5, random_state=3)]},
+        {"model": [bagged], "model__estimator": [RandomForestRegressor(2, max_depth=3)]},
+        {"model": [bagged], "model__random_state": [5, 6]},
+    ]
+    for space in spaces:
+        result = tune(
+            piped, X, y, search_space=space, n_trials=4, seed=0, cv=2, verify=False, folder=tmp_path, name="s"
+        )
+        assert "random_state" in result.code()
+        assert "model" in result.best_params
+        for stored in (result.path, result.save(tmp_path / "saved.zip")):
+            assert TuneResult.load(stored).code() == result.code()
+        made = run(result.code())["best_model"]
+        assert np.array_equal(made.fit(X, y).predict(X), result.best_estimator.predict(X))
 
 
 def test_the_code_of_a_scikit_learn_search_has_no_seed_that_the_search_did_not_set() -> None:
