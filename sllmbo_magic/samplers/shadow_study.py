@@ -226,8 +226,8 @@ def base_params(
 ) -> dict[str, Any]:
     """All parameters of a space from a base sampler: jointly, and one by one where it has no joint answer.
 
-    As Optuna asks: jointly for what ``infer_relative_search_space`` returns, in the ranges of ``space``. What
-    it leaves out is the sampler's ``sample_independent``. A sampler in its start-up phase, or one that is not
+    As Optuna asks: jointly for what ``infer_relative_search_space`` returns, in the ranges of ``space``; what
+    it leaves out is asked of ``sample_independent``. A sampler in its start-up phase, or one that is not
     multivariate, answers ``sample_relative`` with less than asked.
     """
     several = {n: d for n, d in space.items() if not d.single()}

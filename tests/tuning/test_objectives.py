@@ -535,10 +535,7 @@ def test_one_value_in_the_space_is_kept_where_the_objective_asks_for_it(
 
 
 DIFFERENT: list[tuple[dict[str, Any], str]] = [
-    (
-        {"x": (-5, 5)},
-        "'x' as whole number -5 to 5, the objective suggests it as float -5 to 5. Write the same",
-    ),
+    ({"x": (-5, 5)}, "'x' as whole number -5 to 5, the objective suggests it as float -5 to 5. Write"),
     ({"x": (1.0, 5.0, "log")}, "'x' as float 1 to 5, log scale, the objective suggests it as float -5 to 5."),
     ({"n": (1.0, 9.0)}, "in search_space: 'n': (1, 9)."),
     ({"n": [1, 9]}, "'n' as one of 1, 9, the objective suggests it as whole number 1 to 9."),
