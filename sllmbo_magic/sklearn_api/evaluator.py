@@ -152,7 +152,7 @@ class Candidates:
         """Add failed candidates and ``source`` to the dict that ``BaseSearchCV.fit`` goes on with."""
         if self._n_searched is not None:
             self._results.update(first_rows(self._results, self._n_searched))
-        if self._failed:
+        if self._failed and self._results:  # else no fold of any candidate was scored
             self._results.update(
                 with_failed(self._results, self._failed, self._search.error_score, len(self._folds.splits))
             )
@@ -165,13 +165,11 @@ class Candidates:
         return self._numbers.index(trial_number) if trial_number in self._numbers else None
 
     def _score(self, params: dict[str, Any], *, first: bool = False) -> Evaluation:
-        started = time.perf_counter()
         failure: ValueError | SystemExit | None = None
         with warnings.catch_warnings(record=True) as messages:
             warnings.simplefilter("always")
-            with ended_after(
-                self._trial_timeout if self._isolate else None, self._search.estimator
-            ) as is_over:
+            with ended_after(self._trial_timeout if self._isolate else None, self._search) as is_over:
+                started = time.perf_counter()  # new workers first import what the fits need
                 try:
                     self._results = self._evaluate_candidates([params], cv=self._folds)
                 except InputError:  # of the folds
@@ -179,7 +177,7 @@ class Candidates:
                 except (ValueError, SystemExit) as error:
                     failure = error
                 except Exception as error:
-                    if not self._isolate or first or not (is_over() or isinstance(error, BrokenExecutor)):
+                    if not self._isolate or not (is_over() or isinstance(error, BrokenExecutor)):
                         raise
                     seconds = time.perf_counter() - started
                     self._failed[max(len(self._numbers) - 1, 0)] = (params, seconds)

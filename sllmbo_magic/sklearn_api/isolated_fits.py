@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
-from concurrent.futures import wait
 from contextlib import contextmanager
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,10 @@ from sllmbo_magic.evaluation.base import Evaluation
 from sllmbo_magic.evaluation.base import timeout_text
 from sllmbo_magic.evaluation.threads import cores
 from sllmbo_magic.tuning.isolation import died
+
+_ANSWER_SECONDS = 0.002
+"""For which a worker answers, so that the next one takes the next task."""
+_MOST_WARM_UP_SECONDS = 60.0
 
 
 def check_jobs(n_jobs: int | None, *, isolate: bool) -> None:
@@ -39,11 +44,11 @@ def in_processes(*, isolate: bool) -> Iterator[None]:
 
 
 @contextmanager
-def ended_after(seconds: float | None, estimator: Any) -> Iterator[Callable[[], bool]]:
+def ended_after(seconds: float | None, search: Any) -> Iterator[Callable[[], bool]]:
     """End joblib's workers, whatever they do, when the time is over.
 
-    Gives a function that says whether that happened. New workers first import what the estimator needs; that
-    does not count.
+    Gives a function that says whether that happened. New workers first import what the fits need: scikit-learn,
+    which is sent the whole search with each fit, and what that is made of. That does not count.
     """
     over = threading.Event()
 
@@ -58,7 +63,7 @@ def ended_after(seconds: float | None, estimator: Any) -> Iterator[Callable[[], 
     timer = threading.Timer(seconds or 0.0, end)
     timer.daemon = True
     if seconds is not None:
-        _warm_up(estimator)
+        _warm_up(search)
         timer.start()
     try:
         yield over.is_set
@@ -66,13 +71,24 @@ def ended_after(seconds: float | None, estimator: Any) -> Iterator[Callable[[], 
         timer.cancel()
 
 
-def _warm_up(estimator: Any) -> None:
+def _warm_up(search: Any) -> None:
+    """Wait until each worker has answered: one that is there first would take the tasks of the others, too."""
     from joblib.externals.loky import reusable_executor
+    from sklearn.model_selection import cross_validate  # of the module of the function that fits and scores
+
+    def process(*needs: Any) -> int:
+        time.sleep(_ANSWER_SECONDS)
+        return os.getpid()
 
     pool = reusable_executor._executor
-    if pool is not None:
-        with suppress(Exception):  # whatever it is, the fits have it too
-            wait([pool.submit(type, estimator) for _ in range(pool._max_workers)])
+    if pool is None:
+        return
+    answered: set[int] = set()
+    end = time.monotonic() + _MOST_WARM_UP_SECONDS
+    with suppress(Exception):  # whatever it is, the fits have it too
+        while len(answered) < pool._max_workers and time.monotonic() < end:
+            tasks = [pool.submit(process, cross_validate, search) for _ in range(pool._max_workers)]
+            answered |= {task.result(_MOST_WARM_UP_SECONDS) for task in tasks}
 
 
 def failure(error: Exception, seconds: float, timeout: float | None, *, over: bool) -> Evaluation:

@@ -157,3 +157,13 @@ def test_data_that_nothing_can_be_fitted_to_is_named(data: Any, cause: str, erro
     with pytest.raises(InputError, match=f"no candidate has a score: 3 failed with: {cause}"):
         search.fit(*data)
     assert len(search.result_.trials) == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_in_which_no_fold_can_be_fitted_names_the_cause() -> None:
+    search = SLLMBOSearchCV(
+        Picky(alpha=2.0), search_space={"alpha": (1.5, 3.0)}, cv=2, n_trials=2, random_state=0
+    )
+    with pytest.raises(InputError, match=r"no candidate has a score: 2 failed with: .*alpha is too large"):
+        search.fit(X, y)
+    assert [t.state.name for t in search.result_.trials] == ["FAIL"] * 2
