@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages.journal import JournalFileBackend
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.errors import StorageError
+from sllmbo_magic.storage.journal_file import JournalFile
 from sllmbo_magic.storage.journal_lines import is_entry
-from sllmbo_magic.storage.locks import JournalLock
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -78,7 +77,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     if kind == "journal" and rest:
         path = os.path.expanduser(rest)
         try:
-            return RunStorage(_Journal(path, lock_obj=JournalLock(path)))
+            return RunStorage(_Journal(path))
         except (OSError, ValueError, LookupError, TypeError, AssertionError, StorageInternalError) as error:
             raise StorageError(
                 f"the journal {rest} cannot be opened ({type(error.__cause__ or error).__name__}).",
@@ -94,8 +93,8 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     )
 
 
-class _Journal(JournalFileBackend):
-    """Several processes may write to it, so nothing waits in memory: trouble is an error of the storage.
+class _Journal(JournalFile):
+    """Several processes may write to it, so no entries wait in memory: trouble is an error of the storage.
 
     The file may only grow. Optuna would make a missing one anew and append to one that was cut, and its
     replay, which counts lines, would never see what was written there.

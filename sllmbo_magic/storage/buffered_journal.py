@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal import JournalFileBackend
 
+from sllmbo_magic.storage.journal_file import JournalFile
 from sllmbo_magic.storage.journal_lines import check_only_tail_is_damaged
 from sllmbo_magic.storage.journal_lines import is_entry
-from sllmbo_magic.storage.locks import JournalLock
 
 
 class BufferedJournal(BaseJournalBackend):
@@ -30,7 +29,7 @@ class BufferedJournal(BaseJournalBackend):
 
     def __init__(self, path: str | Path, report: Callable[[OSError | None], None] | None = None) -> None:
         self._path = os.fspath(path)
-        self._file = JournalFileBackend(self._path, lock_obj=JournalLock(self._path))
+        self._file = JournalFile(self._path)
         self._report = report
         self._entries: list[dict[str, Any]] = []
         self._n_waiting = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -51,6 +53,12 @@ def storage_cause(error: BaseException) -> str:
     inner = inner or error
     text = getattr(inner, "orig", None) or (inner.details() if _is_of_grpc(inner) else inner)  # type: ignore[attr-defined]
     return redact(" ".join(str(text).split())).removesuffix(".")[:300] or type(inner).__name__
+
+
+def is_full(cause: str) -> bool:
+    """Whether a cause (see :func:`storage_cause`), perhaps of another machine, is a disk without room."""
+    texts = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full"  # the last one is SQLite's
+    return any(text in cause for text in texts)
 
 
 def _is_of_grpc(error: BaseException) -> bool:

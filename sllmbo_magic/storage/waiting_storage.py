@@ -1,4 +1,4 @@
-"""A storage on a server that may go away for a while: calls wait until the server is back."""
+"""A storage that may fail for a while: calls wait until its server is back, or its disk has room again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from optuna.storages import BaseStorage
 from optuna.storages import RDBStorage
 from optuna.study import Study
 
+from sllmbo_magic.storage.journal_file import JournalFile
+from sllmbo_magic.storage.storage_problems import is_full
 from sllmbo_magic.storage.storage_problems import storage_cause
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
@@ -31,7 +33,8 @@ _Base: Any = BaseStorage
 
 
 class WaitingStorage(_Base):  # type: ignore[misc]
-    """Forwards to a storage, and repeats a call that failed because its server could not be reached.
+    """Forwards to a storage, and repeats a call that failed because its server could not be reached, or its
+    disk was full.
 
     A server that restarts then ends no run, and the scores of trials in flight are kept until they can be
     written. Errors that waiting does not mend are raised at once.
@@ -40,12 +43,19 @@ class WaitingStorage(_Base):  # type: ignore[misc]
         inner: The storage.
         should_stop: Asked while a call waits; the error is raised once it returns True.
         report: Called with the cause when the first call has failed, and with None once one was answered.
+        is_on_server: Whether the storage has a server that may go away.
     """
 
     def __init__(
-        self, inner: BaseStorage, should_stop: Callable[[], bool], report: Callable[[str | None], None]
+        self,
+        inner: BaseStorage,
+        should_stop: Callable[[], bool],
+        report: Callable[[str | None], None],
+        *,
+        is_on_server: bool = True,
     ) -> None:
         self.inner = inner
+        self._is_on_server = is_on_server
         self._should_stop = should_stop
         self._report = report
         self._lock = threading.Lock()
@@ -57,10 +67,10 @@ class WaitingStorage(_Base):  # type: ignore[misc]
         self._is_closed = True
 
     def call(self, name: str, *args: Any, **options: Any) -> Any:
-        """The result of a method of the storage, once its server answers.
+        """The result of a method of the storage, once its server answers and its disk has room.
 
         Raises:
-            Exception: Of the storage, where its server answers or the run was stopped.
+            Exception: Of the storage, where waiting does not mend it or the run was stopped.
         """
         pause = _FIRST_SECONDS
         n_failed = 0
@@ -75,8 +85,10 @@ class WaitingStorage(_Base):  # type: ignore[misc]
                     return True
                 raise
             except Exception as error:
-                is_mendable = is_away(error) or (
-                    _may_be_away(error) and time.monotonic() - began < _UNCLEAR_SECONDS
+                is_mendable = (
+                    is_full(storage_cause(error))
+                    or (self._is_on_server and is_away(error))
+                    or (_may_be_away(error) and time.monotonic() - began < _UNCLEAR_SECONDS)
                 )
                 if self._is_closed or not is_mendable or not self._wait(error, pause):
                     raise
@@ -138,18 +150,21 @@ def _same(storage: BaseStorage) -> BaseStorage:
 def waiting(
     study: Study, should_stop: Callable[[], bool], report: Callable[[str | None], None]
 ) -> Iterator[None]:
-    """Calls of a study to the server of its storage wait for that server, while this context is open.
+    """Calls of a study to its storage wait for its server, or for room on its disk, while this context is open.
 
     Args:
-        study: Whose storage may be on a server; nothing changes where it is not.
+        study: Nothing changes where its storage is neither on a server nor in a file whose failed writes leave
+            nothing behind: SQLite's, and a journal that this package has opened.
         should_stop: See :class:`WaitingStorage`.
         report: See :class:`WaitingStorage`.
     """
     storage = study._storage
-    if not on_server(storage):
+    is_on_server = on_server(storage)
+    # Optuna caches a database's trials
+    if not is_on_server and not isinstance(getattr(storage, "_backend", storage), RDBStorage | JournalFile):
         yield
         return
-    study._storage = wrapper = WaitingStorage(storage, should_stop, report)
+    study._storage = wrapper = WaitingStorage(storage, should_stop, report, is_on_server=is_on_server)
     try:
         yield
     finally:

@@ -39,6 +39,7 @@ from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import requeue_stale
+from sllmbo_magic.storage.storage_problems import is_full
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.storage.storage_problems import study_in_memory
 from sllmbo_magic.storage.study_migration import link
@@ -203,8 +204,8 @@ class Run:
         if self.settings.uses_llm or self.settings.judge:
             threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
         is_storage_gone = False
-        server = waiting(self.study, self._should_stop_waiting, self._report_server)
-        with quiet_optuna(), Quiet(), self.library_warnings, server, self._program:
+        patience = waiting(self.study, self._should_stop_waiting, self._report_storage)
+        with quiet_optuna(), Quiet(), self.library_warnings, patience, self._program:
             try:
                 self._announce(taken)
                 self._set_sampler(proposer)
@@ -234,7 +235,7 @@ class Run:
                     pool.executor.shutdown(cancel_futures=True)
 
     def _should_stop_waiting(self) -> bool:
-        """Whether a call to a storage whose server is away should give up."""
+        """Whether a call to a storage whose server is away, or whose disk is full, should give up."""
         if self.folder is not None:
             self._poll()
         return self.control.stopping or self._is_over()
@@ -247,12 +248,13 @@ class Run:
         """Whether the time of the check on fresh folds has passed, too."""
         return self.tuner is not None and self.tuner.is_over_for_checks
 
-    def _report_server(self, cause: str | None) -> None:
+    def _report_storage(self, cause: str | None) -> None:
         text = "The storage is back: the run goes on, and nothing is lost."
         if cause is not None:
+            what = "has no room" if is_full(cause) else "does not answer"
             text = (
-                f"The storage does not answer: {cause}. The run waits for it, with what is not written yet in"
-                " memory; a stop or the time limit ends it."
+                f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory; a"
+                " stop or the time limit ends it."
             )
         self.emit(Note(text=text, level="info" if cause is None else "warning"))
 

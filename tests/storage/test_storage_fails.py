@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.event import listen
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
@@ -23,6 +26,8 @@ from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.storage import waiting_storage
+from sllmbo_magic.storage.journal_file import JournalFile
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import list_runs
 
@@ -122,13 +127,112 @@ def test_a_database_that_loses_its_trials(join: bool) -> None:
 
 
 def test_a_journal_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Any, logs: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def failing(self: Any, logs: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
     events: list[Any] = []
-    objective = breaking(lambda: monkeypatch.setattr(JournalFileBackend, "append_logs", full))
+    objective = breaking(lambda: monkeypatch.setattr(JournalFile, "append_logs", failing))
     result = tune(objective, sinks=[events.append], storage="journal:runs.log", folder="", **OPTIONS)
-    check(result, "[Errno 28] No space left on device", events)
+    check(result, "[Errno 5] Input/output error", events)
+
+
+class Disk:
+    """Has no room from the fourth call of the objective on, until the run says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, storage: str, *, stays_full: bool = False) -> None:
+        self.is_full = False
+        self.stays_full = stays_full
+        self.notes: list[str] = []
+        self.storage: Any = storage
+        if storage == "sqlite":
+            self.storage = RDBStorage("sqlite:///runs.db")
+            listen(self.storage.engine, "checkout", self._limit_pages)
+        fsync = os.fsync
+
+        def fsync_or_fail(file: int) -> None:
+            if self.is_full:  # after all of it was written, as on some file systems
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fsync(file)
+
+        monkeypatch.setattr(os, "fsync", fsync_or_fail)
+        monkeypatch.setattr(waiting_storage, "_FIRST_SECONDS", 0.01)
+
+    def _limit_pages(self, connection: Any, *unused: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count={1 if self.is_full else 2**30}")
+
+    def fill(self) -> None:
+        self.is_full = True
+
+    def sink(self, event: Any) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event.text)
+            if "has no room" in event.text and not self.stays_full:
+                self.is_full = False
+
+
+@pytest.mark.parametrize(
+    ("storage", "join"), [("journal:runs.log", False), (None, True), ("sqlite", False)], ids=str
+)
+def test_a_run_waits_for_room_on_the_disk(
+    storage: str, join: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, storage)
+    result = tune(
+        breaking(disk.fill), sinks=[disk.sink], storage=disk.storage, join=join, name="run",
+        **{**OPTIONS, "n_trials": 30},
+    )  # fmt: skip
+    assert result.status == "finished"
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 30
+    assert [trial.value for trial in result.trials] == CALLS, "nothing is written twice"
+    about = [text for text in disk.notes if text.startswith("The storage ")]
+    assert len(about) == 2
+    full = r"database or disk is full" if storage == "sqlite" else r"\[Errno 28\] No space left on device"
+    assert re.match(f"The storage has no room: {full}. The run waits", about[0])
+    assert about[1].startswith("The storage is back")
+
+
+def test_the_time_limit_ends_the_waiting_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, "journal:runs.log", stays_full=True)
+    result = tune(
+        breaking(disk.fill), sinks=[disk.sink], storage=disk.storage, folder="", timeout=2.0,
+        **{**OPTIONS, "n_trials": 10_000},
+    )  # fmt: skip
+    disk.is_full = False
+    assert [trial.state.name for trial in result.trials] == ["COMPLETE"] * 4
+    assert result.best_value == min(CALLS)
+    resumed = tune(value, storage="journal:runs.log", name="run", resume=True, folder="", **OPTIONS)
+    assert sum(trial.state.name == "COMPLETE" for trial in resumed.trials) == 6
+
+
+PARTLY = """
+    import contextlib, os, resource, signal
+    from sllmbo_magic.storage.buffered_journal import BufferedJournal
+    from sllmbo_magic.storage.journal_file import JournalFile
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    def append(*numbers):
+        journal.append_logs([{"op_code": 0, "worker_id": "w", "n": n} for n in numbers])
+    journal = JOURNAL("study.log")
+    append(0, 1)
+    n_bytes = os.path.getsize("study.log")
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes + n_bytes * 3 // 4, unlimited[1]))
+    with contextlib.suppress(OSError):
+        append(2, 3, 4)
+    print(os.path.getsize("study.log") == n_bytes)
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    append(5)
+    print([entry["n"] for entry in JournalFile("study.log").read_logs(0)])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of the system")
+@pytest.mark.parametrize("journal", ["JournalFile", "BufferedJournal"])
+def test_what_a_full_disk_takes_of_a_write_is_not_in_the_journal(
+    journal: str, child: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    out, _ = child(PARTLY.replace("JOURNAL", journal)).communicate(timeout=120)
+    kept = [0, 1, 5] if journal == "JournalFile" else [0, 1, 2, 3, 4, 5]
+    assert out.splitlines() == ["True", str(kept)]
 
 
 def test_a_database_that_fails_before_the_first_trial_is_an_error_of_one_line() -> None:
