@@ -16,7 +16,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.storages import RDBStorage
 from optuna.study import Study
+from optuna.trial import TrialState
 
+from sllmbo_magic import attrs
 from sllmbo_magic.storage.journal_file import JournalFile
 from sllmbo_magic.storage.storage_problems import is_full
 from sllmbo_magic.storage.storage_problems import storage_cause
@@ -26,6 +28,8 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 _POLL_SECONDS = 0.1
 _UNCLEAR_SECONDS = 300.0
 """For which a call is repeated whose error may have another cause than a server that is away."""
+_OWNER_SECONDS = 5.0
+"""For which a program has time to write its name into a trial that it has taken."""
 
 
 _Base: Any = BaseStorage
@@ -79,10 +83,10 @@ class WaitingStorage(_Base):  # type: ignore[misc]
             try:
                 answer = getattr(self.inner, name)(*args, **options)
             except UpdateFinishedTrialError:
-                # the server had written it before the connection was lost
                 if n_failed and name == "set_trial_state_values":
                     self._answered()
-                    return True
+                    # the server had written it before the connection was lost, or another program took the trial
+                    return not any(value is TrialState.RUNNING for value in (*args, *options.values()))
                 raise
             except Exception as error:
                 is_mendable = (
@@ -96,7 +100,23 @@ class WaitingStorage(_Base):  # type: ignore[misc]
                 pause = min(2 * pause, _MOST_SECONDS)
             else:
                 self._answered()
+                if answer is False and n_failed and name == "set_trial_state_values":
+                    return self._is_taken_by_nobody_else(*args, **options)
                 return answer
+
+    def _is_taken_by_nobody_else(self, trial_id: int, *unused: Any, **unused_too: Any) -> bool:
+        """Whether the queued trial is this program's: the server had noted so before the connection was lost.
+
+        Another program that took it meanwhile would write its name at once.
+        """
+        end = time.monotonic() + _OWNER_SECONDS
+        while True:
+            trial = self.call("get_trial", trial_id)
+            if trial.state != TrialState.RUNNING or attrs.OWNER in trial.user_attrs:
+                return False
+            if time.monotonic() > end:
+                return True
+            time.sleep(_POLL_SECONDS)
 
     def _wait(self, error: Exception, seconds: float) -> bool:
         """Whether to try again, after so many seconds."""

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import ProgrammingError
 
+from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.events import Note
 from sllmbo_magic.storage import waiting_storage
@@ -54,6 +55,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting_storage, "_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(waiting_storage, "_MOST_SECONDS", 0.02)
     monkeypatch.setattr(waiting_storage, "_POLL_SECONDS", 0.005)
+    monkeypatch.setattr(waiting_storage, "_OWNER_SECONDS", 0.05, raising=False)
 
 
 def running_trial(storage: Any) -> int:
@@ -72,6 +74,31 @@ def test_a_call_is_repeated_until_it_is_answered(after: bool) -> None:
     assert reports == ["server closed the connection", None]
     with pytest.raises(UpdateFinishedTrialError):  # of a first attempt it is an error as ever
         storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [2.0])
+
+
+@pytest.mark.parametrize(
+    ("other", "is_ours"),
+    [(None, True), ("takes it", False), ("takes and ends it", False)],
+)
+def test_a_queued_trial_that_was_taken_before_the_answer_was_lost(other: str | None, is_ours: bool) -> None:
+    """Nobody evaluated it: the repeated call found it taken, by this very program."""
+    inner = Flaky(n_failures=1)
+    inner.after = other is None
+    study = optuna.create_study(storage=inner)
+    study.enqueue_trial({"x": 0.5})
+    (queued,) = study.get_trials()
+
+    def report(cause: str | None) -> None:
+        if cause is not None and other is not None:
+            inner.set_trial_state_values(queued._trial_id, TrialState.RUNNING)
+            inner.set_trial_user_attr(queued._trial_id, attrs.OWNER, {"host": "other"})
+            if other == "takes and ends it":
+                inner.set_trial_state_values(queued._trial_id, TrialState.COMPLETE, [1.0])
+
+    study._storage = WaitingStorage(inner, lambda: False, report)
+    trial = study.ask()
+    assert (trial.number == queued.number) is is_ours
+    assert len(study.trials) == 1 + (not is_ours)
 
 
 def test_a_stop_ends_the_waiting_with_the_error() -> None:
