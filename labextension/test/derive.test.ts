@@ -59,6 +59,16 @@ test('an infeasible trial is neither the best nor ranked, and its score is told'
   assert.deepEqual([...d.levels(two, 'maximize, maximize')], [[0, d.LEVELS - 1]]);
 });
 
+test('a trial that was cut off runs again: it is neither done nor failed', () => {
+  const bundle = run([1, null, null]);
+  Object.assign(bundle.trials[1]!, { error: 'stopped', cause: '' });
+  Object.assign(bundle.trials[2]!, { error: 'stopped', cause: 'cut off when its process ended' });
+  assert.equal(d.finished(bundle), 1);
+  assert.deepEqual(causesOf(bundle), []);
+  assert.deepEqual(bundle.trials.slice(1).map(outcome), ['cut off', 'cut off when its process ended']);
+  assert.deepEqual(bundle.trials.map(d.outcomeOf), ['COMPLETE', 'CUT_OFF', 'CUT_OFF']);
+});
+
 test('the axis of the trials grows with them, up to the total, and ends with them', () => {
   const end = (n: number, more: object) =>
     d.axisEnd(

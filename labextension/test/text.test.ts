@@ -99,7 +99,7 @@ test('ticks of a narrow scale are told apart', () => {
 });
 
 test('trials without a score have marks of their own', () => {
-  assert.equal(new Set(['FAIL', 'PRUNED', 'INFEASIBLE'].map(state => outMark(state, 5, 5))).size, 3);
+  assert.equal(new Set(['FAIL', 'PRUNED', 'INFEASIBLE', 'CUT_OFF'].map(end => outMark(end, 5, 5))).size, 4);
 });
 
 test('the magic is known by its name only', () => {

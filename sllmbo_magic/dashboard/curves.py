@@ -14,6 +14,7 @@ from typing import Protocol
 
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.report.bundle import RunView
+from sllmbo_magic.report.run_data import read
 from sllmbo_magic.storage.runs import folders_of_runs
 from sllmbo_magic.tuning.archive import stored_events
 
@@ -88,7 +89,7 @@ def curve(bundle: dict[str, Any], *, here: bool, id: str) -> dict[str, Any]:
         **{key: run.get(key) for key in ("metric", "direction", "sampler", "llm", "started_at")},
         "negated": bool(run.get("negated")),
         "here": here,
-        "n_trials": len(bundle["trials"]),
+        "n_trials": read(bundle).n_trials,
         "seconds": round(seconds, 3),
         **{key: run.get(key) for key in ("default_value", "best_value", "best_number")},
         "best_params": best["params"],

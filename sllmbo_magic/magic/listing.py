@@ -14,7 +14,7 @@ from typing import Any
 from sllmbo_magic import __version__
 from sllmbo_magic.magic.progress import duration
 from sllmbo_magic.report.limits import bounded_text
-from sllmbo_magic.report.run_data import ENDED
+from sllmbo_magic.report.run_data import read
 from sllmbo_magic.task.display_metric import display_metric
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
         run, cost = bundle["run"], bundle["cost"]
         metric = str(run.get("metric") or "")
         display = display_metric(metric, str(run.get("direction")), bool(run.get("negated")))
-        n_done = sum(trial["state"] in ENDED for trial in bundle["trials"])
         rows.append(
             (
                 name,
@@ -67,7 +66,7 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
                 f"{display.label}, {display.better}" if metric else "",
                 str(run.get("sampler") or ""),
                 str(run.get("llm") or ""),
-                str(n_done),
+                str(read(bundle).n_trials),
                 _number(display.shown(run.get("default_value"))),
                 _number(display.shown(run.get("best_value"))),
                 duration(run.get("seconds") or 0),

@@ -6,6 +6,7 @@ import time as clock
 from functools import singledispatchmethod
 from typing import Any
 
+from sllmbo_magic import attrs
 from sllmbo_magic import events as ev
 from sllmbo_magic.task.display_metric import display_metric
 
@@ -89,6 +90,8 @@ class Progress:
     def _(self, event: ev.TrialFinished) -> list[str]:
         self._time = event.time
         self._running.pop(event.number, None)
+        if event.error == attrs.STOPPED:
+            return []  # cut off: it runs again
         self.done += 1
         self._fit_seconds.append(event.seconds)
         if event.state == "FAIL":

@@ -176,7 +176,8 @@ class RunView:
 
     @_fold.register
     def _(self, event: ev.TrialFinished) -> dict[str, Any]:
-        self._done += self._trials.get(event.number, {}).get("state") in (None, "RUNNING")
+        is_new = self._trials.get(event.number, {}).get("state") in (None, "RUNNING")
+        self._done += is_new and event.error != attrs.STOPPED  # one that was cut off runs again
         patch = self._change_trial(
             event.number,
             state=event.state,

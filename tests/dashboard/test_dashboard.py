@@ -23,6 +23,7 @@ from sllmbo_magic.dashboard import TARGET
 from sllmbo_magic.dashboard import register
 from sllmbo_magic.dashboard import runs
 from sllmbo_magic.dashboard import unregister
+from sllmbo_magic.dashboard.curves import curve
 from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.magic.command_table import BY_NAME
 from sllmbo_magic.magic.views import TextView
@@ -433,6 +434,17 @@ def test_a_trial_that_an_ended_process_left_is_not_shown_as_running() -> None:
     assert (trial["state"], trial["error"]) == ("FAIL", "stopped")
     assert trial["cause"] == "cut off when its process ended"
     assert run_data.read(view.snapshot()).cut_off
+
+
+def test_a_trial_that_was_cut_off_counts_nowhere(panel: RecordingComm) -> None:
+    live = LiveRun(Control())
+    live.sink(START)
+    live.sink(finished(0))
+    live.sink(
+        ev.TrialFinished(number=1, state="FAIL", value=None, params={}, source="tpe", error="stopped")
+    )
+    assert live.head()["done"] == 1
+    assert curve(live.snapshot(), here=True, id="")["n_trials"] == 1
 
 
 def test_a_resumed_run_of_tune_is_listed_with_all_of_its_trials(data: Any, model: Any) -> None:

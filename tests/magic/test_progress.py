@@ -74,6 +74,15 @@ def test_a_trial_of_a_killed_process_is_not_shown_as_running_after_a_resume() ->
     assert "about 38 s left" in progress.line()  # one at a time
 
 
+def test_a_trial_that_was_cut_off_is_neither_done_nor_failed() -> None:
+    progress = Progress()
+    cut_off = ev.TrialFinished(number=1, state="FAIL", value=None, params={}, source="tpe", error="stopped")
+    for event in (started(), finished(0, 0.8, 0, 0.8, "default"), cut_off):
+        progress.apply(event)
+    assert progress.line().startswith("churn: 1/20 trials")
+    assert "failed" not in progress.line()
+
+
 def test_a_gain_is_positive_when_smaller_is_better() -> None:
     progress = Progress()
     for event in (started("minimize"), finished(0, 0.8, 0, 0.8, "default"), finished(1, 0.5, 1, 0.5)):

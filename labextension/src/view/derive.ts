@@ -132,8 +132,15 @@ export function gain(run: Run): number | null {
   return sign(run) * (run.best_value - run.default_value);
 }
 
+/** How a trial ended: its state, or `CUT_OFF` where the user or a crash ended it, so that it runs again. */
+export function outcomeOf(trial: Trial): string {
+  return trial.state === 'FAIL' && trial.error === 'stopped' ? 'CUT_OFF' : trial.state;
+}
+
+/** How many trials count for the total. */
 export function finished(bundle: Pick<Bundle, 'trials' | 'omitted'>): number {
-  return bundle.trials.filter(t => t.state !== 'RUNNING').length + (bundle.omitted?.trials ?? 0);
+  const counted = bundle.trials.filter(t => !['RUNNING', 'CUT_OFF'].includes(outcomeOf(t)));
+  return counted.length + (bundle.omitted?.trials ?? 0);
 }
 
 /** Seconds until the run should end, by the mean time of a trial so far; null when nothing can be said. */

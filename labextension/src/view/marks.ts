@@ -112,12 +112,14 @@ export function point(shape: Shape, cx: number, cy: number, r: number): string {
 /** Where a range changed: a small flag that points down from (x, y). */
 export const CHANGE = (x: number, y: number): string => `M${r1(x - 4)},${r1(y)}h8l-4,7Z`;
 
-/** A trial without a score that counts: failed a cross, infeasible three strokes, pruned a stopped line. */
-export function outMark(state: string, x: number, y: number): string {
+/** A trial without a score that counts: failed a cross, infeasible three strokes, pruned a stopped line, cut off two. */
+export function outMark(end: string, x: number, y: number): string {
   const [cx, cy] = [r1(x), r1(y)];
-  switch (state) {
+  switch (end) {
     case 'FAIL':
       return `M${r1(cx - 4)},${r1(cy - 4)}l8,8m0,-8l-8,8`;
+    case 'CUT_OFF':
+      return `M${r1(cx - 2)},${r1(cy + 4)}v-8m4,0v8`;
     case 'INFEASIBLE':
       return `M${cx},${r1(cy + 4)}v-4l-4,-4m4,4l4,-4`;
     default:

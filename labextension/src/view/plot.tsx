@@ -5,7 +5,7 @@ import type { ComponentChildren, SVGAttributes, TargetedMouseEvent } from 'preac
 import { useMemo } from 'preact/hooks';
 import type { Bundle, Trial } from './bundle';
 import { useBundle, useEnv, useFocus } from './context';
-import { objectivesOf, scored, trialByNumber } from './derive';
+import { objectivesOf, outcomeOf, scored, trialByNumber } from './derive';
 import { num, sourceName } from './format';
 import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
@@ -204,6 +204,9 @@ export function outcome(trial: Trial): string {
     const done = trial.folds?.filter(f => f !== null).length ?? 0;
     return trial.folds?.length ? `running, ${done} of ${trial.folds.length} folds` : 'running';
   }
+  if (outcomeOf(trial) === 'CUT_OFF') {
+    return plain(trial.cause) || 'cut off';
+  }
   return trial.state === 'PRUNED'
     ? `pruned ${plain(trial.pruned ?? '')}`.trim()
     : plain(trial.cause ?? trial.error ?? 'failed');
@@ -213,9 +216,13 @@ export function outcome(trial: Trial): string {
 export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: boolean }) {
   const { bundle, colored = true, outcomes = false } = props;
   const counts = new Map<string, number>();
-  // a trial that has not asked for its parameters yet is nobody's so far
-  bundle.trials.forEach(t => t.source && counts.set(t.source, (counts.get(t.source) ?? 0) + 1));
-  const without = (state: string) => bundle.trials.filter(t => t.state === state).length;
+  for (const t of bundle.trials) {
+    // a trial that has not asked for its parameters yet is nobody's so far; one that was cut off runs again
+    if (t.source && outcomeOf(t) !== 'CUT_OFF') {
+      counts.set(t.source, (counts.get(t.source) ?? 0) + 1);
+    }
+  }
+  const without = (end: string) => bundle.trials.filter(t => outcomeOf(t) === end).length;
   return (
     <ul class="legend" aria-label="Sources of the trials">
       {[...counts].map(([source, n]) => (
@@ -245,7 +252,8 @@ export function Legend(props: { bundle: Bundle; colored?: boolean; outcomes?: bo
 const OUT = [
   ['FAIL', 'failed'],
   ['PRUNED', 'pruned'],
-  ['INFEASIBLE', 'infeasible']
+  ['INFEASIBLE', 'infeasible'],
+  ['CUT_OFF', 'cut off']
 ] as const;
 
 export function Levels() {

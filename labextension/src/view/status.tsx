@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { Closing } from './closing';
 import { useBundle, useEnv } from './context';
-import { eta, finished, frontOf, gain, objectivesOf, scored } from './derive';
+import { eta, finished, frontOf, gain, objectivesOf, outcomeOf, scored } from './derive';
 import { count, duration, entry, money, num, sentence, signed } from './format';
 import { CopyButton } from './inspector';
 import { betterText } from './metric';
@@ -75,7 +75,7 @@ export function Status() {
   const doing = isLost ? '' : activity(bundle);
   const metric = run.metric ? `${plain(run.metric)}${betterText(run) ? `, ${betterText(run)}` : ''}` : '';
   const proposer = [run.sampler, run.llm].filter(Boolean).map(plain).join(' with ');
-  const failed = trials.filter(t => t.state === 'FAIL').length;
+  const failed = trials.filter(t => outcomeOf(t) === 'FAIL').length;
   const spread = median(trials.flatMap(t => (scored(t) && t.std ? [t.std] : [])));
   const seconds = median(trials.flatMap(t => (t.seconds ? [t.seconds] : [])));
   // An objective of the user's has neither a default nor folds: no gain, no check, no spread.

@@ -2,7 +2,7 @@
 
 import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useBundle } from '../context';
-import { searched, usedRange } from '../derive';
+import { outcomeOf, searched, usedRange } from '../derive';
 import { duration, sourceName, val } from '../format';
 import { Empty, TrialLink } from '../plot';
 import { plain } from '../safe';
@@ -24,8 +24,9 @@ export interface Cause {
 export function causesOf(bundle: Bundle): Cause[] {
   const byCause = new Map<string, Trial[]>();
   for (const trial of bundle.trials) {
-    if (['FAIL', 'PRUNED', 'INFEASIBLE'].includes(trial.state)) {
-      const cause = trial.state === 'FAIL' ? plain(trial.error) || 'failed' : trial.state.toLowerCase();
+    const end = outcomeOf(trial);
+    if (['FAIL', 'PRUNED', 'INFEASIBLE'].includes(end)) {
+      const cause = end === 'FAIL' ? plain(trial.error) || 'failed' : trial.state.toLowerCase();
       byCause.set(cause, [...(byCause.get(cause) ?? []), trial]);
     }
   }
@@ -62,7 +63,7 @@ function regionsOf(trials: Trial[], specs: ParamSpec[], bundle: Bundle): string[
 export function Failures() {
   const bundle = useBundle();
   const causes = causesOf(bundle);
-  const { length } = bundle.trials;
+  const { length } = bundle.trials.filter(t => outcomeOf(t) !== 'CUT_OFF');
   if (causes.length === 0) {
     return <Empty>{length ? 'Every trial so far has a score.' : 'No trial has ended.'}</Empty>;
   }

@@ -5,7 +5,16 @@ import type { SVGAttributes, TargetedPointerEvent } from 'preact';
 import { useCallback, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus, useWidth } from '../context';
-import { axisEnd, bestSoFar, scored, spansDecade, spreadOf, trialByNumber, zoomed } from '../derive';
+import {
+  axisEnd,
+  bestSoFar,
+  outcomeOf,
+  scored,
+  spansDecade,
+  spreadOf,
+  trialByNumber,
+  zoomed
+} from '../derive';
 import { num, sentence } from '../format';
 import { hueOf, outMark } from '../marks';
 import { betterText } from '../metric';
@@ -230,7 +239,7 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
               if (scored(t) || t.state === 'RUNNING') {
                 return '';
               }
-              return outMark(t.state, cx, cy);
+              return outMark(outcomeOf(t), cx, cy);
             })
             .join('')}
         />

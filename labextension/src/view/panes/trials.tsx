@@ -3,7 +3,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Bundle, Trial } from '../bundle';
 import { useBundle, useEnv, useFocus } from '../context';
-import { parameters, scored, searched, trialByNumber } from '../derive';
+import { outcomeOf, parameters, scored, searched, trialByNumber } from '../derive';
 import { duration, num, shortName, sourceName, val } from '../format';
 import { CopyParams, TrialActions } from '../inspector';
 import { hueOf, point, shapeOf } from '../marks';
@@ -42,9 +42,11 @@ function columnsOf(bundle: Bundle, names: string[]): Column[] {
           ? num(t.value)
           : t.values || t.state === 'INFEASIBLE'
             ? outcome(t)
-            : t.state === 'FAIL'
-              ? plain(t.error ?? 'failed')
-              : t.state.toLowerCase(),
+            : outcomeOf(t) === 'CUT_OFF'
+              ? 'cut off'
+              : t.state === 'FAIL'
+                ? plain(t.error ?? 'failed')
+                : t.state.toLowerCase(),
       right: true
     },
     { key: 'std', label: '±', of: t => t.std ?? null, text: t => (t.std ? num(t.std, 2) : ''), right: true },
@@ -115,6 +117,7 @@ export function Trials() {
   const reading = useRef<{ n: number; at: number; trials: Trial[] } | null>(null);
   const inside = useRef(false);
   const { trials } = bundle;
+  const nCutOff = trials.filter(t => outcomeOf(t) === 'CUT_OFF').length;
   const best = trialByNumber(trials, bundle.run.best_number);
   const anchor = rows[Math.ceil(top / ROW)];
   useLayoutEffect(() => {
@@ -169,7 +172,8 @@ export function Trials() {
           onInput={event => setQuery(event.currentTarget.value)}
         />
         <span class="muted" role="status">
-          {rows.length} of {bundle.trials.length} trials
+          {rows.length} of {trials.length} trials
+          {nCutOff > 0 && `, ${nCutOff} cut off`}
           {(bundle.omitted?.trials ?? 0) > 0 && `, ${bundle.omitted!.trials} more are in the study`}
         </span>
         {best && <CopyParams trial={best} label="Copy the best" />}
