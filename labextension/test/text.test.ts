@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { scaleLinear } from 'd3-scale';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
 import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
 import { outMark, point, SHAPES, shapeOf } from '../src/view/marks';
-import { paramScale } from '../src/view/scales';
+import { paramScale, roomFor, valueTicks } from '../src/view/scales';
 
 test('numbers are short and say what they are', () => {
   const cases: [number | null, string][] = [
@@ -96,6 +97,31 @@ test('ticks of a narrow scale are told apart', () => {
     paramScale({ name: 'x', type: 'float' }, [0, 1], [100, 0], 2).ticks.map(t => t.label),
     ['0', '0.5', '1']
   );
+});
+
+test('numbers of an axis are told apart and short: all with exponents where they would be long', () => {
+  const labels = (low: number, high: number) =>
+    valueTicks(scaleLinear([low, high], [0, 300])).map(t => t.label);
+  assert.deepEqual(labels(4.35e10, 5.05e10), [
+    '4.4e10',
+    '4.5e10',
+    '4.6e10',
+    '4.7e10',
+    '4.8e10',
+    '4.9e10',
+    '5.0e10'
+  ]);
+  assert.deepEqual(labels(-1e-9, 4e-9), ['−1e−9', '0', '1e−9', '2e−9', '3e−9', '4e−9']);
+  assert.deepEqual(labels(0, 2e9), ['0', '5e8', '1.0e9', '1.5e9', '2.0e9']);
+  assert.deepEqual(labels(0.81, 0.89), ['0.82', '0.84', '0.86', '0.88']);
+  assert.deepEqual(labels(165_000, 175_000).slice(0, 2), ['166,000', '168,000']);
+  assert.ok(
+    labels(1e9, 1e9 + 4).every(label => /^1,000,000,00\d$/.test(label)),
+    'an exponent would be longer'
+  );
+  const integers = paramScale({ name: 'n', type: 'float' }, [1e9, 1.00000001e9], [0, 300]).ticks;
+  assert.equal(new Set(integers.map(t => t.label)).size, integers.length);
+  assert.ok(roomFor(['1,000,000,001'], 58) > 80 && roomFor(['4.4e10'], 58) === 58);
 });
 
 test('trials without a score have marks of their own', () => {

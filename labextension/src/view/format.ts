@@ -3,7 +3,7 @@
 import type { ParamSpec, Params, Value } from './bundle';
 import { plain } from './safe';
 
-const MINUS = '\u2212';
+export const MINUS = '\u2212';
 
 /** A name of at most so many characters; long names differ at their ends, so that those are kept. */
 export function shortName(name: string, most: number): string {

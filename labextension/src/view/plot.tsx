@@ -9,7 +9,7 @@ import { objectivesOf, outcomeOf, scored, trialByNumber } from './derive';
 import { num, sourceName } from './format';
 import { hueOf, outMark, point, shapeOf } from './marks';
 import { plain } from './safe';
-import { valueTicks } from './scales';
+import { roomFor, valueTicks } from './scales';
 
 export type Place = (trial: Trial) => [number, number] | null;
 
@@ -276,6 +276,14 @@ export function Levels() {
       ))}
       <span class="muted">better</span>
     </span>
+  );
+}
+
+/** Where a chart begins, so that the numbers of its vertical axis have room beside it. */
+export function leftOf(y: ScaleContinuousNumeric<number, number>, least: number): number {
+  return roomFor(
+    valueTicks(y).map(t => t.label),
+    least
   );
 }
 

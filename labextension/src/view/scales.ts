@@ -3,7 +3,7 @@
 import type { ScaleContinuousNumeric } from 'd3-scale';
 import { scaleLinear, scaleLog } from 'd3-scale';
 import type { ParamSpec, Value } from './bundle';
-import { val } from './format';
+import { MINUS, val } from './format';
 
 export interface ParamScale {
   /** Position of a value; null when the scale has no place for it. */
@@ -36,10 +36,7 @@ export function paramScale(
       const x = Number(scale.invert(position).toPrecision(3));
       return isInteger ? Math.round(x) : x;
     },
-    ticks: labelled(ticksOf(scale, log, isInteger, domain, nTicks), scale.tickFormat(nTicks)).map(t => ({
-      ...t,
-      at: scale(t.at)
-    })),
+    ticks: labelled(ticksOf(scale, log, isInteger, domain, nTicks)).map(t => ({ ...t, at: scale(t.at) })),
     lanes: null,
     half: 0
   };
@@ -52,9 +49,46 @@ export function valueTicks(
 ): { at: number; label: string }[] {
   const isLog = 'base' in scale;
   const [low, high] = scale.domain() as [number, number];
-  const ticks = isLog ? ticksOf(scale, true, false, [low, high], n) : scale.ticks(n);
-  const label = isLog ? (t: number) => val(t) : scale.tickFormat(n);
-  return ticks.map(t => ({ at: scale(t), label: label(t) }));
+  if (isLog) {
+    return labelled(ticksOf(scale, true, false, [low, high], n)).map(t => ({ ...t, at: scale(t.at) }));
+  }
+  const ticks = scale.ticks(n);
+  const labels = tickLabels(ticks);
+  return ticks.map((t, i) => ({ at: scale(t), label: labels[i]! }));
+}
+
+/** A label that is longer is written with an exponent where that is shorter. */
+const LONGEST = 8;
+
+/**
+ * Ticks with the digits that tell them apart, all in one form: decimal, or with exponents where that would be long.
+ */
+function tickLabels(ticks: number[]): string[] {
+  const power = (x: number) => (x ? Number(x.toExponential(2).split('e')[1]) : 0);
+  const steps = ticks.slice(1).map((t, i) => Math.abs(t - ticks[i]!));
+  const smallest = power(Math.min(...(steps.length ? steps : ticks.map(Math.abs))));
+  const decimals = Math.min(20, Math.max(0, -smallest));
+  const decimal = ticks.map(t =>
+    t
+      .toLocaleString('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
+      .replace('-', MINUS)
+  );
+  const exponential = ticks.map(t =>
+    t === 0
+      ? '0'
+      : t
+          .toExponential(Math.min(20, Math.max(0, power(t) - smallest)))
+          .replace('e+', 'e')
+          .replace(/-/g, MINUS)
+  );
+  const longest = (labels: string[]) => Math.max(...labels.map(label => label.length));
+  return longest(decimal) > Math.max(LONGEST, longest(exponential)) ? exponential : decimal;
+}
+
+/** Pixels that the longest of some labels of an axis takes, with the gap to the axis; at least `least`. */
+export function roomFor(labels: string[], least: number, size = 1): number {
+  const width = (label: string) => [...label].reduce((sum, c) => sum + ('.,'.includes(c) ? 3.5 : 7), 12);
+  return Math.ceil(Math.max(least, ...labels.map(label => size * width(label))));
 }
 
 function ticksOf(
@@ -79,10 +113,10 @@ function ticksOf(
 }
 
 /** Short labels; where those are the same for different ticks, ones that tell them apart. */
-function labelled(ticks: number[], exact: (t: number) => string): { at: number; label: string }[] {
-  const labels = ticks.map(t => val(t));
-  const apart = new Set(labels).size === labels.length;
-  return ticks.map((t, i) => ({ at: t, label: apart ? labels[i]! : exact(t) }));
+function labelled(ticks: number[]): { at: number; label: string }[] {
+  const short = ticks.map(t => val(t));
+  const labels = new Set(short).size === short.length ? short : tickLabels(ticks);
+  return ticks.map((t, i) => ({ at: t, label: labels[i]! }));
 }
 
 function laneScale(choices: Value[], [start, end]: [number, number]): ParamScale {

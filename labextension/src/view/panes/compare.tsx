@@ -6,7 +6,7 @@ import type { Curve } from '../bundle';
 import { useBundle, useEnv, useWidth } from '../context';
 import { duration, num, shortName, signed, val } from '../format';
 import { displayMetric } from '../metric';
-import { Empty, Grid } from '../plot';
+import { Empty, Grid, leftOf } from '../plot';
 import { plain } from '../safe';
 
 const HEIGHT = 280;
@@ -98,8 +98,9 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const pad = (high - low) * 0.08 || Math.abs(high) * 0.05 || 1;
   const end = Math.max(1e-6, ...lines.flatMap(({ curve }) => curve.steps.map(s => s[at]!)));
-  const x = scaleLinear([0, end], [PAD.left, width - PAD.right]);
   const y = scaleLinear([low - pad, high + pad], [bottom, PAD.top]);
+  const left = leftOf(y, PAD.left);
+  const x = scaleLinear([0, end], [left, width - PAD.right]);
   const path = ({ curve }: Line) =>
     curve.steps
       .map((s, i) => {
@@ -126,14 +127,14 @@ function Chart({ lines, over, width }: { lines: Line[]; over: 'trials' | 'second
         role="img"
         aria-label={`Best score so far over ${over}, a line per run`}
       >
-        <Grid y={y} left={PAD.left} right={width - PAD.right} />
+        <Grid y={y} left={left} right={width - PAD.right} />
         <g class="axis">
           {x.ticks(Math.max(2, Math.round(width / 120))).map(t => (
             <text key={t} x={x(t)} y={bottom + 16} text-anchor="middle">
               {t}
             </text>
           ))}
-          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
+          <text class="axis-title" x={(left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
             {over === 'trials' ? 'trial' : 'seconds in trials'}
           </text>
           <text class="axis-title" x={PAD.left - 52} y={12}>

@@ -96,12 +96,12 @@ function Chart(props: { bundle: Bundle; across: ParamSpec; up: ParamSpec; width:
         <g class="axis">
           {x.ticks.map(t => (
             <text key={t.label} x={t.at} y={bottom + 16} text-anchor="middle">
-              {shortName(plain(t.label), 10)}
+              {x.lanes ? shortName(plain(t.label), 10) : t.label}
             </text>
           ))}
           {y.ticks.map(t => (
             <text key={t.label} x={PAD.left - 8} y={t.at} dy="0.32em" text-anchor="end">
-              {shortName(plain(t.label), 9)}
+              {y.lanes ? shortName(plain(t.label), 9) : t.label}
             </text>
           ))}
           <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">

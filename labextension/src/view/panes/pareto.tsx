@@ -8,7 +8,8 @@ import { frontOf, objectivesOf } from '../derive';
 import { num } from '../format';
 import { hueOf } from '../marks';
 import type { Place } from '../plot';
-import { Empty, FocusMarks, Grid, Legend, Marks, nearest, Tip, usePick } from '../plot';
+import { Empty, FocusMarks, Grid, Legend, leftOf, Marks, nearest, Tip, usePick } from '../plot';
+import { valueTicks } from '../scales';
 
 const HEIGHT = 340;
 const PAD = { top: 28, right: 24, bottom: 42, left: 64 };
@@ -93,17 +94,16 @@ function Chart(props: {
 }) {
   const { trials, front, directions, across, up, width } = props;
   const bottom = HEIGHT - PAD.bottom;
-  const [x, y] = useMemo(() => {
+  const { x, y, left } = useMemo(() => {
     const domain = (i: number): [number, number] => {
       const values = trials.map(t => t.values![i] ?? 0);
       const [low, high] = [Math.min(...values), Math.max(...values)];
       const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
       return [low - pad, high + pad];
     };
-    return [
-      scaleLinear(domain(across), [PAD.left, width - PAD.right]),
-      scaleLinear(domain(up), [bottom, PAD.top])
-    ];
+    const y = scaleLinear(domain(up), [bottom, PAD.top]);
+    const left = leftOf(y, PAD.left);
+    return { x: scaleLinear(domain(across), [left, width - PAD.right]), y, left };
   }, [trials, across, up, width, bottom]);
   const place: Place = useCallback(
     (t: Trial) => {
@@ -120,7 +120,6 @@ function Chart(props: {
       return at ? [{ n: t.n, at }] : [];
     })
     .sort((a, b) => a.at[0] - b.at[0]);
-  const tickX = x.tickFormat(5);
   return (
     <div class="chart" style={{ height: `${HEIGHT}px` }}>
       <svg
@@ -130,14 +129,14 @@ function Chart(props: {
         aria-label="Objectives against each other. Arrow keys move, Enter pins."
         {...pick}
       >
-        <Grid y={y} left={PAD.left} right={width - PAD.right} />
+        <Grid y={y} left={left} right={width - PAD.right} />
         <g class="axis">
-          {x.ticks(Math.max(2, Math.round(width / 120))).map(t => (
-            <text key={t} x={x(t)} y={bottom + 16} text-anchor="middle">
-              {tickX(t)}
+          {valueTicks(x, Math.max(2, Math.round(width / 120))).map(t => (
+            <text key={t.label} x={t.at} y={bottom + 16} text-anchor="middle">
+              {t.label}
             </text>
           ))}
-          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
+          <text class="axis-title" x={(left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
             {titleOf(across, directions[across]!)}
           </text>
           <text class="axis-title" x={PAD.left - 52} y={12}>

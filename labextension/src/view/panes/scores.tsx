@@ -19,9 +19,10 @@ import { num, sentence } from '../format';
 import { hueOf, outMark } from '../marks';
 import { betterText } from '../metric';
 import type { Place } from '../plot';
-import { Empty, FocusMarks, Grid, Legend, Marks, outcome, Tip, usePick } from '../plot';
+import { Empty, FocusMarks, Grid, Legend, leftOf, Marks, outcome, Tip, usePick } from '../plot';
 import { Rim, useScoreScale } from '../rim';
 import { plain } from '../safe';
+import { roomFor } from '../scales';
 import { activity } from '../words';
 import type { Zoom } from '../zoom';
 import { asZoom, ZoomBar } from '../zoom';
@@ -31,6 +32,8 @@ const PAD = { top: 30, right: 74, bottom: 46, left: 58 };
 const floor = HEIGHT - PAD.bottom;
 /** Fewest trials that are worth a closer look at some of them. */
 const ZOOM_FROM = 12;
+/** How much wider than on an axis the number of the best score is. */
+const BOLD = 1.25;
 /** Pixels that a pointer may move in a click. */
 const CLICK = 5;
 const classOf = (t: Trial) =>
@@ -125,11 +128,14 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
   const [from, to] = [zoom?.from ?? 0, zoom?.to ?? last];
   const view = useMemo(() => (zoom ? zoomed(bundle, [from, to]) : bundle), [bundle, zoom, from, to]);
   const { trials } = view;
-  const [left, right] = [PAD.left + 8, width - PAD.right];
-  const x = useMemo(() => scaleLinear([from, to], [left, right]), [from, to, left, right]);
   // the worse side has a strip of its own for what is too far out to be drawn to scale
   const scale = useScoreScale(view, trials, PAD.top, floor - 6, log);
   const { y, yOf, top, bottom } = scale;
+  const steps = bestSoFar(bundle).filter(([n]) => n <= to);
+  const best = steps[steps.length - 1];
+  const edge = leftOf(y, PAD.left);
+  const [left, right] = [edge + 8, width - roomFor(best ? [num(best[1])] : [], PAD.right, BOLD)];
+  const x = useMemo(() => scaleLinear([from, to], [left, right]), [from, to, left, right]);
   const place: Place = useCallback(
     (t: Trial) => {
       const folds = (t.folds ?? []).filter((f): f is number => f !== null);
@@ -150,18 +156,16 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
     const at = y(v); // not a number where a log scale has no place for it, beyond 0
     return Number.isNaN(at) ? (v > 0 ? top - 6 : bottom + 6) : Math.min(bottom + 6, Math.max(top - 6, at));
   };
-  const steps = bestSoFar(bundle).filter(([n]) => n <= to);
   const drawn = steps.filter(([n], i) => n >= from || (steps[i + 1]?.[0] ?? Infinity) > from);
   const line = drawn.map(([n, v], i) => `${i ? `H${x(n)}V` : `M${x(Math.max(n, from))},`}${yOf(v)}`).join('');
   const end = Math.min(to, bundle.trials[bundle.trials.length - 1]?.n ?? 0);
-  const best = steps[steps.length - 1];
   const incumbent = best && trialByNumber(bundle.trials, best[0]);
   const noise = incumbent && scored(incumbent) && incumbent.std ? spreadOf(incumbent) : null;
   const base = run.default_value;
   const showBase = base !== null && base >= y.domain()[0]! && base <= y.domain()[1]!;
   const closeLabels = best !== undefined && showBase && Math.abs(y(best[1]) - y(base)) < 28;
   const pick = usePick(trials, (px, py) => {
-    if (px < PAD.left - 4 || px > width - PAD.right + 8 || py > floor + 24) {
+    if (px < edge - 4 || px > right + 8 || py > floor + 24) {
       return null;
     }
     const n = Math.round(x.invert(px));
@@ -187,7 +191,7 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
         {...drag.handlers}
         onClick={event => drag.wasClick() && pick.onClick?.(event)}
       >
-        <Grid y={y} left={PAD.left} right={width - PAD.right + 8} />
+        <Grid y={y} left={edge} right={right + 8} />
         <g class="axis">
           {x
             .ticks(Math.min(8, Math.max(2, to - from), Math.round(width / 70)))
@@ -203,9 +207,9 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
         </g>
         {showBase && (
           <g class="reference">
-            <line x1={PAD.left} x2={width - PAD.right + 8} y1={y(base)} y2={y(base)} />
+            <line x1={edge} x2={right + 8} y1={y(base)} y2={y(base)} />
             <text
-              x={width - PAD.right + 14}
+              x={right + 14}
               y={y(base)}
               dy={closeLabels ? (y(best[1]) < y(base) ? '1.3em' : '-0.6em') : '0.32em'}
             >
@@ -216,8 +220,8 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
         {noise && (
           <rect
             class="noise"
-            x={PAD.left}
-            width={width - PAD.right + 8 - PAD.left}
+            x={edge}
+            width={right + 8 - edge}
             y={Math.min(cut(noise[0]), cut(noise[1]))}
             height={Math.abs(cut(noise[0]) - cut(noise[1]))}
           />
@@ -226,7 +230,7 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
           <path class="spread" d={`M${x(best[0])},${cut(noise[0])}V${cut(noise[1])}`} />
         )}
         <FocusedSpread trials={trials} at={cut} x={x} />
-        <text class="axis-title" x={PAD.left - 46} y={12}>
+        <text class="axis-title" x={edge - 46} y={12}>
           {[plain(run.metric ?? 'score'), betterText(run)].filter(Boolean).join(', ')}
           {run.direction === 'minimize' ? ' ↓' : ' ↑'}
         </text>
@@ -248,7 +252,7 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
         {best && (
           <g class="best-label">
             {best[0] >= from && <circle cx={x(best[0])} cy={yOf(best[1])} r={8} />}
-            <text x={width - PAD.right + 14} y={yOf(best[1])} dy="0.32em">
+            <text x={right + 14} y={yOf(best[1])} dy="0.32em">
               {num(best[1])}
             </text>
           </g>

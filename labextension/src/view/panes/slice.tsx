@@ -8,7 +8,7 @@ import { num, shortName, val } from '../format';
 import { hueOf } from '../marks';
 import { betterText } from '../metric';
 import type { Place } from '../plot';
-import { Empty, FocusMarks, Grid, Legend, Marks, nearest, Tip, usePick } from '../plot';
+import { Empty, FocusMarks, Grid, Legend, leftOf, Marks, nearest, Tip, usePick } from '../plot';
 import { byImportance } from '../ranking';
 import { Rim, useScoreScale } from '../rim';
 import { plain } from '../safe';
@@ -65,12 +65,13 @@ function Chart({ bundle, spec, width }: { bundle: Bundle; spec: ParamSpec; width
     [bundle.trials, spec.name]
   );
   const bottom = HEIGHT - PAD.bottom;
-  const x = useMemo(
-    () => paramScale(spec, usedRange(spec, bundle), [PAD.left + 8, width - PAD.right - 8], 6),
-    [bundle, spec, width]
-  );
   const scale = useScoreScale(bundle, trials, PAD.top, bottom - 6);
   const { y, yOf } = scale;
+  const left = leftOf(y, PAD.left);
+  const x = useMemo(
+    () => paramScale(spec, usedRange(spec, bundle), [left + 8, width - PAD.right - 8], 6),
+    [bundle, spec, left, width]
+  );
   const place: Place = useCallback(
     (t: Trial) => {
       const at = x.at(t.params[spec.name]);
@@ -92,14 +93,14 @@ function Chart({ bundle, spec, width }: { bundle: Bundle; spec: ParamSpec; width
         aria-label={`Score against ${plain(spec.name)}. Arrow keys move, Enter pins.`}
         {...pick}
       >
-        <Grid y={y} left={PAD.left} right={width - PAD.right} />
+        <Grid y={y} left={left} right={width - PAD.right} />
         <g class="axis">
           {x.ticks.map(t => (
             <text key={t.label} x={t.at} y={bottom + 16} text-anchor="middle">
-              {shortName(plain(t.label), x.lanes ? 14 : 10)}
+              {x.lanes ? shortName(plain(t.label), 14) : t.label}
             </text>
           ))}
-          <text class="axis-title" x={(PAD.left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
+          <text class="axis-title" x={(left + width - PAD.right) / 2} y={HEIGHT - 6} text-anchor="middle">
             {shortName(plain(spec.name), 48)}
             {spec.log ? ', log scale' : ''}
           </text>
