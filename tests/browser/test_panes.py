@@ -581,6 +581,54 @@ def test_values_at_the_rim_stand_clear_of_every_line_and_of_each_other(
         assert chart.locator("path.rim-arrows").get_attribute("d").count("M") == 4
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("offset", "size"), [(4.3e10, 5e9), (0.0, 5e-9), (-5e-9, 3e-9), (1e9, 1e-3)])
+def test_no_number_of_an_axis_is_cut_off_or_stands_there_twice(
+    new_widget: Any, offset: float, size: float, width: int
+) -> None:
+    widget = new_widget(viewport={"width": width, "height": 900})
+    widget.show()
+    values = [offset + size * (0.05 + n * 7 % 9) for n in range(9)]
+    widget.sink(ev.RunStarted(run={"name": "far", "metric": "m", "direction": "minimize", "n_trials": 9}))
+    for n, value in enumerate(values):
+        best = {"best_number": 0, "best_value": values[0]}
+        widget.sink(
+            ev.TrialFinished(number=n, state="COMPLETE", value=value, params={"a": n}, source="tpe", **best)
+        )
+    for name in ("Scores", "Slice"):
+        chart = open_pane(widget.root, name).locator(".chart")
+        labels = chart.locator(".grid text").all_text_contents()
+        assert len(set(labels)) == len(labels) > 2, name
+        assert texts_outside(chart) == [], name
+
+
+def test_the_axes_of_a_pareto_front_have_short_numbers(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    widget.sink(ev.RunStarted(run={"name": "two", "direction": "minimize, minimize", "n_trials": 9}))
+    for n in range(9):
+        values = (5e8 * n, 1e-9 * (8 - n))
+        widget.sink(
+            ev.TrialFinished(
+                number=n, state="COMPLETE", value=None, values=values, params={"a": n}, source="tpe"
+            )
+        )
+    chart = open_pane(widget.root, "Pareto").locator(".chart")
+    assert texts_outside(chart) == []
+    labels = chart.locator(".grid text, .axis text:not(.axis-title)").all_text_contents()
+    assert max(map(len, labels)) <= 6, labels
+
+
+def texts_outside(chart: Any) -> list[str]:
+    """The texts of a chart that reach beyond it."""
+    return chart.locator("text").evaluate_all(
+        """texts => texts.filter(t => {
+            const [box, frame] = [t, t.closest('svg')].map(e => e.getBoundingClientRect());
+            return box.left < frame.left - 0.5 || box.right > frame.right + 0.5;
+        }).map(t => t.textContent)"""
+    )
+
+
 def test_long_names_are_told_apart_in_every_pane(new_widget: Any) -> None:
     for width in (1500, 900, 360):
         widget = new_widget(viewport={"width": width, "height": 900})
