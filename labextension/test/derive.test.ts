@@ -299,6 +299,15 @@ test('the time left is that of the trials left, and unknown before the first', (
     10
   );
   assert.equal(d.eta(asBundle({ run: { n_trials: 4, seconds: 30, status: 'running' } })), null);
+  const wish = (id: string, wish: string, time: number, state = 'applied') => ({
+    ...{ id, kind: 'wish', wish, time, state }
+  });
+  const paused = asBundle({
+    run: { n_trials: 2, seconds: 100, status: 'running' },
+    trials: [trial(0, 1)],
+    chat: [wish('a', 'pause', 10), wish('b', 'resume', 80), wish('c', 'pause', 90, 'pending')]
+  });
+  assert.equal(d.eta(paused), 30, 'a pause is no part of a trial');
   const all = { run: { n_trials: 1, seconds: 30, status: 'running' }, trials: [trial(0, 1)] };
   assert.equal(d.eta(asBundle(all)), null, 'after the last trial the run does something else');
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandText } from '../src/view/commands';
+import { eta } from '../src/view/derive';
 import { plain } from '../src/view/safe';
 import { asBundle } from '../src/view/store';
 import { Ui } from '../src/view/ui';
@@ -93,6 +94,22 @@ test('the run says what it is doing', () => {
   assert.equal(at({ status: 'running', n_trials: 2 }, done), 'all trials are done, summing up');
 });
 
+test('an answer of the LLM is awaited where a request is open and no trial runs', () => {
+  const prompt = (request: number) => ({ id: `p${request}`, kind: 'prompt', request });
+  const reply = (request: number) => ({ id: `r${request}`, kind: 'reply', request });
+  const run = { status: 'running', n_trials: 9, seconds: 30 };
+  const at = (chat: object[], state = 'COMPLETE') => asBundle({ run, trials: [{ n: 0, state }], chat });
+  const awaited = 'waiting for an answer of the LLM';
+  const open = [prompt(0), reply(0), prompt(1)];
+  assert.equal(activity(at(open)), awaited);
+  assert.equal(eta(at(open)), null, 'nobody can say how long that takes');
+  assert.equal(activity(at(open, 'RUNNING')), 'fitting trial 0');
+  for (const closed of [[], [...open, reply(1)], [...open, { id: 'n1', kind: 'fallback' }]]) {
+    assert.equal(activity(at(closed)), 'choosing the next configuration');
+    assert.equal(eta(at(closed)), 240);
+  }
+});
+
 test('the verdict is no better than its evidence', () => {
   const of = (verification: object | null, more: object = {}) =>
     verdictOf(
@@ -106,4 +123,31 @@ test('the verdict is no better than its evidence', () => {
   assert.equal(of(null, { best_value: 0.5, default_value: 0.5 })?.word, 'no gain');
   assert.equal(verdictOf(asBundle({ run: { status: 'running' } }).run), null, 'while it runs there is none');
   assert.equal(of(null, { best_number: null }), null, 'without a score there is nothing to say');
+  assert.equal(of(null, { best_value: 0.5, direction: 'minimize, minimize' }), null, 'no single best');
+  assert.equal(of(null, { best_value: 0.5, best_number: null })?.detail, 'the default has no score');
+  const one = asBundle({
+    run: { status: 'finished', best_number: 0, best_value: 1, default_value: 1, summary: {} },
+    trials: [
+      { n: 0, state: 'COMPLETE', value: 1 },
+      { n: 1, state: 'FAIL' }
+    ]
+  });
+  assert.equal(verdictOf(one.run, one.trials)?.detail, 'no other configuration has a score');
+});
+
+test('what was not checked says the reason that the run has for it', () => {
+  const of = (verification: object | null, status: string) =>
+    verdictOf(
+      asBundle({
+        run: { status, best_number: 3, best_value: 2, default_value: 1, summary: { verification } }
+      }).run
+    )?.detail;
+  const text = 'The gain could not be checked on folds, since the time limit of 2.5 s is over.';
+  const unknown = { verdict: 'unknown', text, gain: null, fresh: true };
+  assert.equal(of(unknown, 'finished'), 'the time limit of 2.5 s is over');
+  const more = `${text} On the test data there is a gain of 0.1.`;
+  assert.equal(of({ ...unknown, text: more, fresh: false }, 'stopped'), 'the time limit of 2.5 s is over');
+  assert.equal(of(null, 'interrupted'), 'the run was interrupted');
+  assert.equal(of(null, 'failed'), 'the run failed');
+  assert.equal(of(null, 'finished'), 'default and best were not scored again');
 });

@@ -77,8 +77,10 @@ def verdict(bundle: Mapping[str, Any]) -> str:
         return clean(f"Best {metric} {best} (trial {number}{source}).")
     default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
-        kept = _kept_instead(run, metric)
-        return clean(kept or f"No configuration was better than the default ({metric} {default}).")
+        none = f"No configuration was better than the default ({metric} {default})."
+        if len(run.scored) == 1:
+            none = f"The default has {metric} {default}; no other configuration has a score."
+        return clean(_kept_instead(run, metric) or none)
     moved = "raised" if run.maximize else "lowered"
     # a sentence begins with a capital, which the name of a metric (f1_weighted) may not have
     text = f"Tuning {moved} {metric} from {default} to {best} (trial {number}{source}); {_evidence(run)}."
@@ -175,7 +177,8 @@ def _scores(run: RunData) -> str:
         return f"B{best[1:]}" + ("." if run.default is None else "; the default has no score.")
     default = score(run.default_value, digits)
     if not run.better(run.best_value, run.default_value):
-        text = f"Default {one_line(run.metric, 60)} {default}; no configuration was better."
+        why = "other configuration has a score" if len(run.scored) == 1 else "configuration was better"
+        text = f"Default {one_line(run.metric, 60)} {default}; no {why}."
         return _kept_instead(run, one_line(run.metric, 60)) or text
     gain = score(abs(run.best_value - run.default_value), digits)
     return f"B{best[1:]}, default {default}: a gain of {gain}."

@@ -515,6 +515,17 @@ def test_what_the_summary_says_of_a_run(
     assert expected in summary_text({**bundle, "run": {**bundle["run"], **change}})
 
 
+def test_a_default_that_alone_has_a_score_is_not_said_to_be_the_best_of_several() -> None:
+    run = {"metric": "r2", "direction": "maximize", "default_value": 0.5, "best_value": 0.5, "best_number": 0}
+    trials = [
+        {"n": 0, "state": "COMPLETE", "value": 0.5, "source": "default"},
+        {"n": 1, "state": "FAIL", "value": None, "source": "tpe", "error": "stopped"},
+    ]
+    for text in (verdict({"run": run, "trials": trials}), summary_text({"run": run, "trials": trials})):
+        assert "no other configuration has a score" in text
+        assert "was better" not in text
+
+
 def test_the_summary_has_the_words_of_the_verification(bundle: dict[str, Any]) -> None:
     bundle = copy.deepcopy(bundle)
     bundle["run"]["summary"]["verification"] = {"text": "On 10 fresh folds a loss of 0.1 \x1b[31m± 0.2"}

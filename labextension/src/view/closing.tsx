@@ -20,14 +20,15 @@ export function Closing() {
   const verdict = plain(run.summary?.verdict) || (first.includes('neg_') ? scoresText(run) : sentence(first));
   const best = trialByNumber(trials, run.best_number);
   const before = trials.find(t => t.source === 'default');
-  const changed = best
-    ? Object.entries(best.params).filter(([name, value]) => before?.params[name] !== value)
-    : [];
+  const changed =
+    best && before // an objective has no default to change from
+      ? Object.entries(best.params).filter(([name, value]) => before?.params[name] !== value)
+      : [];
   return (
     <section class="closing" aria-label="How the run ended">
       <p class="verdict-text">{verdict}</p>
       {run.summary?.verification && <Scores />}
-      {best && best !== before && changed.length > 0 && (
+      {best !== before && changed.length > 0 && (
         <details class="changed">
           <summary>
             {changed.length} parameter{changed.length === 1 ? '' : 's'} changed

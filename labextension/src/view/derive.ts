@@ -1,6 +1,6 @@
 /** What the panes show, computed from a bundle: pure functions, best first. */
 
-import type { Bundle, Candidate, ParamSpec, Run, Trial, Value, Version } from './bundle';
+import type { Bundle, Candidate, ChatItem, ParamSpec, Run, Trial, Value, Version } from './bundle';
 
 export const LEVELS = 7;
 
@@ -146,8 +146,34 @@ export function finished(bundle: Pick<Bundle, 'trials' | 'omitted'>): number {
 /** Seconds until the run should end, by the mean time of a trial so far; null when nothing can be said. */
 export function eta(bundle: Bundle): number | null {
   const done = finished(bundle);
-  const { n_trials: total, seconds, status } = bundle.run;
-  return status === 'running' && total && done > 0 && done < total ? (seconds / done) * (total - done) : null;
+  const { n_trials: total, status } = bundle.run;
+  if (status !== 'running' || !total || done === 0 || done >= total || awaitsLlm(bundle)) {
+    return null;
+  }
+  const seconds = bundle.run.seconds - secondsPaused(bundle.chat);
+  return seconds > 0 ? (seconds / done) * (total - done) : null;
+}
+
+function secondsPaused(chat: ChatItem[]): number {
+  let since: number | null = null;
+  let seconds = 0;
+  for (const { wish, state, time } of chat) {
+    if (state === 'applied' && wish === 'pause') {
+      since = time;
+    } else if (state === 'applied' && wish === 'resume') {
+      seconds += since === null ? 0 : time - since;
+      since = null;
+    }
+  }
+  return seconds;
+}
+
+/** Whether the run waits for an answer of the LLM: the last request is open, and no trial runs beside it. */
+export function awaitsLlm({ chat, trials }: Pick<Bundle, 'chat' | 'trials'>): boolean {
+  const last = chat.map(item => item.kind).lastIndexOf('prompt');
+  const isClosed = ({ kind, request }: ChatItem) =>
+    kind === 'fallback' || (kind === 'reply' && request === chat[last]?.request);
+  return last >= 0 && !chat.slice(last).some(isClosed) && !trials.some(t => t.state === 'RUNNING');
 }
 
 export function latest(bundle: Bundle): Version | undefined {

@@ -68,7 +68,7 @@ export function Status() {
   const isLost = store.canSend && !store.connected && goesOn;
   const remaining = isLost ? null : eta(bundle);
   const state = isLost ? 'disconnected' : run.status;
-  const verdict = verdictOf(run);
+  const verdict = verdictOf(run, bundle.omitted.trials ? [] : trials);
   const checking = run.status === 'checking';
   const [checked, checks] = checking ? (run.checked ?? [0, 0]) : [0, 0];
   const share = checking && checks ? checked! / checks : total ? done / total : 0;
@@ -79,7 +79,7 @@ export function Status() {
   const spread = median(trials.flatMap(t => (scored(t) && t.std ? [t.std] : [])));
   const seconds = median(trials.flatMap(t => (t.seconds ? [t.seconds] : [])));
   // An objective of the user's has neither a default nor folds: no gain, no check, no spread.
-  const compares = !!(run.n_rows || run.n_folds) || run.default_value !== null || spread !== null;
+  const compares = !!run.n_rows || (run.n_folds ?? 0) > 1 || run.default_value !== null || spread !== null;
   const objectives = objectivesOf(run);
   const model = plain(run.model ?? run.estimator);
   return (
@@ -127,7 +127,7 @@ export function Status() {
             {num(run.best_value)}
           </Figure>
         )}
-        {compares && (
+        {compares && objectives.length === 1 && (
           <>
             <Figure
               title="On the folds of the search, which chose the best"
@@ -142,7 +142,15 @@ export function Status() {
             </Figure>
             <Figure
               label="Gain, checked"
-              note={verdict ? <Chip word={verdict.word} detail={verdict.detail} /> : 'after the last trial'}
+              note={
+                verdict ? (
+                  <Chip word={verdict.word} detail={verdict.detail} />
+                ) : goesOn ? (
+                  'after the last trial'
+                ) : (
+                  ''
+                )
+              }
               title="On folds that the search did not use; ± is the standard error"
             >
               {verdict?.gain.split(' ± ')[0] || '–'}

@@ -1,7 +1,7 @@
 /** What a run is doing, who proposes in it, and what its check says: in words. Pure. */
 
-import type { Bundle, Run, Verification } from './bundle';
-import { finished } from './derive';
+import type { Bundle, Run, Trial, Verification } from './bundle';
+import { awaitsLlm, finished, objectivesOf, scored } from './derive';
 import { entry, num, signed } from './format';
 import { plain } from './safe';
 
@@ -25,7 +25,8 @@ export function samplerNames(
 }
 
 /** What the run is doing now; empty when it has ended or waits. */
-export function activity({ run, trials, omitted }: Bundle): string {
+export function activity(bundle: Bundle): string {
+  const { run, trials, omitted } = bundle;
   if (run.status === 'checking') {
     const [done, total] = run.checked ?? [];
     const count = total ? `, ${done} of ${total}` : '';
@@ -40,6 +41,9 @@ export function activity({ run, trials, omitted }: Bundle): string {
   }
   if (running.length > 1) {
     return `${running.length} trials at a time`;
+  }
+  if (awaitsLlm(bundle)) {
+    return 'waiting for an answer of the LLM';
   }
   const [trial] = running;
   if (!trial) {
@@ -61,8 +65,12 @@ export interface Verdict {
   detail: string;
 }
 
-/** What is known of the gain beyond the folds that the search itself used. */
-export function verdictOf(run: Run): Verdict | null {
+/**
+ * What is known of the gain beyond the folds that the search itself used.
+ *
+ * @param trials all trials of the run, where they are at hand.
+ */
+export function verdictOf(run: Run, trials: Trial[] = []): Verdict | null {
   const check: Verification | null | undefined = run.summary?.verification;
   if (run.status === 'running' || run.status === 'paused' || run.status === 'checking' || !run.summary) {
     return null;
@@ -72,22 +80,32 @@ export function verdictOf(run: Run): Verdict | null {
     const folds = check.n_folds ? `on ${check.n_folds} fresh folds` : 'on fresh folds';
     return { word: plain(check.verdict), gain: signed(check.gain) + noise, detail: folds };
   }
-  if (run.best_number === null && run.best_value === null) {
-    return null; // no trial has a score
+  if ((run.best_number === null && run.best_value === null) || objectivesOf(run).length > 1) {
+    return null; // no trial has a score, or none is the best
   }
-  if (run.best_number === null || trialCountsAsDefault(run)) {
-    return { word: 'no gain', gain: '', detail: 'the default was best' };
+  if (run.best_value !== null && run.best_value === run.default_value) {
+    const isAlone = trials.filter(scored).length === 1;
+    return {
+      word: 'no gain',
+      gain: '',
+      detail: isAlone ? 'no other configuration has a score' : 'the default was best'
+    };
   }
-  return {
-    word: 'not checked',
-    gain: '',
-    detail:
-      check?.fresh === false
-        ? 'this cv has no other folds: give a cv that shuffles, or X_test and y_test'
-        : 'give X_test and y_test to check it'
-  };
+  return { word: 'not checked', gain: '', detail: whyUnchecked(run, check) };
 }
 
-function trialCountsAsDefault(run: Run): boolean {
-  return run.best_value !== null && run.best_value === run.default_value;
+function whyUnchecked(run: Run, check: Verification | null | undefined): string {
+  // the first sentence of a check that came to no verdict ends with its reason
+  const reason =
+    check?.verdict === 'unknown' && /, since (.+?)\.?(?:(?<=\.)\s|$)/.exec(plain(check.text))?.[1];
+  if (reason) {
+    return reason;
+  }
+  if (check?.fresh === false) {
+    return 'this cv has no other folds: give a cv that shuffles, or X_test and y_test';
+  }
+  if (run.status === 'interrupted' || run.status === 'failed') {
+    return run.status === 'failed' ? 'the run failed' : 'the run was interrupted';
+  }
+  return run.default_value === null ? 'the default has no score' : 'default and best were not scored again';
 }
