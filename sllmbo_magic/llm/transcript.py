@@ -8,8 +8,8 @@ are redacted on writing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import itertools
 import json
 import os
 import threading
@@ -48,7 +48,7 @@ class Transcript:
         path: The JSONL file; its folder must exist. An existing file is continued: numbers go on from its
             last. None keeps the records in memory only.
         report: Called with the error when a record cannot be written, and with None when those that waited
-            are written; None: the error is raised.
+            are written, or all of them anew, since the file was deleted or cut; None: the error is raised.
 
     Raises:
         StorageError: The file cannot be read or written.
@@ -63,16 +63,18 @@ class Transcript:
         self._report = report
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
-        self._memory: list[str] = []
-        self._unwritten: list[str] = []
-        self._next = 0
+        self._data = bytearray()
+        """All lines: a file that is deleted while the run goes on is written anew from them."""
         if self.path is not None:
             try:
                 _mend(self.path)
                 self.path.open("ab").close()
+                self._data += self.path.read_bytes()
             except OSError as error:
                 raise _unwritable(self.path, error) from None
-            self._next = max((r["id"] for r in read(self.path) if r["kind"] == "exchange"), default=-1) + 1
+        self._n_written = len(self._data)
+        """The bytes of them that were written to the file."""
+        self._next = max((r["id"] for r in self if r["kind"] == "exchange"), default=-1) + 1
 
     @property
     def next_id(self) -> int:
@@ -153,35 +155,41 @@ class Transcript:
     def _write(self, record: dict[str, Any]) -> None:
         line = json.dumps(_clean(record, redactor()), ensure_ascii=True, allow_nan=True, default=str)
         with self._lock:
+            waited = self._n_written < len(self._data)
+            self._data += f"{line}\n".encode()
             if self.path is None:
-                self._memory.append(line)
+                self._n_written = len(self._data)
                 return
-            self._unwritten.append(line)
+            is_cut = not self._is_whole(self.path)
+            start = 0 if is_cut else self._n_written
             try:  # opened for each line: an open file would stand in the way of renaming the run's folder
-                with self.path.open("ab") as file:
-                    file.write("".join(f"{text}\n" for text in self._unwritten).encode())
+                with self.path.open("wb" if is_cut else "ab") as file:
+                    file.write(self._data[start:])
                     file.flush()
                     os.fsync(file.fileno())
-            except OSError as error:  # it waits for the next line; a torn line is skipped on reading
+            except OSError as error:  # it waits for the next line
+                with contextlib.suppress(OSError):  # a full disk takes a part of it
+                    os.truncate(self.path, start)
                 if self._report is None:
                     raise _unwritable(self.path, error) from None
                 self._report(error)
                 return
-            waited = len(self._unwritten) > 1
-            self._unwritten.clear()
-        if waited and self._report is not None:
+            self._n_written = len(self._data)
+        if (waited or is_cut) and self._report is not None:
             self._report(None)
 
+    def _is_whole(self, path: Path) -> bool:
+        """Whether the file has what was written to it."""
+        try:
+            return path.stat().st_size >= self._n_written
+        except OSError:
+            return False
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """All records written so far, oldest first."""
-        if self.path is None:
-            with self._lock:
-                lines = list(self._memory)
-            return (json.loads(line) for line in lines)
+        """All records so far, oldest first."""
         with self._lock:
-            waiting = "\n".join(self._unwritten).encode()
-        stored = read(self.path) if self.path.exists() or self._report is None else iter(())
-        return itertools.chain(stored, parse(waiting))
+            data = bytes(self._data)
+        return parse(data)
 
     def exchanges(self) -> list[dict[str, Any]]:
         """The exchanges among the records, in the order of their numbers."""

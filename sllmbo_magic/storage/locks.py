@@ -96,6 +96,11 @@ class RunLock:
         """Whether this object holds it."""
         return self._lock.is_locked
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this object holds it, but its file is gone, so that nobody else can see that."""
+        return self.held and not self._path.exists()
+
     def acquire(self) -> bool:
         """Take the lock and note this process; False when somebody else holds it."""
         try:
@@ -108,7 +113,8 @@ class RunLock:
     def release(self) -> None:
         """Give the lock back and remove the note."""
         if self.held:
-            self._note.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may have been deleted
+                self._note.unlink()
             self._lock.release(force=True)
 
     def owner(self) -> Owner | None:

@@ -187,6 +187,20 @@ class RunFolder:
         """Stop being the owner. Does nothing when this object is not."""
         self._lock.release()
 
+    def restore(self, meta: Mapping[str, Any]) -> None:
+        """Make the folder anew, with the lock and this content of run.json, if somebody has deleted it.
+
+        Raises:
+            OSError: It cannot be made; nothing is locked anew yet.
+        """
+        if not self._lock.is_deleted:
+            return
+        prepare_root(self.path.parent)
+        self.path.mkdir(exist_ok=True)
+        self.write_meta(meta)
+        self._lock.release()
+        self._lock.acquire()
+
     def owner(self) -> Owner | None:
         """The living process that runs it; None when the run is free."""
         return self._lock.owner()
@@ -324,6 +338,8 @@ class RunFolder:
                 data = file.read()
         except FileNotFoundError:
             return [], 0
+        except OSError:  # of a folder that is gone for now: the run goes on without it
+            return [], offset
         complete = data[: data.rfind(b"\n") + 1]
         commands = []
         for line in complete.splitlines():

@@ -77,30 +77,31 @@ class WaitingStorage(_Base):  # type: ignore[misc]
             Exception: Of the storage, where waiting does not mend it or the run was stopped.
         """
         pause = _FIRST_SECONDS
-        n_failed = 0
+        n_unclear = 0  # attempts that the server may have carried out before the connection was lost
         began = time.monotonic()
         while True:
             try:
                 answer = getattr(self.inner, name)(*args, **options)
             except UpdateFinishedTrialError:
-                if n_failed and name == "set_trial_state_values":
+                if n_unclear and name == "set_trial_state_values":
                     self._answered()
-                    # the server had written it before the connection was lost, or another program took the trial
+                    # that was this program, or another one, which took the trial first
                     return not any(value is TrialState.RUNNING for value in (*args, *options.values()))
                 raise
             except Exception as error:
+                has_no_room = is_full(storage_cause(error))
                 is_mendable = (
-                    is_full(storage_cause(error))
+                    has_no_room
                     or (self._is_on_server and is_away(error))
                     or (_may_be_away(error) and time.monotonic() - began < _UNCLEAR_SECONDS)
                 )
                 if self._is_closed or not is_mendable or not self._wait(error, pause):
                     raise
-                n_failed += 1
+                n_unclear += not has_no_room
                 pause = min(2 * pause, _MOST_SECONDS)
             else:
                 self._answered()
-                if answer is False and n_failed and name == "set_trial_state_values":
+                if answer is False and n_unclear and name == "set_trial_state_values":
                     return self._is_taken_by_nobody_else(*args, **options)
                 return answer
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from dataclasses import replace
 from typing import Any
 
+from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import CheckProgress
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
@@ -39,11 +40,21 @@ class Record:
         folder: Where it is kept; None keeps it in memory.
         sinks: Take the events.
         resumed: Whether to go on with the events that the folder holds.
+        own_journal: Whether the folder also holds the trials.
     """
 
-    def __init__(self, plan: Plan, folder: RunFolder | None, sinks: tuple[Sink, ...], resumed: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder | None,
+        sinks: tuple[Sink, ...],
+        resumed: bool,
+        *,
+        own_journal: bool = True,
+    ) -> None:
         self.plan = plan
         self.folder = folder
+        self._own_journal = own_journal
         self.sinks = sinks
         self.transcript = Transcript(
             None if folder is None else folder.transcript_path, report=self._note_problem
@@ -81,6 +92,11 @@ class Record:
         return {event.number for event in self.events if isinstance(event, TrialFinished)}
 
     def _keep(self, event: Event) -> None:
+        if self.folder is not None and self._start:
+            try:
+                self.folder.restore({**self._start, "status": "running"})
+            except (OSError, StorageError):
+                _log.debug("the run's folder cannot be made anew", exc_info=True)  # the transcript says why
         self.events.append(event)
         self.transcript.note(_transcript_record(event))
 
@@ -104,10 +120,17 @@ class Record:
         if folder.write_problem and not self._has_said_problem:
             self._has_said_problem = True
             text = f"{folder.path} cannot be written ({folder.write_problem})"
-            return Note(text=f"{text}: trials wait in memory until it can be.", level="warning")
-        if folder.was_rewritten and not folder.write_problem:
+            if self._own_journal:
+                return Note(text=f"{text}: trials wait in memory until it can be.", level="warning")
+            return Note(
+                text=f"{text}: chat and events wait in memory until it can be. Trials are in the storage.",
+                level="warning",
+            )
+        is_whole = not self._own_journal or folder.study_path.exists()  # else the next trial writes it
+        if folder.was_rewritten and not folder.write_problem and is_whole:
             folder.was_rewritten = self._has_said_problem = False
-            text = f"{folder.path} was deleted or could not be written; all trials are stored there again."
+            what = "all trials" if self._own_journal else "chat and events"
+            text = f"{folder.path} was deleted or could not be written; {what} are stored there again."
             return Note(text=text, level="warning")
         return None
 
@@ -148,6 +171,7 @@ class Record:
         }
         self._start = {
             "name": self.folder.name,
+            "created": self.folder.read_meta().get("created"),
             "options": options | {"sampler": s.sampler_name, "llm": s.llm_id, "pruner": s.pruner_name},
             "total": s.n_trials,
             "seed": s.seed,
@@ -165,19 +189,22 @@ class Record:
         if self.folder is None or "total" not in self._start:
             return
         self._start["total"] += more
-        try:
-            self.folder.write_meta({"total": self._start["total"]})
-        except OSError as error:
-            self._note_problem(error)
+        self._write_meta({"total": self._start["total"]})
 
     def write_end(self, status: str, summary: dict[str, Any]) -> None:
         """Write to run.json how the run ended."""
+        self._write_meta({**self._start, "status": status, "summary": summary})
+
+    def _write_meta(self, changes: dict[str, Any]) -> None:
+        """Write to run.json; trouble with it ends no run."""
         if self.folder is None:
             return
         try:
-            self.folder.write_meta({**self._start, "status": status, "summary": summary})
+            self.folder.write_meta(changes)
         except OSError as error:
             self._note_problem(error)
+        except StorageError:
+            _log.warning("%s is left as it is", self.folder.run_path, exc_info=True)
 
     def code_parts(self) -> dict[str, Any]:
         """What ``TuneResult.code`` needs of the estimator."""

@@ -157,11 +157,11 @@ class Run:
             check_not_in_use(self.study, folder)
         described = self.plan.described() if self.shared else None
         remember_task(self.study, self.plan.fingerprint(), described, joins=joins)
-        self.record = Record(self.plan, folder, sinks, self.resumed)
+        own_journal = study is None and storage is None and folder is not None
+        self.record = Record(self.plan, folder, sinks, self.resumed, own_journal=own_journal)
         self.emit = self.record.emit
         self.earlier = earlier_commands(self.record.events)
         self.earlier.forget_changed(options, self.settings.sampler_name, self.settings.llm_ratio)
-        own_journal = study is None and storage is None and folder is not None
         self.library_warnings = LibraryWarnings()
         self.finalizer = Finalizer(self.record, control, own_journal, started, self.library_warnings)
         self._commands_offset = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -182,6 +183,40 @@ def test_a_reply_that_cannot_be_recorded_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageError, match="cannot be written: No space left on device"):
         provider.complete(request())
+
+
+def test_what_a_full_disk_took_of_a_line_is_written_once(tmp_path, monkeypatch):
+    path = tmp_path / "transcript.jsonl"
+    problems = []
+    transcript = Transcript(path, report=lambda error: problems.append(error and error.errno))
+    transcript.note({"n": 0})
+    fsync = os.fsync
+
+    def full(number: int) -> None:
+        os.truncate(number, os.fstat(number).st_size - 5)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    transcript.note({"n": 1})
+    transcript.note({"n": 2})
+    assert [r["n"] for r in read(path)] == [0]
+    monkeypatch.setattr("os.fsync", fsync)
+    transcript.note({"n": 3})
+    assert [r["n"] for r in read(path)] == [r["n"] for r in transcript] == [0, 1, 2, 3]
+    assert problems == [errno.ENOSPC, errno.ENOSPC, None]
+
+
+@pytest.mark.parametrize("damage", [os.remove, lambda path: os.truncate(path, 9)], ids=["deleted", "cut"])
+def test_a_file_that_is_deleted_or_cut_is_written_anew(tmp_path, damage):
+    path = tmp_path / "transcript.jsonl"
+    Transcript(path).note({"n": 0})  # of an earlier process
+    problems = []
+    transcript = Transcript(path, report=problems.append)
+    transcript.note({"n": 1})
+    damage(path)
+    transcript.note({"n": 2})
+    assert [r["n"] for r in read(path)] == [0, 1, 2]
+    assert problems == [None]
 
 
 def test_in_memory_it_reads_the_same():

@@ -13,8 +13,15 @@ import pytest
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import list_runs
+from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning.archive import exchanges_in
 from tests.magic.conftest import Shell
 from tests.marks import long
+from tests.replies import Responder
 
 SPACE = {"x": (0.0, 1.0)}
 FULL = """
@@ -117,6 +124,60 @@ def test_what_is_deleted_is_written_again_from_memory(what: str) -> None:
     stored = TuneResult.load(".sllmbo/gone")
     assert [t.params for t in stored.trials] == [t.params for t in result.trials]
     assert sum("deleted or could not be written" in text for text in notes) == 1
+
+
+@pytest.mark.parametrize("storage", [None, "journal:j.log", "sqlite:///s.db"])
+def test_the_chat_of_a_deleted_folder_is_written_again(storage: str | None) -> None:
+    notes: list[str] = []
+    seen: list[Any] = []
+
+    def sink(event: Any) -> None:
+        if isinstance(event, TrialFinished) and event.number == 5:
+            shutil.rmtree(".sllmbo")
+        if isinstance(event, TrialFinished) and event.number == 7:
+            folder = RunFolder(".sllmbo/gone")
+            seen.append((folder.owner(), folder.read_meta()["status"]))
+        if isinstance(event, Note) and event.level == "warning":
+            notes.append(event.text)
+
+    options: dict[str, Any] = {"search_space": SPACE, "direction": "maximize", "seed": 1, "name": "gone"}
+    options |= {"llm": FunctionProvider(Responder(0), id="test:double"), "storage": storage, "candidates": 2}
+    tune(lambda params: params["x"], n_trials=12, sinks=[sink], **options)
+    ((owner, status),) = seen
+    assert owner is not None, "other kernels see that it runs, and can steer it"
+    assert status == "running"
+    what = "all trials" if storage is None else "chat and events"
+    assert [text.partition(" was ")[2] for text in notes] == [
+        f"deleted or could not be written; {what} are stored there again."
+    ]
+    (info,) = list_runs()
+    assert info.status == "finished"
+    requests = [e["id"] for e in exchanges_in(Path(".sllmbo/gone")) if e["kind"] == "exchange"]
+    assert len(requests) >= 3
+    assert requests == list(range(len(requests)))
+    resumed = tune(lambda params: params["x"], n_trials=13, resume=True, **options)
+    assert [event.number for event in resumed.events if isinstance(event, TrialFinished)] == list(range(13))
+
+
+def test_a_folder_that_cannot_be_made_anew_holds_no_trials_of_another_storage() -> None:
+    notes: list[str] = []
+
+    def sink(event: Any) -> None:
+        if isinstance(event, TrialFinished) and event.number == 2:
+            shutil.rmtree(".sllmbo")
+            Path(".sllmbo").write_text("a file")
+        if isinstance(event, Note) and event.level == "warning":
+            notes.append(event.text)
+
+    options: dict[str, Any] = {"search_space": SPACE, "direction": "maximize", "seed": 1, "name": "gone"}
+    result = tune(lambda params: params["x"], n_trials=5, storage="journal:j.log", sinks=[sink], **options)
+    assert result.status == "finished"
+    assert len(result.trials) == 5
+    (text,) = notes
+    assert text.endswith(
+        ".sllmbo/gone cannot be written (Not a directory): chat and events wait in memory until it can be."
+        " Trials are in the storage."
+    )
 
 
 def test_in_a_notebook_the_result_is_in_the_variable(shell: Shell) -> None:
