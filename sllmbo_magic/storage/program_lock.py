@@ -1,6 +1,7 @@
 """Whether a program on this machine still lives: each locks a file of its own in the temporary folder.
 
-The lock is one of the operating system, which drops it with the process.
+The lock is one of the operating system, which drops it with the process. The file of a program that was
+killed stays for a week: it says that the program is dead.
 """
 
 from __future__ import annotations
@@ -8,11 +9,16 @@ from __future__ import annotations
 import contextlib
 import secrets
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock
 from filelock import Timeout
+
+_PREFIX = "sllmbo-magic-"
+_KEPT_SECONDS = 7 * 24 * 3600.0
+"""For which the file of a killed program stays; later its heartbeat in the storage tells that it is dead."""
 
 
 class ProgramLock:
@@ -38,6 +44,7 @@ class ProgramLock:
         self._lock.release(force=True)
         with contextlib.suppress(OSError):
             _path(self.token).unlink()
+        _remove_old()
 
 
 def lives(token: str) -> bool | None:
@@ -57,5 +64,16 @@ def lives(token: str) -> bool | None:
         return None
 
 
+def _remove_old() -> None:
+    """Remove the files of programs that were killed a week ago or earlier. No program takes the lock of
+    another one's file for its own, so that none of them comes alive meanwhile.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.lock"):
+        with contextlib.suppress(OSError):  # of another user, or the program lives (``Timeout``)
+            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                with FileLock(path).acquire(timeout=0):
+                    path.unlink()
+
+
 def _path(token: str) -> Path:
-    return Path(tempfile.gettempdir(), f"sllmbo-magic-{token}.lock")
+    return Path(tempfile.gettempdir(), f"{_PREFIX}{token}.lock")

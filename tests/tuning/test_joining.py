@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
+from filelock import FileLock
 from optuna.storages import InMemoryStorage
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -27,6 +29,8 @@ from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.storage.backends import open_storage
+from sllmbo_magic.storage.program_lock import ProgramLock
+from sllmbo_magic.storage.program_lock import lives
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
 from tests.marks import long
@@ -159,6 +163,25 @@ def test_the_trial_of_a_program_that_lives_is_left_alone(
     assert states.count("RUNNING") == 1
     assert states.count("COMPLETE") == 6
     assert len(Path("calls").read_text().splitlines()) == 7
+
+
+def test_what_killed_programs_left_is_removed_after_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kill left a file in the temporary folder for good. Until then it says that the program is dead."""
+    monkeypatch.setattr(tempfile, "tempdir", str(Path.cwd()))
+    week = 7 * 24 * 3600
+    for name, seconds in (("dead", week + 60), ("alive", week + 60), ("fresh", week - 60)):
+        path = Path(f"sllmbo-magic-{name}.lock")
+        path.touch()
+        os.utime(path, (time.time() - seconds,) * 2)
+    Path("sllmbo-magic-other.txt").touch()
+    holder = FileLock("sllmbo-magic-alive.lock")
+    with holder:
+        os.utime("sllmbo-magic-alive.lock", (time.time() - week - 60,) * 2)
+        with ProgramLock() as program:
+            assert lives(program.token)
+        left = {path.name for path in Path.cwd().glob("sllmbo-magic-*")}
+        assert left == {"sllmbo-magic-alive.lock", "sllmbo-magic-fresh.lock", "sllmbo-magic-other.txt"}
+        assert (lives("dead"), lives("fresh"), lives("alive")) == (None, False, True)
 
 
 @pytest.mark.parametrize("storage", [long("sqlite:///runs.db"), "journal:runs.log"])
