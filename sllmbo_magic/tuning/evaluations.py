@@ -38,6 +38,8 @@ from sllmbo_magic.tuning.stop_signal import StopSignal
 
 _POLL_SECONDS = 0.2
 _BROKEN_SECONDS = 2.0
+_INTERRUPT_SECONDS = 0.5
+"""For which a broken executor may be the first sign of an interrupt, which also reaches its workers."""
 _PROBLEM_SECONDS = 2.0
 """How often an executor is asked whether it can run trials."""
 
@@ -104,6 +106,8 @@ class Evaluations:
         self._channel: Any = None if executor is None else make_channel(self._answer)
         self._signal = StopSignal(should_stop, timeout, self._channel)
         self._in_flight: deque[tuple[RunningTrial, Future[Evaluation]]] = deque()
+        self._left: list[Future[Evaluation]] = []
+        """Of trials that were left to themselves."""
         self._folds: SimpleQueue[tuple[int, int, int, float]] = SimpleQueue()
         """Folds of trials in other threads that have ended, as ``on_fold`` takes them."""
 
@@ -158,7 +162,7 @@ class Evaluations:
         """Wait for the oldest trial in flight.
 
         Raises:
-            ExecutorError: Its executor broke; the trial still counts as in flight.
+            ExecutorError: Its executor broke, or an interrupt broke it; the trial still counts as in flight.
         """
         trial, future = self._in_flight[0]
         while not future.done():
@@ -173,13 +177,23 @@ class Evaluations:
         try:
             evaluation = self._outcome(future)
         except ExecutorError as error:
-            if sum(_is_cut(one) for _, one in self._in_flight) > 1:
+            if self.is_interrupted or sum(_is_cut(one) for _, one in self._in_flight) > 1:
                 raise  # which of them broke it is not known
             self.broken = str(error)
             cause = f"the executor broke while it evaluated this trial alone: {error}"
             evaluation = Evaluation(None, error="process-died", cause=cause)
         self._in_flight.popleft()
+        self._leave(future)
         return trial, evaluation
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the user ends the run, asked when the executor broke: Ctrl-C goes to all processes of a
+        terminal or kernel, and may come here a moment later.
+        """
+        if not self._control.stopping:
+            self._control.wait(_INTERRUPT_SECONDS)
+        return self._control.stopping
 
     @property
     def has_ended(self) -> bool:
@@ -212,15 +226,28 @@ class Evaluations:
         for _, future in self._in_flight:
             with contextlib.suppress(Exception):  # the connection to the executor may be lost
                 future.cancel()
+            self._leave(future)
         self._in_flight.clear()
         self._refused = []
         return trials
 
     def close(self) -> None:
-        """Nothing is in flight any more, and nothing will be."""
-        self._signal.close()
+        """Nothing is in flight any more, and nothing will be; trials that were left look for the signal."""
+
+        def close_signal(future: object = None) -> None:
+            if all(one.done() for one in self._left):
+                self._signal.close()
+
+        close_signal()
+        for future in self._left:
+            future.add_done_callback(close_signal)
         if self._channel is not None:
             self._channel.close()
+
+    def _leave(self, future: Future[Evaluation]) -> None:
+        """Go on without the outcome of a trial, if it has not ended."""
+        if not future.done():
+            self._left.append(future)
 
     def _answer(self, number: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Carry out what a trial in another process asks for."""

@@ -162,7 +162,8 @@ class Tuner:
             self._control.interrupt()
             outcome = Outcome("interrupted", "interrupted")
         except ExecutorError as error:
-            outcome = Outcome("failed", f"the executor takes no more trials: {error}")
+            ended = self._ending() if self._evaluations.is_interrupted else None
+            outcome = ended or Outcome("failed", f"the executor takes no more trials: {error}")
         except CallbackError as error:
             outcome = Outcome("failed", str(error))
         except Exception as error:
@@ -195,6 +196,10 @@ class Tuner:
     def is_over_for_checks(self) -> bool:
         """Whether the time of what is scored again after the last trial has passed, too."""
         return self._limits.over_for_checks
+
+    def poll(self) -> None:
+        """Bring in commands from other processes, if it is time."""
+        self._commands.poll()
 
     def _loop(self) -> Outcome:
         while True:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor
+from concurrent.futures import Future
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Barrier
 from threading import Event
 from threading import Lock
+from threading import Thread
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -198,6 +203,71 @@ def test_whatever_submit_raises_ends_the_run_with_its_result(kind: type[Exceptio
     assert (result.status, result.summary["reason"]) == ("failed", text)
     assert "COMPLETE" in states(result)
     assert "RUNNING" not in states(result)
+
+
+class Interrupted(Executor):
+    """Ctrl-C has ended its workers, and reaches the run a moment later."""
+
+    max_workers = 1
+
+    def __init__(self, control: Control, *, in_submit: bool) -> None:
+        self.control = control
+        self.in_submit = in_submit
+
+    def submit(self, *args: Any, **options: Any) -> Any:
+        Timer(0.1, self.control.interrupt).start()
+        error = BrokenProcessPool("terminated abruptly")
+        if self.in_submit:
+            raise error
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
+
+
+@pytest.mark.parametrize("in_submit", [False, True])
+def test_an_interrupt_that_also_ends_the_workers_interrupts_the_run(in_submit: bool) -> None:
+    """It failed, since the executor took no more trials; one that ran alone counted as the cause."""
+    control = Control()
+    executor = Interrupted(control, in_submit=in_submit)
+    result = tune(square, n_trials=3, executor=executor, control=control, **OPTIONS)
+    assert (result.status, result.summary["reason"]) == ("interrupted", "interrupted")
+    assert result.summary["n_trials"] == 0
+    assert states(result) == ["FAIL", "WAITING"]
+
+
+class UntilToldToStop(UntilStopped):
+    """Makes a file when it begins."""
+
+    def __init__(self, began: Path) -> None:
+        self.began = began
+
+    def evaluate(self, params: Any, **options: Any) -> Evaluation:
+        self.began.touch()
+        return super().evaluate(params, **options)
+
+
+@pytest.mark.timeout(120)
+def test_a_trial_that_a_second_interrupt_leaves_to_a_worker_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that says so was removed at once, and the worker went on."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    control, began = Control(), tmp_path / "began"
+
+    def interrupt_twice() -> None:
+        while not began.exists():
+            Event().wait(0.01)
+        control.interrupt()
+        control.interrupt()
+
+    impatient = Thread(target=interrupt_twice)
+    impatient.start()
+    with ProcessPoolExecutor(1) as executor:  # waits for its workers in the end
+        evaluator = UntilToldToStop(began)
+        result = tune(square, n_trials=3, evaluator=evaluator, executor=executor, control=control, **OPTIONS)
+    impatient.join()
+    assert result.status == "interrupted"
+    assert list(tmp_path.iterdir()) == [began]
 
 
 class NoFuture(ThreadPoolExecutor):
