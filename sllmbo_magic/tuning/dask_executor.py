@@ -22,6 +22,7 @@ from typing import Any
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.tuning.remote_trial import Answer
+from sllmbo_magic.tuning.sent_evaluator import NotLoaded
 
 CONNECT_SECONDS = 10
 _QUEUE_SECONDS = 0.5
@@ -220,6 +221,10 @@ def _plugin(owner: Any) -> Any:
     class Carrier(WorkerPlugin):  # type: ignore[misc,unused-ignore]
         def __init__(self) -> None:
             self.owner = owner
+
+        def setup(self, worker: Any) -> None:
+            if isinstance(self.owner, NotLoaded):
+                raise self.owner.error
 
     return Carrier()
 

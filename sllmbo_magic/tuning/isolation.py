@@ -35,6 +35,8 @@ from sllmbo_magic.tuning.devices import DEVICE
 from sllmbo_magic.tuning.devices import environment_of
 from sllmbo_magic.tuning.remote_trial import RemoteTrial
 from sllmbo_magic.tuning.remote_trial import carry_out
+from sllmbo_magic.tuning.sent_evaluator import arrived
+from sllmbo_magic.tuning.sent_evaluator import pickled
 
 _POLL_SECONDS = 0.05
 
@@ -44,14 +46,16 @@ class IsolatedEvaluator:
 
     Args:
         evaluator: Scores configurations in the child process; it is sent there once.
+        device: Of evaluations without a trial; None: no limit.
 
     Raises:
         InputError: The evaluator cannot be sent to a process.
     """
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, device: str | None = None) -> None:
         _check_sendable(evaluator)
         self._evaluator = evaluator
+        self._device = device
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._busy: list[_Child] = []
@@ -69,7 +73,7 @@ class IsolatedEvaluator:
         """See :class:`~sllmbo_magic.evaluation.base.Evaluator`; the timeout ends a fit in flight, and so does
         ``should_abandon``.
         """
-        device = None if trial is None else trial.user_attrs.get(DEVICE)
+        device = self._device if trial is None else trial.user_attrs.get(DEVICE)
         child = self._child(device)
         reusable = False
         try:
@@ -123,7 +127,7 @@ class _Child:
             max_workers=1,
             context=context,
             initializer=_begin_process,
-            initargs=(evaluator, other_end, os.getpid()),
+            initargs=(_Sent(evaluator), other_end, os.getpid()),
             env=environment_of(device),
         )
         self.alive = True
@@ -137,6 +141,16 @@ class _Child:
         """End the process at once, whatever it does."""
         self.alive = False
         self._pool.shutdown(wait=False, kill_workers=True)
+
+
+class _Sent:
+    """An evaluator on its way to a child process. Its pickle, which holds the data, is not kept."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Evaluator], tuple[bytes]]:
+        return arrived, (pickled(self._evaluator),)
 
 
 class _Call:

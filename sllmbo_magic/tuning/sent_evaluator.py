@@ -14,6 +14,7 @@ from typing import Any
 
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation.causes import error_text
 
 
 def pickled(value: Any) -> bytes:
@@ -25,6 +26,36 @@ def pickled(value: Any) -> bytes:
     from joblib.externals.loky.backend.reduction import dumps  # cloudpickle, where joblib has it
 
     return bytes(dumps(value))
+
+
+def arrived(data: bytes) -> Evaluator:
+    """The evaluator that was pickled, in the process that it was sent to."""
+    try:
+        evaluator: Evaluator = pickle.loads(data)
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        return NotLoaded(error)
+    return evaluator
+
+
+class NotLoaded:
+    """What arrives in the place of an evaluator that cannot be unpickled there: each trial says why. An error
+    on the way would end the process, and be lost with it.
+
+    Args:
+        error: Was raised by the evaluator's pickle.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def evaluate(self, params: Mapping[str, Any], **options: Any) -> Evaluation:
+        """A failure with the cause."""
+        cause = f"the process of the trial could not load what is tuned: {error_text(self.error)}"
+        name = type(self.error).__name__
+        return Evaluation(None, error="executor-failed", error_class=name, cause=cause)
+
+    def close(self) -> None:
+        """Nothing to free."""
 
 
 class SentEvaluator:
@@ -49,4 +80,4 @@ class SentEvaluator:
     def __reduce__(self) -> tuple[Callable[[bytes], Evaluator], tuple[bytes]]:
         if self._pickle is None:  # once: a trial is sent with the data each time
             self._pickle = pickled(self._evaluator)
-        return pickle.loads, (self._pickle,)
+        return arrived, (self._pickle,)

@@ -7,6 +7,7 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,28 @@ class AtStart(Shift):
             os.kill(os.getpid(), signal.SIGINT)
         elif os.path.exists(self.what):
             os._exit(1)
+
+
+class OnDevice(Shift):
+    """Fits where one device is set only."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> OnDevice:
+        assert os.environ["CUDA_VISIBLE_DEVICES"] in ("3", "7")
+        super().fit(X, y)
+        return self
+
+
+class Elsewhere(Shift):
+    """Cannot be unpickled in another process than the one that made it."""
+
+    def __init__(self, pid: int = 0, shift: float = 0.0) -> None:
+        super().__init__(shift)
+        self.pid = pid
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if os.getpid() != self.pid:
+            raise AttributeError("Can't get attribute 'Mine' on <module 'mine'>")
 
 
 def run(*args: Any, **options: Any) -> Any:
@@ -158,6 +181,41 @@ def test_the_closing_check_in_processes_finds_what_it_finds_in_this_one() -> Non
     apart, plain = (run(Shift(0.5), X, Y, isolate=isolate, **options) for isolate in (True, False))
     assert plain.summary["verification"]["test_interval"] is not None
     assert apart.summary["verification"] == plain.summary["verification"]
+
+
+@pytest.mark.parametrize("select", ["best", long("recheck")])
+def test_the_fits_of_the_closing_check_have_a_device_too(select: str) -> None:
+    result = run(
+        OnDevice(0.5), X, Y, search_space={"shift": [0.0, 0.1, 0.5]}, n_trials=3, isolate=True,
+        devices="cuda:3,7", enqueue=[{"shift": 0.0}, {"shift": 0.1}], select=select, verify=True,
+        X_test=X, y_test=Y,
+    )  # fmt: skip
+    assert [t.state.name for t in result.study.trials] == ["COMPLETE"] * 3
+    check = result.summary["verification"]
+    assert (check["n_folds"] > 0, check["test_best"] is not None) == (True, True)
+    if select == "recheck":
+        assert result.summary["selection"]["n_folds"] > 0
+
+
+@pytest.mark.parametrize("how", ["isolate", long("processes:2"), "a pool"])
+def test_a_process_that_cannot_load_the_estimator_says_why(how: str) -> None:
+    """Its class may have been renamed since it was imported; the process ended with exit code 1."""
+    options: dict[str, Any] = {"search_space": {"shift": (0.0, 1.0)}, "n_trials": 8}
+    model = Elsewhere(os.getpid())
+    if how == "a pool":
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+            result = run(model, X, Y, executor=pool, **options)
+    elif how == "isolate":
+        result = run(model, X, Y, isolate=True, **options)
+    else:
+        result = run(model, X, Y, executor=how, **options)
+    assert result.status == "failed"
+    cause = result.failures[0]["cause"]
+    assert cause == (
+        "the process of the trial could not load what is tuned: AttributeError: Can't get attribute 'Mine' on"
+        " <module 'mine'>"
+    )
+    assert cause in result.summary["reason"]
 
 
 def test_an_objective_asks_the_trial_in_the_process_of_the_run() -> None:
