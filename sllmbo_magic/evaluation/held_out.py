@@ -105,11 +105,11 @@ def on_test_data(
         seed: Seed of the bootstrap.
         fits: How they are fitted.
     """
-    if task.X_test is None or fits.should_stop():
+    if task.X_test is None:
         return OnTestData()
     evaluations = _evaluated(HeldOutEvaluator(task, seed), [default_params, best_params], fits)
     if any(one.stopped for one in evaluations) or len(evaluations) < 2:
-        return OnTestData()
+        return OnTestData(text=f". The test data were not scored, since {fits.why_stopped()}")
     failed = next((one for one in evaluations if one.error is not None), None)
     if failed is not None:
         return OnTestData(text=f". The test data could not be scored ({failure_text(failed)})")
@@ -125,11 +125,11 @@ def on_test_data(
         "" if interval is None else f" (95 % interval of the gain: {interval[0]:.2g} to {interval[1]:.2g})"
     )
     share = _relative_overtuning(task, [sign * value for value in values], incumbents, fits)
-    lost = (
-        ""
-        if share is None
-        else f". Relative over-tuning {share:.2f}: the part of the best gain there that was lost again"
-    )
+    lost = ""
+    if share is not None:
+        lost = f". Relative over-tuning {share:.2f}: the part of the best gain there that was lost again"
+    elif incumbents and fits.should_stop():
+        lost = f". Relative over-tuning was not computed, since {fits.why_stopped()}"
     text = f". On the test data there is a {gain_text(gain)}{between}{lost}"
     return OnTestData(values[0], values[1], gain, interval, share, text)
 

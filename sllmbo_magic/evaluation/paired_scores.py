@@ -24,7 +24,7 @@ def _here(evaluator: Evaluator) -> Evaluator:
 
 
 def _stopped() -> str:
-    return "the run was stopped"
+    return "the user stopped it"
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ def recheck_tasks(task: Task, seed: int) -> list[Task]:
 
 def fresh_means(
     task: Task, configurations: Sequence[Mapping[str, Any]], seed: int, scores: Scores
-) -> tuple[list[float], int] | str:
-    """The mean score of each configuration on fresh folds and the number of folds; or why there are none.
+) -> tuple[list[float], int, int] | str:
+    """The mean score of each configuration on fresh folds, the number of folds, and the number of those that
+    were to be scored; or why there are none.
 
     Args:
         task: A task with an estimator.
@@ -48,4 +49,4 @@ def fresh_means(
     table = scores(tasks, configurations)
     if isinstance(table, str):
         return table
-    return [float(mean) for mean in table.mean(axis=1)], table.shape[1]
+    return [float(mean) for mean in table.mean(axis=1)], table.shape[1], sum(one.n_folds for one in tasks)

@@ -126,7 +126,7 @@ def verify(
 
     pairs = paired_scores(tasks, (default_params, best_params), fits, on_progress, is_enough=is_enough)
     test = on_test_data(task, default_params, best_params, incumbents, seed, fits)
-    verification = _on_folds(pairs, tasks, sign, check, fresh=bool(fresh))
+    verification = _on_folds(pairs, tasks, sign, check, fits.why_stopped, fresh=bool(fresh))
     outside = test.gain if test.gain is not None else (verification.gain if fresh else None)
     gain_in_search = (
         None if default_value is None or best_value is None else sign * (best_value - default_value)
@@ -169,6 +169,7 @@ def _on_folds(
     tasks: list[Task],
     sign: float,
     check: SequentialTest,
+    why_stopped: Callable[[], str],
     *,
     fresh: bool,
 ) -> Verification:
@@ -189,6 +190,8 @@ def _on_folds(
     folds = f"{len(differences)} fresh folds" if fresh else f"the search's own {len(differences)} folds"
     if check.finding is not None:
         folds = f"{len(differences)} of {check.n_planned} fresh folds, which were enough,"
+    elif len(differences) < check.n_planned:
+        folds = f"{len(differences)} of {check.n_planned} fresh folds ({why_stopped()})"
     text = (
         f"On {folds} the best configuration scores {display.label} {display.shown(best):.4g} and the default "
         f"{display.shown(default):.4g}: a {gain_text(gain)} ± {noise:.2g} (standard error). {conclusion}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from optuna.study import Study
@@ -51,12 +52,16 @@ from sllmbo_magic.tuning.selection import without_recheck
 from sllmbo_magic.tuning.warning_table import warning_table
 
 
+def _nothing() -> None:
+    """Default for ``poll``."""
+
+
 class Finalizer:
     """Ends a run.
 
     Args:
         record: Takes the last events.
-        control: Says whether the user waits for nothing more.
+        control: The user's commands: a stop ends what is scored again.
         own_journal: Whether the study is stored in the run's own folder.
         started: When the run began, seconds since the epoch.
         library_warnings: Counts what libraries warned of between the fits.
@@ -78,6 +83,8 @@ class Finalizer:
         self.started = started
         self.library_warnings = library_warnings
         self._is_over = never
+        self._poll: Callable[[], None] = _nothing
+        self._was_stopped = False
 
     def finish(
         self,
@@ -87,8 +94,12 @@ class Finalizer:
         verify: bool,
         own_scores: Scores | None = None,
         is_over: Callable[[], bool] = never,
+        poll: Callable[[], None] = _nothing,
     ) -> TuneResult:
         """Select the winner, sum up, score again on fresh folds if wanted, and say and write that it ended.
+
+        An interrupt on the way gives the run the status ``interrupted``, so that whoever tunes in a loop sees
+        it. A stop only ends what is scored again.
 
         Args:
             study: The run's study.
@@ -97,8 +108,11 @@ class Finalizer:
             verify: Whether to score default and winner again.
             own_scores: Scores configurations on folds instead of the task's cross-validation.
             is_over: Whether the time limit of the run has passed, which ends a check, too.
+            poll: Brings in the commands of other processes.
         """
-        self._is_over = is_over
+        self._is_over, self._poll = is_over, poll
+        if outcome.status == "stopped":
+            self.control.take()  # that stop ended the trials, and has ended nothing else
         nothing_scored = why_all_failed(study.get_trials(deepcopy=False))
         if outcome.status == "finished" and nothing_scored is not None:
             outcome = Outcome("failed", nothing_scored)
@@ -126,6 +140,9 @@ class Finalizer:
         summary["warnings"] = warning_table(study.get_trials(deepcopy=False), self.library_warnings.texts)
         for name, why in summary["inert"].items():
             self.record.emit(Note(text=f"{name} has no effect in the best configuration: {why}."))
+        if self.control.interrupted and outcome.status in ("finished", "stopped"):
+            outcome = Outcome("interrupted", f"after the last trial ({outcome.reason})")
+            summary |= {"status": outcome.status, "reason": outcome.reason}
         end = RunFinished(status=outcome.status, reason=outcome.reason, summary=summary)
         result.events = [*self.record.events, end]
         cost = result.bundle()["cost"]
@@ -157,12 +174,17 @@ class Finalizer:
             return without_recheck(top, "no other configuration has a score")
         if outcome.status not in ("finished", "stopped"):
             return without_recheck(top, "the run was interrupted")
-        if self._is_over():
+        if self._ends_checks():
             return without_recheck(top, self._why_stopped())
         text = f"Scoring the best {len(top)} configurations again on fresh folds: which one is kept?"
         self.record.emit(Note(text=text))
         scores = own_scores or self._scores
-        return recheck(self.task, top, self.plan.objects, self.plan.settings.seed, scores)
+        seed = self.plan.settings.seed
+        try:
+            return recheck(self.task, top, self.plan.objects, seed, scores, self._why_stopped)
+        except KeyboardInterrupt:  # scikit-learn's searches end at the first one
+            self.control.interrupt()
+            return without_recheck(top, self._why_stopped())
 
     def _scores(self, tasks: Sequence[Task], configurations: Sequence[Mapping[str, Any]]) -> Any:
         return paired_scores(tasks, configurations, self._fits(), self._show_progress)
@@ -173,24 +195,26 @@ class Finalizer:
     def _fits(self) -> Fits:
         """How the fits of a check are made: isolated where those of the trials are."""
         s = self.plan.settings
-
-        def should_stop() -> bool:
-            return self.control.abandoning or self._is_over()
-
         if not s.isolate:
-            return Fits(s.n_jobs, should_stop, why_stopped=self._why_stopped)
+            return Fits(s.n_jobs, self._ends_checks, lambda: self.control.abandoning, self._why_stopped)
         return Fits(
             s.n_jobs,
-            should_stop,
-            should_abandon=should_stop,
+            self._ends_checks,
+            should_abandon=lambda: self.control.abandoning or self._is_over(),
             why_stopped=self._why_stopped,
             timeout=s.trial_timeout,
-            apart=IsolatedEvaluator,
+            apart=partial(IsolatedEvaluator, device=next(iter(s.devices or ()), None)),
         )
 
+    def _ends_checks(self) -> bool:
+        """Whether what is scored again ends: by the user since the trials ended, or by the time limit."""
+        self._poll()
+        self._was_stopped |= any(command.name == "stop" for command in self.control.take())
+        return self._was_stopped or self._is_over()
+
     def _why_stopped(self) -> str:
-        if not self._is_over():
-            return "the run was stopped"
+        if self._was_stopped or not self._is_over():
+            return "the user stopped it"
         return f"the time limit of {self.plan.settings.timeout:g} s is over"
 
     def _worth_verifying(self, summary: dict[str, Any]) -> bool:
@@ -204,20 +228,24 @@ class Finalizer:
         from sllmbo_magic.evaluation.verification import unchecked
         from sllmbo_magic.evaluation.verification import verify
 
-        if self._is_over():
+        if self._ends_checks():
             return asdict(unchecked(self._why_stopped()))
         self.record.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
-        verification = verify(
-            self.task,
-            {},
-            decoded(winning_params(winner), self.plan.objects),
-            seed=self.plan.settings.seed,
-            fits=self._fits(),
-            default_value=_default_value(study),
-            best_value=winner.values[0],
-            incumbents=self._incumbents(study, winner),
-            on_progress=self._show_progress,
-        )
+        try:
+            verification = verify(
+                self.task,
+                {},
+                decoded(winning_params(winner), self.plan.objects),
+                seed=self.plan.settings.seed,
+                fits=self._fits(),
+                default_value=_default_value(study),
+                best_value=winner.values[0],
+                incumbents=self._incumbents(study, winner),
+                on_progress=self._show_progress,
+            )
+        except KeyboardInterrupt:  # the third one, in a fit that cannot be left
+            self.control.interrupt()
+            verification = unchecked(self._why_stopped())
         return asdict(verification)
 
     def _incumbents(self, study: Study, winner: FrozenTrial) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.evaluation import Evaluator
+from sllmbo_magic.evaluation.recheck import Scores
 from sllmbo_magic.evaluation.warnings import LibraryWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
 from sllmbo_magic.events import Note
@@ -211,12 +212,11 @@ class Run:
                 self._set_sampler(proposer)
                 self._queue_first_trials(enqueue, warm_start)
                 self._study_attrs = dict(self.study.user_attrs)
-                outcome = self._loop(evaluator, pool, callbacks)
-                for event in events_of_others(self.study, self.record.shown_trials):
-                    self.emit(event)
-                return self.finalizer.finish(
-                    self.study, self.provider, outcome, verify, paired_scores, self._is_over_for_checks
-                )
+                with interrupts(self.control):
+                    outcome = self._loop(evaluator, pool, callbacks)
+                    for event in events_of_others(self.study, self.record.shown_trials):
+                        self.emit(event)
+                    return self._finish(outcome, verify, paired_scores)
             except BaseException as error:
                 problem = storage_problem(error)
                 is_storage_gone = problem is not None
@@ -243,10 +243,6 @@ class Run:
     def _is_over(self) -> bool:
         """Whether the time limit has passed."""
         return self.tuner is not None and self.tuner.is_over
-
-    def _is_over_for_checks(self) -> bool:
-        """Whether the time of the check on fresh folds has passed, too."""
-        return self.tuner is not None and self.tuner.is_over_for_checks
 
     def _report_storage(self, cause: str | None) -> None:
         text = "The storage is back: the run goes on, and nothing is lost."
@@ -286,6 +282,19 @@ class Run:
             warm_start=warm_start,
             folder=self.folder,
             emit=self.emit,
+        )
+
+    def _finish(self, outcome: Outcome, verify: bool, paired_scores: Scores | None) -> TuneResult:
+        tuner = self.tuner
+        assert tuner is not None
+        return self.finalizer.finish(
+            self.study,
+            self.provider,
+            outcome,
+            verify,
+            paired_scores,
+            is_over=lambda: tuner.is_over_for_checks,
+            poll=tuner.poll,
         )
 
     def _finish_in_memory(self, problem: StorageError) -> TuneResult:
@@ -437,7 +446,7 @@ class Run:
             initialize=self._initialize if wants_init else None,
             extend_study=self._go_on if self._own_study else None,
         )
-        with interrupts(self.control), heartbeat or nullcontext():
+        with heartbeat or nullcontext():
             try:
                 return self.tuner.run()
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,7 @@ def recheck(
     objects: Mapping[str, Mapping[str, Any]],
     seed: int,
     scores: Scores,
+    why_stopped: Callable[[], str],
 ) -> tuple[FrozenTrial, dict[str, Any]]:
     """The best of the best few on fresh folds, and how it was selected (see ``wire.Selection``).
 
@@ -56,9 +58,16 @@ def recheck(
         objects: Objects of choices by parameter and label.
         seed: Seed of the fresh folds.
         scores: Scores configurations on tasks.
+        why_stopped: Why not all folds were scored, as the end of a sentence.
     """
     rescored = fresh_means(task, [decoded(winning_params(t), objects) for t in top], seed, scores)
-    return without_recheck(top, rescored) if isinstance(rescored, str) else _selected(task, top, *rescored)
+    if isinstance(rescored, str):
+        return without_recheck(top, rescored)
+    means, n_folds, n_planned = rescored
+    folds = f"{n_folds} fresh folds"
+    if n_folds < n_planned:
+        folds = f"{n_folds} of {n_planned} fresh folds ({why_stopped()})"
+    return _selected(task, top, means, n_folds, folds)
 
 
 def without_recheck(top: Sequence[FrozenTrial], why_not: str) -> tuple[FrozenTrial, dict[str, Any]]:
@@ -74,13 +83,13 @@ def without_recheck(top: Sequence[FrozenTrial], why_not: str) -> tuple[FrozenTri
 
 
 def _selected(
-    task: Task, top: Sequence[FrozenTrial], means: Sequence[float], n_folds: int
+    task: Task, top: Sequence[FrozenTrial], means: Sequence[float], n_folds: int, folds: str
 ) -> tuple[FrozenTrial, dict[str, Any]]:
     sign = 1.0 if task.direction == "maximize" else -1.0
     winner = top[max(range(len(top)), key=lambda i: (sign * means[i], -i))]
     metric = display_metric(task.scorer_name, task.direction, is_negated(task.scoring))
     means_text = [f"{metric.shown(m):.4g} (trial {t.number})" for t, m in zip(top, means, strict=True)]
-    scores = f"{metric.label} {', '.join(means_text)} on {n_folds} fresh folds"
+    scores = f"{metric.label} {', '.join(means_text)} on {folds}"
     text = (
         f"The best {len(top)} configurations of the search score {scores}, so trial {winner.number} is kept"
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from typing import ClassVar
@@ -13,11 +17,14 @@ from sklearn.base import RegressorMixin
 from sklearn.model_selection import KFold
 from sklearn.model_selection import TimeSeriesSplit
 
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import CheckProgress
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.sklearn_api.search_cv import SLLMBOSearchCV
+from sllmbo_magic.storage.runs import send_command
+from sllmbo_magic.tuning import commands
 from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.tune import tune
@@ -105,6 +112,156 @@ def test_the_time_limit_ends_what_is_scored_again(
     assert text in result.summary["text"]
     if select == "recheck":
         assert "without a recheck: the time limit of 60 s is over." in result.summary["selection"]["text"]
+
+
+def at_fit(number: int, do: Callable[[], Any]) -> Callable[[Event], None]:
+    """A sink that acts when so many fits of what is scored again are done."""
+
+    def sink(event: Event) -> None:
+        if isinstance(event, CheckProgress) and event.done == number:
+            do()
+
+    return sink
+
+
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("select", ["best", "recheck"])
+@pytest.mark.parametrize("how", ["stop", "from another kernel", "interrupt", "ctrl-c"])
+def test_a_stop_ends_what_is_scored_again_after_the_fold_in_flight(
+    how: str, select: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt was raised there and the run failed; a stop had no effect."""
+    monkeypatch.setattr(commands, "_POLL_SECONDS", 0.0)
+    control = Control()
+    act = {
+        "stop": lambda: control.wish("stop"),
+        "from another kernel": lambda: send_command("a", "stop", root=tmp_path),
+        "interrupt": control.interrupt,
+        "ctrl-c": ctrl_c,
+    }[how]
+    options = OPTIONS | {"folder": tmp_path, "name": "a"}
+    seen: list[Event] = []
+    sinks = [at_fit(3, act), seen.append]
+    result = tune(Lucky(), X, Y, select=select, n_jobs=1, control=control, sinks=sinks, **options)
+    assert [e.done for e in seen if isinstance(e, CheckProgress)][-1] <= 4
+    assert len(result.trials) == 5
+    text = "The gain could not be checked on folds, since the user stopped it."
+    assert result.summary["verification"]["text"] == text
+    assert text in result.summary["text"]
+    if select == "recheck":
+        assert "without a recheck: the user stopped it." in result.summary["selection"]["text"]
+    if how in ("stop", "from another kernel"):
+        ended = ("finished", "all 5 trials are done")
+    else:  # whoever calls tune in a loop has to see that
+        ended = ("interrupted", "after the last trial (all 5 trials are done)")
+    assert (result.status, result.summary["reason"]) == ended
+    stored = TuneResult.load(tmp_path / "a")
+    assert (stored.status, stored.best_value) == (result.status, result.best_value)
+    checked = tune(Lucky(), X, Y, select=select, resume=True, **options)
+    assert (checked.status, checked.summary["verification"]["n_folds"] > 0) == ("finished", True)
+    assert len(checked.trials) == 5
+
+
+@pytest.mark.parametrize("stop", ["after five folds", "in the fits for the test data"])
+def test_what_a_check_found_before_a_stop_stands_in_its_text(stop: str) -> None:
+    control = Control()
+    n_fits = 11 if stop == "after five folds" else 20
+    options = OPTIONS | {"enqueue": [{"shift": 0.3}], "search_space": {"shift": [0.3, 0.5]}, "n_trials": 2}
+    test_data = {"X_test": X, "y_test": Y}
+    result = tune(
+        NoisyShift(), X, Y, n_jobs=1, control=control, sinks=[at_fit(n_fits, lambda: control.wish("stop"))],
+        **test_data, **options,
+    )  # fmt: skip
+    check = result.summary["verification"]
+    if stop == "after five folds":
+        assert check["n_folds"] == 5
+        assert check["text"].startswith("On 5 of 10 fresh folds (the user stopped it) the best configuration")
+    else:
+        assert check["n_folds"] == 10
+        assert check["text"].startswith("On 10 fresh folds the best configuration")
+    assert check["text"].endswith("The test data were not scored, since the user stopped it.")
+
+
+class NoisyShift(Lucky):
+    """Its gain over the default differs so much between folds that five of them decide nothing."""
+
+    def fit(self, X: Any, y: Any) -> NoisyShift:
+        rows = np.asarray(X)[:, 0]
+        self.error_ = 1.0 if self.shift == 0.5 else 0.7 + 0.5 * float(np.sin(np.sum(rows)))
+        return self
+
+
+def test_a_run_that_was_stopped_before_has_its_check() -> None:
+    control = Control()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == 3:
+            control.wish("stop")
+
+    result = tune(Lucky(), X, Y, control=control, sinks=[stop], **OPTIONS)
+    assert result.status == "stopped"
+    assert result.summary["verification"]["n_folds"] > 0
+    assert "the user stopped it" not in result.summary["text"]
+
+
+class Waiting(Lucky):
+    """Its fits on other folds than those of the search last until the test ends."""
+
+    gate: ClassVar = threading.Event()
+
+    def fit(self, X: Any, y: Any) -> Waiting:
+        if frozenset(np.asarray(X)[:, 0]) not in self.searched:
+            self.gate.wait(60)
+        super().fit(X, y)
+        return self
+
+
+@pytest.mark.timeout(50)
+@pytest.mark.parametrize("select", ["best", "recheck"])
+def test_a_second_interrupt_waits_for_no_fit_that_is_made_again(select: str) -> None:
+    control = Control()
+
+    def interrupt_twice() -> None:
+        control.interrupt()
+        control.interrupt()
+
+    Waiting.gate.clear()
+    try:
+        result = tune(
+            Waiting(), X, Y, select=select, control=control, sinks=[at_fit(0, interrupt_twice)], **OPTIONS
+        )
+        assert not Waiting.gate.is_set()
+    finally:
+        Waiting.gate.set()
+    assert result.status == "interrupted"
+    assert "the user stopped it" in result.summary["text"]
+
+
+class Interrupting(Lucky):
+    """Ctrl-C comes in its first fit on other folds than those of the search."""
+
+    left: ClassVar = 0
+
+    def fit(self, X: Any, y: Any) -> Interrupting:
+        if Interrupting.left and frozenset(np.asarray(X)[:, 0]) not in self.searched:
+            Interrupting.left = 0
+            ctrl_c()
+        super().fit(X, y)
+        return self
+
+
+def test_an_interrupt_of_a_recheck_ends_a_search_with_what_it_has() -> None:
+    Interrupting.left = 1
+    search = SLLMBOSearchCV(
+        Interrupting(), cv=CV, sampler="random", search_space=OPTIONS["search_space"], n_trials=3,
+        random_state=0, tune_options={"select": "recheck"},
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert (search.result_.status, len(search.result_.trials)) == ("interrupted", 3)
 
 
 def test_the_verdict_names_a_trial_that_is_kept_in_the_place_of_the_default() -> None:
