@@ -532,6 +532,78 @@ def test_no_figure_of_the_head_and_no_tab_leaves_its_place(new_widget: Any, widt
     assert hidden == []
 
 
+def mse_run() -> Iterator[ev.Event]:
+    """A run with scores as wide as they get, checked on fresh folds."""
+    about = {
+        "name": "mse",
+        "metric": "mse",
+        "direction": "minimize",
+        "n_trials": 3,
+        "n_rows": 300,
+        "n_folds": 5,
+    }
+    yield ev.RunStarted(run=about)
+    for n, value in enumerate((7.59e10, 4.45e10, 4.97e10)):
+        params = {f"a_parameter_{i}_of_the_model": 0.123456 + n for i in range(12)}
+        source = "tpe" if n else "default"
+        best = {"best_number": min(n, 1), "best_value": value if n < 2 else 4.45e10}
+        yield ev.TrialFinished(
+            number=n,
+            state="COMPLETE",
+            value=value,
+            std=5.8e9,
+            params=params,
+            source=source,
+            seconds=0.1,
+            **best,
+        )
+    check = {"verdict": "real", "text": "t", "gain": 1.91e10, "noise": 6.2e9, "n_folds": 10, "fresh": True}
+    check |= {"default_mean": 6.39e10, "best_mean": 4.48e10}
+    summary = {"verification": check, "text": "Tuning lowered MSE. More."}
+    yield ev.RunFinished(status="finished", reason="done", summary=summary)
+
+
+def test_the_figures_stand_in_one_row_in_a_cell_of_a_notebook(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 1067, "height": 900})
+    widget.show()
+    widget.sink(*mse_run())
+    boxes = widget.root.locator(".figure").evaluate_all(
+        """figures => figures.map(figure => {
+            const range = document.createRange();
+            range.selectNodeContents(figure);
+            const [box, text] = [figure, range].map(x => x.getBoundingClientRect());
+            return [box.top, text.right - box.right];
+        })"""
+    )
+    assert len(boxes) == 6
+    assert len({top for top, _ in boxes}) == 1
+    assert max(over for _, over in boxes) <= 0.5
+
+
+def test_the_closing_table_is_whole_on_a_narrow_page(new_widget: Any) -> None:
+    widget = new_widget(viewport={"width": 320, "height": 900})
+    widget.show()
+    widget.sink(*mse_run())
+    table = widget.root.locator(".closing-scores")
+    assert table.evaluate("table => table.scrollWidth - table.clientWidth") <= 0
+
+
+@pytest.mark.parametrize("width", [360, 1067])
+def test_no_line_of_the_trial_in_focus_is_cut_in_half(new_widget: Any, width: int) -> None:
+    widget = new_widget(viewport={"width": width, "height": 900})
+    widget.show()
+    widget.sink(*list(mse_run())[:-1])
+    body = widget.root.locator(".inspector-body")
+    cut = body.evaluate(
+        """body => {
+            const end = body.getBoundingClientRect().bottom;
+            const lines = [...body.querySelectorAll('li')].map(line => line.getBoundingClientRect());
+            return [lines.length, lines.filter(r => r.top < end - 1 && r.bottom > end + 1).length];
+        }"""
+    )
+    assert cut == [12, 0]
+
+
 # ---------------------------------------------------------------- what overlapped or was cut off
 
 RIM = """chart => {

@@ -1209,6 +1209,39 @@ def test_an_objective_has_no_figures_about_a_default_or_folds(new_widget: Any) -
     assert text.count("objective ·") <= 1, "what is tuned is not named twice"
 
 
+def test_an_objective_has_no_default_to_change_from(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    best = {"best_number": 0, "best_value": 0.5}
+    two = {"name": "two", "direction": "minimize, minimize", "n_folds": 1, "n_trials": 1}
+    one = {"name": "one", "direction": "minimize", "n_folds": 1, "n_trials": 1}
+    for run in (one, two):
+        widget.sink(
+            ev.RunStarted(run=run),
+            ev.TrialFinished(number=0, state="COMPLETE", value=0.5, params={"x": 1.0}, source="tpe", **best),
+            ev.RunFinished(status="interrupted", reason="interrupted", summary={"text": "Best 0.5."}),
+        )
+        text = shown_text(widget)
+        assert [words for words in ("changed", "Gain", "the default", "X_test") if words in text] == []
+
+
+def test_a_trial_that_was_cut_off_is_neither_done_nor_failed(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    *events, end = rulebook_run()
+    n = max(e.number for e in events if isinstance(e, ev.TrialFinished)) + 1
+    before = widget.root.locator(".figure").first
+    widget.sink(*events)
+    trials = before.inner_text().splitlines()[:2]
+    fields = {"state": "FAIL", "value": None, "params": {}, "source": "tpe", "error": "stopped"}
+    widget.sink(ev.TrialFinished(number=n, **fields, time=end.time))
+    assert before.inner_text().splitlines()[:2] == trials
+    assert "1 failed" not in shown_text(widget)
+    assert "cut off 1" in " ".join(open_pane(widget.root, "Scores").inner_text().split())
+    assert "stopped" not in open_pane(widget.root, "Failures").inner_text()
+    assert "cut off" in open_pane(widget.root, "Trials").locator("tbody").inner_text()
+
+
 def test_a_gain_without_fresh_folds_is_not_called_real(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()

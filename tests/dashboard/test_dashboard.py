@@ -440,9 +440,7 @@ def test_a_trial_that_was_cut_off_counts_nowhere(panel: RecordingComm) -> None:
     live = LiveRun(Control())
     live.sink(START)
     live.sink(finished(0))
-    live.sink(
-        ev.TrialFinished(number=1, state="FAIL", value=None, params={}, source="tpe", error="stopped")
-    )
+    live.sink(ev.TrialFinished(number=1, state="FAIL", value=None, params={}, source="tpe", error="stopped"))
     assert live.head()["done"] == 1
     assert curve(live.snapshot(), here=True, id="")["n_trials"] == 1
 
