@@ -249,8 +249,8 @@ class Run:
         if cause is not None:
             what = "has no room" if is_full(cause) else "does not answer"
             text = (
-                f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory; a"
-                " stop or the time limit ends it."
+                f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory;"
+                " a stop or the time limit ends it."
             )
         self.emit(Note(text=text, level="info" if cause is None else "warning"))
 

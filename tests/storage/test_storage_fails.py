@@ -173,9 +173,7 @@ class Disk:
 @pytest.mark.parametrize(
     ("storage", "join"), [("journal:runs.log", False), (None, True), ("sqlite", False)], ids=str
 )
-def test_a_run_waits_for_room_on_the_disk(
-    storage: str, join: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_waits_for_room_on_the_disk(storage: str, join: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch, storage)
     result = tune(
         breaking(disk.fill), sinks=[disk.sink], storage=disk.storage, join=join, name="run",
