@@ -47,8 +47,8 @@ def in_processes(*, isolate: bool) -> Iterator[None]:
 def ended_after(seconds: float | None, search: Any) -> Iterator[Callable[[], bool]]:
     """End joblib's workers, whatever they do, when the time is over.
 
-    Gives a function that says whether that happened. New workers first import what fits need: scikit-learn
-    sends the whole search with each fit, and what that is made of. That does not count.
+    Gives a function that says whether that happened. New workers first import what the fits need: scikit-learn
+    and what the search is made of, which is sent along with each fit. That does not count.
     """
     over = threading.Event()
 
@@ -72,7 +72,7 @@ def ended_after(seconds: float | None, search: Any) -> Iterator[Callable[[], boo
 
 
 def _warm_up(search: Any) -> None:
-    """Wait until each worker has answered: one that is there first would take the tasks of all."""
+    """Wait until each worker has answered: the first one there would take the tasks of the others, too."""
     from joblib.externals.loky import reusable_executor
     from sklearn.model_selection import cross_validate  # of the module of the function that fits and scores
 

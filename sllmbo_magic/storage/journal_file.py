@@ -17,7 +17,7 @@ class JournalFile(JournalFileBackend):
     """A journal whose failed writes leave nothing behind.
 
     A full disk takes the first bytes of a write, or takes all of it and fails when it is flushed. Whoever
-    then writes the entries once more would have some of them twice: a trial that nobody made.
+    writes the entries once more would then have some of them twice: a trial that nobody made.
 
     Args:
         path: The journal file.

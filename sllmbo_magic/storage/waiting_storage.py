@@ -171,11 +171,11 @@ def _same(storage: BaseStorage) -> BaseStorage:
 def waiting(
     study: Study, should_stop: Callable[[], bool], report: Callable[[str | None], None]
 ) -> Iterator[None]:
-    """Calls of a study to its storage wait for its server, or for room on its disk, while this is open.
+    """Calls of a study to its storage wait for its server, or for room on its disk, in this context.
 
     Args:
-        study: Nothing changes where its storage is neither on a server nor in a file whose failed writes
-            leave nothing behind: SQLite's, and a journal that this package has opened.
+        study: Nothing changes where its storage is neither on a server nor in a file in which a failed write
+            leaves nothing: SQLite's, and a journal that this package has opened.
         should_stop: See :class:`WaitingStorage`.
         report: See :class:`WaitingStorage`.
     """

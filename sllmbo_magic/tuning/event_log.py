@@ -122,10 +122,8 @@ class Record:
             text = f"{folder.path} cannot be written ({folder.write_problem})"
             if self._own_journal:
                 return Note(text=f"{text}: trials wait in memory until it can be.", level="warning")
-            return Note(
-                text=f"{text}: chat and events wait in memory until it can be. Trials are in the storage.",
-                level="warning",
-            )
+            what = "chat and events, not the trials, which the storage keeps,"
+            return Note(text=f"{text}: {what} wait in memory until it can be.", level="warning")
         is_whole = not self._own_journal or folder.study_path.exists()  # else the next trial writes it
         if folder.was_rewritten and not folder.write_problem and is_whole:
             folder.was_rewritten = self._has_said_problem = False

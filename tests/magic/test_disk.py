@@ -175,8 +175,8 @@ def test_a_folder_that_cannot_be_made_anew_holds_no_trials_of_another_storage() 
     assert len(result.trials) == 5
     (text,) = notes
     assert text.endswith(
-        ".sllmbo/gone cannot be written (Not a directory): chat and events wait in memory until it can be."
-        " Trials are in the storage."
+        ".sllmbo/gone cannot be written (Not a directory): chat and events, not the trials, which the storage"
+        " keeps, wait in memory until it can be."
     )
 
 

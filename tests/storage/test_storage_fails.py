@@ -139,7 +139,9 @@ def test_a_journal_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> No
 class Disk:
     """Has no room from the fourth call of the objective on, until the run says so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, storage: str, *, stays_full: bool = False) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, storage: str | None, *, stays_full: bool = False
+    ) -> None:
         self.is_full = False
         self.stays_full = stays_full
         self.notes: list[str] = []
@@ -173,7 +175,9 @@ class Disk:
 @pytest.mark.parametrize(
     ("storage", "join"), [("journal:runs.log", False), (None, True), ("sqlite", False)], ids=str
 )
-def test_a_run_waits_for_room_on_the_disk(storage: str, join: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_waits_for_room_on_the_disk(
+    storage: str | None, join: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = Disk(monkeypatch, storage)
     result = tune(
         breaking(disk.fill), sinks=[disk.sink], storage=disk.storage, join=join, name="run",
