@@ -47,7 +47,7 @@ def in_processes(*, isolate: bool) -> Iterator[None]:
 def ended_after(seconds: float | None, search: Any) -> Iterator[Callable[[], bool]]:
     """End joblib's workers, whatever they do, when the time is over.
 
-    Gives a function that says whether that happened. New workers first import what the fits need: scikit-learn
+    Gives a function that says whether that happened. New workers first import what fits need: scikit-learn
     and what the search is made of, which is sent along with each fit. That does not count.
     """
     over = threading.Event()
