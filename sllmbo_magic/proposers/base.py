@@ -32,7 +32,7 @@ class Candidate:
         expects: ``"better"`` than the incumbent, ``"similar"`` or ``"explore"`` (no promise).
         note: What was changed of the proposal and why, in our words; empty when nothing was.
         at_default: Parameters that keep the estimator's default, which their range does not hold; ``params``
-            has a stand-in for each. Only first configurations have any.
+            has a stand-in for each, the nearest value or the middle of the range.
         extra: Values of parameters that not all trials have, for a trial whose objective asks for them;
             unchecked, as only the objective knows what they can be.
     """
@@ -43,6 +43,11 @@ class Candidate:
     note: str = ""
     at_default: tuple[str, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def own_params(self) -> dict[str, Any]:
+        """``params`` without stand-ins."""
+        return {name: value for name, value in self.params.items() if name not in self.at_default}
 
 
 @dataclass(frozen=True)

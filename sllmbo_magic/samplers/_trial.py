@@ -21,6 +21,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.history.trials import observe
 from sllmbo_magic.samplers.trial_spaces import TrialSpaces
+from sllmbo_magic.space.expression import with_defaults
 from sllmbo_magic.space.search_space import SearchSpace
 
 _SHOWN_PARAMETERS = 8
@@ -55,12 +56,14 @@ class Suggestion:
     """The parameters of a trial, their one source, and what else its provenance holds.
 
     Attributes:
+        at_default: As for a :class:`~sllmbo_magic.proposers.base.Candidate`.
         extra: Values of parameters that not all trials have, for when the objective asks for them.
     """
 
     params: dict[str, Any]
     source: str
     provenance: dict[str, Any]
+    at_default: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +95,21 @@ def write_exchange(
         if unanswered is not None:
             exchange["unanswered"] = unanswered
         storage.set_trial_user_attr(trial_id, attrs.EXCHANGE, exchange)
+
+
+def recorded(
+    context: TrialContext, suggestion: Suggestion, outer: SearchSpace | None, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters of a suggestion that the study can record; defaults that it keeps and that ``outer``
+    lacks are written to the trial.
+    """
+    if not suggestion.at_default or outer is None:
+        return suggestion.params
+    params, configuration = with_defaults(suggestion.params, outer, suggestion.at_default, defaults)
+    if configuration is not None:
+        storage, trial_id = context.study._storage, context.trial._trial_id
+        storage.set_trial_user_attr(trial_id, attrs.CONFIGURATION, configuration)
+    return params
 
 
 def short_text(params: Mapping[str, Any]) -> str:

@@ -186,7 +186,7 @@ def standing_in(
     else:
         for_its_cost = " for its cost" if per_cost else ""
         note = f"the surrogate expects more of it{for_its_cost} than of {name}'s candidate"
-        more = {"vetoed": [{"params": vetoed.candidate.params, "request": vetoed.request}]}
+        more = {"vetoed": [{"params": vetoed.candidate.own_params, "request": vetoed.request}]}
     return _with_note(rival, note, more)
 
 

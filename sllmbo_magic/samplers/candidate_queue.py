@@ -235,6 +235,7 @@ class CandidateQueue:
                 "provider": self.proposer.id,
                 "asked_at": queued.asked_at,
             },
+            tuple(name for name in c.at_default if name in space),
             _extra(c, space),
         )
 
@@ -252,9 +253,10 @@ class CandidateQueue:
         usable: list[QueuedCandidate] = []
         reasons: list[str] = []
         for queued in self.candidates:
-            proposed = queued.candidate.params
-            text = short_text(proposed)
+            proposed, at_default = queued.candidate.params, queued.candidate.at_default
+            text = short_text(queued.candidate.own_params)
             known = {k: v for k, v in proposed.items() if k in space or (declared and k not in space.fixed)}
+            known |= {k: space.clip_value(k, known[k]) for k in at_default if k in space}
             params, problems = space.validate(known)
             if params is None:
                 reasons.append(f"not tried, since the space has changed: {text}: {problems[0]}")
@@ -264,7 +266,7 @@ class CandidateQueue:
                     usable.append(queued)
                 else:
                     reasons.append(f"not tried, as trial {same} had it: {text}")
-            elif space.key(params) in numbers:
+            elif not at_default and space.key(params) in numbers:
                 reasons.append(f"not tried, as trial {numbers[space.key(params)]} had it: {text}")
             else:
                 usable.append(queued)

@@ -35,6 +35,7 @@ from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import finite
 from sllmbo_magic.samplers._trial import ObservationCache
 from sllmbo_magic.samplers._trial import TrialContext
+from sllmbo_magic.samplers._trial import recorded
 from sllmbo_magic.samplers._trial import unwrap_bracket
 from sllmbo_magic.samplers._trial import write_provenance
 from sllmbo_magic.samplers.arguments import check_base_sampler
@@ -310,12 +311,13 @@ class LLMTPESampler(BaseSampler):
                 self._base_sampler.forget(trial.number)
             if not is_queued:
                 write_provenance(context, suggestion, self.space_state.number)
+            params = recorded(context, suggestion, self.space_state.outer, self.space_state.defaults)
             if suggestion.extra:
                 self._states.current.extra[trial.number] = dict(suggestion.extra)
             self.requests.write_feedback(context)
             if declared:
                 self._sources.prepare_next(trial.number, self.space_state.wide, context.history, self.seed)
-            params = as_suggested(suggestion.params, search_space)
+            params = as_suggested(params, search_space)
             if not declared:
                 return params
             self._states.current.chosen[trial.number] = params

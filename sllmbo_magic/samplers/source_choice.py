@@ -223,7 +223,7 @@ class SourceChoice:
             may_explore=not self.requests.is_last_batch(history, number),
         )
         if vetoed is not None and not queue.proposer.instant:
-            params = vetoed.candidate.params
+            params = vetoed.candidate.own_params
             if self.emit is not None:
                 self.emit(Note(text=veto_message(params, suggestion.source), trial_number=number))
             self.requests.feedback.append(veto_feedback(params, suggestion.source, number))

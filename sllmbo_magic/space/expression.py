@@ -70,6 +70,28 @@ def express(
     return Expression(params, tuple(outside))
 
 
+def with_defaults(
+    params: Mapping[str, Any], space: SearchSpace, at_default: Collection[str], defaults: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What a space can hold of a configuration of which some parameters keep the estimator's defaults.
+
+    Args:
+        params: Each active parameter has a value, those at their default a stand-in.
+        defaults: The estimator's own values; one that is missing here is left to the library.
+
+    Returns:
+        The values that the space holds, and all real ones with the parameters that it cannot express, as
+        ``attrs.CONFIGURATION`` has them; None where it can express them all.
+    """
+    active = space.active(params)
+    kept = {name: defaults[name] for name in at_default if name in defaults}
+    parents = {condition.parent for condition in space.conditions}
+    held = {n: v for n, v in kept.items() if n not in parents and space.contains(n, v)}
+    values = {name: value for name, value in active.items() if name not in at_default} | held
+    outside = [name for name in at_default if name not in held]
+    return values, {"values": {**values, **kept}, "outside": outside} if outside else None
+
+
 def _is_off(distribution: Any, value: Any, off: float) -> bool:
     if isinstance(distribution, CategoricalDistribution) or not isinstance(value, int | float):
         return False

@@ -64,7 +64,7 @@ def suggest(trial: Trial, outer: SearchSpace, stored: FrozenTrial) -> dict[str, 
     """The configuration of a trial that was asked for, recorded among its parameters.
 
     Of the default configuration, and of another one with values that the space cannot express, only what was
-    queued is recorded: nothing fills in the rest.
+    queued or sampled is recorded: nothing fills in the rest.
 
     Args:
         stored: The trial as the storage has it.
@@ -72,8 +72,10 @@ def suggest(trial: Trial, outer: SearchSpace, stored: FrozenTrial) -> dict[str, 
     values = (stored.user_attrs.get(attrs.CONFIGURATION) or {}).get("values")
     if values is None or not (is_default(stored.user_attrs) or outside(stored.user_attrs)):
         return outer.suggest(trial)
-    queued = stored.system_attrs.get("fixed_params") or {}
-    SearchSpace({name: outer[name] for name in outer if name in queued}).suggest(trial)
+    chosen = stored.system_attrs.get("fixed_params")
+    if chosen is None:  # sampled
+        chosen = {*values} - {*outside(stored.user_attrs)}
+    SearchSpace({name: outer[name] for name in outer if name in chosen}).suggest(trial)
     active = outer.with_fixed({name: values.get(name) for name in outer})
     if is_default(stored.user_attrs):
         return {name: values[name] for name in active if name in values}

@@ -30,6 +30,7 @@ from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.samplers.requests import unusable_text
+from sllmbo_magic.space.expression import with_defaults
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import grown
 
@@ -169,12 +170,12 @@ def _entry(
     }
     if candidate.note:
         provenance["note"] = candidate.note
-    params = complete(space, outer, candidate.params)
+    params, configuration = with_defaults(
+        complete(space, outer, candidate.params), outer, candidate.at_default, sampler.space_state.defaults
+    )
     user_attrs: dict[str, Any] = {attrs.SOURCE: source, attrs.PROVENANCE: provenance}
-    if candidate.at_default:
-        defaults = {name: sampler.space_state.defaults[name] for name in candidate.at_default}
-        params = {name: value for name, value in params.items() if name not in defaults}
-        user_attrs[attrs.CONFIGURATION] = {"values": {**params, **defaults}, "outside": [*defaults]}
+    if configuration is not None:
+        user_attrs[attrs.CONFIGURATION] = configuration
     return {"params": params, "user_attrs": user_attrs}
 
 

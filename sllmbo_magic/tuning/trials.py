@@ -170,7 +170,7 @@ class Trials:
             space = self._space()
             params = {}
             if space is not None:
-                params = suggest(trial, space, self._frozen(trial))
+                params = suggest(trial, space, self._sampled(trial, space))
                 in_declared_space(trial, space)
         except BaseException as error:
             if storage_problem(error) is None:
@@ -363,6 +363,14 @@ class Trials:
             reported=reported,
             pruned_at=pruned_at,
         )
+
+    def _sampled(self, trial: Trial, space: SearchSpace) -> FrozenTrial:
+        """The trial as stored once the sampler has chosen, which Optuna lets it do at the first parameter."""
+        stored = self._frozen(trial)
+        if "fixed_params" in stored.system_attrs or all(d.single() for d in space.values()):
+            return stored
+        _ = trial.relative_params
+        return self._frozen(trial)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         """The trial as stored: the Trial object does not see what the sampler wrote."""
