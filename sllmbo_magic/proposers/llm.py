@@ -38,6 +38,7 @@ from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.default_values import lacking
 from sllmbo_magic.proposers.history_manager import HistoryManager
 from sllmbo_magic.proposers.memory import MAX_COLUMNS
 from sllmbo_magic.proposers.memory import focus
@@ -157,8 +158,7 @@ class LLMProposer:
         """The request that :meth:`propose` sends, by the default history policy."""
         names = focus(ask.history, ask.space, ask.trial_number)
         messages = prompts.propose(ask, state(ask, names).text, names=names)
-        schema = propose_schema(ask.space.subspace(names), may_add=prompts.may_add(ask))
-        return _request(messages, schema, "propose", ask, len(names))
+        return _request(messages, _schema(ask, names), "propose", ask, len(names))
 
     def _propose(self, ask: Ask, names: list[str], *, shorter: bool = False) -> Request:
         """The request for the next configurations; ``shorter`` for a model without room."""
@@ -169,8 +169,7 @@ class LLMProposer:
         messages = prompts.propose(
             ask, history.text, turns=history.turns, names=names, inert=self._inert_now(ask)
         )
-        schema = propose_schema(ask.space.subspace(names), may_add=prompts.may_add(ask))
-        request = _request(messages, schema, "propose", ask, len(names))
+        request = _request(messages, _schema(ask, names), "propose", ask, len(names))
         return replace(request, volatile=(*request.volatile, *history.volatile))
 
     def _inert_now(self, ask: Ask) -> dict[str, str]:
@@ -340,7 +339,7 @@ class LLMProposer:
             return
         candidates: list[dict[str, Any]] = [
             {
-                "params": c.params,
+                "params": c.own_params,
                 "reason": c.reason,
                 "expected": c.expects,
                 "status": "accepted",
@@ -370,6 +369,11 @@ class LLMProposer:
                 seconds=completion.seconds,
             )
         )
+
+
+def _schema(ask: Ask, names: list[str]) -> dict[str, Any]:
+    space = ask.space.subspace(names)
+    return propose_schema(space, may_add=prompts.may_add(ask), defaults=lacking(space, ask))
 
 
 def _request(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
@@ -20,10 +22,10 @@ from sllmbo_magic.history.hints import overruled
 from sllmbo_magic.history.history import RELATIVE_NOISE
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.default_values import lacking
 from sllmbo_magic.proposers.memory import columns_of
 from sllmbo_magic.proposers.trial_table import trial_table
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.space.versions import is_zero_of_log
 
 _SMALL = 24
 """Parameters up to which a space is listed one per line; of a larger one, equal ranges share a line."""
@@ -44,6 +46,9 @@ _EXPECTATIONS = (
     "better (than {than}), similar (no worse than that by more than {noise}) or explore (tests a region,"
     " promises nothing). It is checked."
 )
+
+_LACKING = "These have defaults that their ranges do not hold; a configuration that"
+_NOT_LEARNT = "the sampler cannot learn from it"
 
 
 def _expectations(ask: Ask, than: str) -> str:
@@ -76,9 +81,11 @@ def initialize(ask: Ask, allowed: tuple[str, ...]) -> tuple[Message, ...]:
     trials = trial_table({"": ask.history.observations[-10:]}, columns_of(ask, [*ask.outer][:_SMALL]))
     parts = [
         _task(ask, [*ask.outer, *more]),
-        "Search space to begin with (change it where this task calls for it):\n"
+        "Search space:\n" + space_text(ask.space)
+        if ask.frozen_space
+        else "Search space to begin with (change it where this task calls for it):\n"
         + space_text(ask.space, outer=ask.outer),
-        "No range may leave its outer range." + _outer_choices(ask, [*ask.space]),
+        "" if ask.frozen_space else "No range may leave its outer range." + _outer_choices(ask, [*ask.space]),
         _fixed_parameters(ask),
         "A parameter with choices may get further ones that the estimator takes." if ask.extension else "",
         f"Other parameters of this estimator that may be added: {_listed(more)}." if more else "",
@@ -102,23 +109,24 @@ def _first_answer(ask: Ask) -> str:
         f" cover the plausible region: not the middle of the ranges, {excluded}. Give each"
     )
     one = f"one whole configuration inside it, the most promising one: {excluded}. Give it"
-    text = (
+    what = (
         "Write the search space (log scale where orders of magnitude matter; low and high for numbers,"
         f" choices for categories; a parameter that you leave out {omitted}) and"
-        f" {one if ask.n_candidates == 1 else several} a short reason, and say what you expect of it:"
+    )
+    if ask.frozen_space:
+        what = "Keep the search space as it is: space must be empty. Write"
+    text = (
+        f"{what} {one if ask.n_candidates == 1 else several} a short reason, and say what you expect of it:"
         f" {_expectations(ask, than)}"
     )
-    lacking = [
-        f"{name} ({format_value(ask.defaults[name])})"
-        for name in ask.space
-        if name in ask.defaults
-        and not ask.space.contains(name, ask.defaults[name])
-        and not is_zero_of_log(ask.defaults[name], ask.space[name])
-    ]
-    if lacking:
+    outside = lacking(ask.space, ask)
+    if outside:
+        text += f" {_LACKING} leaves one out keeps the default, but {_NOT_LEARNT}: {_with_values(outside)}."
+    searched = [name for name in outside if name in lacking(ask.outer, ask)]
+    if searched and not ask.frozen_space:
         text += (
-            " These have defaults that their ranges do not hold; a configuration that leaves one out keeps"
-            f" the default, but the sampler cannot learn from it: {_listed(lacking)}."
+            " Left out of the space, these stay searched in the ranges above, as the outer ranges do not hold"
+            f" their defaults either: {_listed(searched)}."
         )
     if len(ask.space) <= _SMALL:
         return text
@@ -155,6 +163,12 @@ def propose(
             f" {_listed(other_names)}."
         )
     parts.append(_fixed_parameters(ask))
+    outside = lacking(ask.space.subspace(names), ask)
+    if outside:
+        parts.append(
+            f"{_LACKING} leaves one out, or gives it the default, keeps the default, but {_NOT_LEARNT}:"
+            f" {_with_values(outside)}."
+        )
     if inert:
         reasons = "; ".join(f"{name} ({why})" for name, why in [*inert.items()][:8])
         parts.append(f"Without effect at the incumbent, so do not move them alone: {reasons}.")
@@ -243,7 +257,9 @@ def _changes(ask: Ask, names: list[str]) -> str:
             " scale) or choices; the configurations of this answer name such a parameter under added, those"
             f" that do not have its value{', else its default' if ask.defaults else ''}"
         )
-    text += ". The incumbent's values stay inside."
+    best = ask.history.incumbent
+    is_inside = best is None or best.is_in(ask.space)
+    text += f". The incumbent's values {'' if is_inside else 'that lie in the ranges '}stay inside."
     if ask.extension is not None and any(isinstance(d, CategoricalDistribution) for d in ask.space.values()):
         text += " widen may name further choices that the estimator takes."
     if ask.locked:
@@ -361,6 +377,10 @@ def distribution_text(distribution: BaseDistribution) -> str:
             text += f", step {format_value(distribution.step)}"
         return text
     raise TypeError(f"unknown distribution {type(distribution).__name__}")
+
+
+def _with_values(defaults: Mapping[str, Any]) -> str:
+    return _listed([f"{name} ({format_value(value)})" for name, value in defaults.items()])
 
 
 def _listed(names: list[str]) -> str:

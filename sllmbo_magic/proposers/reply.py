@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -19,10 +20,14 @@ from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.default_values import is_small_penalty
+from sllmbo_magic.proposers.default_values import lacking
 from sllmbo_magic.proposers.reply_changes import read_changes
+from sllmbo_magic.proposers.reply_configurations import Checked
 from sllmbo_magic.proposers.reply_configurations import Filling
 from sllmbo_magic.proposers.reply_configurations import check_configurations
-from sllmbo_magic.proposers.reply_fields import items
+from sllmbo_magic.proposers.reply_fields import configurations
+from sllmbo_magic.proposers.reply_fields import listed
 from sllmbo_magic.proposers.reply_fields import text
 from sllmbo_magic.proposers.reply_fields import with_pairs
 from sllmbo_magic.proposers.reply_fields import with_text
@@ -32,16 +37,18 @@ from sllmbo_magic.proposers.space_changes import make_changes
 from sllmbo_magic.proposers.space_extension import meant
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.distributions import allowed
+from sllmbo_magic.space.distributions import choices_of
 from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import number_in
+from sllmbo_magic.space.distributions import numeric
 from sllmbo_magic.space.distributions import same
 from sllmbo_magic.space.layers import are_layers
 from sllmbo_magic.space.layers import canonical
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.space.versions import is_zero_of_log
 
 _ENTRY = ("name", "type", "low", "high", "log", "choices")
 """Keys of an entry of the first space."""
+_FROZEN = "the search space stays as it is; nothing in it may be changed"
 
 
 def read_initialize(
@@ -55,18 +62,14 @@ def read_initialize(
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    entries = [with_pairs(c, "params") for c in items(data.get("configurations"))]
-    ranges, not_applied = ({}, []) if ask.frozen_space else read_ranges(data.get("space"), ask, allowed)
-    if ranges:
-        named, notes = named_ranges(entries, ranges, ask)
-        ranges, not_applied = {**ranges, **named}, not_applied + notes
-    space, outer, notes = first_space(ranges, ask, limits)
-    not_applied += notes
-    problems = [] if entries else ["the list configurations is missing or empty"]
-    searched = space or ask.space
-    filling, notes = _left_out(entries, ranges, searched, ask)
-    checked = check_configurations(entries, searched, ask, filling)
-    not_applied += notes
+    entries = [with_pairs(c, "params") for c in configurations(data.get("configurations"))]
+    ranges, unread = read_ranges(data.get("space"), ask, allowed)
+    space, outer, checked, notes = _first(ranges, entries, entries, ask, limits)
+    usable = [entries[place] for place in checked.places]
+    if named_ranges(usable, ranges, ask) != named_ranges(entries, ranges, ask):
+        space, outer, checked, notes = _first(ranges, usable, entries, ask, limits)
+    not_applied = [*unread, *notes]
+    problems = [] if any(entries) else ["the list configurations is missing or empty"]
     reasoning = text(data.get("reasoning"))
     is_new_space = space is not None and space != ask.space
     proposal = Proposal(
@@ -90,17 +93,20 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
     """
     if not isinstance(data, dict):
         return Proposal(), ["the reply is not a JSON object"]
-    changes, unread = ([], []) if ask.frozen_space else read_changes(data.get("space_changes"), ask)
-    entries = [_with_added(c) for c in items(data.get("configurations"))]
+    entries = [_with_added(c) for c in configurations(data.get("configurations"))]
+    sent_changes, unread = listed(data.get("space_changes"), "space_changes")
+    if ask.frozen_space:
+        sent_changes, unread = [], [_FROZEN] * bool(sent_changes or unread)
+    changes, unreadable = read_changes(sent_changes, ask)
+    unread += unreadable
     changed_space = make_changes(changes, ask, named=_named_by_all(entries))
-    problems = [] if entries else ["the list configurations is missing or empty"]
+    problems = [] if any(entries) else ["the list configurations is missing or empty"]
     space = changed_space.space or ask.space
-    values = {**_not_asked_for(space, ask, names), **changed_space.values}
-    notes: list[str] = []
+    filling, notes = _in_later_answers(space, ask, names, changed_space.values)
     if not ask.declared:  # which parameters a trial has, the objective decides
-        likely, notes = _as_the_incumbent(entries, space, ask)
-        values = {**likely, **values}
-    checked = check_configurations(entries, space, ask, Filling(values))
+        likely, left_out = _as_the_incumbent(entries, space, ask)
+        filling, notes = Filling({**likely, **filling.values}), [*left_out, *notes]
+    checked = check_configurations(entries, space, ask, filling)
     not_applied = (*unread, *changed_space.notes, *notes)
     proposal = Proposal(
         candidates=checked.candidates,
@@ -118,6 +124,27 @@ def read_propose(data: Any, ask: Ask, names: list[str]) -> tuple[Proposal, list[
 # --- the first space ------------------------------------------------------------------------------------
 
 
+def _first(
+    ranges: Mapping[str, BaseDistribution],
+    naming: list[dict[str, Any]],
+    entries: list[dict[str, Any]],
+    ask: Ask,
+    limits: Limits,
+) -> tuple[SearchSpace | None, SearchSpace | None, Checked, list[str]]:
+    """A first space with its outer space, as of :func:`first_space`, the configurations checked in it, and
+    what was not done.
+
+    Args:
+        naming: The configurations of which a parameter that the space leaves out is searched.
+    """
+    named, notes = named_ranges(naming, ranges, ask)
+    ranges = {**ranges, **named}
+    space, outer, more = first_space(ranges, ask, limits)
+    filling, left_out = _left_out(entries, ranges, space or ask.space, ask)
+    checked = check_configurations(entries, space or ask.space, ask, filling)
+    return space, outer, checked, [*notes, *more, *left_out]
+
+
 def read_ranges(
     data: Any, ask: Ask, allowed: tuple[str, ...]
 ) -> tuple[dict[str, BaseDistribution], list[str]]:
@@ -126,8 +153,10 @@ def read_ranges(
     A parameter whose entry cannot be used keeps the range that it had.
     """
     ranges: dict[str, BaseDistribution] = {}
-    problems: list[str] = []
-    for entry in items(data):
+    sent, problems = listed(data, "space")
+    if ask.frozen_space:
+        sent, problems = [], [_FROZEN] * bool(sent or problems)
+    for entry in sent:
         name = entry.get("name")
         if isinstance(name, str) and name in ask.outer.fixed:
             problems.append(f"{name} is held at {show(ask.outer.fixed[name])} for this estimator")
@@ -202,10 +231,10 @@ def named_ranges(
     entries: list[dict[str, Any]], ranges: Mapping[str, BaseDistribution], ask: Ask
 ) -> tuple[dict[str, BaseDistribution], list[str]]:
     """Ranges of parameters that a first space leaves out and its configurations name, with another value
-    than the default: they are searched as before, with a sentence on each.
+    than the default: they are searched as before, and as far as these values; with a sentence on each.
     """
     named: dict[str, BaseDistribution] = {}
-    for entry in entries:
+    for entry in entries if ranges else ():
         params = entry.get("params")
         for name, value in params.items() if isinstance(params, dict) else ():
             if name not in ask.space or name in ranges or value is None:
@@ -213,12 +242,23 @@ def named_ranges(
             held, problem = ask.outer.check(name, ask.defaults.get(name), repair=False)
             read, wrong = ask.outer.check(name, value)
             if not wrong and (problem or not same(read, held)):
-                present = named.get(name, ask.space[name])
-                named[name] = present if ask.space.contains(name, read) else ask.outer[name]
+                named[name] = _as_far_as(read, named.get(name, ask.space[name]), ask.outer[name])
     return named, [
         f"{name} is searched ({allowed(normal(one))}), as configurations name it"  # type: ignore[arg-type]
         for name, one in named.items()
     ]
+
+
+def _as_far_as(value: Any, present: BaseDistribution, outer: BaseDistribution) -> BaseDistribution:
+    """A range, widened on the outer one's grid so that it holds a value of that."""
+    one, grid = normal(present), normal(outer)
+    assert one is not None
+    assert grid is not None
+    if isinstance(one, CategoricalDistribution):
+        return choices_of(one.choices, [value])
+    if isinstance(grid, CategoricalDistribution) or one.low <= value <= one.high:
+        return present
+    return numeric(grid, min(one.low, value), max(one.high, value), log=one.log)
 
 
 def _left_out(
@@ -234,15 +274,14 @@ def _left_out(
     if not ask.defaults:
         fill, notes = _as_the_incumbent(entries, space, ask)
         return Filling(fill, {}, nearest), notes
-    fill = {name: space.clip_value(name, ask.defaults[name]) for name in space if name in ask.defaults}
-    defaults = {
-        name: value
-        for name, value in ask.defaults.items()
-        if name in space
-        and not space.contains(name, value)
-        and not _is_small_penalty(name, value, space, ask)
-    }
-    return Filling(fill, defaults, nearest), []
+    fill = {name: space.clip_value(name, ask.defaults.get(name)) for name in space}
+    within = lacking(space, replace(ask, locked=frozenset()))
+    notes = [
+        f"{name} is {show(fill[name])} where it is left out, as the user's range does not hold its default"
+        for name in space
+        if name in ask.locked and name in within and not all(name in e.get("params", ()) for e in entries)
+    ]
+    return Filling(fill, lacking(space, ask), nearest), notes
 
 
 def _as_the_incumbent(
@@ -262,26 +301,42 @@ def _as_the_incumbent(
     ]
 
 
-def _is_small_penalty(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
-    """Whether a default is a penalty without effect, as the low end of its range is."""
-    if is_zero_of_log(value, space[name]):
-        return True
-    low = getattr(space[name], "low", None)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and low is not None and 0 <= value < low <= ask.off.get(name, 0.0)
-
-
 # --- configurations -------------------------------------------------------------------------------------
 
 
-def _not_asked_for(space: SearchSpace, ask: Ask, names: list[str]) -> dict[str, Value]:
-    """Values of the parameters that a request about few of very many was not about."""
-    other_names = [n for n in ask.space if n not in names and n in space]
-    if not other_names:
-        return {}
-    best = ask.history.points.incumbent
-    values = space.complete(space.clip(ask.defaults if best is None else best.params))
-    return {name: values[name] for name in other_names}
+def _in_later_answers(
+    space: SearchSpace, ask: Ask, names: list[str], added: Mapping[str, Value]
+) -> tuple[Filling, list[str]]:
+    """What a later configuration has of the parameters that it leaves out: the default where the range lacks
+    it, the incumbent's value where the request was not about the parameter; and a sentence on each of the
+    incumbent's values that no trial can have again.
+
+    Args:
+        added: Values of the parameters that the answer adds.
+    """
+    defaults = lacking(space, ask)
+    values = {name: space.clip_value(name, value) for name, value in defaults.items()}
+    best = ask.history.incumbent
+    of_best = {} if best is None else best.params
+    in_space = space.complete(space.clip({**ask.defaults, **of_best}))
+    notes = []
+    for name in ask.space:
+        if name in names or name not in space:
+            continue
+        values[name] = in_space[name]
+        if best is None or name not in of_best:
+            continue
+        value = of_best[name]
+        if name in defaults and same(value, defaults[name]):
+            continue
+        defaults.pop(name, None)
+        if not space.contains(name, value) and not is_small_penalty(name, value, space, ask):
+            notes.append(
+                f"{name} is {show(in_space[name])}, the value of its range next to {show(value)} of trial"
+                f" {best.number}, the incumbent"
+            )
+    kept = {name: value for name, value in defaults.items() if name not in added}
+    return Filling({**values, **added}, kept), notes
 
 
 def _named_by_all(entries: list[dict[str, Any]]) -> frozenset[str]:

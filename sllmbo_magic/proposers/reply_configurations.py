@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import Any
+
+from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.proposers import diversity
@@ -56,12 +59,14 @@ class Checked:
 
     Attributes:
         candidates: The usable ones.
+        places: Their places in the list, from 0.
         rejected: The others.
         problems: Why they are not usable, each with its place in the list.
         changed: What usable ones have otherwise than they were sent, in the same form.
     """
 
     candidates: tuple[Candidate, ...]
+    places: tuple[int, ...]
     rejected: tuple[Rejected, ...]
     problems: tuple[str, ...]
     changed: tuple[str, ...]
@@ -83,10 +88,11 @@ def check_configurations(
         filling: For values that a configuration leaves out; None: it may leave out nothing.
     """
     filling = filling or Filling()
-    trial_numbers: dict[object, int] = {**ask.history.keys(space)}
+    trial_numbers: dict[object, int] = {**ask.history.keys(space), **_keys_at_default(space, ask, filling)}
     best = ask.history.points.incumbent
     n_near_left = math.ceil(ask.n_candidates / 2) if ask.explore and ask.n_candidates > 1 else len(entries)
     candidates: list[Candidate] = []
+    places: list[int] = []
     rejected: list[Rejected] = []
     problems: list[str] = []
     changed: list[str] = []
@@ -107,7 +113,7 @@ def check_configurations(
         raw, at_default, notes = _completed(sent, space, ask, filling)
         params, wrong = space.validate(raw)
         if params is None:
-            reject(place, raw, "; ".join(wrong[:4]), reason)
+            reject(place, raw, "; ".join([*notes, *wrong[:4]]), reason)
             continue
         at_default = tuple(name for name in at_default if name in params)
         key: object = space.key(params)
@@ -118,7 +124,7 @@ def check_configurations(
             equal_trial = _trial_beyond(params, at_default, extra, ask)
         if equal_trial is not None:
             why = f"the same as trial {equal_trial}" if equal_trial >= 0 else "twice in this answer"
-            reject(place, params, why, reason)
+            reject(place, params, "; ".join([*notes, why]), reason)
             continue
         if len(candidates) >= ask.n_candidates:
             rejected.append(Rejected(_plain(params), "more configurations than asked for", reason))
@@ -127,12 +133,13 @@ def check_configurations(
         if best is not None and diversity.is_near(params, best, space):
             if n_near_left <= 0:
                 why = f"too close to trial {best.number}; this batch must explore"
-                reject(place, params, why, reason)
+                reject(place, params, "; ".join([*notes, why]), reason)
                 continue
             n_near_left -= 1
         trial_numbers[key] = -1
         expects = str(entry.get("expects")).strip().lower()
         changed += [f"configuration {place}: {note}" for note in notes]
+        places.append(place - 1)
         candidates.append(
             Candidate(
                 params,
@@ -148,7 +155,7 @@ def check_configurations(
             f"{n_too_many} configuration{'s' if n_too_many > 1 else ''} more than the {ask.n_candidates}"
             " asked for: left out"
         )
-    return Checked(tuple(candidates), tuple(rejected), tuple(problems), tuple(changed))
+    return Checked(tuple(candidates), tuple(places), tuple(rejected), tuple(problems), tuple(changed))
 
 
 def _completed(
@@ -162,11 +169,9 @@ def _completed(
     notes: list[str] = []
     for name, value in {**filling.values, **sent}.items():
         if name in space.fixed:
-            if value is not None and not dist.same(_read(value), space.fixed[name]):
+            if value is not None and not _means(value, space.fixed[name]):
                 notes.append(f"{name} is held at {show(space.fixed[name])}, not {show(_read(value))[:60]}")
-        elif name in filling.defaults and (
-            name not in sent or dist.same(_read(value), filling.defaults[name])
-        ):
+        elif name in filling.defaults and (name not in sent or _means(value, filling.defaults[name])):
             at_default.append(name)
             raw[name] = filling.values[name]
         elif _is_off(name, value, space, ask):
@@ -192,6 +197,14 @@ def _read(value: Any) -> Value:
     return dist.plain(with_text(value))[0] if number is None else number
 
 
+def _means(value: Any, wanted: Value) -> bool:
+    """Whether a value is that one, in whatever form: ``"1"``, ``"None"``, ``[64, 32]``, or as prompts show
+    it.
+    """
+    written = show(_read(value)) == show(wanted)
+    return written or not dist.check(CategoricalDistribution([wanted]), value, repair=True)[1]
+
+
 def _is_off(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
     """Whether the value is the 0 of a penalty whose range begins where it has no effect."""
     low = getattr(space.get(name), "low", None)
@@ -210,6 +223,24 @@ def _nearest(space: SearchSpace, name: str, value: Any) -> Value:
     if value > 0 and min(numbers) > 0:
         return min(numbers, key=lambda number: abs(math.log(number / value)))
     return min(numbers, key=lambda number: abs(number - value))
+
+
+def _keys_at_default(space: SearchSpace, ask: Ask, filling: Filling) -> dict[object, int]:
+    """Trials that keep defaults which the ranges lack, by the key of their configuration in an answer."""
+    numbers: dict[object, int] = {}
+    for trial in ask.history.observations if filling.defaults else ():
+        at_default = tuple(
+            name
+            for name in filling.values
+            if name in filling.defaults and dist.same(trial.params.get(name), filling.defaults[name])
+        )
+        stand_in = {**trial.params, **{name: filling.values[name] for name in at_default}}
+        at_default = tuple(name for name in at_default if name in space.active(stand_in))
+        outside = tuple(name for name in trial.outside if name not in at_default)
+        point = replace(trial, params=stand_in, outside=outside)
+        if at_default and point.is_in(space):
+            numbers[(point.key(space), at_default, repr([]))] = trial.number
+    return numbers
 
 
 def _trial_beyond(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sllmbo_magic.space.search_space import SearchSpace
@@ -50,14 +51,22 @@ def initialize_schema() -> dict[str, Any]:
     )
 
 
-def propose_schema(space: SearchSpace, *, may_add: bool = False) -> dict[str, Any]:
+def propose_schema(
+    space: SearchSpace, *, may_add: bool = False, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """JSON Schema of the answer to *propose*: reasoning, changes of ranges, whole configurations.
 
     Args:
         space: Gives the parameters of a configuration.
         may_add: Whether the answer may add parameters; its configurations then name their values under
             ``added``.
+        defaults: Values that a parameter may have beside those of its range.
     """
+    params = space.configuration_schema(ranges=False)
+    for name, value in (defaults or {}).items():
+        own = params["properties"][name]
+        kind = "null" if value is None else "string" if isinstance(value, str) else "number"
+        params["properties"][name] = {"anyOf": [own, {"type": kind}]}
     change = _object(
         {
             "action": {"type": "string", "enum": ["narrow", "widen", "drop", "add"]},
@@ -74,7 +83,7 @@ def propose_schema(space: SearchSpace, *, may_add: bool = False) -> dict[str, An
         {
             "reason": {"type": "string"},
             "expects": _EXPECTS,
-            "params": space.configuration_schema(ranges=False),
+            "params": params,
             **({"added": {"type": "array", "items": _PAIR}} if may_add else {}),
         }
     )

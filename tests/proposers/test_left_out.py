@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.reply import read_initialize
+from sllmbo_magic.proposers.reply import read_propose
 from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning.planning import make_plan
 
@@ -69,3 +71,24 @@ def test_a_penalty_that_is_off_needs_no_word(data: Any, name: str) -> None:
     plan = make_plan(LGBMClassifier(verbose=-1), *data, llm=FunctionProvider(lambda request: ""))
     text = prompts.initialize(plan.first_ask(History()), plan.allowed)[-1].content
     assert f"{name} (" not in text.partition(LACKING)[2]
+
+
+def test_a_range_that_the_user_set_holds_what_is_left_out(data: Any) -> None:
+    plan = make_plan(RandomForestClassifier(), *data, llm=FunctionProvider(lambda request: ""))
+    ask = replace(plan.first_ask(History()), locked=frozenset({"max_features"}))
+    given = {
+        n: v for n, v in ask.space.clip(ask.defaults).items() if n not in ("max_features", "max_samples")
+    }
+    proposal, _ = read_initialize(first_answer(given, space=[]), ask, plan.allowed, plan.limits)
+    (candidate,) = proposal.candidates
+    assert candidate.at_default == ("max_samples",)
+    assert ask.space.contains("max_features", candidate.params["max_features"])
+    assert any("max_features is " in line and "the user's range" in line for line in proposal.feedback)
+    text = prompts.propose(ask, "")[-1].content.partition(LACKING)[2]
+    assert "max_samples (null)" in text
+    assert "max_features (" not in text
+    named = {**given, "max_features": "sqrt", "max_samples": None}
+    later = {"configurations": [{"params": named}]}
+    proposal, problems = read_propose(later, ask, [*ask.space])
+    assert not proposal.candidates
+    assert "max_features: 'sqrt' is not a number" in problems[0]

@@ -699,3 +699,221 @@ def test_bounds_may_be_numbers_in_text(data: Any) -> None:
     result, requests = run(model, data, first_then_usable(first(space, *sent)), n_trials=3)
     assert [(c["num_leaves"], c["learning_rate"]) for c in sources(result, "llm-init")] == [(7, 0.05)]
     assert "learning_rate: float 0.01 to 0.3, log" in space_in(requests[1])
+
+
+NO_RANGE_HOLDS = "These have defaults that their ranges do not hold"
+
+
+@pytest.mark.parametrize(
+    "named", [{"max_features": "sqrt", "max_samples": None}, {}], ids=["named", "left out"]
+)
+@pytest.mark.parametrize("options", [{}, {"sampler": "llm-tpe", "judge": True, "llm_ratio": 1.0}], ids=str)
+def test_a_later_configuration_may_keep_defaults_that_no_range_holds(
+    data: Any, named: dict[str, Any], options: dict[str, Any]
+) -> None:
+    space = [entry("max_depth", "int", 1, 8), entry("min_samples_leaf", "int", 1, 20)]
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first(space, {"max_depth": 1}, {"max_depth": 8, "min_samples_leaf": 10})
+        repeated = {"max_depth": 1, "min_samples_leaf": 1, **named}
+        return later(repeated, {"max_depth": 2, "min_samples_leaf": 1 + i, **named})
+
+    model = RandomForestClassifier(n_estimators=10, random_state=0)
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    result, requests = run(
+        model, data, answer, scoring="accuracy", cv=cv, n_trials=5, candidates=2, **options
+    )  # fmt: skip
+    trials = sources(result, "llm")
+    assert trials
+    assert {(c["max_depth"], c["max_features"], c["max_samples"]) for c in trials} == {(2, "sqrt", None)}
+    trial = next(t for t in result.study.trials if t.user_attrs["sllmbo:source"] == "llm")
+    assert "max_features" not in trial.params, "no model learns from a value that it did not have"
+    model.set_params(max_depth=2, min_samples_leaf=trials[0]["min_samples_leaf"])
+    assert trial.value == pytest.approx(cross_val_score(model, *data, scoring="accuracy", cv=cv).mean())
+    assert {request.purpose for request in requests} == {"initialize", "propose"}
+    assert "configuration 1: the same as trial 1" in told(requests) or len(requests) == 2
+
+
+def test_prompts_say_which_defaults_no_range_holds(data: Any) -> None:
+    answer = first([entry("max_depth", "int", 1, 8)], {"max_depth": 3})
+    result, requests = run(
+        RandomForestClassifier(n_estimators=5, random_state=0), data,
+        lambda i, request: later({"max_depth": 1 + i}) if i else answer, n_trials=3,
+    )  # fmt: skip
+    before, after = (request.messages[-1].content for request in requests[:2])
+    assert "stay searched in the ranges above" in before
+    left = before.partition("stay searched in the ranges above")[2]
+    assert all(name in left for name in ("n_estimators", "max_features", "max_samples"))
+    listed = after.partition(NO_RANGE_HOLDS)[2].partition("\n")[0]
+    assert all(text in listed for text in ("n_estimators (5)", "max_features (sqrt)", "max_samples (null)"))
+    assert "The incumbent's values that lie in the ranges stay inside" in after
+    schema = requests[1].schema
+    assert schema is not None
+    properties = schema["properties"]["configurations"]["items"]["properties"]["params"]["properties"]
+    assert {"type": "string"} in properties["max_features"]["anyOf"]
+    assert {"type": "null"} in properties["max_samples"]["anyOf"]
+    assert sources(result, "llm")[0]["n_estimators"] == 5
+
+
+def test_a_parameter_that_only_the_library_has_a_default_for_may_be_left_out(data: Any) -> None:
+    space = {"learning_rate": (0.01, 0.3, "log"), "num_leaves": (4, 64), "drop_rate": (0.01, 0.5)}
+    model = LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1, random_state=0, boosting_type="dart")
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([], {"learning_rate": 0.2, "num_leaves": 5}, {"num_leaves": 6, "drop_rate": 0.2})
+        return later({"learning_rate": 0.05 * i, "num_leaves": 7, "drop_rate": None})
+
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    result, requests = run(model, data, answer, search_space=space, scoring="accuracy", cv=cv, n_trials=4)
+    assert [c.get("drop_rate") for c in sources(result, "llm-init")] == [None, 0.2]
+    assert [c.get("drop_rate") for c in sources(result, "llm")] == [None]
+    assert {request.purpose for request in requests} == {"initialize", "propose"}
+    assert "drop_rate (null)" in requests[0].messages[-1].content.partition(NO_RANGE_HOLDS)[2]
+    model.set_params(learning_rate=0.2, num_leaves=5)
+    by_hand = cross_val_score(model, *data, scoring="accuracy", cv=cv).mean()
+    assert result.study.trials[1].value == pytest.approx(by_hand)
+
+
+def test_only_a_configuration_that_runs_opens_a_parameter(data: Any) -> None:
+    space = [entry("learning_rate", "float", 0.01, 0.3, log=True)]
+    wrong = {"learning_rate": 0.1, "n_estimators": 7, "no_such_parameter": 1}
+    model = GradientBoostingClassifier(n_estimators=20, random_state=0)
+    _, requests = run(model, data, first_then_usable(first(space, {"learning_rate": 0.2}, wrong)))
+    assert "n_estimators is held at 20, not 7" in told(requests)
+    assert "is searched" not in told(requests)
+    assert "n_estimators" not in space_in(requests[1])
+
+
+def test_a_parameter_that_is_opened_keeps_its_usual_range(data: Any) -> None:
+    space = [entry("learning_rate", "float", 0.01, 0.3, log=True)]
+    named = {"learning_rate": 0.1, "n_estimators": 12}
+    model = GradientBoostingClassifier(n_estimators=20, random_state=0)
+    result, requests = run(model, data, first_then_usable(first(space, named)))
+    usual = next(
+        line for line in requests[0].messages[-1].content.split("\n") if line.startswith("n_estimators:")
+    )
+    high = re.findall(r"\d+", usual)[1]
+    assert f"n_estimators is searched (whole number 12 to {high}" in told(requests)
+    assert sources(result, "llm-init")[0]["n_estimators"] == 12
+
+
+def test_what_a_request_is_not_about_stays_as_the_incumbent_has_it(data: Any) -> None:
+    """Of more than 24 parameters; the default is the best, and lies outside the ranges."""
+    shares = ["subsample", "colsample_bytree", "feature_fraction_bynode", "neg_bagging_fraction", "drop_rate"]
+    shares += ["reg_alpha", "reg_lambda", "path_smooth", "max_delta_step", "linear_lambda", "min_split_gain"]
+    shares += [
+        "cat_l2",
+        "cat_smooth",
+        "skip_drop",
+        "pos_bagging_fraction",
+        "scale_pos_weight",
+        "min_child_weight",
+    ]
+    numbers: dict[str, tuple[float, float]] = dict.fromkeys(shares, (0.5, 0.9))
+    numbers |= {"learning_rate": (0.001, 0.01), "num_leaves": (2, 4), "max_depth": (2, 12), "max_bin": (4, 8)}
+    numbers |= {"min_child_samples": (25, 30), "subsample_freq": (1, 5), "min_data_in_bin": (4, 10)}
+    numbers |= {"max_cat_threshold": (8, 64), "top_k": (10, 40), "n_estimators": (2, 4)}
+    middle = {name: type(low)((low + high) / 2) for name, (low, high) in numbers.items()}
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            return first([], middle)
+        schema = request.schema
+        assert schema is not None
+        params = schema["properties"]["configurations"]["items"]["properties"]["params"]["properties"]
+        return later({name: middle[name] for name in params})
+
+    model = LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1, random_state=0)
+    result, requests = run(model, data, answer, search_space=numbers, scoring="neg_log_loss", n_trials=3)
+    text = requests[-1].messages[-1].content
+    others = text.partition("they stay as the incumbent has them")[2].partition(": ")[2].partition(".\n")[0]
+    assert result.study.best_trial.number == 0
+    assert "Incumbent: trial #0" in text
+    default = real_configuration(result.study.trials[0])[0]
+    (configuration,) = sources(result, "llm")
+    names = others.split(", ")
+    assert names
+    assert {n: configuration.get(n) for n in names} == {n: default.get(n) for n in names}
+
+
+CODES = {
+    "kernel": ["linear", "rbf"],
+    "C": (0.01, 100.0, "log"),
+    "gamma": {"range": (1e-4, 1.0, "log"), "if": {"kernel": "rbf"}},
+    "code": ["1", "2", "10"],
+}
+
+
+def of_code(p: dict[str, Any]) -> float:
+    return -abs(math.log10(p["C"])) - abs(math.log10(p.get("gamma", 0.03)) + 2) - int(p["code"]) / 10
+
+
+def test_a_rejection_names_what_was_held(data: Any) -> None:
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            best = {"kernel": "rbf", "C": 1.0, "gamma": 0.01, "code": "1"}
+            return first([], best, {**best, "C": 3.0})
+        drops = [change("drop", "kernel", value="rbf"), change("drop", "code", value="1")]
+        fine = {"C": 1.0 + i, "gamma": 0.01, "kernel": "rbf", "code": 1 if i % 2 else "1"}
+        return later(
+            fine, {"kernel": "linear", "C": 2.0, "code": "1"}, {**fine, "code": "2"},
+            changes=drops if i == 1 else (),
+        )  # fmt: skip
+
+    _, requests = run(
+        of_code, None, answer, search_space=CODES, direction="maximize", n_trials=6, candidates=3
+    )
+    assert "configuration 2: kernel is held at rbf, not linear; gamma: is missing" in told(requests)
+    assert "configuration 3: code is held at 1, not 2; twice in this answer" in told(requests)
+    assert "code is held at 1, not 1" not in told(requests)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_parts_of_an_answer_in_another_shape_are_read_or_told(data: Any, keyed: bool) -> None:
+    depth = {"type": "int", "low": 2, "high": 9}
+    sent = {"reason": "r", "expects": "better", "params": {"max_depth": 3}}
+    narrow = {"action": "narrow", "low": 2, "high": 8}
+
+    def answer(i: int, request: Request) -> Any:
+        if i == 0:
+            space: Any = (
+                {"max_depth": depth} if keyed else [{"name": "max_depth", **depth}, "min_samples_leaf"]
+            )
+            return {"space": space, "configurations": {"first": sent} if keyed else ["max_depth=5", sent]}
+        params = {"max_depth": 3 + i, "max_features": 0.5, "max_samples": 0.5}
+        space_changes: Any = {"max_depth": narrow} if keyed else "none"
+        return {
+            "space_changes": space_changes,
+            "configurations": {"params": params} if keyed else [{"params": params}],
+        }
+
+    model = RandomForestClassifier(n_estimators=100, random_state=0)
+    result, requests = run(model, data, answer, n_trials=4)
+    assert [c["max_depth"] for c in sources(result, "llm-init")] == [3]
+    assert [c["max_depth"] for c in sources(result, "llm")] == [4, 5]
+    assert "max_depth: int 2 to 9" in space_in(requests[1])
+    if keyed:
+        assert "narrow max_depth" in told(requests), "few trials support it"
+    else:
+        assert "space: number 2 is not an object" in told(requests)
+        assert "configuration 1: params is not an object" in told(requests)
+        assert "space_changes is not a list of objects" in told(requests)
+
+
+def test_changes_of_a_space_that_must_stay_are_told(data: Any) -> None:
+    space = {"learning_rate": (0.01, 0.3, "log"), "max_depth": (1, 6)}
+
+    def answer(i: int, request: Request) -> Any:
+        params = {"learning_rate": 0.04 * (i + 1), "max_depth": 3}
+        if i == 0:
+            return first([entry("max_depth", "int", 1, 3)], params)
+        return later(params, changes=[change("drop", "max_depth", value=3)])
+
+    model = GradientBoostingClassifier(n_estimators=5, random_state=0)
+    _, requests = run(model, data, answer, search_space=space, dynamic_space=False, n_trials=4)
+    assert "space must be empty" in requests[0].messages[-1].content
+    assert told(requests).count("the search space stays as it is") == 2
+    assert {space_in(request) for request in requests[1:]} == {space_in(requests[1])}
+    assert "max_depth: int 1 to 6" in space_in(requests[1])
