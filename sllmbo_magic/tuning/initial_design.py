@@ -112,12 +112,14 @@ def queue_first(study: Study) -> None:
     is not.
     """
     queued = [
-        trial.user_attrs.get(attrs.PROVENANCE)
+        (trial.user_attrs.get(attrs.PROVENANCE), trial.system_attrs.get("fixed_params") or {})
         for trial in study.get_trials(deepcopy=False)
         if withdrawn_because(trial) != attrs.MOVED
     ]
     for entry in study.user_attrs.get(attrs.FIRST_CONFIGURATIONS, ()):
-        if entry["user_attrs"][attrs.PROVENANCE] not in queued:
+        # Several may have one reason; of a trial in an extended study there may be more parameters.
+        provenance, params = entry["user_attrs"][attrs.PROVENANCE], entry["params"].items()
+        if not any(provenance == one and params <= fixed.items() for one, fixed in queued):
             study.enqueue_trial(entry["params"], entry["user_attrs"])
 
 

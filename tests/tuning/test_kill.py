@@ -127,10 +127,9 @@ def test_a_death_between_two_queued_configurations_loses_none(
             raise Killed
         enqueue(study, *args, **kwargs)
 
-    monkeypatch.setattr(Study, "enqueue_trial", dies)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Study, "enqueue_trial", dies)
         tune(model, *data, name="killed", llm=FunctionProvider(Responder(1)), **options)
-    monkeypatch.undo()
     resumed = tune(model, *data, name="killed", llm=FunctionProvider(Responder(1)), resume=True, **options)
     assert first(resumed) == first(whole)
     assert len(first(resumed)) == 5
@@ -142,9 +141,8 @@ def test_a_death_before_the_first_trial_was_queued_still_measures_the_default(
     def dies(study: Study, *args: Any, **kwargs: Any) -> None:
         raise Killed
 
-    monkeypatch.setattr(Study, "enqueue_trial", dies)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Study, "enqueue_trial", dies)
         tune(model, *data, name="killed", n_trials=3, seed=5, verify=False)
-    monkeypatch.undo()
     resumed = tune(model, *data, name="killed", n_trials=3, seed=5, verify=False, resume=True)
     assert resumed.trials[0].user_attrs["sllmbo:source"] == "default"
