@@ -253,8 +253,7 @@ def test_an_llm_that_cannot_serve_is_said() -> None:
     provider = FunctionProvider(lambda request: "not JSON", id="test:silent")
     table = of_bowl(samplers=("llm", "tpe"), llm=provider).table()
     assert re.search(
-        r"llm \(test:silent\): the LLM gave no usable proposal \d+ times?; the rulebook's first"
-        r" configurations were used instead twice, and the sampler proposed \d+ times",
+        r"llm \(test:silent\): the LLM gave no usable proposal \d+ times; the sampler proposed instead\.",
         " ".join(table.split()),
     )
 

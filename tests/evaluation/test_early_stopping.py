@@ -207,7 +207,7 @@ def test_the_code_of_the_winner_is_the_model_that_is_delivered(stopped: TuneResu
 def test_the_llm_and_the_user_are_told(stopped: TuneResult) -> None:
     text = LLM.requests[0].messages[-1].content
     assert f"{NAME} is not searched: each fold stops boosting after 5 rounds without gain" in text
-    ranges = text.split("Search space that a rulebook would use")[1]
+    ranges = text.split("Search space to begin with")[1]
     assert NAME not in ranges, "neither a range nor a parameter that may be added"
     assert any(
         e.text.startswith(f"Boosting rounds: {NAME} is not searched")

@@ -127,9 +127,10 @@ def test_a_death_between_two_queued_configurations_loses_none(
             raise Killed
         enqueue(study, *args, **kwargs)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(Study, "enqueue_trial", dies)
-        tune(model, *data, name="killed", llm=FunctionProvider(Responder(1)), **options)
+        with pytest.raises(Killed):
+            tune(model, *data, name="killed", llm=FunctionProvider(Responder(1)), **options)
     resumed = tune(model, *data, name="killed", llm=FunctionProvider(Responder(1)), resume=True, **options)
     assert first(resumed) == first(whole)
     assert len(first(resumed)) == 5
@@ -141,8 +142,9 @@ def test_a_death_before_the_first_trial_was_queued_still_measures_the_default(
     def dies(study: Study, *args: Any, **kwargs: Any) -> None:
         raise Killed
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(Study, "enqueue_trial", dies)
-        tune(model, *data, name="killed", n_trials=3, seed=5, verify=False)
+        with pytest.raises(Killed):
+            tune(model, *data, name="killed", n_trials=3, seed=5, verify=False)
     resumed = tune(model, *data, name="killed", n_trials=3, seed=5, verify=False, resume=True)
     assert resumed.trials[0].user_attrs["sllmbo:source"] == "default"
