@@ -94,7 +94,9 @@ def _is_flat(trials: Sequence[FrozenTrial]) -> bool:
 
 
 def ped_anova(trials: Sequence[FrozenTrial], direction: str) -> Shares:
-    """Shares by PED-ANOVA, largest first; {} where no parameter is in all trials or all scores are equal."""
+    """Shares by PED-ANOVA, largest first; {} where no parameter is in all trials, or where scores
+    are equal so that they tell no parameter from another.
+    """
     if _is_flat(trials):
         return {}
     try:
@@ -106,6 +108,8 @@ def ped_anova(trials: Sequence[FrozenTrial], direction: str) -> Shares:
             )
     except (ValueError, RuntimeError):
         return {}
+    if len(weights) > 1 and len({*weights.values()}) == 1:
+        return {}  # too many trials tie with the second best: Optuna then says the same of each parameter
     return _shares({name: weight for name, weight in weights.items() if _varies(name, trials)})
 
 
