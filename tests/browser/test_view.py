@@ -568,6 +568,20 @@ def test_on_paper_stands_everything(new_page: Any, report: str) -> None:
 # ---------------------------------------------------------------- steer
 
 
+def test_no_sampler_is_shown_as_chosen_before_the_run_tells_its_own(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()  # as while the task is read: a click on what seems to be chosen already would send nothing
+    assert widget.root.get_by_role("button", name="Stop").is_enabled()
+    assert widget.root.get_by_role("radio").count() == 0
+    started, *_ = run_events(1)
+    widget.sink(started)
+    assert widget.root.get_by_role("radio", checked=True).count() == 1
+    widget.root.get_by_role("radio", name="TPE", exact=True).check(force=True)
+    widget.pump()
+    (taken,) = widget.control.take()
+    assert (taken.name, taken.value) == ("sampler", "tpe")
+
+
 def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()

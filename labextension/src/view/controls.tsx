@@ -63,7 +63,9 @@ export function Controls() {
   const pendingOf = (name: string) => store.pending(name).pop();
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';
   const llm = usesLlm(bundle);
-  const several = run.direction?.includes(',') ?? false;
+  // until the run has started, its sampler is not known: nothing is shown as chosen that may not be; and a study of
+  // several objectives has its own sampler, which is not switched
+  const switched = run.sampler !== undefined && !run.direction?.includes(',');
   const choices = Object.entries(samplerNames(bundle));
   const pendingMode = pendingOf('sampler')?.value;
   const paused = run.status === 'paused';
@@ -92,8 +94,7 @@ export function Controls() {
             {stopping && !off ? 'Stopping' : 'Stop'}
           </button>
         </div>
-        {/* a study of several objectives has its own sampler, which is not switched */}
-        {!several && (
+        {switched && (
           <div class="group segmented" role="radiogroup" aria-label="Sampler">
             {choices.map(([value, label]) => (
               <label key={value} class={pendingMode === value ? 'pending' : ''}>
@@ -108,7 +109,7 @@ export function Controls() {
             ))}
           </div>
         )}
-        {!several && (
+        {switched && (
           <label class="group ratio">
             <span>{llm ? 'LLM share' : 'Rulebook share'}</span>
             <input
