@@ -21,8 +21,10 @@ from sllmbo_magic.options import Option
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.options.values import shorten
+from sllmbo_magic.options.values import type_name
 
 _EXTRAS = ("cv", "groups", "scoring", "sample_weight", "fit_params", "search_space", "enqueue")
+_TARGETS = ("model", "estimator", "objective")
 _HELD_OUT = ("X_test", "y_test")
 _OBJECTIVE_EXTRAS = ("search_space", "enqueue")
 
@@ -36,7 +38,7 @@ class ResolvedTask:
         X: Data, or None with an objective.
         y: Target values, or None with an objective.
         arguments: Keyword arguments of ``tune``.
-        taken: Which variables were taken, with types and shapes, in one line.
+        taken: Which variables were taken, with types and shapes, and which of the cell's were not, in one line.
         older: The arguments that come from variables of earlier cells, other than model and data.
     """
 
@@ -61,10 +63,13 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
     """
     names = _Names(user_ns, spec.assigned | set(assigned))
     arguments = _arguments(spec, names)
-    role = names.first(("model", "estimator", "objective"))
+    role = names.first(_TARGETS)
     if role is None:
         raise _no_model(user_ns)
     target = names.take(role, type(user_ns[role]).__name__ if role != "objective" else "")
+    for other in _TARGETS:
+        if other != role and user_ns.get(other) is not target:
+            names.leave(other, because=f"{role} is tuned")
     if role == "objective":
         if not callable(target):
             raise InputError(
@@ -84,10 +89,17 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
         X = y = None
         extras: Iterable[str] = _OBJECTIVE_EXTRAS
     else:
+        if not hasattr(target, "fit") and not callable(target):
+            raise InputError(
+                f"{role} is {type_name(target)}, not an estimator.",
+                "Assign one, e.g. model = RandomForestClassifier(), or define objective(trial).",
+            )
         if isinstance(target, type):
             names.taken[role] = f"{role} ({target.__name__})"
         X, y, held_out = _data(spec, names)
         arguments.update(held_out)
+        for name, other in (_HELD_OUT, _HELD_OUT[::-1]) if not held_out else ():
+            names.leave(name, because=f"{other} is older" if names.has(other) else f"there is no {other}")
         extras = _EXTRAS
     for name in extras:
         if name not in arguments and names.has(name):
@@ -119,6 +131,7 @@ class _Names:
         self.user_ns = user_ns
         self.fresh = fresh
         self.taken: dict[str, str] = {}
+        self.left: dict[str, str] = {}
 
     def has(self, *names: str) -> bool:
         return all(self.user_ns.get(name) is not None for name in names)
@@ -135,12 +148,19 @@ class _Names:
         self.taken[name] = f"{name} ({note})" if note else name
         return self.user_ns[name]
 
+    def leave(self, *names: str, because: str) -> None:
+        """The line says that these are not used, as far as the cell assigns them."""
+        left = [name for name in names if self.has(name) and self.is_fresh(name)]
+        if left:
+            self.left[" and ".join(left)] = because
+
     def line(self) -> str:
         new = [text for name, text in self.taken.items() if self.is_fresh(name)]
         old = [text for name, text in self.taken.items() if not self.is_fresh(name)]
         parts = [f"{', '.join(new)} from this cell"] if new else []
         if old:
             parts.append(f"{', '.join(old)} from earlier cells")
+        parts += [f"not {left}, since {because}" for left, because in self.left.items()]
         return "; ".join(parts)
 
 
@@ -172,6 +192,7 @@ def _data(spec: RunSpec, names: _Names) -> tuple[Any, Any, dict[str, Any]]:
         X, y = (names.take(name, _shape(names.user_ns[name])) for name in ("X", "y"))
         # Older test rows may be rows of a new X, and those beside X_train most probably are.
         are_one_age = not names.is_fresh("X", "y") and not names.has("X_train", "y_train")
+        names.leave("X_train", "y_train", because="there are X and y, and no X_test and y_test")
         return X, y, _held_out(names) if is_test_fresh or are_one_age else {}
     raise _no_data(names)
 

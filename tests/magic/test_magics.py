@@ -86,7 +86,7 @@ def test_the_line_is_never_expanded(shell: Shell) -> None:
     shell.ok("folds = [([0, 1, 2, 50, 51, 52], [3, 53])] * 3\nvalue = 'expanded'")
     shell.ok(f"r = get_ipython().run_cell_magic('sllmbo', 'iris --trials 2 --cv {{folds}}', {SETUP!r})")
     assert shell.user_ns["iris"].events[0].run["n_folds"] == 3
-    assert "'--{value}'" in str(shell.run("%sllmbo help {value}").error_in_exec)
+    assert "'{value}'" in str(shell.run("%sllmbo help {value}").error_in_exec)
 
 
 def test_a_cell_may_await_and_use_magics(shell: Shell) -> None:
@@ -435,6 +435,11 @@ def test_the_question_mark_shows_help(shell: Shell) -> None:
         ("enqueue {open('f')}", ["is not plain data"]),
         ("enqueue __import__('os')", ["is not plain data"]),
         ("help --nope", ["unknown option '--nope'"]),
+        ("help shwo", ["unknown command or option 'shwo'", "Did you mean 'show'?"]),
+        ("help n-trails", ["unknown command or option 'n-trails'", "Did you mean '--n-trials'?"]),
+        ("runs x", ["runs takes no arguments", "Usage: %sllmbo runs"]),
+        ("providers openai", ["providers takes no arguments"]),
+        ("churn --n-trials 5 --cv=2", ["'churn' is no command", "two percent signs: %%sllmbo"]),
         ("report nope /no/such/folder/page.html", ["no folder"]),
         ('hint "a', ["not closed"]),
     ],

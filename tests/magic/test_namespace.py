@@ -117,6 +117,38 @@ def test_test_data_beside_whole_data_are_taken_and_named(
     assert ("X_test (6 x 2), y_test (6)" in task.taken) == taken
 
 
+@pytest.mark.parametrize(
+    ("cell", "others", "left"),
+    [
+        (
+            "model = make()\ndef objective(trial): ...",
+            {"objective": len},
+            "not objective, since model is tuned",
+        ),
+        ("model = make(); estimator = SVC()", {"estimator": SVC()}, "not estimator, since model is tuned"),
+        ("model = make(); estimator = model", {"estimator": MODEL}, ""),
+        ("model = make()", {"objective": len, "X_test": TRAIN}, ""),
+        ("X, y = load(); X_test = read()", {"X_test": TRAIN}, "not X_test, since there is no y_test"),
+        ("X, y = load(); y_test = read()", {"y_test": Y_TRAIN}, "not y_test, since there is no X_test"),
+        (
+            "X, y = load(); X_test = read()",
+            {"X_test": TRAIN, "y_test": Y_TRAIN},
+            "not X_test, since y_test is older",
+        ),
+        (
+            "X, y = load(); X_train, X_val, y_train, y_val = split(X, y)",
+            {"X_train": TRAIN, "y_train": Y_TRAIN},
+            "not X_train and y_train, since there are X and y, and no X_test and y_test",
+        ),
+    ],
+)
+def test_what_the_cell_assigns_and_is_not_used_is_said(cell: str, others: dict[str, Any], left: str) -> None:
+    task = resolve(parse("", cell), {"model": MODEL, "X": X, "y": Y, **others})
+    assert task.target is MODEL
+    assert task.X is X
+    assert task.taken.partition("; not ")[2] == left.removeprefix("not ")
+
+
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_data_frame_is_split_at_the_target(library: Any) -> None:
     data = library.DataFrame({"age": [1, 2, 3], "price": [3.0, 4.0, 5.0]})
@@ -217,6 +249,7 @@ def test_the_user_s_words_are_the_option_and_the_docstring() -> None:
         ),
         ("", "", {"objective": len}, ["--direction", "maximize, minimize"]),
         ("", "", {"objective": 3}, ["objective is a int"]),
+        ("", "model = 'lgbm'", {"model": "lgbm", "X": X, "y": Y}, ["model is a str, not an estimator"]),
         (
             "--cv {fold}",
             "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from sllmbo_magic.errors import InputError
@@ -26,6 +27,7 @@ from sllmbo_magic.magic.line import find_option
 from sllmbo_magic.magic.line import read_value
 from sllmbo_magic.magic.namespace import value_of
 from sllmbo_magic.magic.session import Session
+from sllmbo_magic.options import BY_SPELLING
 from sllmbo_magic.options import COMPARE_OPTIONS
 from sllmbo_magic.options import Option
 from sllmbo_magic.options.values import closest
@@ -64,8 +66,10 @@ def parse(line: str, user_ns: Mapping[str, Any] | None = None) -> Arguments:
     words = [w for w in words if w not in asks_help]
     if not words:
         return Arguments("help", [])
-    name = find_command(words[0].text)
     texts = [word.text for word in words[1:]]
+    name = find_command(words[0].text, texts)
+    if texts and not BY_NAME[name].arguments:
+        raise InputError(f"%sllmbo {name} takes no arguments.", Arguments(name, []).usage)
     run_name = None
     if "--run" in texts:
         at = texts.index("--run")
@@ -76,14 +80,23 @@ def parse(line: str, user_ns: Mapping[str, Any] | None = None) -> Arguments:
     return Arguments(name, texts, run_name, bool(asks_help))
 
 
-def find_command(word: str) -> str:
+def find_command(word: str, following: Sequence[str] = ()) -> str:
     """The line command that a word means.
+
+    Args:
+        word: The first word of the line.
+        following: The others: with options of ``%%sllmbo`` among them it is the line of a cell.
 
     Raises:
         InputError: There is none; with the closest match.
     """
     if word in BY_NAME:
         return word
+    if any(text.partition("=")[0] in BY_SPELLING for text in following):
+        raise InputError(
+            f"{shorten(word)!r} is no command of %sllmbo, which takes one line.",
+            "A cell that is tuned begins with two percent signs: %%sllmbo.",
+        )
     raise InputError(
         f"unknown command {shorten(word)!r} of %sllmbo.",
         f"{closest(word, BY_NAME)}Allowed: {', '.join(BY_NAME)}.",
@@ -99,8 +112,16 @@ def _show_help(session: Session, arguments: Arguments) -> None:
         print(command_help(BY_NAME[topic]))
         for option in COMPARE_OPTIONS if topic == "compare" else ():
             print(option_help(option))
-    else:
+        return
+    try:
         print(option_help(find_option(topic if topic.startswith("-") else f"--{topic}")))
+    except InputError:
+        if topic.startswith("-"):
+            raise
+        raise InputError(
+            f"unknown command or option {shorten(topic)!r}.",
+            f"{closest(topic, [*BY_NAME, *BY_SPELLING])}%sllmbo help shows all of them.",
+        ) from None
 
 
 _COMMANDS: dict[str, Callable[[Session, Arguments], None]] = {
