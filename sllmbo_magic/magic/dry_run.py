@@ -20,11 +20,14 @@ def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
     Raises:
         InputError: Whatever would be wrong with the run.
     """
+    from sllmbo_magic.storage.backends import check_spec
+    from sllmbo_magic.storage.locations import absolute_storage
     from sllmbo_magic.tuning.forecast import forecast
     from sllmbo_magic.tuning.tune import plan as plan_of
 
     with named_in_errors(task):
         plan = plan_of(task.target, task.X, task.y, name=spec.name, **task.arguments)
+    check_spec(absolute_storage(task.arguments.get("storage")))
     request = plan.first_request()
     parts = [
         f"{spec.name}: a dry run; nothing is run and nothing is sent.",

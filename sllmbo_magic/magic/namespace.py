@@ -38,7 +38,7 @@ class ResolvedTask:
         X: Data, or None with an objective.
         y: Target values, or None with an objective.
         arguments: Keyword arguments of ``tune``.
-        taken: Which variables were taken, with types and shapes, and which of the cell's were not, in one line.
+        taken: Which variables were taken, with types and shapes, and which of the cell's were not: one line.
         older: The arguments that come from variables of earlier cells, other than model and data.
     """
 
@@ -71,21 +71,7 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
         if other != role and user_ns.get(other) is not target:
             names.leave(other, because=f"{role} is tuned")
     if role == "objective":
-        if not callable(target):
-            raise InputError(
-                f"objective is a {type(target).__name__}, not a function.",
-                "Write: def objective(trial): ... return score.",
-            )
-        if "direction" not in arguments:
-            raise InputError(
-                "objective needs --direction: which way is better?",
-                f"Allowed: maximize, minimize. Example: %%sllmbo {spec.name} --direction minimize.",
-            )
-        if "target" in spec.options:
-            raise InputError(
-                "--target names a column for a model, and this cell has an objective.",
-                "Leave it out, or assign model and data.",
-            )
+        _check_objective(target, spec, arguments)
         X = y = None
         extras: Iterable[str] = _OBJECTIVE_EXTRAS
     else:
@@ -98,8 +84,8 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
             names.taken[role] = f"{role} ({target.__name__})"
         X, y, held_out = _data(spec, names)
         arguments.update(held_out)
-        for name, other in (_HELD_OUT, _HELD_OUT[::-1]) if not held_out else ():
-            names.leave(name, because=f"{other} is older" if names.has(other) else f"there is no {other}")
+        if not held_out:
+            _leave_lone_test_data(names)
         extras = _EXTRAS
     for name in extras:
         if name not in arguments and names.has(name):
@@ -111,6 +97,31 @@ def resolve(spec: RunSpec, user_ns: Mapping[str, Any], assigned: Collection[str]
             arguments[name] = names.take(name, repr(value) if isinstance(value, str | int) else _shape(value))
     older = tuple(name for name in (*_HELD_OUT, *_EXTRAS) if name in names.taken and not names.is_fresh(name))
     return ResolvedTask(target, X, y, arguments, names.line(), older)
+
+
+def _check_objective(target: Any, spec: RunSpec, arguments: Mapping[str, Any]) -> None:
+    """Raise InputError where an objective cannot be run with these options."""
+    if not callable(target):
+        raise InputError(
+            f"objective is a {type(target).__name__}, not a function.",
+            "Write: def objective(trial): ... return score.",
+        )
+    if "direction" not in arguments:
+        raise InputError(
+            "objective needs --direction: which way is better?",
+            f"Allowed: maximize, minimize. Example: %%sllmbo {spec.name} --direction minimize.",
+        )
+    if "target" in spec.options:
+        raise InputError(
+            "--target names a column for a model, and this cell has an objective.",
+            "Leave it out, or assign model and data.",
+        )
+
+
+def _leave_lone_test_data(names: _Names) -> None:
+    """Test rows without their target, or with one of another age, are not used."""
+    for name, other in (_HELD_OUT, _HELD_OUT[::-1]):
+        names.leave(name, because=f"{other} is older" if names.has(other) else f"there is no {other}")
 
 
 def _suggests_for_itself(target: Any) -> bool:

@@ -22,6 +22,7 @@ from sllmbo_magic.storage.journal_lines import is_entry
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from sqlalchemy.engine import URL
 
     from sllmbo_magic.storage.run_directory import RunFolder
 
@@ -31,6 +32,7 @@ _LOCK_SECONDS = 10
 """For which SQLite waits while another program writes; its own default is 5."""
 _RETRY_SECONDS = (0.1, 0.5, 1.0)
 """Between attempts to make the tables of a database that another program makes at the same time."""
+_MISSING_FOLDER = "Create it, or name a file in a folder that is there."
 _COMPARED_BYTES = 200
 """At the end of what was read of a journal; each line has a worker's id and a number or a time in it."""
 
@@ -87,7 +89,28 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
         return _grpc(spec)
     if colon and rest.startswith("//"):
         return _database(spec)
-    raise InputError(
+    raise _unknown(spec)
+
+
+def check_spec(spec: Any) -> None:
+    """Raise those errors of :func:`open_storage` about a text that need no storage to be opened."""
+    if not isinstance(spec, str) or spec == "memory":
+        return
+    kind, colon, rest = spec.partition(":")
+    if kind == "journal" and rest:
+        folder = Path(rest).expanduser().absolute().parent
+        if not folder.is_dir():
+            raise StorageError(f"the folder of {spec} does not exist: {folder}.", _MISSING_FOLDER)
+    elif kind == "grpc":
+        _host_and_port(spec)
+    elif colon and rest.startswith("//"):
+        _parsed(spec)
+    else:
+        raise _unknown(spec)
+
+
+def _unknown(spec: str) -> InputError:
+    return InputError(
         f"storage {spec!r} is not known.",
         "Allowed: memory, journal:PATH, grpc://HOST:PORT, or a database URL such as sqlite:///runs.db.",
     )
@@ -137,7 +160,7 @@ class _Journal(JournalFile):
             return file.read(end - start)
 
 
-def _grpc(spec: str) -> BaseStorage:
+def _host_and_port(spec: str) -> tuple[str, int]:
     from urllib.parse import urlsplit
 
     try:
@@ -147,6 +170,11 @@ def _grpc(spec: str) -> BaseStorage:
         host = port = None
     if not host or not port:
         raise InputError(f"storage {spec!r} has no host and port.", "Example: grpc://localhost:13000.")
+    return host, port
+
+
+def _grpc(spec: str) -> BaseStorage:
+    host, port = _host_and_port(spec)
     try:
         importlib.import_module("grpc")
         importlib.import_module("google.protobuf")
@@ -171,10 +199,9 @@ def _grpc(spec: str) -> BaseStorage:
     return proxy
 
 
-def _database(url: str) -> BaseStorage:
-    from optuna.storages import RDBStorage
+def _parsed(url: str) -> URL:
+    """The parts of a database's URL, whose folder exists if it is a file."""
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import NoSuchModuleError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -184,15 +211,22 @@ def _database(url: str) -> BaseStorage:
             "the URL of --storage cannot be read.",
             "Example: sqlite:///runs.db, or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
         ) from error
-    # the driver's text may hold the whole URL, and the URL a password: only parts of both are shown
-    url_without_password = parts.render_as_string(hide_password=True)
     if parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:"):
         parent = Path(str(parts.database)).expanduser().absolute().parent
         if not parent.is_dir():
-            raise StorageError(
-                f"the folder of {url_without_password} does not exist: {parent}.",
-                "Create it, or name a file in a folder that is there.",
-            )
+            shown = parts.render_as_string(hide_password=True)
+            raise StorageError(f"the folder of {shown} does not exist: {parent}.", _MISSING_FOLDER)
+    return parts
+
+
+def _database(url: str) -> BaseStorage:
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import NoSuchModuleError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    parts = _parsed(url)
+    # the driver's text may hold the whole URL, and the URL a password: only parts of both are shown
+    url_without_password = parts.render_as_string(hide_password=True)
     # SQLite waits for a lock; a pool elsewhere replaces connections that the server has closed
     is_sqlite = parts.get_backend_name() == "sqlite"
     patience = {"connect_args": {"timeout": _LOCK_SECONDS}} if is_sqlite else {"pool_pre_ping": True}

@@ -27,6 +27,7 @@ from sllmbo_magic.options import DEFAULT
 from sllmbo_magic.options import explicit
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
+from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import root_path
@@ -249,8 +250,12 @@ def tune(
     if study is not None:
         with storage_errors():
             check_users_study(study, plan, joins=join)
-    # Before the folder: a replay may read the run that this one is about to replace.
+    # Before the folder: a replay may read the run that this one is about to replace, and a storage that cannot
+    # be opened leaves no run behind.
     provider = plan.connect(ask, folder)
+    if storage is not None:
+        with storage_errors():
+            storage = open_storage(storage)
     run_folder = None if folder == "" else _open_folder(plan, name, folder, resume, joins=join)
     control = control or Control()
     all_sinks = tuple(sinks) if run_folder is None else (*sinks, *observers.sinks(control))

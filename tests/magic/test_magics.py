@@ -157,6 +157,15 @@ def test_a_dry_run_shows_the_first_request_and_runs_nothing(shell: Shell) -> Non
     assert not Path(".sllmbo").exists()
 
 
+def test_a_dry_run_refuses_a_storage_that_the_run_would_refuse(shell: Shell) -> None:
+    for storage in ("nope", "sqlite:///no/folder/runs.db"):
+        wanted = shell.run(f"%%sllmbo iris --storage {storage}\n{SETUP}").error_in_exec
+        assert str(shell.run(f"%%sllmbo iris --storage {storage} --dry-run\n{SETUP}").error_in_exec) == str(
+            wanted
+        )
+    assert not list(Path().glob(".sllmbo/*"))
+
+
 # ---- one clear line
 
 

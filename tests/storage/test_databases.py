@@ -25,6 +25,8 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.storage.backends import check_spec
+from sllmbo_magic.storage.backends import open_storage
 from tests.storage.postgresql import PostgreSQL
 from tests.storage.postgresql import programs
 from tests.tuning.test_joining import program as joining_program
@@ -160,6 +162,22 @@ def test_a_database_that_cannot_be_opened_says_why(url: str, words: str, data: A
     assert words in text
     assert "\n" not in text
     assert "planted-secret" not in text
+    assert not Path(".sllmbo").exists(), "no run is left behind"
+
+
+@pytest.mark.parametrize(
+    "storage",
+    ["nope", "sqlite:///no/such/folder/runs.db", "journal:no/such/folder/runs.log", "grpc://here"],
+)
+def test_what_is_wrong_with_a_storage_is_seen_without_opening_it(storage: str) -> None:
+    with pytest.raises((StorageError, InputError)) as opened:
+        open_storage(storage)
+    with pytest.raises((StorageError, InputError)) as checked:
+        check_spec(storage)
+    assert type(checked.value) is type(opened.value)
+    for good in (None, "memory", "sqlite:///runs.db", "journal:runs.log", "grpc://localhost:13000"):
+        check_spec(good)
+    assert not list(Path().iterdir())
 
 
 class Restarts:
