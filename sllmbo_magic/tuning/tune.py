@@ -250,8 +250,8 @@ def tune(
     if study is not None:
         with storage_errors():
             check_users_study(study, plan, joins=join)
-    # Before the folder: a replay may read the run that this one is about to replace, and a storage that cannot
-    # be opened leaves no run behind.
+    # Before the folder: a replay may read the run that this one is about to replace, and a storage that
+    # cannot be opened leaves no run behind.
     provider = plan.connect(ask, folder)
     if storage is not None:
         with storage_errors():
