@@ -80,9 +80,11 @@ def _encoded(value: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two choices mean the same; lists and tuples of the same values do."""
+    """Whether two choices mean the same; lists and tuples of the same values do, and so do two NaN."""
     if a is b:
         return True
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
+        return math.isnan(b)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(_same, a, b))
     if type(a) is not type(b):

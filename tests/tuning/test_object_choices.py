@@ -177,6 +177,24 @@ def test_the_users_own_configuration_may_hold_objects() -> None:
         tune(model, X, y, search_space=space, enqueue=[{"hidden_layer_sizes": (9,)}], **K)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_inf_and_nan_are_values_as_any_other(value: float) -> None:
+    """One that is fixed is given to each trial; another NaN in the user's configuration is the same one."""
+    seen: list[dict[str, Any]] = []
+
+    def objective(params: dict[str, Any]) -> float:
+        seen.append(params)
+        return float(params["x"])
+
+    space = {"held": value, "missing": [value, 1.0], "x": (0.0, 1.0)}
+    mine = [{"missing": float(str(value)), "x": 2.0**-9}]
+    result = tune(objective, direction="minimize", search_space=space, enqueue=mine, **K)
+    assert all(str(params["held"]) == str(value) for params in seen)
+    assert {str(result.best_params[name]) for name in ("held", "missing")} == {str(value)}
+    with pytest.raises(InputError, match="occurs twice"):
+        SearchSpace.from_user({"missing": [value, float(str(value))]})
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_default_among_the_choices_is_one_of_them() -> None:
     space = {"hidden_layer_sizes": [(5,), (100,)]}
