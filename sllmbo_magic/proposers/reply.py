@@ -169,8 +169,9 @@ def read_ranges(
                 ranges[name] = ask.space[name]
         else:
             try:
-                ranges[name], notes = _accepted(name, _range(entry, ask), ask)
-                problems += notes
+                one, cut = _range(entry, ask)
+                ranges[name], notes = _accepted(name, one, ask)
+                problems += [*cut, *notes]
             except InputError as error:
                 problems.append(error.message)
                 if name in ask.space:
@@ -207,8 +208,10 @@ def _accepted(name: str, one: BaseDistribution, ask: Ask) -> tuple[BaseDistribut
     return one, []
 
 
-def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
-    """The distribution of one entry; where it does not say its scale, the present one stays."""
+def _range(entry: dict[str, Any], ask: Ask) -> tuple[BaseDistribution, list[str]]:
+    """The distribution of one entry, and what was cut of it; where it does not say its scale, the present one
+    stays.
+    """
     name = entry["name"]
     raw = {key: value for key, value in entry.items() if value is not None and key in _ENTRY}
     present = ask.space.distributions.get(name) or ask.outer.distributions.get(name)
@@ -218,13 +221,20 @@ def _range(entry: dict[str, Any], ask: Ask) -> BaseDistribution:
     for end in ("low", "high"):
         if isinstance(raw.get(end), str) and (number := number_in(raw[end])) is not None:
             raw[end] = number
-    low = raw.get("low")
-    outer_low = getattr(ask.outer.get(name), "low", None)
-    if raw.get("log") and low == 0 and outer_low is not None and 0 < outer_low <= ask.off.get(name, 0.0):
-        low = raw["low"] = outer_low  # a penalty has no effect there, as at 0
-    if "log" not in raw and getattr(present, "log", False) and isinstance(low, int | float) and low > 0:
-        raw["log"] = True
-    return SearchSpace.from_json({"params": [raw]})[name]
+    low, outer_low = number_in(raw.get("low")), getattr(ask.outer.get(name), "low", None)
+    is_off = low == 0 and outer_low is not None and 0 < outer_low <= ask.off.get(name, 0.0)
+    if "log" not in raw and getattr(present, "log", False) and low is not None:
+        raw["log"] = low > 0 or (outer_low is not None and outer_low > 0)
+    elif not is_off:
+        return SearchSpace.from_json({"params": [raw]})[name], []
+    is_cut = (
+        bool(raw.get("log")) and low is not None and low <= 0
+    )  # a log scale begins where the outer one does
+    if is_cut:
+        raw["low"] = outer_low
+    one = SearchSpace.from_json({"params": [raw]})[name]
+    cut = f"{name}: its range is cut to the outer one, {allowed(normal(one))}"  # type: ignore[arg-type]
+    return one, [cut] if is_cut and not is_off else []  # a penalty has no effect there, as at 0
 
 
 def named_ranges(

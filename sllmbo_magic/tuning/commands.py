@@ -206,8 +206,12 @@ class Commands:
             else new.narrow(name, low=value["low"], high=value["high"])
         )
         now = dist.normal(new[name])
-        if now is not None:
-            self._note_difference(name, value, now)
+        assert now is not None
+        had_log = any(getattr(v.space.get(name), "log", False) for v in state.versions)
+        if had_log and isinstance(now, dist.Numeric) and now.low > 0:  # it may have begun at 0 meanwhile
+            now = dist.numeric(now, now.low, now.high, log=True)
+            new = new.replace(name, now)
+        self._note_difference(name, value, now, had_log=had_log)
         if wider == outer:
             state.change(new.within(outer), self._next_number(), reason, "user")
             state.store(self.study)
@@ -234,10 +238,20 @@ class Commands:
 
         self._drop_first(is_outside, f"{name} is outside its new range")
 
-    def _note_difference(self, name: str, value: dict[str, Any], now: dist.Distribution) -> None:
-        """Emit a note where the parameter cannot have exactly the ends that the user asked for."""
+    def _note_difference(
+        self, name: str, value: dict[str, Any], now: dist.Distribution, *, had_log: bool
+    ) -> None:
+        """Emit a note where the parameter cannot have exactly the ends that the user asked for, or not its
+        log scale.
+        """
         if isinstance(now, CategoricalDistribution):
             return
+        if had_log and not now.log:
+            text = (
+                f"{name} is searched on a linear scale now, {dist.allowed(now)}: a log scale cannot begin at"
+                f" {now.low:g}. A range that begins above 0 brings the log scale back."
+            )
+            self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
         requested = value["low"], value["high"]
         if requested != (now.low, now.high):
             text = f"{name}: {requested[0]:g} to {requested[1]:g} was set as {dist.allowed(now)}."

@@ -15,6 +15,9 @@ from sllmbo_magic.priors import check_params
 from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.priors import real_values
+from sllmbo_magic.space.distributions import Numeric
+from sllmbo_magic.space.distributions import allowed
+from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
@@ -54,6 +57,7 @@ def with_space(plan: Plan, search_space: Any) -> Plan:
             configurations=tuple(_inside(space, prior.configurations)),
             defaults=plain_values(task.estimator, space),
             off=dict(prior.off),
+            notes=(*plan.notes, *_linear_notes(space, prior.space)),
         )
     if task.estimator is None:
         return plan
@@ -164,6 +168,21 @@ def _inert_notes(estimator: Any, space: SearchSpace) -> list[str]:
         for name, why in samples[0].items()
         if name in space and all(name in other for other in samples)
     ]
+
+
+def _linear_notes(space: SearchSpace, usual: SearchSpace) -> list[str]:
+    """A sentence for each range of the user's that begins at 0 or below, where a log scale is usual."""
+    notes = []
+    for name in space:
+        one, other = normal(space[name]), normal(usual[name]) if name in usual else None
+        if not isinstance(one, Numeric) or not isinstance(other, Numeric):
+            continue
+        if other.log and one.low <= 0 and one.step in (None, 1):
+            notes.append(
+                f"{name} is searched on a linear scale, {allowed(one)}. Its usual scale is the log scale,"
+                f' which cannot begin at 0: write ({other.low!r}, {other.high!r}, "log").'
+            )
+    return notes
 
 
 def _inside(

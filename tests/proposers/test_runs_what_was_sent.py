@@ -256,6 +256,22 @@ def test_a_penalty_may_be_zero(data: Any) -> None:
     assert "out of range" not in told(requests)
 
 
+def test_a_first_range_from_0_that_says_no_scale_keeps_the_log_scale(data: Any) -> None:
+    space = [
+        entry("num_leaves", "int", 4, 31),
+        entry("reg_alpha", "float", 0, 5),
+        entry("learning_rate", "float", 0, 0.3),
+    ]
+    sent = [{"num_leaves": 4 + k, "reg_alpha": 0, "learning_rate": 0.1} for k in range(3)]
+    model = LGBMClassifier(n_estimators=20, verbose=-1, n_jobs=1)
+    result, requests = run(model, data, first_then_usable(first(space, *sent)))
+    searched = next(v.space for v in result.space_versions if v.by == "llm")
+    assert all(searched[name].log for name in ("reg_alpha", "learning_rate"))
+    assert (searched["reg_alpha"].high, searched["learning_rate"].high) == (5, 0.3)
+    assert "learning_rate: its range is cut to the outer one" in told(requests)
+    assert "reg_alpha" not in told(requests), "without an effect, as at 0"
+
+
 def test_a_range_where_there_are_choices_takes_the_nearest_ones(data: Any) -> None:
     space = [entry("C", "float", 0.05, 100, log=True), entry("gamma", "float", 1e-3, 2, log=True)]
     sent = [{"C": 1, "gamma": 0.05}, {"C": 3, "gamma": 0.02}]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
+from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import tune
@@ -13,6 +15,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import WishApplied
+from sllmbo_magic.tuning.planning import make_plan
 from tests.marks import long
 
 SPACE = {"max_depth": (2, 12), "min_samples_leaf": (1, 20), "criterion": ["gini", "entropy"]}
@@ -33,12 +36,11 @@ def steered(data: Any, commands: dict[int, list[tuple[str, Any]]], **options: An
         *data,
         n_trials=24,
         seed=3,
-        search_space=SPACE,
         verify=False,
         judge=False,
         control=control,
         sinks=[sink],
-        **{"sampler": "tpe", **options},
+        **{"sampler": "tpe", "search_space": SPACE, **options},
     )
     return result, seen
 
@@ -115,3 +117,40 @@ def test_ends_that_a_parameter_cannot_have_are_set_as_near_as_they_go_and_named(
     _, seen = steered(data, {3: [("range", {"param": "max_depth", "low": 3.2, "high": 6.8})]})
     (note,) = [e.text for e in seen if isinstance(e, Note) and e.level == "warning"]
     assert note.startswith("max_depth: 3.2 to 6.8 was set as")
+
+
+def test_a_log_scale_that_is_left_for_a_range_from_0_is_told_and_comes_back(data: Any) -> None:
+    def penalty(low: float) -> tuple[str, Any]:
+        return "range", {"param": "ccp_alpha", "low": low, "high": 0.1}
+
+    space = {"ccp_alpha": (1e-5, 0.1, "log"), "max_depth": (2, 12)}
+    result, seen = steered(data, {3: [penalty(0.0)], 6: [penalty(1e-4)]}, search_space=space)
+    (text,) = [e.text for e in seen if isinstance(e, Note) and e.level == "warning"]
+    assert text == (
+        "ccp_alpha is searched on a linear scale now, 0 to 0.1: a log scale cannot begin at 0. A range that"
+        " begins above 0 brings the log scale back."
+    )
+    scales = [(v.space["ccp_alpha"].low, v.space["ccp_alpha"].log) for v in result.space_versions]
+    assert scales == [(1e-5, True), (0.0, False), (1e-4, True)]
+    assert all(t.params["ccp_alpha"] >= 1e-4 for t in result.trials if t.number >= 7)
+
+
+@pytest.mark.parametrize(
+    ("search_space", "lines"),
+    [
+        ({"C": (0, 10)}, ["whole number 0 to 10"]),
+        ({"C": (0.0, 10.0), "tol": (0.0, 0.1)}, ["0 to 10"]),
+        ({"C": (1e-3, 10.0)}, []),  # a linear scale that was written, where a log one could be
+        ({"C": (1e-3, 10.0, "log")}, []),
+        ({"C": FloatDistribution(0.0, 10.0, step=0.5)}, []),
+    ],
+)
+def test_a_search_space_from_0_where_a_log_scale_is_usual_is_told(
+    data: Any, search_space: Any, lines: list[str]
+) -> None:
+    plan = make_plan(LogisticRegression(), *data, search_space=search_space)
+    assert [note for note in plan.notes if "linear" in note] == [
+        f"C is searched on a linear scale, {line}. Its usual scale is the log scale, which cannot begin at 0:"
+        ' write (0.0001, 10000.0, "log").'
+        for line in lines
+    ]
