@@ -174,6 +174,7 @@ class Control:
         self._lock = threading.Condition()
         self._pending: list[Command] = []
         self._refused: dict[str, str] = {}
+        self._check: Callable[[str, Any], None] | None = None
         self._paused = False
         self._stop = threading.Event()
         self._abandon = threading.Event()
@@ -201,6 +202,22 @@ class Control:
             self._refused.pop(name, None)
         else:
             self._refused[name] = reason
+
+    def check_by(self, check_in_run: Callable[[str, Any], None] | None) -> None:
+        """What :meth:`check` asks from now on, in any thread: it raises InputError for the name and the value
+        of a command that the run cannot carry out. None: nothing.
+        """
+        self._check = check_in_run
+
+    def check(self, name: str, value: Any = None) -> None:
+        """Raise InputError for a command that the run would refuse before its next trial, as far as is known
+        now: a range that waits may bring in what it names.
+        """
+        value, check_in_run = check(name, value), self._check
+        with self._lock:
+            range_waits = any(command.name == "range" for command in self._pending)
+        if check_in_run is not None and not range_waits:
+            check_in_run(name, value)
 
     def take(self) -> list[Command]:
         """The commands recorded since the last take, oldest first."""

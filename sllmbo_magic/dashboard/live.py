@@ -166,6 +166,7 @@ class LiveRun:
                 return
             if self._ended:
                 raise InputError("The run has ended.")
+            self.control.check(str(name), value)
             command = self.control.wish(str(name), value, id=id)
         except SllmboError as error:
             reply({"ack": id, "ok": False, "error": str(error)})

@@ -227,11 +227,9 @@ def _range(entry: dict[str, Any], ask: Ask) -> tuple[BaseDistribution, list[str]
         raw["log"] = low > 0 or (outer_low is not None and outer_low > 0)
     elif not is_off:
         return SearchSpace.from_json({"params": [raw]})[name], []
-    is_cut = (
-        bool(raw.get("log")) and low is not None and low <= 0
-    )  # a log scale begins where the outer one does
+    is_cut = bool(raw.get("log")) and low is not None and low <= 0
     if is_cut:
-        raw["low"] = outer_low
+        raw["low"] = outer_low  # no log scale begins at 0
     one = SearchSpace.from_json({"params": [raw]})[name]
     cut = f"{name}: its range is cut to the outer one, {allowed(normal(one))}"  # type: ignore[arg-type]
     return one, [cut] if is_cut and not is_off else []  # a penalty has no effect there, as at 0

@@ -117,7 +117,7 @@ def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPo
     name = command["param"]
     present = _distribution(outer, name)
     if present is None and policy.check is None:
-        raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+        raise outer.no_parameter(name)
     if present is None:
         assert policy.check is not None
         policy.check([name])

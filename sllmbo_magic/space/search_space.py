@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.options.values import closest
 from sllmbo_magic.space import distributions as dist
 from sllmbo_magic.space import json_schema
 from sllmbo_magic.space import serialization
@@ -253,6 +254,16 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
             if all(n in distributions or n in fixed for n in (c.param, c.parent))
         ]
         return SearchSpace(distributions, conditions=remaining, fixed=fixed, objects=self._objects)
+
+    def no_parameter(self, name: str) -> InputError:
+        """The error that names what is searched where a user names something else."""
+        if name in self._fixed:
+            return InputError(
+                f"{name} is held at {dist.show(self._fixed[name])} in the search space, not searched.",
+                f"Searched: {', '.join(self)}.",
+            )
+        hint = f"{closest(name, self)}It has: {', '.join(self)}."
+        return InputError(f"the search space has no parameter {name!r}.", hint)
 
     def _searched(self, name: str) -> Distribution:
         if name not in self._distributions:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import TrialState
 
@@ -86,6 +85,29 @@ class Commands:
         self._paused = False
         no_llm = sampler is not None and sampler.queue.proposer.source != "llm"
         control.refuse("hint", NO_HINTS if no_llm else None)
+        control.check_by(self.check)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise InputError for a command that the run cannot carry out as it is now.
+
+        Any thread may call it: what it reads is replaced as a whole when it changes.
+        """
+        if name in ("pause", "resume", "stop", "extend", "note"):
+            return
+        if self._sampler is None:
+            raise InputError(f"{name} has no effect on a run with several objectives.")
+        if name in ("enqueue", "dequeue"):
+            checked_configuration(self._space(), value)
+        if name not in ("range", "lock", "unlock"):
+            return
+        state = self._sampler.space_state
+        space, outer = state.space, state.outer
+        if space is None or outer is None:
+            raise InputError(f"{name} needs a declared search space.", "This objective suggests for itself.")
+        if name == "range":
+            self._with_range(state, space, outer, value)
+        elif value not in outer:
+            raise outer.no_parameter(value)
 
     def poll(self, *, now: bool = False) -> None:
         """Bring in commands from other processes, if it is time, or now."""
@@ -134,9 +156,9 @@ class Commands:
         return command.value
 
     def _apply_to_sampler(self, command: Command) -> None:
+        self.check(command.name, command.value)
         sampler = self._sampler
-        if sampler is None:
-            raise InputError(f"{command.name} has no effect on a run with several objectives.")
+        assert sampler is not None
         if command.name == "sampler":
             sampler.mode = command.value
             self._choose_first(sampler)
@@ -175,52 +197,29 @@ class Commands:
 
     def _apply_to_space(self, sampler: LLMTPESampler, command: Command) -> None:
         state = sampler.space_state
-        space, outer = state.space, state.outer
-        if space is None or outer is None:
-            raise InputError(
-                f"{command.name} needs a declared search space.", "This objective suggests for itself."
-            )
-        name = command.value["param"] if command.name == "range" else command.value
         if command.name == "range":
-            self._range(state, space, outer, command.value)
+            name = command.value["param"]
+            self._range(state, command.value)
             state.user_ranges.add(name)
             self._drop_outside(state.space, name)
-        elif name not in outer:
-            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
         elif command.name == "lock":
-            state.locked.add(name)
+            state.locked.add(command.value)
         else:
-            state.locked.discard(name)
-            state.user_ranges.discard(name)
+            state.locked.discard(command.value)
+            state.user_ranges.discard(command.value)
 
-    def _range(
-        self, state: SpaceState, space: SearchSpace, outer: SearchSpace, value: dict[str, Any]
-    ) -> None:
+    def _range(self, state: SpaceState, value: dict[str, Any]) -> None:
         """A version with the user's range; beyond the outer space the run goes on in a new study."""
+        assert state.space is not None
+        assert state.outer is not None
         name, reason = value["param"], f"set by the user: {value['param']}"
-        wider = for_user(outer, value, state.extension_policy or ExtensionPolicy())
-        new = space.restore(name, wider[name])
-        new = (
-            new.narrow(name, choices=value["choices"])
-            if "choices" in value
-            else new.narrow(name, low=value["low"], high=value["high"])
-        )
-        now = dist.normal(new[name])
-        assert now is not None
-        had_log = any(getattr(v.space.get(name), "log", False) for v in state.versions)
-        if had_log and isinstance(now, dist.Numeric) and now.low > 0:  # it may have begun at 0 meanwhile
-            now = dist.numeric(now, now.low, now.high, log=True)
-            new = new.replace(name, now)
-        self._note_difference(name, value, now, had_log=had_log)
-        if wider == outer:
-            state.change(new.within(outer), self._next_number(), reason, "user")
+        new, wider = self._with_range(state, state.space, state.outer, value)
+        self._note_difference(name, value, new, had_log=_had_log(state, name))
+        if wider == state.outer:
+            state.change(new.within(wider), self._next_number(), reason, "user")
             state.store(self.study)
             return
-        if self.grow is None:
-            raise InputError(
-                f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps.",
-                "Allowed in a run without study=.",
-            )
+        assert self.grow is not None
         self.grow(PendingExtension(wider, new.within(wider), reason, "user"))
         if state.extension_policy is not None:
             accepts = state.extension_policy.accepts
@@ -228,6 +227,32 @@ class Commands:
             for choice in refused_choices:
                 text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
                 self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
+
+    def _with_range(
+        self, state: SpaceState, space: SearchSpace, outer: SearchSpace, value: dict[str, Any]
+    ) -> tuple[SearchSpace, SearchSpace]:
+        """The space with the user's range, and the outer space that holds it.
+
+        Raises:
+            InputError: The parameter cannot have it.
+        """
+        name = value["param"]
+        wider = for_user(outer, value, state.extension_policy or ExtensionPolicy())
+        if wider != outer and self.grow is None:
+            raise InputError(
+                f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps.",
+                "Allowed in a run without study=.",
+            )
+        new = space.restore(name, wider[name])
+        new = (
+            new.narrow(name, choices=value["choices"])
+            if "choices" in value
+            else new.narrow(name, low=value["low"], high=value["high"])
+        )
+        now = dist.normal(new[name])
+        if isinstance(now, dist.Numeric) and now.low > 0 and _had_log(state, name):
+            new = new.replace(name, dist.numeric(now, now.low, now.high, log=True))  # it may have had a 0
+        return new, wider
 
     def _drop_outside(self, space: SearchSpace | None, name: str) -> None:
         """Take those first configurations out of the queue that the parameter's new range rules out."""
@@ -239,12 +264,13 @@ class Commands:
         self._drop_first(is_outside, f"{name} is outside its new range")
 
     def _note_difference(
-        self, name: str, value: dict[str, Any], now: dist.Distribution, *, had_log: bool
+        self, name: str, value: dict[str, Any], space: SearchSpace, *, had_log: bool
     ) -> None:
         """Emit a note where the parameter cannot have exactly the ends that the user asked for, or not its
         log scale.
         """
-        if isinstance(now, CategoricalDistribution):
+        now = dist.normal(space[name])
+        if not isinstance(now, dist.Numeric):
             return
         if had_log and not now.log:
             text = (
@@ -256,6 +282,11 @@ class Commands:
         if requested != (now.low, now.high):
             text = f"{name}: {requested[0]:g} to {requested[1]:g} was set as {dist.allowed(now)}."
             self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
+
+
+def _had_log(state: SpaceState, name: str) -> bool:
+    """Whether the scale of a parameter was logarithmic in any version of the space."""
+    return any(getattr(version.space.get(name), "log", False) for version in state.versions)
 
 
 def enqueue(
@@ -319,7 +350,7 @@ def checked_configuration(outer: SearchSpace | None, configuration: dict[str, An
     params = {}
     for name, value in encoded(configuration, outer.objects).items():
         if name not in outer:
-            raise InputError(f"the search space has no parameter {name!r}.", f"It has: {', '.join(outer)}.")
+            raise outer.no_parameter(name)
         params[name], problem = outer.check(name, value)
         if problem:
             raise InputError(f"{name}: {problem}.", "The configuration was not queued.")

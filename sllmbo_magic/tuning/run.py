@@ -450,6 +450,7 @@ class Run:
             try:
                 return self.tuner.run()
             finally:
+                self.control.check_by(None)  # a view keeps the control, and shall not keep the run in memory
                 self._end_requests()
 
     def _end_requests(self) -> None:

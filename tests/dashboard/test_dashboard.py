@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import events as ev
@@ -564,3 +565,69 @@ def test_a_hint_to_a_run_without_an_llm_is_refused_at_once(data: Any, model: Any
     assert [a["ok"] for a in answers] == [False]
     assert "reads no hints" in answers[0]["error"]
     assert not [e for e in seen if isinstance(e, ev.WishApplied)]
+
+
+@pytest.mark.parametrize(
+    ("wish", "value", "error"),
+    [
+        ("lock", "c", "the search space has no parameter 'c'. Did you mean 'C'? It has: C."),
+        ("unlock", "alpha", "the search space has no parameter 'alpha'. It has: C."),
+        ("range", {"param": "CC", "low": 1, "high": 2}, "LogisticRegression has no parameter 'CC'"),
+        ("range", {"param": "C", "low": -1, "high": 2}, "C: -1 is nothing that the estimator takes"),
+        ("range", {"param": "C", "choices": ["a"]}, "'C' is a number: give low and high"),
+        ("enqueue", {"c": 1.0}, "the search space has no parameter 'c'. Did you mean 'C'?"),
+        ("enqueue", {"C": 100.0}, "C: 100 is out of range"),
+        ("dequeue", {"c": 1.0}, "the search space has no parameter 'c'. Did you mean 'C'?"),
+    ],
+)
+def test_what_the_search_space_does_not_have_is_refused_at_once(
+    data: Any, wish: str, value: Any, error: str
+) -> None:
+    control = Control()
+    live, answers, seen = LiveRun(control), [], []
+
+    def sink(event: ev.Event) -> None:
+        live.sink(event)
+        seen.append(event)
+        if isinstance(event, ev.TrialFinished) and event.number == 1:
+            live.receive({"wish": wish, "value": value, "id": "v1"}, answers.append)
+
+    tune(
+        LogisticRegression(),
+        *data,
+        search_space={"C": (0.01, 10.0, "log")},
+        n_trials=4,
+        seed=1,
+        verify=False,
+        control=control,
+        sinks=[sink],
+    )
+    assert [a["ok"] for a in answers] == [False]
+    assert error in answers[0]["error"]
+    assert not [
+        e for e in seen if isinstance(e, ev.WishApplied) or (isinstance(e, ev.Note) and "trial" in e.text)
+    ]
+    control.check(wish, value)  # the study is not kept by it
+
+
+def test_a_range_that_waits_may_bring_in_what_the_next_command_names(data: Any) -> None:
+    control, seen = Control(), []
+
+    def sink(event: ev.Event) -> None:
+        seen.append(event)
+        if isinstance(event, ev.TrialFinished) and event.number == 1:
+            control.wish("range", {"param": "tol", "low": 1e-5, "high": 1e-3})
+            control.wish("lock", "tol")
+
+    space = {"C": (0.01, 10.0, "log")}
+    tune(
+        LogisticRegression(),
+        *data,
+        search_space=space,
+        n_trials=4,
+        seed=1,
+        verify=False,
+        control=control,
+        sinks=[sink],
+    )
+    assert [e.wish for e in seen if isinstance(e, ev.WishApplied)] == ["range", "lock"]

@@ -587,6 +587,43 @@ def test_a_wrong_wish_gets_one_line(shell: Shell) -> None:
     shell.ok("%sllmbo wait slow")
 
 
+def test_a_parameter_that_is_not_there_is_refused_at_once(shell: Shell) -> None:
+    begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 2 --seed 1\n{begun}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    session_here = shell.user_ns["slow"]._run
+    for elsewhere in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if elsewhere:  # as another notebook sees it: through its folder
+                patch.setattr(session.Session, "active", lambda self: {})
+            for line in ("lock kinds", "unlock kinds", 'enqueue {"kinds": "a"}', 'dequeue {"kinds": "a"}'):
+                error = str(shell.run(f"%sllmbo {line}").error_in_exec)
+                assert "has no parameter 'kinds'. Did you mean 'kind'? It has: x, z, kind." in error, line
+            assert "slow: lock is noted" in shell.ok("%sllmbo lock kind")
+    assert [c.name for c in session_here.control.take()] == ["lock"]
+    shell.user_ns["gate"].set()
+    shell.ok("%sllmbo wait slow")
+
+
+def test_a_new_range_of_a_run_elsewhere_is_said_to_be_new(shell: Shell) -> None:
+    begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 2 --seed 1\n{begun}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session.Session, "active", lambda self: {})
+        out = shell.ok("%sllmbo range kinds a,b")
+        assert "'kinds' is not searched so far" in out
+        assert "Did you mean 'kind'?" in out
+        assert "not searched" not in shell.ok("%sllmbo range x 0.1 0.2")
+        assert "lock is noted" in shell.ok("%sllmbo lock kinds"), "the range that waits may bring it in"
+    shell.user_ns["gate"].set()
+    shell.ok("%sllmbo wait slow")
+
+
 def test_stop_ends_a_background_run_normally(shell: Shell) -> None:
     shell.ok(f"%%sllmbo slow --background --direction maximize --trials 50 --seed 1\n{SLOW}")
     shell.ok("%sllmbo stop slow")

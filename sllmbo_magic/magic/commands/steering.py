@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic.control import check
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.commands.arguments import Arguments
 from sllmbo_magic.magic.errors import interrupted
 from sllmbo_magic.magic.running import HEARTBEAT
 from sllmbo_magic.magic.session import Session
 from sllmbo_magic.magic.session import StartedRun
+from sllmbo_magic.options.values import closest
 from sllmbo_magic.options.values import shorten
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ _WHEN = {"stop": "after the fold in flight", "resume": "at once"}
 def _send(session: Session, arguments: Arguments, value: Any = None, run_name: str | None = None) -> None:
     """Put the command to the run that is meant: of this kernel, or of another one through its folder."""
     active = session.active()
-    name = run_name or arguments.run_name
+    name, remark = run_name or arguments.run_name, ""
     if name is None and len(active) > 1:
         raise InputError(
             f"{len(active)} runs go on: {', '.join(active)}.",
@@ -37,14 +39,48 @@ def _send(session: Session, arguments: Arguments, value: Any = None, run_name: s
     if name is None and active:
         name = next(iter(active))
     if name in active:
-        active[name].run.control.wish(arguments.command, value)
+        control = active[name].run.control
+        control.check(arguments.command, value)
+        control.wish(arguments.command, value)
     else:
+        from sllmbo_magic.storage.runs import find_run
         from sllmbo_magic.storage.runs import send_command
 
         name = name or _only_run_elsewhere()
+        remark = _checked_names(find_run(name), arguments.command, value)
         send_command(name, arguments.command, value)
     when = _WHEN.get(arguments.command, "at the next trial")
-    print(f"{name}: {arguments.command} is noted and takes effect {when}.")
+    print(f"{name}: {arguments.command} is noted and takes effect {when}.{remark}")
+
+
+def _checked_names(folder: RunFolder, command: str, value: Any) -> str:
+    """A remark on a range of a parameter that is not searched in a run elsewhere: whether its estimator has
+    it, only the run can tell.
+
+    Raises:
+        InputError: Another command names a parameter that is not searched.
+    """
+    if command not in ("range", "lock", "unlock", "enqueue", "dequeue") or folder.owner() is None:
+        return ""
+    from sllmbo_magic.events import SpaceChanged
+    from sllmbo_magic.space.search_space import SearchSpace
+    from sllmbo_magic.tuning.archive import stored_events
+
+    value = check(command, value)
+    events = stored_events(folder.transcript_path)
+    outers = [e.outer for e in events if isinstance(e, SpaceChanged) and e.outer is not None]
+    waiting = {c.value["param"] for c in folder.read_commands()[0] if c.name == "range"}
+    if not outers:
+        return ""
+    outer = SearchSpace.from_json(outers[-1])
+    names = [value["param"]] if command == "range" else [value] if isinstance(value, str) else [*value]
+    unknown = [name for name in names if name not in outer and name not in waiting]
+    if not unknown:
+        return ""
+    if command != "range":
+        raise outer.no_parameter(unknown[0])
+    meant = closest(unknown[0], outer) or "The run takes it if its estimator has it."
+    return f" {unknown[0]!r} is not searched so far. {meant}".rstrip()
 
 
 def _only_run_elsewhere() -> str:
