@@ -112,6 +112,14 @@ test('a run can be steered while it lives and has a kernel', () => {
   assert.ok(!new Store({ snapshot: { run: { status: 'running' } } }).live);
 });
 
+test('while the best configuration is checked, the run can be stopped and trials marked', () => {
+  const { store, say } = connected();
+  say({ delta: { seq: 1, run: { status: 'checking' } } });
+  assert.deepEqual([store.live, store.canStop, store.canMark], [false, true, true]);
+  say({ delta: { seq: 2, run: { status: 'finished' } } });
+  assert.deepEqual([store.canStop, store.canMark], [false, false]);
+});
+
 test('entries that a delta does not name stay the same objects', () => {
   const before = asBundle({ trials: [{ n: 0 }, { n: 1 }], chat: [note('a'), note('b')] });
   const after = applyDelta(before, { seq: 1, trial: { n: 1, state: 'COMPLETE' }, chat: note('c') });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from optuna.trial import FrozenTrial
 
 from sllmbo_magic import attrs
 from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.causes import error_text
@@ -26,6 +28,7 @@ from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.events import CheckProgress
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunFinished
+from sllmbo_magic.events import WishApplied
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import scored
@@ -38,11 +41,13 @@ from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.archive import detached
 from sllmbo_magic.tuning.archive import exchanges_of
+from sllmbo_magic.tuning.commands import STATES_OF_ASKED
 from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.failures import why_all_failed
 from sllmbo_magic.tuning.isolation import IsolatedEvaluator
 from sllmbo_magic.tuning.loop import Outcome
+from sllmbo_magic.tuning.marks import mark
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.result import winning_params
 from sllmbo_magic.tuning.selection import best_distinct
@@ -52,8 +57,14 @@ from sllmbo_magic.tuning.selection import without_recheck
 from sllmbo_magic.tuning.warning_table import warning_table
 
 
-def _nothing() -> None:
+def _nothing(*, now: bool = False) -> None:
     """Default for ``poll``."""
+
+
+def _after_the_trials(name: str, value: Any) -> None:
+    """Raise InputError for a command that has no effect any more."""
+    if name not in ("note", "stop"):
+        raise InputError("The trials have ended.", "Run it again with --resume and more trials.")
 
 
 class Finalizer:
@@ -83,8 +94,11 @@ class Finalizer:
         self.started = started
         self.library_warnings = library_warnings
         self._is_over = never
-        self._poll: Callable[[], None] = _nothing
+        self._poll: Callable[..., None] = _nothing
         self._was_stopped = False
+        self._studies: list[Study] = []
+        """The run's study, and the result's copy of it: a mark is put in both."""
+        self._lock = threading.Lock()
 
     def finish(
         self,
@@ -94,7 +108,7 @@ class Finalizer:
         verify: bool,
         own_scores: Scores | None = None,
         is_over: Callable[[], bool] = never,
-        poll: Callable[[], None] = _nothing,
+        poll: Callable[..., None] = _nothing,
     ) -> TuneResult:
         """Select the winner, sum up, score again on fresh folds if wanted, and say and write that it ended.
 
@@ -108,11 +122,12 @@ class Finalizer:
             verify: Whether to score default and winner again.
             own_scores: Scores configurations on folds instead of the task's cross-validation.
             is_over: Whether the time limit of the run has passed, which ends a check, too.
-            poll: Brings in the commands of other processes.
+            poll: Brings in the commands of other processes; ``now=True`` at once.
         """
-        self._is_over, self._poll = is_over, poll
+        self._is_over, self._poll, self._studies = is_over, poll, [study]
+        self.control.check_by(_after_the_trials)
         if outcome.status == "stopped":
-            self.control.take()  # that stop ended the trials, and has ended nothing else
+            self._take_commands()  # that stop ended the trials, and has ended nothing else
         nothing_scored = why_all_failed(study.get_trials(deepcopy=False))
         if outcome.status == "finished" and nothing_scored is not None:
             outcome = Outcome("failed", nothing_scored)
@@ -127,6 +142,8 @@ class Finalizer:
             text = f"The replay left its recording: {provider.diverged}"
             self.record.emit(Note(text=text, level="warning"))
         summary["seconds"] = round(time.time() - self.started, 2)
+        self._poll(now=True)
+        self._take_commands()
         result = TuneResult(
             detached(study) if self.own_journal else study,
             self.record.events,
@@ -136,6 +153,7 @@ class Finalizer:
             objects=self.plan.objects,
             exchanges=exchanges_of(self.record.transcript) if self.record.folder is None else (),
         )
+        self._studies.append(result.study)
         summary["importances"] = result.importances()
         summary["warnings"] = warning_table(study.get_trials(deepcopy=False), self.library_warnings.texts)
         for name, why in summary["inert"].items():
@@ -150,6 +168,7 @@ class Finalizer:
         summary["verdict"] = verdict(result.bundle())
         summary["text"] = summary_text(result.bundle())  # the saved picture's words, from the same data
         self.record.emit(end)
+        self._take_commands()  # a mark that came meanwhile; a later one is put into the result
         result.events = list(self.record.events)
         self.record.write_end(outcome.status, summary)
         return result
@@ -209,8 +228,34 @@ class Finalizer:
     def _ends_checks(self) -> bool:
         """Whether what is scored again ends: by the user since the trials ended, or by the time limit."""
         self._poll()
-        self._was_stopped |= any(command.name == "stop" for command in self.control.take())
+        self._was_stopped |= self._take_commands()
         return self._was_stopped or self._is_over()
+
+    def _take_commands(self) -> bool:
+        """Apply the commands that came since the last time; returns whether a stop was among them.
+
+        Marks are put on their trials. Any other command is too late.
+        """
+        with self._lock:  # folds on several threads ask
+            commands = self.control.take()
+            for command in commands:
+                trials = self._studies[0].get_trials(deepcopy=False, states=STATES_OF_ASKED)
+                number, value = len(trials), command.value
+                if command.name == "stop" and self.control.interrupted:
+                    continue  # it is no command of the user
+                try:
+                    if command.name == "note":
+                        for study in self._studies:
+                            value = mark(study, n_trials=number, **command.value)
+                    elif command.name != "stop":
+                        raise InputError(f"{command.name} is not applied: the trials have ended.")
+                except InputError as error:
+                    self.record.emit(Note(text=str(error), level="warning", trial_number=number))
+                    continue
+                self.record.emit(
+                    WishApplied(wish=command.name, value=value, trial_number=number, id=command.id)
+                )
+        return any(command.name == "stop" for command in commands)
 
     def _why_stopped(self) -> str:
         if self._was_stopped or not self._is_over():

@@ -197,9 +197,9 @@ class Tuner:
         """Whether the time of what is scored again after the last trial has passed, too."""
         return self._limits.over_for_checks
 
-    def poll(self) -> None:
-        """Bring in commands from other processes, if it is time."""
-        self._commands.poll()
+    def poll(self, *, now: bool = False) -> None:
+        """Bring in commands from other processes, if it is time, or now."""
+        self._commands.poll(now=now)
 
     def _loop(self) -> Outcome:
         while True:

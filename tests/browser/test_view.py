@@ -1194,7 +1194,13 @@ def test_the_closing_check_is_a_phase_with_its_own_progress(new_widget: Any) -> 
     assert "left" not in text.split("Best")[0]
     bar = widget.root.get_by_role("progressbar")
     assert (bar.get_attribute("aria-valuenow"), bar.get_attribute("aria-valuemax")) == ("6", "20")
-    assert widget.root.get_by_role("button", name="Pause").is_disabled(), "it no longer applies"
+    for label in ("Pause", "Add trials"):
+        assert widget.root.get_by_role("button", name=label).is_disabled(), "it no longer applies"
+    assert widget.root.get_by_role("radio").first.is_disabled()
+    widget.root.get_by_role("button", name="Stop").click()
+    widget.pump()
+    (wish,) = widget.control.take()
+    assert wish.name == "stop"
     check = {"verdict": "real", "text": "t", "gain": 3.1, "noise": 0.98, "n_folds": 10, "fresh": True}
     summary = {"verification": check, "verdict": "MAE fell.", "text": "MAE fell. And much more is said here."}
     widget.sink(ev.RunFinished(status="finished", reason="done", summary=summary))

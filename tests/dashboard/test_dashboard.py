@@ -26,6 +26,7 @@ from sllmbo_magic.dashboard import runs
 from sllmbo_magic.dashboard import unregister
 from sllmbo_magic.dashboard.curves import curve
 from sllmbo_magic.dashboard.live import LiveRun
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.command_table import BY_NAME
 from sllmbo_magic.magic.views import TextView
 from sllmbo_magic.report import run_data
@@ -607,7 +608,8 @@ def test_what_the_search_space_does_not_have_is_refused_at_once(
     assert not [
         e for e in seen if isinstance(e, ev.WishApplied) or (isinstance(e, ev.Note) and "trial" in e.text)
     ]
-    control.check(wish, value)  # the study is not kept by it
+    with pytest.raises(InputError, match="The trials have ended"):
+        control.check(wish, value)  # and what knows the study is let go
 
 
 def test_a_range_that_waits_may_bring_in_what_the_next_command_names(data: Any) -> None:

@@ -7,18 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import attrs
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
+from sllmbo_magic.dashboard.live import LiveRun
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import CheckProgress
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import WishApplied
 
 SPACE = {"C": (1e-3, 1e3, "log")}
+POOR = LogisticRegression(C=1e-6)
+CHECKED = {"verify": True, "cv": 2, "scoring": "neg_log_loss"}
+"""A run of :data:`POOR` whose gain over the default is checked."""
 
 
 def after(number: int, do: Callable[[], Any]) -> Callable[[Event], None]:
@@ -183,3 +190,60 @@ def test_a_note_that_cannot_be_kept_says_so_in_one_line(data: Any, model: Any, t
         result.note(trial, text)
     assert "\n" not in str(caught.value)
     assert attrs.TRIAL_NOTES not in result.study.user_attrs
+
+
+@pytest.mark.parametrize("moment", ["check", "importances", "end"])
+def test_a_mark_is_kept_whenever_it_comes(
+    data: Any, moment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    control, seen = Control(), []
+    star = {"trial": 2, "star": True}
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        is_check = isinstance(event, CheckProgress) and event.done == 1
+        is_now = {"check": is_check, "end": isinstance(event, RunFinished)}
+        if is_now.get(moment):
+            control.wish("note", star)
+
+    if moment == "importances":
+        wishes = iter([lambda: control.wish("note", star)])
+        monkeypatch.setattr(TuneResult, "importances", lambda self: [do() for do in wishes] and {})
+    result = run(data, POOR, control, sink, folder=tmp_path, **CHECKED)
+    monkeypatch.undo()
+    assert [e.value["trial"] for e in seen if isinstance(e, WishApplied)] == [2]
+    for one in (result, TuneResult.load(result.path)):
+        assert one.bundle()["trials"][2]["star"] is True
+        assert one.study.user_attrs[attrs.TRIAL_NOTES] == {"2": {"star": True, "text": ""}}
+
+
+def test_a_mark_that_comes_with_a_stop_is_kept(data: Any, model: Any) -> None:
+    control = Control()
+
+    def commands() -> None:
+        control.wish("note", {"trial": 1, "text": "odd"})
+        control.wish("stop")
+
+    result = run(data, model, control, after(2, commands), n_trials=50)
+    assert (result.status, result.bundle()["trials"][1]["note"]) == ("stopped", "odd")
+
+
+def test_during_the_closing_check_a_stop_works_and_what_is_too_late_is_told(data: Any) -> None:
+    control, seen = Control(), []
+    live, answers = LiveRun(control), []
+
+    def sink(event: Event) -> None:
+        live.sink(event)
+        seen.append(event)
+        if isinstance(event, CheckProgress) and event.done == 1:
+            live.receive({"wish": "extend", "value": 5, "id": "v1"}, answers.append)
+            live.receive({"wish": "note", "value": {"trial": 1, "star": True}, "id": "v2"}, answers.append)
+            live.receive({"wish": "stop", "id": "v3"}, answers.append)
+            control.wish("extend", 5)  # as it comes from the run's folder
+
+    result = run(data, POOR, control, sink, **CHECKED)
+    assert [(a["ack"], a["ok"]) for a in answers] == [("v1", False), ("v2", True), ("v3", True)]
+    assert answers[0]["error"] == "The trials have ended. Run it again with --resume and more trials."
+    assert [(e.wish, e.id) for e in seen if isinstance(e, WishApplied)] == [("note", "v2"), ("stop", "v3")]
+    assert "extend is not applied: the trials have ended." in [e.text for e in seen if isinstance(e, Note)]
+    assert "user stopped it" in str(result.summary["verification"])

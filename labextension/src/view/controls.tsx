@@ -59,7 +59,8 @@ export function Controls() {
   const [hint, setHint] = useState('');
   const [more, setMore] = useState(10);
   const [ratio, setRatio] = useState<number | null>(null);
-  const off = !store.live || !store.connected;
+  const over = !store.canStop || !store.connected;
+  const off = over || !store.live; // of a check, only its stop has an effect
   const pendingOf = (name: string) => store.pending(name).pop();
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';
   const llm = usesLlm(bundle);
@@ -75,12 +76,13 @@ export function Controls() {
 
   return (
     <form class="controls" aria-label="Steer the run" onSubmit={event => event.preventDefault()}>
-      <fieldset disabled={off}>
+      <fieldset disabled={over}>
         <legend class="hidden">Steer the run</legend>
         <div class="group">
           <button
             type="button"
             class="button"
+            disabled={off}
             onClick={() => store.command(paused || pausing ? 'resume' : 'pause')}
           >
             {paused || pausing ? 'Resume' : 'Pause'}
@@ -88,76 +90,78 @@ export function Controls() {
           <button
             type="button"
             class="button"
-            disabled={off || Boolean(stopping)}
+            disabled={over || Boolean(stopping)}
             onClick={() => store.command('stop')}
           >
-            {stopping && !off ? 'Stopping' : 'Stop'}
+            {stopping && !over ? 'Stopping' : 'Stop'}
           </button>
         </div>
-        {switched && (
-          <div class="group segmented" role="radiogroup" aria-label="Sampler">
-            {choices.map(([value, label]) => (
-              <label key={value} class={pendingMode === value ? 'pending' : ''}>
-                <input
-                  type="radio"
-                  name={`${id}-sampler`}
-                  checked={(pendingMode ?? mode) === value}
-                  onChange={() => store.command('sampler', value)}
-                />
-                <span>{label}</span>
-              </label>
-            ))}
-          </div>
-        )}
-        {switched && (
-          <label class="group ratio">
-            <span>{llm ? 'LLM share' : 'Rulebook share'}</span>
+        <fieldset class="trials" disabled={off}>
+          {switched && (
+            <div class="group segmented" role="radiogroup" aria-label="Sampler">
+              {choices.map(([value, label]) => (
+                <label key={value} class={pendingMode === value ? 'pending' : ''}>
+                  <input
+                    type="radio"
+                    name={`${id}-sampler`}
+                    checked={(pendingMode ?? mode) === value}
+                    onChange={() => store.command('sampler', value)}
+                  />
+                  <span>{label}</span>
+                </label>
+              ))}
+            </div>
+          )}
+          {switched && (
+            <label class="group ratio">
+              <span>{llm ? 'LLM share' : 'Rulebook share'}</span>
+              <input
+                type="range"
+                min={0}
+                max={1}
+                step={0.05}
+                value={share}
+                disabled={off || mode !== 'llm-tpe'}
+                onInput={event => setRatio(Number(event.currentTarget.value))}
+                onChange={event => {
+                  store.command('ratio', Number(event.currentTarget.value));
+                  setRatio(null);
+                }}
+              />
+              <output>{share.toFixed(2)}</output>
+            </label>
+          )}
+          {llm && (
+            <div class="group hint">
+              <input
+                type="text"
+                maxLength={500}
+                placeholder="A hint for the LLM, in words"
+                aria-label="Hint for the LLM"
+                value={hint}
+                onInput={event => setHint(event.currentTarget.value)}
+                onKeyDown={event => event.key === 'Enter' && send()}
+              />
+              <button type="button" class="button" disabled={off || !hint.trim()} onClick={send}>
+                Send hint
+              </button>
+            </div>
+          )}
+          <div class="group">
             <input
-              type="range"
-              min={0}
-              max={1}
-              step={0.05}
-              value={share}
-              disabled={off || mode !== 'llm-tpe'}
-              onInput={event => setRatio(Number(event.currentTarget.value))}
-              onChange={event => {
-                store.command('ratio', Number(event.currentTarget.value));
-                setRatio(null);
-              }}
+              type="number"
+              class="few"
+              min={1}
+              max={10000}
+              aria-label="Further trials"
+              value={more}
+              onInput={event => setMore(Math.max(1, Math.round(Number(event.currentTarget.value) || 1)))}
             />
-            <output>{share.toFixed(2)}</output>
-          </label>
-        )}
-        {llm && (
-          <div class="group hint">
-            <input
-              type="text"
-              maxLength={500}
-              placeholder="A hint for the LLM, in words"
-              aria-label="Hint for the LLM"
-              value={hint}
-              onInput={event => setHint(event.currentTarget.value)}
-              onKeyDown={event => event.key === 'Enter' && send()}
-            />
-            <button type="button" class="button" disabled={off || !hint.trim()} onClick={send}>
-              Send hint
+            <button type="button" class="button" onClick={() => store.command('extend', more)}>
+              Add trials
             </button>
           </div>
-        )}
-        <div class="group">
-          <input
-            type="number"
-            class="few"
-            min={1}
-            max={10000}
-            aria-label="Further trials"
-            value={more}
-            onInput={event => setMore(Math.max(1, Math.round(Number(event.currentTarget.value) || 1)))}
-          />
-          <button type="button" class="button" onClick={() => store.command('extend', more)}>
-            Add trials
-          </button>
-        </div>
+        </fieldset>
       </fieldset>
       <CommandLog />
     </form>

@@ -165,9 +165,14 @@ export class Store {
     return this.canSend && (status === 'running' || status === 'paused');
   }
 
+  /** Whether it can be stopped: its trials go on, or the check of its best configuration does. */
+  get canStop(): boolean {
+    return this.canSend && goesOn(this.bundle);
+  }
+
   /** Whether trials can be starred and noted: the run goes on, or its kernel still holds the result. */
   get canMark(): boolean {
-    return this.live || this.canAsk;
+    return this.canStop || this.canAsk;
   }
 
   /** Whether the kernel of a run that has ended can still be asked about it. */
