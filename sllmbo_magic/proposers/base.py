@@ -35,6 +35,7 @@ class Candidate:
             has a stand-in for each, the nearest value or the middle of the range.
         extra: Values of parameters that not all trials have, for a trial whose objective asks for them;
             unchecked, as only the objective knows what they can be.
+        held: What the search space of the proposal holds fixed, which ``params`` lacks.
     """
 
     params: dict[str, Any]
@@ -43,6 +44,7 @@ class Candidate:
     note: str = ""
     at_default: tuple[str, ...] = ()
     extra: Mapping[str, Value] = field(default_factory=dict)
+    held: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def own_params(self) -> dict[str, Any]:

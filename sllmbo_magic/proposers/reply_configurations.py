@@ -148,6 +148,7 @@ def check_configurations(
                 "; ".join(notes),
                 at_default,
                 extra,
+                space.fixed,
             )
         )
     if n_too_many:

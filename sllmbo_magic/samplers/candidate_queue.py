@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait
 from contextvars import copy_context
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from sllmbo_magic.errors import PermanentProviderError
@@ -26,6 +27,8 @@ from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.samplers._trial import Suggestion
 from sllmbo_magic.samplers._trial import short_text
+from sllmbo_magic.space.distributions import same
+from sllmbo_magic.space.distributions import show
 from sllmbo_magic.space.search_space import SearchSpace
 
 LOW_WATER = 1
@@ -241,7 +244,7 @@ class CandidateQueue:
 
     def drop_unusable(self, space: SearchSpace, history: History, *, declared: bool = True) -> list[str]:
         """Drop candidates that a trial had meanwhile, or that a narrower version of the space rules out; one
-        sentence about each.
+        sentence about each. Those that remain have what the space holds fixed now.
 
         Args:
             declared: Whether the space is declared; else a parameter that it has no longer is one that not
@@ -253,8 +256,11 @@ class CandidateQueue:
         usable: list[QueuedCandidate] = []
         reasons: list[str] = []
         for queued in self.candidates:
+            text, moved = short_text(queued.candidate.own_params), ""
+            if declared:
+                candidate, moved = _in_space(queued.candidate, space)
+                queued = replace(queued, candidate=candidate)
             proposed, at_default = queued.candidate.params, queued.candidate.at_default
-            text = short_text(queued.candidate.own_params)
             known = {k: v for k, v in proposed.items() if k in space or (declared and k not in space.fixed)}
             known |= {k: space.clip_value(k, known[k]) for k in at_default if k in space}
             params, problems = space.validate(known)
@@ -270,6 +276,7 @@ class CandidateQueue:
                 reasons.append(f"not tried, as trial {numbers[space.key(params)]} had it: {text}")
             else:
                 usable.append(queued)
+                reasons += [f"{moved}: {text}"] if moved else []
         self.candidates = usable
         return reasons
 
@@ -290,6 +297,24 @@ class CandidateQueue:
         if self._pending is not None:
             wait([self._pending.future])
         return dict(self.__dict__)
+
+
+def _in_space(candidate: Candidate, space: SearchSpace) -> tuple[Candidate, str]:
+    """A candidate in a space that has changed since, as by a lock of the user: what was held keeps its value
+    where it is searched now, and what is held now has that value; with words on values that it loses.
+    """
+    held = {n: v for n, v in candidate.held.items() if n in space}
+    active = space.active({**candidate.params, **held})
+    params = {**candidate.params, **{n: v for n, v in held.items() if n in active}}
+    moved = [
+        f"{n} is held at {show(space.fixed[n])}, not {show(params.pop(n))}, now"
+        for n in [*params]
+        if n in space.fixed and not same(params[n], space.fixed[n])
+    ]
+    params = {n: v for n, v in params.items() if n not in space.fixed}
+    if params == candidate.params:
+        return candidate, ""
+    return replace(candidate, params=params), "; ".join(moved)
 
 
 def _extra(candidate: Candidate, space: SearchSpace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
 from sllmbo_magic.proposers.llm import LLMProposer
+from sllmbo_magic.samplers.candidate_queue import CandidateQueue
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
 from tests.replies import at
@@ -116,3 +117,43 @@ def test_in_a_study_late_batches_explore() -> None:
     assert all("this batch must explore" in w for w in why)
     texts = [r.messages[-1].content for r in sampler.queue.proposer.provider.requests]  # type: ignore[attr-defined]
     assert ["must test regions" in t for t in texts[:5]] == [False, False, True, True, True]
+
+
+def queued(space: SearchSpace, change: dict[str, Any], *configurations: dict[str, Any]) -> CandidateQueue:
+    """The queue with an answer to a request about ``space``."""
+    sent = [{"reason": "r", "params": params} for params in configurations]
+    provider = FunctionProvider(lambda request: {"space_changes": [change], "configurations": sent})
+    queue = CandidateQueue(LLMProposer(provider), 5)
+    queue.add(queue.proposer.propose(Ask(space, SPACE, History((), "maximize"))), asked_at=0)
+    return queue
+
+
+def runs(queue: CandidateQueue, space: SearchSpace) -> list[dict[str, Any]]:
+    return [queue.take(0, space).params for _ in range(len(queue.candidates))]
+
+
+def test_a_candidate_of_an_answer_that_held_what_is_locked_meanwhile_runs_as_it_was_meant() -> None:
+    rest = [{"share": 0.7, "kind": "b", "rate": rate} for rate in (0.2, 0.4)]
+    queue = queued(SPACE, {"action": "drop", "name": "depth", "value": 6}, *rest)
+    assert queue.drop_unusable(SPACE, History((), "maximize")) == [], "locked: its range stays"
+    assert runs(queue, SPACE) == [{**params, "depth": 6} for params in rest]
+
+
+def test_a_candidate_that_moves_what_is_held_runs_with_the_held_value_and_that_is_told_once() -> None:
+    held = SPACE.drop("depth", 6)
+    add = {"action": "add", "name": "depth", "low": 1, "high": 20, "value": 6}
+    queue = queued(held, add, {**BASE, "rate": 0.2, "depth": 9}, {**BASE, "rate": 0.4, "depth": 6})
+    told = queue.drop_unusable(held, History((), "maximize"))
+    assert len(told) == 1
+    assert told[0].startswith("depth is held at 6, not 9, now: ")
+    assert queue.drop_unusable(held, History((), "maximize")) == []
+    assert runs(queue, held) == [{**BASE, "rate": rate, "depth": 6} for rate in (0.2, 0.4)]
+
+
+def test_a_candidate_that_leaves_a_locked_range_is_told() -> None:
+    widen = {"action": "widen", "name": "depth", "low": 1, "high": 20}
+    now = SPACE.narrow("depth", high=8)
+    queue = queued(now, widen, {**BASE, "depth": 12}, {**BASE, "depth": 7})
+    (told,) = queue.drop_unusable(now, History((), "maximize"))
+    assert "depth: 12 is out of range; allowed: whole number 1 to 8" in told
+    assert runs(queue, now) == [{**BASE, "depth": 7}]
