@@ -8,10 +8,12 @@ All but the words of a summary are computed from the study, and those are checke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 from sllmbo_magic.history.history import POLICIES
+from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.memory import BEST
 from sllmbo_magic.proposers.memory import RECENT
@@ -32,6 +34,8 @@ SUMMARY_EVERY = 10
 """Finished trials between two LLM-written summaries (the paper's N_SUMMARIZE_ITER)."""
 _FACTS = 40
 """Trials that a summary is written from."""
+_RUNNING = "Still running, without a score: "
+"""Begins the line of a summary's facts from which a resumed run reads which trials it does not cover."""
 
 Summarize: TypeAlias = Callable[[str], str | None]
 
@@ -55,7 +59,21 @@ class HistoryManager:
         self.written = ""
         """The last summary as the LLM wrote it, unchecked."""
         self.upto = 0
-        """The summary covers the trials before this one."""
+        """The summary covers the trials before this one ..."""
+        self.uncovered: frozenset[int] = frozenset()
+        """... but for these, which were still running when it was written."""
+
+    def resume(self, written: str, asked_at: int, facts: str) -> None:
+        """Go on with the last summary of an earlier process.
+
+        Args:
+            written: The summary.
+            asked_at: The trial at whose start it was asked for.
+            facts: What it was written from.
+        """
+        lines = [line for line in facts.splitlines() if line.startswith(_RUNNING)]
+        numbers = re.findall(r"#(\d+)", lines[-1]) if lines else ()
+        self.written, self.upto, self.uncovered = written, asked_at, frozenset(map(int, numbers))
 
     def prompt(self, ask: Ask, names: list[str], summarize: Summarize) -> HistoryPrompt:
         """The history for the next prompt.
@@ -69,9 +87,7 @@ class HistoryManager:
         if self.policy == "window":
             return window(ask, names, self.k)
         if self.policy == "summary":
-            observations = ask.history.observations
-            finished = [o for o in observations if o.number >= self.upto and o.state != "RUNNING"]
-            if len(finished) >= SUMMARY_EVERY:
+            if len(_finished(self._since(ask))) >= SUMMARY_EVERY:
                 self._summarize(ask, names, summarize)
             return self._summary(ask, names)
         return state(ask, names)
@@ -89,30 +105,51 @@ class HistoryManager:
         had.
         """
         history = ask.history
-        since = [o for o in history.observations if o.number >= self.upto and o.state != "RUNNING"]
+        since = _finished(self._since(ask))
         if not since:
             return False
+        running = [
+            o.number for o in history.observations if o.state == "RUNNING" and o.number < ask.trial_number
+        ]
         best = history.ranked()[:BEST]
         groups = {f"best {len(best)} trials:": best, "trials since, good and bad:": since[-_FACTS:]}
         facts = [
             headline(history),
             f"Your last summary:\n{checked(self.written, history, ask.space)[0]}" if self.written else "",
             trial_table(groups, columns_of(ask, names)),
+            _RUNNING + _numbers(running) if running else "",
         ]
         written = summarize(paragraphs(facts))
         if written is None:
             return False
-        self.written, self.upto = written, since[-1].number + 1
+        self.written, self.upto = written, max(self.upto, since[-1].number + 1)
+        self.uncovered = frozenset(number for number in running if number < self.upto)
         return True
+
+    def _since(self, ask: Ask) -> list[Observation]:
+        """The trials that the summary does not cover."""
+        return [o for o in ask.history.observations if o.number >= self.upto or o.number in self.uncovered]
 
     def _summary(self, ask: Ask, names: list[str]) -> HistoryPrompt:
         history, columns = ask.history, columns_of(ask, names)
-        newer = [o for o in history.observations if o.number >= self.upto][-RECENT:]
+        since = self._since(ask)
+        finished = _finished(since)
+        running = [o for o in since if o.state == "RUNNING"]
+        newer = sorted([*running, *finished][-RECENT:], key=lambda o: o.number)
         # Checked each time: what was the best when it was written need not be any more.
         text = checked(self.written, history, ask.space)[0]
         parts = [with_incumbent(history, columns, newer)]
         if text:
-            parts.append(f"Summary of the trials before #{self.upto}:\n{text}")
+            but = f" but for {_numbers(sorted(self.uncovered))}" if self.uncovered else ""
+            parts.append(f"Summary of the trials before #{self.upto}{but}:\n{text}")
         if newer:
             parts.append(f"Trials since, good and bad:\n{rows(newer, columns)}")
         return HistoryPrompt(paragraphs([*parts, feedback(history)]))
+
+
+def _finished(observations: list[Observation]) -> list[Observation]:
+    return [o for o in observations if o.state != "RUNNING"]
+
+
+def _numbers(trials: list[int]) -> str:
+    return ", ".join(f"#{number}" for number in trials)

@@ -211,7 +211,9 @@ class LLMProposer:
         self._restored = True
         summaries = [e for e in transcript.exchanges() if e.get("purpose") == "summarize" and e.get("reply")]
         if summaries and isinstance(summaries[-1].get("trial_number"), int):
-            self._manager.written, self._manager.upto = summaries[-1]["reply"], summaries[-1]["trial_number"]
+            last = summaries[-1]
+            facts = last["messages"][-1]["content"]
+            self._manager.resume(final_text(last["reply"]), last["trial_number"], facts)
 
     def _summarize(self, facts: str, ask: Ask) -> str | None:
         request = Request(

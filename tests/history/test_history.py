@@ -21,6 +21,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.history.importances import importances
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.proposers.summary_check import checked
@@ -475,6 +476,39 @@ def test_a_resumed_run_goes_on_with_its_summary() -> None:
     assert "Low rates are good." in told
     again = [r for r in rest if r.purpose == "summarize"]
     assert "Your last summary:\nLow rates are good." in again[0].messages[-1].content
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_trials_that_ran_while_a_summary_was_written_are_in_the_next_prompt(resumed: bool) -> None:
+    def answer(request: Request) -> Any:
+        return "Low rates are good." if request.purpose == "summarize" else Responder(0)(request)
+
+    def ask(n: int, running: set[int]) -> Ask:
+        observations = [
+            replace(o, state="RUNNING", value=None, error=None) if o.number in running else o
+            for o in made(n).observations
+        ]
+        return Ask(SPACE, SPACE, History(tuple(observations), "maximize", "f1_weighted"), trial_number=n)
+
+    def shown(request: Request) -> set[int]:
+        return {n for n, _, s, _ in trials(request.messages[-1].content) if s != "RUNNING"}
+
+    provider = FunctionProvider(answer)
+    recorded = RecordingProvider(provider)
+    proposer = LLMProposer(recorded, history="summary")
+    proposer.propose(ask(16, {8, 9, 13, 15}))
+    assert [r.purpose for r in provider.requests] == ["summarize", "propose"]
+    if resumed:
+        proposer = LLMProposer(recorded, history="summary")
+    proposer.propose(ask(18, {9, 17}))
+    incumbent = 14
+    assert shown(provider.requests[-1]) == {8, 13, 15, 16, incumbent}
+    assert "Summary of the trials before #" in provider.requests[-1].messages[-1].content
+    proposer.propose(ask(32, set()))
+    assert [r.purpose for r in provider.requests[-2:]] == ["summarize", "propose"]
+    assert {8, 9, 13, 15, 16, 17} <= shown(provider.requests[-2]), "the next summary is written from them"
+    proposer.propose(ask(33, set()))
+    assert {8, 9, 13, 15, 16}.isdisjoint(shown(provider.requests[-1]))
 
 
 # --- it reacts to feedback ------------------------------------------------------------------------------
