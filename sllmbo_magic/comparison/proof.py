@@ -25,6 +25,7 @@ from sllmbo_magic.evaluation.bootstrap import test_scores
 from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
+from sllmbo_magic.history.trials import scored
 from sllmbo_magic.report import proof_tables
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import score
@@ -135,7 +136,7 @@ def with_test_scores(run: ComparedRun, task: Task, result: TuneResult) -> Compar
     scores: list[float | None] = []
     best = -np.inf
     for trial in result.trials:
-        if trial.state.name != "COMPLETE" or not trial.values or sign * trial.values[0] <= best:
+        if not scored(trial) or sign * trial.values[0] <= best:
             continue
         best = sign * trial.values[0]
         with Quiet(), CountWarnings():

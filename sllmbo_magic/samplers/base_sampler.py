@@ -17,6 +17,7 @@ from optuna.samplers import PartialFixedSampler
 from optuna.samplers import TPESampler
 from optuna.samplers._base import _process_constraints_after_trial
 from optuna.study import Study
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -117,9 +118,11 @@ class BaseSamplerAdapter:
 
         Some samplers end a study here (``GridSampler``, ``BruteForceSampler``), which ends this one.
         """
-        if self._shadow is not None:
-            trial = self._with_constraints(study, trial, state)
-        if real_configuration(trial, None if self._shadow is None else self._shadow.outer)[1]:
+        outer = None if self._shadow is None else self._shadow.outer
+        is_outside = bool(real_configuration(trial, outer)[1])
+        if self._shadow is not None or is_outside:
+            trial = self._with_constraints(study, trial, state, is_outside=is_outside)
+        if is_outside:
             return  # no point of the space: a sampler that counts what is left would end the study here
         if self._shadow is None:
             self._plain.after_trial(study, trial, state, values)
@@ -132,14 +135,32 @@ class BaseSamplerAdapter:
         if is_stopped(self._shadow.study):
             study.stop()
 
-    def _with_constraints(self, study: Study, trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+    def _with_constraints(
+        self, study: Study, trial: FrozenTrial, state: TrialState, *, is_outside: bool
+    ) -> FrozenTrial:
         """The trial with what ``constraints_func`` of the wrapped sampler says of it, which the stored study
         gets as in Optuna: the sampler itself only sees the shadow study.
+
+        Of a configuration that the space cannot express (a default, mostly) the function is given the real
+        values. It need not be able to read these: then the trial is infeasible, and its constraint names
+        the error.
         """
-        constraints_func = getattr(self._plain, "_constraints_func", None)
+        sampler = self._plain
+        while isinstance(sampler, PartialFixedSampler):
+            sampler = sampler._base_sampler
+        constraints_func = getattr(sampler, "_constraints_func", None)
         if constraints_func is None:
             return trial
-        _process_constraints_after_trial(constraints_func, study, trial, state)
+        seen = copy.copy(trial)
+        if is_outside:
+            seen.params = real_configuration(trial)[0]
+        try:
+            _process_constraints_after_trial(constraints_func, study, seen, state)
+        except Exception as error:
+            if not is_outside:
+                raise
+            key = f"{_CONSTRAINTS_KEY}:constraints_func raised {type(error).__name__}"
+            study._storage.set_trial_system_attr(trial._trial_id, key, 1.0)
         return study._storage.get_trial(trial._trial_id)
 
     def reseed(self, seed: int) -> None:

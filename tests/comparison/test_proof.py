@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.samplers import TPESampler
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.datasets import make_regression
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import Task
 from sllmbo_magic import compare
+from sllmbo_magic import tune
 from sllmbo_magic.comparison.proof import LLM
 from sllmbo_magic.comparison.proof import PERMUTED
 from sllmbo_magic.comparison.proof import SEEDS
@@ -27,6 +30,7 @@ from sllmbo_magic.comparison.proof import TPE
 from sllmbo_magic.comparison.proof import WAYS
 from sllmbo_magic.comparison.proof import Proof
 from sllmbo_magic.comparison.proof import task_of_seed
+from sllmbo_magic.comparison.proof import with_test_scores
 from sllmbo_magic.comparison.result import ComparedRun
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.testing import FunctionProvider
@@ -309,3 +313,21 @@ def test_relative_overtuning_is_the_share_of_the_gain_that_was_lost() -> None:
     row = next(row for row in proof.to_dict()["rows"] if row["variant"] == LLM)
     assert row["overtuning"] == pytest.approx(0.5)
     assert row["below_default"] == 2
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_infeasible_trial_is_no_incumbent_on_the_test_data() -> None:
+    """The constraint holds in the worst trial only."""
+    base = TPESampler(
+        seed=0, constraints_func=lambda trial: [1.0 if trial.params["max_depth"] != 1 else -1.0]
+    )
+    train, test = (X[::2], y[::2]), (X[1::2], y[1::2])
+    options: dict[str, Any] = {"cv": 3, "scoring": "accuracy"}
+    result = tune(
+        TREE, *train, search_space={"max_depth": (1, 3)}, sampler=base, n_trials=4, seed=0, **options
+    )
+    assert {trial.params.get("max_depth") for trial in result.trials} >= {1, 2, 3}
+    assert result.best_params == {"max_depth": 1}
+    task = Task.from_estimator(TREE, *train, X_test=test[0], y_test=test[1], **options)
+    run = with_test_scores(ComparedRun.from_result(TPE, 0, result), task, result)
+    assert run.test_values == (clone(TREE).set_params(max_depth=1).fit(*train).score(*test),)

@@ -7,8 +7,10 @@ from typing import Any
 
 import optuna
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import tune
 from sllmbo_magic.samplers import HyperoptSampler
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
@@ -69,6 +71,41 @@ def test_a_base_samplers_constraints_are_the_studys(declared: bool, from_functio
     assert study.best_params["x"] >= 2.0
     assert all(t.constraints == {"0": 2.0 - t.params["x"]} for t in study.trials)
     assert sum(t.params["x"] >= 2.0 for t in study.trials[30:]) > 12
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_default_outside_the_space_is_asked_about_with_its_real_values(
+    data: Any, model: Any, fixed: bool
+) -> None:
+    asked: list[Any] = []
+
+    def holds(trial: optuna.trial.FrozenTrial) -> list[float]:
+        asked.append(trial.params["C"])
+        return [trial.params["C"] - 0.5]
+
+    base: Any = optuna.samplers.TPESampler(seed=0, constraints_func=holds)
+    base = optuna.samplers.PartialFixedSampler({"tol": 1e-3}, base) if fixed else base
+    space = {"C": (0.01, 0.9), "tol": (1e-4, 1e-2, "log")}
+    result = tune(model, *data, search_space=space, sampler=base, n_trials=8, seed=0, folder="", verify=False)
+    assert asked[0] == model.C == 1.0, "beyond the range"
+    assert result.trials[0].constraints == {"0": 0.5}
+    assert [trial.constraints["0"] > 0 for trial in result.trials[1:]] == [
+        trial.params["C"] > 0.5 for trial in result.trials[1:]
+    ]
+    assert result.best_params["C"] <= 0.5
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_default_that_the_constraint_cannot_read_is_infeasible(data: Any) -> None:
+    base = optuna.samplers.TPESampler(seed=0, constraints_func=lambda t: [t.params["max_depth"] - 2])
+    result = tune(
+        DecisionTreeClassifier(random_state=0), *data, search_space={"max_depth": (1, 4)}, sampler=base,
+        n_trials=4, seed=0, folder="", verify=False,
+    )  # fmt: skip
+    assert (result.status, len(result.trials)) == ("finished", 4)
+    assert result.best_params["max_depth"] <= 2
+    assert result.trials[0].constraints == {"constraints_func raised TypeError": 1.0}
 
 
 def test_hyperopt_searches_where_the_constraint_holds() -> None:
