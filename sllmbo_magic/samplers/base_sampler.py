@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from sllmbo_magic._utils.study_stop import is_stopped
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 from sllmbo_magic.samplers.shadow_study import base_params
@@ -41,6 +42,27 @@ def univariate_tpe(seed: int) -> TPESampler:
     return TPESampler(seed=seed, multivariate=False, constant_liar=False)
 
 
+def fixed_params(sampler: Any) -> dict[str, Any]:
+    """What ``PartialFixedSampler`` keeps at one value, also where one wraps another: name -> value."""
+    if not isinstance(sampler, PartialFixedSampler):
+        return {}
+    return {**fixed_params(sampler._base_sampler), **sampler._fixed_params}
+
+
+def check_fixed_params(sampler: Any, space: SearchSpace | None) -> None:
+    """Raise InputError where ``PartialFixedSampler`` fixes a value that a declared space does not have.
+
+    Optuna evaluates such a value with a warning; here all values of a declared space lie in its ranges.
+    """
+    for name, value in fixed_params(sampler).items():
+        problem = space.check(name, value)[1] if space is not None and name in space else ""
+        if problem:
+            raise InputError(
+                f"PartialFixedSampler fixes {name}, and {problem}.",
+                "Fix it at a value of the search space, or declare a space that has it.",
+            )
+
+
 class BaseSamplerAdapter:
     """The wrapped sampler, and the shadow study that it works on when the search space is declared.
 
@@ -48,22 +70,25 @@ class BaseSamplerAdapter:
         sampler: Any Optuna sampler, or a function that gives one for a seed: it is asked for each trial, with
             a seed of the trial's own, so that a resumed run goes on as an uninterrupted one would have.
         seed: Of the run.
+
+    Attributes:
+        plain: The wrapped sampler itself, or the one that the function gives for the run's seed.
     """
 
     def __init__(self, sampler: BaseSampler | MakeSampler, seed: int) -> None:
         self.sampler = sampler
         self.seed = seed
-        self._plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
+        self.plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
         self._shadow: ShadowStudy | None = None
 
     @property
     def fixed(self) -> frozenset[str]:
         """The parameters that the wrapped sampler keeps at one value."""
-        return frozenset(self._plain._fixed_params if isinstance(self._plain, PartialFixedSampler) else ())
+        return frozenset(fixed_params(self.plain))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Passed on where the search space is not declared; else the shadow study's trial gets it."""
-        self._plain.before_trial(study, trial)
+        self.plain.before_trial(study, trial)
 
     def sample_undeclared(
         self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
@@ -71,14 +96,14 @@ class BaseSamplerAdapter:
         """All parameters of an undeclared space; none of a sampler that goes by the order in which the
         objective suggests them, and is asked for each at its turn.
         """
-        if isinstance(self._plain, BruteForceSampler):
+        if isinstance(self.plain, BruteForceSampler):
             return {}
         trial = study._storage.get_trial(trial._trial_id)  # with what the sampler noted in it before
-        return base_params(self._plain, study, trial, space)
+        return base_params(self.plain, study, trial, space)
 
     def independent(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
         """One parameter outside the relative search space."""
-        return self._plain.sample_independent(study, trial, name, distribution)
+        return self.plain.sample_independent(study, trial, name, distribution)
 
     def sample(
         self,
@@ -125,7 +150,7 @@ class BaseSamplerAdapter:
         if is_outside:
             return  # no point of the space: a sampler that counts what is left would end the study here
         if self._shadow is None:
-            self._plain.after_trial(study, trial, state, values)
+            self.plain.after_trial(study, trial, state, values)
             return
         if not isinstance(self.sampler, BaseSampler):  # made anew for each trial: it has no memory
             return
@@ -145,7 +170,7 @@ class BaseSamplerAdapter:
         values. It need not be able to read these: then the trial is infeasible, and its constraint names
         the error.
         """
-        sampler = self._plain
+        sampler = self.plain
         while isinstance(sampler, PartialFixedSampler):
             sampler = sampler._base_sampler
         constraints_func = getattr(sampler, "_constraints_func", None)
@@ -166,7 +191,7 @@ class BaseSamplerAdapter:
     def reseed(self, seed: int) -> None:
         """As Optuna asks before it runs trials in threads."""
         self.seed = seed
-        self._plain.reseed_rng()
+        self.plain.reseed_rng()
 
     def _of(self, number: int, make: MakeSampler | None = None) -> BaseSampler:
         """The sampler of a trial, or the one that ``make`` gives for its seed."""

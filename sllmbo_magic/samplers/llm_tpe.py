@@ -46,6 +46,7 @@ from sllmbo_magic.samplers.arguments import checked
 from sllmbo_magic.samplers.arguments import plain_space
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
 from sllmbo_magic.samplers.base_sampler import MakeSampler
+from sllmbo_magic.samplers.base_sampler import check_fixed_params
 from sllmbo_magic.samplers.base_sampler import tpe
 from sllmbo_magic.samplers.base_source import BaseSource
 from sllmbo_magic.samplers.candidate_queue import CandidateQueue
@@ -165,6 +166,7 @@ class LLMTPESampler(BaseSampler):
             emit=self._emit,
         )
         adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
+        check_fixed_params(adapter.plain, space_state.outer)
         label = base_source or ("tpe" if base_sampler is None else "base")
         sources = SourceChoice(
             self._default_mode if mode is None else mode,

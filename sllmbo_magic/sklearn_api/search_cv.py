@@ -25,6 +25,7 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
 from sllmbo_magic.report.code import parts_of
+from sllmbo_magic.samplers.base_sampler import check_fixed_params
 from sllmbo_magic.sklearn_api.evaluator import Candidates
 from sllmbo_magic.sklearn_api.isolated_fits import check_jobs
 from sllmbo_magic.sklearn_api.isolated_fits import in_processes
@@ -245,6 +246,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
     def _check_space(self, options: Mapping[str, Any]) -> None:
         """Read the space, and the user's configurations in it, before the default is fitted."""
         outer = check_space(self.estimator, self.search_space)
+        check_fixed_params(self.sampler, outer)
         for configuration in own_configurations(options.get("enqueue", ())):
             unknown = [name for name in configuration if name not in outer]
             if unknown:

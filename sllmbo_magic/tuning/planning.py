@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.samplers.base_sampler import check_fixed_params
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.plan_space import with_space
@@ -95,6 +96,7 @@ def make_plan(
     notes = [*task.notes, *without_effect, *notes]
     plan = Plan(task=task, settings=run_settings, description=task_description, notes=tuple(notes))
     plan = with_space(plan, search_space)
+    check_fixed_params(run_settings.sampler, plan.outer)
     if run_settings.early_stopping_rounds is not None:
         plan = without_rounds(plan, run_settings.early_stopping_rounds)
     pruning = pruning_of(task, run_settings.pruner)

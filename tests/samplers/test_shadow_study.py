@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import optuna
@@ -21,6 +22,7 @@ from optuna.trial import TrialState
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 
 OUTER = SearchSpace.from_user({"x": (0.0, 1.0), "y": (0.0, 4.0)})
@@ -144,6 +146,34 @@ def test_it_stays_so_where_no_other_configuration_is_left(declared: bool) -> Non
     study.optimize(lambda t: t.suggest_categorical("x", [-1, 0, 1]) + t.suggest_int("k", 1, 3), n_trials=8)
     assert [trial.params["x"] for trial in study.trials] == [0] * 8
     assert {trial.params["k"] for trial in study.trials[:3]} == {1, 2, 3}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    ("fixed", "problem"),
+    [
+        ({"x": 3.0}, "x, and 3 is out of range; allowed: 0 to 1"),
+        ({"kind": "c"}, "kind, and 'c' is no choice; allowed: one of 'a', 'b'"),
+    ],
+)
+def test_a_fixed_value_that_a_declared_space_lacks_is_refused(fixed: dict[str, Any], problem: str) -> None:
+    """It was moved to the nearest value, where Optuna evaluates it as it is."""
+
+    def objective(params: dict[str, Any]) -> float:
+        raise AssertionError("nothing runs")
+
+    space: dict[str, Any] = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+    sampler = PartialFixedSampler({"unknown": 7}, PartialFixedSampler(fixed, TPESampler(seed=0)))
+    options: dict[str, Any] = {"search_space": space, "sampler": sampler, "folder": ""}
+    for call in (
+        lambda: LLMTPESampler(base_sampler=sampler, search_space=space),
+        lambda: LLMTPESampler(base_sampler=lambda seed: sampler, search_space=space),
+        lambda: tune(objective, direction="minimize", **options),
+        lambda: tune(objective, direction=["minimize", "maximize"], **options),
+    ):
+        with pytest.raises(InputError, match=re.escape(f"PartialFixedSampler fixes {problem}.")):
+            call()
+    LLMTPESampler(base_sampler=PartialFixedSampler({"x": 1}, TPESampler()), search_space=space)
 
 
 class Numbers(TPESampler):
