@@ -347,6 +347,12 @@ class LLMTPESampler(BaseSampler):
             value = chosen[param_name]
             if param_distribution._contains(param_distribution.to_internal_repr(value)):
                 return value
+            source = study._storage.get_trial(trial._trial_id).user_attrs.get(attrs.SOURCE)
+            if source in attrs.ASKED_SOURCES:
+                problem = check_value(param_distribution, value)[1]
+                self.requests.feedback.append(
+                    f"{param_name} of trial #{trial.number}: {problem}, so the sampler drew it"
+                )
         if param_name in extra:
             value, problem = check_value(param_distribution, extra.pop(param_name))
             if not problem:

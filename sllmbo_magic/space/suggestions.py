@@ -30,11 +30,26 @@ def check_suggestion(name: str, declared: BaseDistribution, suggested: BaseDistr
     try:
         check_distribution_compatibility(declared, suggested)
     except ValueError:
-        raise InputError(
-            f"search_space has {show(name)} as {_described(declared)}, the objective suggests it as"
-            f" {_described(suggested)}.",
-            f"Write the same in both, in search_space: {show(name)}: {_notation(suggested)}.",
-        ) from None
+        raise _different(name, declared, suggested) from None
+
+
+def check_in_suggested(
+    name: str, value: Any, declared: BaseDistribution, suggested: BaseDistribution
+) -> None:
+    """Raise InputError where the objective's own range lacks the value that a trial has already.
+
+    Optuna would give it to the objective all the same.
+    """
+    if not suggested._contains(suggested.to_internal_repr(value)):
+        raise _different(name, declared, suggested)
+
+
+def _different(name: str, declared: BaseDistribution, suggested: BaseDistribution) -> InputError:
+    return InputError(
+        f"search_space has {show(name)} as {_described(declared)}, the objective suggests it as"
+        f" {_described(suggested)}.",
+        f"Write the same in both, in search_space: {show(name)}: {_notation(suggested)}.",
+    )
 
 
 def fixed_value(name: str, value: Value, suggested: BaseDistribution) -> Any:

@@ -18,6 +18,7 @@ from sllmbo_magic import attrs
 from sllmbo_magic._utils.value_format import format_value
 from sllmbo_magic.evaluation import Evaluation
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.suggestions import check_in_suggested
 from sllmbo_magic.space.suggestions import check_suggestion
 from sllmbo_magic.space.suggestions import fixed_value
 
@@ -117,6 +118,8 @@ def in_declared_space(trial: Trial, outer: SearchSpace) -> None:
     def checked(name: str, distribution: BaseDistribution) -> Any:
         if name in outer:
             check_suggestion(name, outer[name], distribution)
+            if name in trial.params:
+                check_in_suggested(name, trial.params[name], outer[name], distribution)
         elif name in outer.fixed and name not in trial._fixed_params:
             value = fixed_value(name, outer.fixed[name], distribution)
             trial._fixed_params = {**trial._fixed_params, name: value}

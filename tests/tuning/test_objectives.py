@@ -575,3 +575,34 @@ def test_an_objective_may_ask_for_less_than_the_space_has() -> None:
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20)
     assert all(0 <= trial.params["x"] <= 1 for trial in study.trials)
+
+
+@pytest.mark.parametrize("sampler", ["llm-tpe", "random"])
+def test_a_value_that_the_objectives_own_range_lacks_never_reaches_it(sampler: str) -> None:
+    """It did: the run had set it, and Optuna gives a trial's value whatever the range."""
+    suggested: list[float] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        suggested.append(trial.suggest_float("x", 0, 0.5))
+        return suggested[-1]
+
+    options: dict[str, Any] = {"search_space": {"x": (0.0, 1.0)}, "sampler": sampler, "n_trials": 12}
+    result = run(objective, **options)
+    complete = [trial.value for trial in result.trials if trial.state.name == "COMPLETE"]
+    assert suggested == complete
+    assert max(complete) <= 0.5
+    causes = {row["cause"] for row in result.failures}
+    assert causes == {
+        "InputError: search_space has 'x' as float 0 to 1, the objective suggests it as float 0 to 0.5. "
+        "Write the same in both, in search_space: 'x': (0.0, 0.5)."
+    }
+
+
+def test_an_llm_is_told_that_its_value_is_outside_of_the_objectives_own_range() -> None:
+    provider = FunctionProvider(Responder(0))
+    sampler = LLMTPESampler(provider, search_space={"x": (0.0, 1.0)}, mode="llm", seed=0)
+    optuna.create_study(sampler=sampler).optimize(lambda trial: trial.suggest_float("x", 0, 0.2), n_trials=16)
+    text = provider.requests[-1].messages[-1].content
+    assert re.search(
+        r"x of trial #\d+: 0\.\d+ is out of range; allowed: 0 to 0\.2, so the sampler drew it", text
+    )
