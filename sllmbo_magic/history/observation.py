@@ -73,6 +73,7 @@ class Observation:
         feedback: What became of parts of the LLM's answer at this trial: one sentence for each that was
             rejected, refused, changed or vetoed.
         sent_request: Whether a request to the LLM went out at the start of this trial.
+        told: How many lines of ``feedback`` that request held: those that a queued trial brings along.
         unanswered: The trial of the request of which this trial learned that no answer comes; None for none.
         outside: Parameters whose value the search space cannot express. With any of these the trial is no
             point of the space: no model may learn from it.
@@ -100,6 +101,7 @@ class Observation:
     warnings: Mapping[str, int] = field(default_factory=dict)
     feedback: tuple[str, ...] = ()
     sent_request: bool = False
+    told: int = 0
     unanswered: int | None = None
     outside: tuple[str, ...] = ()
     violation: float = 0.0

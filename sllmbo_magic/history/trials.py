@@ -52,6 +52,7 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
         warnings=evaluation.get("warnings") or {},
         feedback=tuple(exchange.get("feedback") or ()),
         sent_request=bool(exchange.get("sent_request")),
+        told=int(exchange.get("told", 0)),
         unanswered=exchange.get("unanswered"),
         outside=outside,
         violation=violation,

@@ -262,7 +262,10 @@ def feedback(history: History) -> str:
     unanswered = {o.unanswered for o in history.observations}
     request_trials = [o.number for o in history.observations if o.sent_request and o.number not in unanswered]
     since = max(request_trials, default=-1)
-    lines = [line for o in history.observations if o.number >= since for line in o.feedback]
+    lines: list[str] = []
+    for o in history.observations:
+        if o.number >= since:
+            lines += o.feedback[o.told :] if o.number == since else o.feedback
     if not lines:
         return ""
     more = len(lines) - _MAX_FEEDBACK

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import Any
 from typing import cast
 
@@ -81,17 +82,32 @@ def write_provenance(context: TrialContext, suggestion: Suggestion, version: int
     )
 
 
+def with_feedback_of(trial: FrozenTrial, history: History) -> History:
+    """The history with what a queued trial brings along: what became of the other first configurations.
+
+    A request at the start of the trial holds it so, as if the last trial before had learned of it.
+    """
+    lines = (trial.user_attrs.get(attrs.EXCHANGE) or {}).get("feedback")
+    if not lines:
+        return history
+    *earlier, last = history.observations
+    last = replace(last, feedback=(*last.feedback, *lines))
+    return History((*earlier, last), history.direction, history.metric)
+
+
 def write_exchange(
     context: TrialContext, feedback: list[str], *, sent_request: bool, unanswered: int | None
 ) -> None:
     """Add to a trial what became of parts of an LLM's answer there, whether a request went out, and which
     one has no answer.
     """
+    storage, trial_id = context.study._storage, context.trial._trial_id
     before = context.trial.user_attrs.get(attrs.EXCHANGE) or {}
+    if sent_request and before:
+        before = {**before, "told": len(before.get("feedback", ()))}
     lines = [*before.get("feedback", ()), *feedback]
     if lines or sent_request or unanswered is not None:
-        storage, trial_id = context.study._storage, context.trial._trial_id
-        exchange = {"feedback": lines, "sent_request": sent_request}
+        exchange = {**before, "feedback": lines, "sent_request": sent_request}
         if unanswered is not None:
             exchange["unanswered"] = unanswered
         storage.set_trial_user_attr(trial_id, attrs.EXCHANGE, exchange)

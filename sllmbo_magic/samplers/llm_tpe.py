@@ -37,6 +37,7 @@ from sllmbo_magic.samplers._trial import ObservationCache
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers._trial import recorded
 from sllmbo_magic.samplers._trial import unwrap_bracket
+from sllmbo_magic.samplers._trial import with_feedback_of
 from sllmbo_magic.samplers._trial import write_provenance
 from sllmbo_magic.samplers.arguments import check_base_sampler
 from sllmbo_magic.samplers.arguments import check_llm
@@ -285,6 +286,7 @@ class LLMTPESampler(BaseSampler):
                 return
             if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return  # they run first; at the start of the last one more is known
+            history = with_feedback_of(trial, history)
             self.requests.send_if_due(space, history, trial.number, llm_only=self.mode == "llm")
             self.requests.note_sent(study, trial)
 

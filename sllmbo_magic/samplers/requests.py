@@ -216,7 +216,8 @@ class Requests:
     def note_sent(self, study: Study, trial: FrozenTrial) -> None:
         """Record that a request went out at the start of a queued trial, which is not sampled any more."""
         if self._sent_at == trial.number and trial.system_attrs.get("fixed_params"):
-            exchange = {**(trial.user_attrs.get(attrs.EXCHANGE) or {"feedback": []}), "sent_request": True}
+            exchange = {"feedback": [], **(trial.user_attrs.get(attrs.EXCHANGE) or {}), "sent_request": True}
+            exchange["told"] = len(exchange["feedback"])
             study._storage.set_trial_user_attr(trial._trial_id, attrs.EXCHANGE, exchange)
 
     def write_feedback(self, context: TrialContext) -> None:

@@ -101,6 +101,8 @@ def initialize(
     feedback += proposal.feedback
     if entries and feedback:
         entries[0]["user_attrs"][attrs.EXCHANGE] = {"feedback": feedback}
+    else:
+        sampler.requests.feedback += feedback
     study.set_user_attr(attrs.FIRST_CONFIGURATIONS, entries)
     queue_first(study)
 

@@ -95,6 +95,20 @@ def test_one_request_brings_a_typed_space_and_first_configurations(data: Any, mo
         assert provenance["reason"].startswith("start ")
 
 
+@pytest.mark.parametrize("n_usable", [0, 1, 2])
+def test_what_became_of_the_first_configurations_stands_once_in_the_next_request(
+    data: Any, model: Any, n_usable: int
+) -> None:
+    """Where one was usable, the next request goes out at the start of its trial."""
+    usable = [{"C": c, "intercept_scaling": 1.0, "fit_intercept": True} for c in (0.1, 1.5)][:n_usable]
+    llm = first(GOOD, *usable, {"C": -3.0, "intercept_scaling": 1.0, "fit_intercept": True})
+    run(data, model, llm, n_trials=20, sampler="llm")
+    texts = [r.messages[-1].content for r in llm.requests if r.purpose == "propose"]
+    assert len(texts) > 2
+    held = [("-3 is out of range" if n_usable else "nothing of it") in text for text in texts]
+    assert held == [number == (0 if n_usable else held.index(True)) for number in range(len(texts))]
+
+
 def test_what_the_llm_leaves_out_stays_at_the_default(data: Any, model: Any) -> None:
     result = run(data, model, first([GOOD[0]], {"C": 0.1}, {"C": 5.0}), n_trials=12)
     space = result.space_versions[1].space
