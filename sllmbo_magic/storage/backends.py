@@ -7,7 +7,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -17,8 +16,8 @@ from optuna.exceptions import StorageInternalError
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.errors import StorageError
-from sllmbo_magic.storage.journal_file import JournalFile
-from sllmbo_magic.storage.journal_lines import is_entry
+from sllmbo_magic.storage.shared_journal import SharedJournal
+from sllmbo_magic.storage.shared_journal import use_shared_journal
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -33,8 +32,6 @@ _LOCK_SECONDS = 10
 _RETRY_SECONDS = (0.1, 0.5, 1.0)
 """Between attempts to make the tables of a database that another program makes at the same time."""
 _MISSING_FOLDER = "Create it, or name a file in a folder that is there."
-_COMPARED_BYTES = 200
-"""At the end of what was read of a journal; each line has a worker's id and a number or a time in it."""
 
 
 def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None) -> BaseStorage:
@@ -43,7 +40,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     Args:
         spec: None: the journal in the run's folder, or memory without a folder. ``"memory"``;
             ``"journal:PATH"``; ``"grpc://HOST:PORT"`` (of ``optuna.storages.run_grpc_proxy_server``); a
-            database URL such as ``"sqlite:///runs.db"``; an Optuna storage, which is returned as it is.
+            database URL such as ``"sqlite:///runs.db"``; an Optuna storage, which is returned itself.
         folder: The run's folder.
 
     Raises:
@@ -72,6 +69,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     if not isinstance(spec, str):
         if not isinstance(spec, BaseStorage):
             raise InputError(f"storage is a {type(spec).__name__}.", "Allowed: text, or a storage of Optuna.")
+        use_shared_journal(spec)
         return spec
     kind, colon, rest = spec.partition(":")
     if spec == "memory":
@@ -79,7 +77,7 @@ def open_storage(spec: str | BaseStorage | None, folder: RunFolder | None = None
     if kind == "journal" and rest:
         path = os.path.expanduser(rest)
         try:
-            return RunStorage(_Journal(path))
+            return RunStorage(SharedJournal(path))
         except (OSError, ValueError, LookupError, TypeError, AssertionError, StorageInternalError) as error:
             raise StorageError(
                 f"the journal {rest} cannot be opened ({type(error.__cause__ or error).__name__}).",
@@ -114,50 +112,6 @@ def _unknown(spec: str) -> InputError:
         f"storage {spec!r} is not known.",
         "Allowed: memory, journal:PATH, grpc://HOST:PORT, or a database URL such as sqlite:///runs.db.",
     )
-
-
-class _Journal(JournalFile):
-    """Several processes may write to it, so no entries wait in memory: trouble is an error of the storage.
-
-    The file may only grow. Optuna would make a missing one anew and append to one that was cut, and its
-    replay, which counts lines, would never see what was written there.
-    """
-
-    _known: tuple[int, bytes] = 0, b""
-    """Bytes of the whole lines that were read, and the last ones of them."""
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        try:
-            self._check_has_only_grown()
-            for entry in super().read_logs(log_number_from):
-                if not is_entry(entry):
-                    raise ValueError("a line is no entry of a journal")
-                yield entry
-            self._remember_end()
-        except (OSError, ValueError) as error:  # the latter also for a line that is no JSON
-            raise StorageInternalError(str(error)) from error
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        try:
-            self._check_has_only_grown()  # before the lock, which would make a deleted folder anew
-            super().append_logs(logs)
-        except OSError as error:
-            raise StorageInternalError(str(error)) from error
-
-    def _check_has_only_grown(self) -> None:
-        length, end = self._known
-        if self._bytes_before(length) != end:
-            raise OSError(f"{self._file_path} was cut or replaced by another file")
-
-    def _remember_end(self) -> None:
-        length = next(reversed(self._log_number_offset.values()))
-        self._known = length, self._bytes_before(length)
-
-    def _bytes_before(self, end: int) -> bytes:
-        start = max(0, end - _COMPARED_BYTES)
-        with open(self._file_path, "rb") as file:
-            file.seek(start)
-            return file.read(end - start)
 
 
 def _host_and_port(spec: str) -> tuple[str, int]:

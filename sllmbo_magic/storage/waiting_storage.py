@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +30,8 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 _POLL_SECONDS = 0.1
 _UNCLEAR_SECONDS = 300.0
 """For which a call is repeated whose error may have another cause than a server that is away."""
+_PROBE_BYTES = 2**20
+"""More than SQLite writes in one piece."""
 _OWNER_SECONDS = 5.0
 """For which a program has time to write its name into a trial that it has taken."""
 
@@ -89,13 +93,14 @@ class WaitingStorage(_Base):  # type: ignore[misc]
                     return not any(value is TrialState.RUNNING for value in (*args, *options.values()))
                 raise
             except Exception as error:
-                has_no_room = is_full(storage_cause(error))
+                cause = _cause(self.inner, error)
+                has_no_room = is_full(cause)
                 is_mendable = (
                     has_no_room
                     or (self._is_on_server and is_away(error))
                     or (_may_be_away(error) and time.monotonic() - began < _UNCLEAR_SECONDS)
                 )
-                if self._is_closed or not is_mendable or not self._wait(error, pause):
+                if self._is_closed or not is_mendable or not self._wait(cause, pause):
                     raise
                 n_unclear += not has_no_room
                 pause = min(2 * pause, _MOST_SECONDS)
@@ -119,12 +124,12 @@ class WaitingStorage(_Base):  # type: ignore[misc]
                 return True
             time.sleep(_POLL_SECONDS)
 
-    def _wait(self, error: Exception, seconds: float) -> bool:
+    def _wait(self, cause: str, seconds: float) -> bool:
         """Whether to try again, after so many seconds."""
         with self._lock:
             was_away, self._is_away = self._is_away, True
         if not was_away:
-            self._report(storage_cause(error))
+            self._report(cause)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self._should_stop():
@@ -199,6 +204,27 @@ def on_server(storage: BaseStorage) -> bool:
     if isinstance(database, RDBStorage):
         return str(database.engine.dialect.name) != "sqlite"
     return type(storage).__name__ == "GrpcStorageProxy"
+
+
+def _cause(storage: BaseStorage, error: Exception) -> str:
+    """The cause of an error. SQLite calls a quota that is used up an I/O error: a file beside its own fails,
+    too.
+    """
+    cause = storage_cause(error)
+    database = getattr(storage, "_backend", storage)  # Optuna caches a database's trials
+    if "disk I/O error" not in cause or not isinstance(database, RDBStorage):
+        return cause
+    try:
+        with tempfile.TemporaryFile(
+            dir=os.path.dirname(os.path.abspath(database.engine.url.database or ""))
+        ) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as problem:
+        text = os.strerror(problem.errno or 0)
+        return f"{cause} ({text})" if is_full(text) else cause
+    return cause
 
 
 def is_away(error: BaseException) -> bool:

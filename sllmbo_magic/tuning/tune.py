@@ -31,6 +31,7 @@ from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.locations import absolute_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import root_path
+from sllmbo_magic.storage.shared_journal import use_shared_journal
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
 from sllmbo_magic.tuning.executors import with_workers
@@ -230,6 +231,7 @@ def tune(
     plan_arguments = _plan_arguments(arguments)
     if study is not None:
         check_is_study(study)
+        use_shared_journal(study._storage)
         if estimator is None or not hasattr(estimator, "fit"):  # an objective
             plan_arguments.setdefault("direction", directions_of(study))
     plan = make_plan(estimator, X, y, **{**plan_arguments, "seed": seed})

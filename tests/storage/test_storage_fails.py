@@ -17,6 +17,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileOpenLock
 from sqlalchemy.event import listen
 
 from sllmbo_magic import TuneResult
@@ -146,14 +147,20 @@ class Disk:
         self.stays_full = stays_full
         self.notes: list[str] = []
         self.storage: Any = storage
+        if storage == "object":
+            self.storage = JournalStorage(JournalFileBackend("runs.log"))
         if storage == "sqlite":
             self.storage = RDBStorage("sqlite:///runs.db")
             listen(self.storage.engine, "checkout", self._limit_pages)
+        if storage == "quota":
+            self.storage = RDBStorage("sqlite:///runs.db")
+            listen(self.storage.engine, "before_cursor_execute", self._refuse)
+        code = errno.EDQUOT if storage == "quota" else errno.ENOSPC
         fsync = os.fsync
 
         def fsync_or_fail(file: int) -> None:
             if self.is_full:  # after all of it was written, as on some file systems
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise OSError(code, os.strerror(code))
             fsync(file)
 
         monkeypatch.setattr(os, "fsync", fsync_or_fail)
@@ -161,6 +168,11 @@ class Disk:
 
     def _limit_pages(self, connection: Any, *unused: Any) -> None:
         connection.execute(f"PRAGMA max_page_count={1 if self.is_full else 2**30}")
+
+    def _refuse(self, connection: Any, cursor: Any, statement: str, *unused: Any) -> None:
+        """As SQLite does where the user's quota is used up."""
+        if self.is_full and not statement.lstrip().startswith("SELECT"):
+            raise sqlite3.OperationalError("disk I/O error")
 
     def fill(self) -> None:
         self.is_full = True
@@ -173,7 +185,9 @@ class Disk:
 
 
 @pytest.mark.parametrize(
-    ("storage", "join"), [("journal:runs.log", False), (None, True), ("sqlite", False)], ids=str
+    ("storage", "join"),
+    [("journal:runs.log", False), (None, True), ("sqlite", False), ("quota", False), ("object", False)],
+    ids=str,
 )
 def test_a_run_waits_for_room_on_the_disk(
     storage: str | None, join: bool, monkeypatch: pytest.MonkeyPatch
@@ -188,9 +202,31 @@ def test_a_run_waits_for_room_on_the_disk(
     assert [trial.value for trial in result.trials] == CALLS, "nothing is written twice"
     about = [text for text in disk.notes if text.startswith("The storage ")]
     assert len(about) == 2
-    full = r"database or disk is full" if storage == "sqlite" else r"\[Errno 28\] No space left on device"
+    words = {"sqlite": r"database or disk is full", "quota": r"disk I/O error \(Disk quota exceeded\)"}
+    full = words.get(str(storage), r"\[Errno 28\] No space left on device")
     assert re.match(f"The storage has no room: {full}. The run waits", about[0])
     assert about[1].startswith("The storage is back")
+
+
+def test_a_study_in_a_journal_of_the_users_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, None)
+    lock = JournalFileOpenLock("runs.log")
+    study = optuna.create_study(storage=JournalStorage(JournalFileBackend("runs.log", lock_obj=lock)))
+    result = tune(breaking(disk.fill), sinks=[disk.sink], study=study, folder="", **OPTIONS)
+    assert (result.status, result.study) == ("finished", study)
+    assert [trial.value for trial in study.trials] == CALLS
+    read = JournalStorage(JournalFileBackend("runs.log"))
+    again = optuna.load_study(study_name=study.study_name, storage=read)
+    assert [trial.value for trial in again.trials] == CALLS, "nothing is written twice"
+    assert study._storage._backend._lock is lock  # type: ignore[attr-defined]
+
+
+def test_a_journal_of_the_users_on_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, "object")
+    disk.fill()
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        tune(value, storage=disk.storage, folder="", **OPTIONS)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_time_limit_ends_the_waiting_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
