@@ -59,7 +59,7 @@ class BaseSource:
         assert outer is not None
         number = context.trial.number
         if self._is_start(context):
-            params = {**initial_configuration(space, self.sampler.seed, number), **space.fixed}
+            params = {**self._design_point(space, context), **space.fixed}
             reason = reason or reason_of(number)
         else:
             params = self.sampler.sample(
@@ -77,6 +77,15 @@ class BaseSource:
             params = untried
         more = {} if space is context.spaces.current else {"wide_space": True}
         return Suggestion(params, source, {"reason": reason, **more})
+
+    def _design_point(self, space: SearchSpace, context: TrialContext) -> dict[str, Any]:
+        """The design's point for this trial, or the next one that no trial had: the rulebook takes a later
+        point where a trial of another seed or of the user's is close to its own.
+        """
+        number, seed = context.trial.number, self.sampler.seed
+        points = (initial_configuration(space, seed, index) for index in range(number, number + N_STARTS))
+        untried = (point for point in points if context.history.trial_with(point) is None)
+        return next(untried, None) or initial_configuration(space, seed, number)
 
     def _untried(
         self, context: TrialContext, space: SearchSpace, outer: SearchSpace, params: dict[str, Any]

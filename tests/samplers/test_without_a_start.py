@@ -58,6 +58,19 @@ def test_the_first_trials_are_the_design_whoever_takes_them() -> None:
     assert set(sources(study)) == {"tpe", "rulebook"}
 
 
+def test_a_point_of_the_design_that_the_rulebook_took_early_is_not_drawn_again() -> None:
+    """A trial of another program was close to the rulebook's own point."""
+    n_different = {}
+    for number in range(1, N_STARTS - 1):
+        near = initial_configuration(SPACE, 1, number)
+        near["x"] *= 1 + 1e-9
+        study = optuna.create_study(sampler=LLMTPESampler(search_space=SPACE, seed=1))
+        study.add_trial(optuna.create_trial(params=near, distributions=dict(SPACE), value=1.0))
+        study.optimize(bowl, n_trials=N_STARTS)
+        n_different[number] = len({tuple(sorted(trial.params.items())) for trial in study.trials})
+    assert set(n_different.values()) == {N_STARTS + 1}, n_different
+
+
 def test_the_design_covers_every_eighth_of_every_range_once() -> None:
     units = np.array([SPACE.to_unit(initial_configuration(SPACE, 7, n)) for n in range(1, 9)])
     for column in (0, 1):

@@ -68,7 +68,7 @@ def killed(
 ) -> list[list[FrozenTrial]]:
     """Start the run, kill it, resume it, ...; the scored trials after each kill.
 
-    A process dies at a random moment, at the latest when its fourth trial starts, however fast the machine is.
+    A process dies at a random moment, at the latest when its fourth trial starts: also on a fast machine.
     """
     rng = random.Random(seed)
     after = []
