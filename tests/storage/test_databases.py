@@ -284,7 +284,8 @@ def test_kills_at_random_moments_lose_no_finished_trial(
     rng, kept = random.Random(3), dict[int, Any]()
     for _ in range(max(3, KILLS // 4)):
         code = RUN_TO_KILL.format(
-            delay=rng.uniform(0.0, 1.5), n_trials=N_TRIALS, resume=Path(".sllmbo/killed/run.json").exists(),
+            first=rng.randrange(3), delay=rng.uniform(0.0, 0.5), n_trials=N_TRIALS,
+            resume=Path(".sllmbo/killed/run.json").exists(),
             llm=repr("rulebook"), storage=server.url, executor="None",
         )  # fmt: skip
         ending = child(code).wait(180)
