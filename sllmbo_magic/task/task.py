@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from functools import cached_property
+from types import CodeType
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -289,6 +290,12 @@ def _check_takes_one_argument(objective: Callable[..., Any], name: str) -> None:
 
 
 def takes_trial(objective: Callable[..., Any]) -> bool:
+    """Whether an objective takes an Optuna trial: by its argument's name or annotation, or since its own code
+    calls a method ``suggest_...``, whatever the argument is called.
+
+    Raises:
+        InputError: It takes no argument.
+    """
     try:
         parameters = list(inspect.signature(objective).parameters.values())
     except (TypeError, ValueError):
@@ -299,7 +306,19 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
     annotation = (
         first.annotation if isinstance(first.annotation, str) else getattr(first.annotation, "__name__", "")
     )
-    return first.name == "trial" or annotation.strip("\"'").rpartition(".")[2] in ("Trial", "BaseTrial")
+    is_trial = first.name == "trial" or annotation.strip("\"'").rpartition(".")[2] in ("Trial", "BaseTrial")
+    return is_trial or any(name.startswith("suggest_") for name in _names_in_code(objective))
+
+
+def _names_in_code(objective: Callable[..., Any]) -> tuple[str, ...]:
+    """The global names and attributes that a function's code uses; () where it is no Python code."""
+    while isinstance(objective, functools.partial):
+        objective = objective.func
+    function = inspect.unwrap(objective)
+    if not inspect.isroutine(function):
+        function = getattr(type(function), "__call__", function)
+    code = getattr(function, "__code__", None)
+    return code.co_names if isinstance(code, CodeType) else ()
 
 
 def _directions(direction: str | Iterable[str] | None) -> list[Direction]:

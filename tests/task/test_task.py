@@ -445,6 +445,18 @@ def by_annotation(t: optuna.Trial) -> float:
     return 0.0
 
 
+def by_its_calls(t: Any) -> float:
+    return float(t.suggest_float("x", 0, 1))
+
+
+class Suggests:
+    def __call__(self, t: Any) -> float:
+        return by_its_calls(t) + float(t.suggest_int("n", 1, 3))
+
+    def objective(self, t: Any) -> float:
+        return float(t.suggest_float("x", 0, 1))
+
+
 BOTH: dict[str, Any] = {"direction": "minimize", "search_space": {"x": (0.0, 1.0), "y": (0.0, 1.0)}}
 
 
@@ -456,7 +468,20 @@ def test_an_objective_that_can_be_called_with_one_argument_is_taken(objective: A
     assert Task.from_objective(objective, **BOTH).objective is objective
 
 
-@pytest.mark.parametrize(("objective", "takes"), [(by_dict, False), (by_name, True), (by_annotation, True)])
+@pytest.mark.parametrize(
+    ("objective", "takes"),
+    [
+        (by_dict, False),
+        (by_name, True),
+        (by_annotation, True),
+        (by_its_calls, True),
+        (functools.partial(by_its_calls), True),
+        (Suggests(), True),
+        (Suggests().objective, True),
+        (lambda t: t.suggest_float("x", 0, 1), True),
+        (lambda p: p["suggest_x"], False),
+    ],
+)
 def test_whether_an_objective_takes_a_trial(objective: Any, takes: bool) -> None:
     task = Task.from_objective(objective, direction="minimize", search_space={"x": (0, 1)})
     assert task.objective_takes_trial is takes
