@@ -316,7 +316,7 @@ def _names_in_code(objective: Callable[..., Any]) -> tuple[str, ...]:
         objective = objective.func
     function = inspect.unwrap(objective)
     if not inspect.isroutine(function):
-        function = getattr(type(function), "__call__", function)
+        function = type(function).__call__
     code = getattr(function, "__code__", None)
     return code.co_names if isinstance(code, CodeType) else ()
 
