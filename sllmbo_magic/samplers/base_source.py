@@ -48,7 +48,7 @@ class BaseSource:
         else:
             space = context.spaces.current
             params = self.sampler.sample_undeclared(context.study, context.trial, dict(space))
-            params = self._untried(context, space, space, params) or params
+            params = self._untried(context, space, params) or params
             suggestion = Suggestion(params, source or self.label, {"reason": reason})
         return suggestion
 
@@ -71,7 +71,7 @@ class BaseSource:
                 trials=context.trials,
                 per_parameter=context.has_design and not is_rated,
             )
-        untried = self._untried(context, space, outer, params)
+        untried = self._untried(context, space, params)
         if untried is not None:
             self.sampler.forget(number)  # the draw that its trial does not have
             params = untried
@@ -88,12 +88,14 @@ class BaseSource:
         return next(untried, None) or initial_configuration(space, seed, number)
 
     def _untried(
-        self, context: TrialContext, space: SearchSpace, outer: SearchSpace, params: dict[str, Any]
+        self, context: TrialContext, space: SearchSpace, params: dict[str, Any]
     ) -> dict[str, Any] | None:
         """See :func:`finite.untried`; what the sampler keeps at one value stays there."""
+        reachable = context.spaces.reachable
         for name in self.sampler.fixed & {*space} & {*params}:
-            space, outer = space.drop(name, params[name]), outer.drop(name, params[name])
-        return finite.untried(space, outer, params, context.history, context.rng)
+            space = space.drop(name, params[name])
+            reachable = reachable.drop(name, params[name]) if name in reachable else reachable
+        return finite.untried(space, reachable, params, context.history, context.rng)
 
     def _is_start(self, context: TrialContext) -> bool:
         """Whether TPE would draw at random where the initial design covers the space better."""

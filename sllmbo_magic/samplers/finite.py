@@ -55,7 +55,7 @@ def is_used_up(space: SearchSpace, history: History) -> bool:
 
 def untried(
     space: SearchSpace,
-    outer: SearchSpace,
+    reachable: SearchSpace,
     params: Mapping[str, Any],
     history: History,
     rng: np.random.Generator,
@@ -64,12 +64,12 @@ def untried(
 
     Args:
         space: The current version of the search space.
-        outer: The outer space, searched where the version is used up.
+        reachable: All that a trial may have, searched where the version is used up.
 
     Returns:
         None where ``params`` is new, the space is endless, or nothing is left.
     """
-    for within in (space, outer):
+    for within in (space, reachable):
         if size_of(within) is None:
             return None
         used = tried(within, history)
@@ -134,7 +134,7 @@ def _repeats(params: Mapping[str, Any], known: Mapping[tuple[str, ...], set[tupl
 
 
 def stop_when_used_up(
-    study: Study, outer: SearchSpace | None, undeclared: UndeclaredSpace, history: Callable[[], History]
+    study: Study, reachable: SearchSpace | None, undeclared: UndeclaredSpace, history: Callable[[], History]
 ) -> None:
     """End ``study.optimize`` once a finite space has no configuration left, as GridSampler does.
 
@@ -142,17 +142,17 @@ def stop_when_used_up(
     that trials repeat.
 
     Args:
-        outer: The declared outer space; None where there is none.
+        reachable: All that a trial may have; None where no space is declared.
         undeclared: What the study's trials have in common.
         history: Called only where the space is finite.
     """
     if not study._thread_local.in_optimize_loop:
         return
-    space = outer or undeclared.all_of(study)
+    space = reachable or undeclared.all_of(study)
     size = None if space is None else size_of(space)
     if space is None or size is None or not is_used_up(space, history()):
         return
-    if outer is not None:
+    if reachable is not None:
         optuna_logger.info(f"Study stops: {used_up_text(size)}.")
         study.stop()
     elif not undeclared.is_used_up:

@@ -384,7 +384,7 @@ class LLMTPESampler(BaseSampler):
         if self._ends_study:
             study = unwrap_bracket(study)
             finite.stop_when_used_up(
-                study, self.space_state.outer, self._undeclared, lambda: self._history(study)
+                study, self.space_state.reachable, self._undeclared, lambda: self._history(study)
             )
         elif self.space_state.outer is None:
             study = unwrap_bracket(study)

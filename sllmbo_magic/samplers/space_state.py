@@ -70,6 +70,7 @@ class SpaceState:
         self.dynamic = dynamic
         self.emit = emit
         self.pending: PendingExtension | None = None
+        self._reachable: tuple[tuple[SearchSpace, SearchSpace, frozenset[str]], SearchSpace] | None = None
         self._versions = Versions()
         self._versions.defaults = dict(defaults or {})
         self._lock = threading.RLock()
@@ -119,6 +120,18 @@ class SpaceState:
     def user_controlled(self) -> frozenset[str]:
         """Parameters whose range only the user may change."""
         return frozenset(self.locked | self.user_ranges)
+
+    @property
+    def reachable(self) -> SearchSpace | None:
+        """All that a trial may have: the outer space, but for the ranges that only the user may change; None
+        while none is declared.
+        """
+        if self.outer is None or self.space is None:
+            return None
+        made_of = self.outer, self.space, self.user_controlled
+        if self._reachable is None or self._reachable[0] != made_of:
+            self._reachable = made_of, with_kept(*made_of)  # one object, by which trials keep what is in it
+        return self._reachable[1]
 
     # Changes
 

@@ -68,6 +68,12 @@ class TrialSpaces:
         return self.current if wide is None else wide
 
     @property
+    def reachable(self) -> SearchSpace:
+        """All that a trial may have."""
+        reachable = self._state.reachable if self.declared else None
+        return self.current if reachable is None else reachable
+
+    @property
     def base(self) -> SearchSpace:
         """Where the base sampler and the rulebook propose: a share of their trials in the wide space, so that
         an LLM that narrows the wrong way cannot confine the run.

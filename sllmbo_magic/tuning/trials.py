@@ -130,12 +130,14 @@ class Trials:
 
     @property
     def used_up(self) -> int | None:
-        """The number of configurations of a finite search space that has none left; else None."""
-        outer = self._space()
-        if self.sampler is None or outer is None or (size := size_of(outer)) is None:
+        """The number of configurations of a finite search space that has none left, in the ranges that only
+        the user may change; else None.
+        """
+        space = None if self.sampler is None else self.sampler.space_state.reachable
+        if space is None or (size := size_of(space)) is None:
             return None
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return size if not waiting and is_used_up(outer, self.history()) else None
+        return size if not waiting and is_used_up(space, self.history()) else None
 
     def move_to(self, study: Study) -> None:
         """Go on in another study, which holds all trials."""

@@ -154,3 +154,22 @@ def test_a_search_space_from_0_where_a_log_scale_is_usual_is_told(
         ' write (0.0001, 10000.0, "log").'
         for line in lines
     ]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "llm-tpe", long("llm"), long("random")])
+@pytest.mark.parametrize("locks", [[], long([("lock", name) for name in SPACE])])
+def test_ranges_of_the_user_hold_when_they_are_used_up(data: Any, sampler: str, locks: list[Any]) -> None:
+    few = [
+        depth(3, 4),
+        ("range", {"param": "min_samples_leaf", "low": 2, "high": 3}),
+        ("range", {"param": "criterion", "choices": ["gini"]}),
+    ]
+    result, seen = steered(data, {5: [*few, *locks]}, sampler=sampler)
+    (start,) = {e.trial_number for e in seen if isinstance(e, WishApplied)}
+    tried = {
+        (t.params["max_depth"], t.params["min_samples_leaf"], t.params["criterion"])
+        for t in result.trials
+        if t.number >= start
+    }
+    assert tried == {(d, n, "gini") for d in (3, 4) for n in (2, 3)}
+    assert result.summary["reason"] == "all 4 configurations of the search space have been tried"
