@@ -125,7 +125,7 @@ def _range(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(param, str):
         raise InputError("range needs the name of a parameter.", "Example: range learning_rate 0.01 0.1.")
     if "choices" in value:
-        if not isinstance(value["choices"], list) or not value["choices"]:
+        if not isinstance(value["choices"], list | tuple) or not value["choices"]:
             raise InputError(f"range of {param!r} needs at least one choice.")
         return {"param": param, "choices": list(value["choices"])}
     low, high = _number("low", value.get("low")), _number("high", value.get("high"))

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
+from optuna.distributions import IntDistribution
 
 from sllmbo_magic._utils.value_format import format_value as show
 from sllmbo_magic.errors import InputError
@@ -24,6 +25,7 @@ from sllmbo_magic.space.changes import Add
 from sllmbo_magic.space.changes import Drop
 from sllmbo_magic.space.changes import Narrow
 from sllmbo_magic.space.changes import SpaceChange
+from sllmbo_magic.space.choices import encoded
 from sllmbo_magic.space.layers import are_layers
 from sllmbo_magic.space.layers import canonical
 from sllmbo_magic.space.outer_space import outer_of
@@ -50,6 +52,7 @@ class ExtensionPolicy:
         limits: Hard limits of single parameters.
         accepts: (name, value) -> whether the estimator declares that it takes the value; None when it
             declares nothing.
+        keeps_choices: Whether no categorical parameter takes further choices.
         check: Raises InputError for a name that is no parameter of the estimator; None: there is no
             estimator, so no new name.
     """
@@ -59,6 +62,7 @@ class ExtensionPolicy:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     accepts: Callable[[str, Any], bool | None] = _unknown
+    keeps_choices: bool = False
     check: Callable[[list[str]], None] | None = None
 
 
@@ -105,11 +109,51 @@ def meant(policy: ExtensionPolicy, name: str, value: Any) -> Any:
     return typed if known and policy.accepts(name, typed) is not False else value
 
 
+def users_choices(
+    outer: SearchSpace, name: str, choices: Iterable[Any], policy: ExtensionPolicy
+) -> list[dist.Value]:
+    """The choices that a user means: those of the outer space as it has them (objects as their labels), new
+    ones as the estimator takes them.
+
+    Raises:
+        InputError: A new one is an object, which a run cannot take in, or no new one can come in.
+    """
+    present = _distribution(outer, name)
+    if isinstance(present, dist.Numeric) or (present is None and policy.check is None):
+        return [*choices]  # it takes no choices at all, which is said elsewhere
+    return [_users_choice(outer, name, choice, policy) for choice in choices]
+
+
+def _users_choice(outer: SearchSpace, name: str, choice: Any, policy: ExtensionPolicy) -> dist.Value:
+    problem = ""
+    (choice,) = encoded({name: choice}, outer.objects).values()
+    if name in outer:
+        value, problem = outer.check(name, choice)
+        if problem and isinstance(choice, int | float):
+            value, problem = outer.check(name, str(choice))  # choices may be texts of numbers
+        if not problem:
+            return value
+        if policy.keeps_choices:
+            hint = (
+                "The objective suggests its choices itself: add one there and in search_space, for a new run."
+            )
+            raise InputError(f"{name}: {problem}.", hint)
+        if are_layers(_values(outer, name)):
+            choice = canonical(choice)
+    value, is_plain = dist.plain(meant(policy, name, choice))
+    if not is_plain:
+        raise InputError(
+            f"{name}: {problem or f'{dist.show(choice)} is no choice'}.",
+            "A new choice is a text, a number, True, False or None; an object has to stand in search_space.",
+        )
+    return value
+
+
 def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPolicy) -> SearchSpace:
     """The outer space extended so that it holds a range that the user asks for.
 
     Args:
-        command: ``param``, and ``choices`` or ``low`` and ``high``.
+        command: ``param``, and ``choices`` (see :func:`users_choices`) or ``low`` and ``high``.
 
     Raises:
         InputError: The parameter is unknown, the range is of another kind or leaves the hard limits.
@@ -131,7 +175,7 @@ def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPo
         new = _distribution(new_parameter(add, policy), name)
         assert new is not None
         if not isinstance(new, CategoricalDistribution):
-            _check_limits(name, command, None, policy)
+            _check_limits(name, command, new, policy, is_new=True)
         return outer.restore(name, new)
     if isinstance(present, CategoricalDistribution):
         return with_choices(outer, name, command["choices"]) if "choices" in command else outer
@@ -143,18 +187,40 @@ def for_user(outer: SearchSpace, command: Mapping[str, Any], policy: ExtensionPo
 
 
 def _check_limits(
-    name: str, command: Mapping[str, Any], present: dist.Numeric | None, policy: ExtensionPolicy
+    name: str,
+    command: Mapping[str, Any],
+    like: dist.Numeric,
+    policy: ExtensionPolicy,
+    *,
+    is_new: bool = False,
 ) -> None:
-    """Raises InputError where a range of numbers leaves what the estimator takes."""
+    """Raises InputError where a range of numbers leaves what the estimator declares to take; where it
+    declares nothing, the hard limits.
+
+    Args:
+        like: The parameter's outer range; a new one's range, which says its kind.
+    """
     floor, ceiling = policy.limits.get(name, (None, None))
+    now = "" if is_new else f"Now at the widest: {dist.allowed(like)}."
     for end in (command["low"], command["high"]):
-        if present is not None and present.low <= end <= present.high:
+        if not is_new and like.low <= end <= like.high:
             continue
-        out = (floor is not None and end < floor) or (ceiling is not None and end > ceiling)
-        kinds = [end, int(end)] if end == int(end) else [end]  # a whole bound, whatever the kind of the range
-        if out or all(policy.accepts(name, value) is False for value in kinds):
-            now = "" if present is None else f"Now at the widest: {dist.allowed(present)}."
+        is_whole = isinstance(like, IntDistribution) and end == int(end)
+        declared = policy.accepts(name, int(end) if is_whole else float(end))
+        if declared is False:
             raise InputError(f"{name}: {end:g} is nothing that the estimator takes.", now)
+        out = (floor is not None and end < floor) or (ceiling is not None and end > ceiling)
+        if out and declared is None:
+            raise InputError(
+                f"{name}: {end:g} is beyond what a range may reach where the estimator declares no limits.",
+                f"Allowed: {_limits(floor, ceiling)}. A search_space of your own may hold any values.",
+            )
+
+
+def _limits(floor: float | None, ceiling: float | None) -> str:
+    if floor is None or ceiling is None:
+        return f"at most {ceiling:g}" if floor is None else f"at least {floor:g}"
+    return f"{floor:g} to {ceiling:g}"
 
 
 def new_parameter(change: Add, policy: ExtensionPolicy) -> SearchSpace:

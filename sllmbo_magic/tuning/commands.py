@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import TrialState
 
@@ -22,6 +23,7 @@ from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.proposers.space_extension import for_user
 from sllmbo_magic.proposers.space_extension import gained
+from sllmbo_magic.proposers.space_extension import users_choices
 from sllmbo_magic.report.text import count
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
@@ -153,6 +155,12 @@ class Commands:
             self.extend(command.value)
         elif command.name not in ("pause", "resume", "stop"):
             self._apply_to_sampler(command)
+        if command.name == "range" and "choices" in command.value:
+            assert self._sampler is not None
+            assert self._sampler.space_state.space is not None
+            now = self._sampler.space_state.space[command.value["param"]]
+            assert isinstance(now, CategoricalDistribution)
+            return {**command.value, "choices": [*now.choices]}  # as they were meant
         return command.value
 
     def _apply_to_sampler(self, command: Command) -> None:
@@ -221,10 +229,9 @@ class Commands:
             return
         assert self.grow is not None
         self.grow(PendingExtension(wider, new.within(wider), reason, "user"))
-        if state.extension_policy is not None:
+        if state.extension_policy is not None and isinstance(now := new[name], CategoricalDistribution):
             accepts = state.extension_policy.accepts
-            refused_choices = [c for c in value.get("choices", ()) if accepts(name, c) is False]
-            for choice in refused_choices:
+            for choice in [c for c in now.choices if accepts(name, c) is False]:
                 text = f"The estimator says that it does not take {name}={choice!r}: its trials may fail."
                 self._emit(Note(text=text, level="warning", trial_number=self._next_number()))
 
@@ -236,8 +243,10 @@ class Commands:
         Raises:
             InputError: The parameter cannot have it.
         """
-        name = value["param"]
-        wider = for_user(outer, value, state.extension_policy or ExtensionPolicy())
+        name, policy = value["param"], state.extension_policy or ExtensionPolicy()
+        if "choices" in value:
+            value = {**value, "choices": users_choices(outer, name, value["choices"], policy)}
+        wider = for_user(outer, value, policy)
         if wider != outer and self.grow is None:
             raise InputError(
                 f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps.",

@@ -215,7 +215,7 @@ class Plan:
         """What a run that can go on in a new study may bring into its space from beyond the outer one."""
         estimator = self.task.estimator
         if estimator is None:
-            return ExtensionPolicy()
+            return ExtensionPolicy(keeps_choices=self.task.objective_takes_trial)
         by_llm = self.settings.uses_llm and self.settings.dynamic_space and not self.has_user_space
         return ExtensionPolicy(
             names=self.allowed,

@@ -17,6 +17,7 @@ from IPython.core.error import UsageError
 
 from sllmbo_magic.magic import session
 from sllmbo_magic.magic.commands import parse
+from sllmbo_magic.magic.commands import steering
 from sllmbo_magic.tuning.result import TuneResult
 from tests.magic.conftest import Shell
 from tests.magic.conftest import environment
@@ -441,6 +442,7 @@ def test_the_question_mark_shows_help(shell: Shell) -> None:
         ("compare nope --seed 3", ["compare sets the seeds itself", "--seeds"]),
         ("compare nope --ablate initt", ["'initt' is not allowed", "Did you mean 'init'?"]),
         ("range x", ["range takes", "%sllmbo range learning_rate 0.01 0.1"]),
+        ("range x a,,b", ["a choice is missing between two commas"]),
         ("enqueue {open('f')}", ["is not plain data"]),
         ("enqueue __import__('os')", ["is not plain data"]),
         ("help --nope", ["unknown option '--nope'"]),
@@ -519,6 +521,25 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
     assert {p["kind"] for p in params[1:]} == {"b", "c"}
     for wish in ("range", "enqueue", "extend 2", "ratio 0.3", "sampler tpe"):
         assert f"slow: {wish}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        ("b,c", ["b", "c"]),
+        ("b, c", ["b", "c"]),
+        ("b,", ["b"]),
+        ("(48,24),(64,)", [(48, 24), (64,)]),
+        ("(48, 24), none", [(48, 24), "none"]),
+        ("(48,24)", [(48, 24)]),
+        ("[(48,24)]", [(48, 24)]),
+        ("[[48, 24], null]", [[48, 24], None]),
+        ("1,2.5,None", [1, 2.5, None]),
+    ],
+)
+def test_the_choices_of_a_range_are_split_where_one_ends(words: str, choices: list[Any]) -> None:
+    line = parse(f"range kind {words}")
+    assert steering._choices(line, " ".join(line.words[1:])) == choices
 
 
 def test_trials_are_marked_while_a_run_goes_on_and_after_it(shell: Shell) -> None:

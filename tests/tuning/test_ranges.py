@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lightgbm import LGBMClassifier
 from optuna.distributions import FloatDistribution
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from sllmbo_magic import tune
 from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import WishApplied
+from sllmbo_magic.proposers.space_extension import for_user
 from sllmbo_magic.tuning.planning import make_plan
 from tests.marks import long
 
@@ -43,6 +47,32 @@ def steered(data: Any, commands: dict[int, list[tuple[str, Any]]], **options: An
         **{"sampler": "tpe", "search_space": SPACE, **options},
     )
     return result, seen
+
+
+def steered_objective(
+    objective: Any, space: dict[str, Any], commands: dict[int, list[tuple[str, Any]]], **options: Any
+) -> tuple[Any, list[Event]]:
+    """Likewise, of an objective."""
+    control, seen = Control(), []
+
+    def sink(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, TrialFinished):
+            for name, value in commands.get(event.number, []):
+                control.wish(name, value)
+
+    result = tune(
+        objective,
+        search_space=space,
+        control=control,
+        sinks=[sink],
+        **{"direction": "minimize", "n_trials": 8, "seed": 0, "sampler": "tpe", "folder": "", **options},
+    )
+    return result, seen
+
+
+def warnings_of(seen: list[Event]) -> list[str]:
+    return [e.text for e in seen if isinstance(e, Note) and e.level == "warning"]
 
 
 def depth(low: int, high: int) -> tuple[str, Any]:
@@ -173,3 +203,104 @@ def test_ranges_of_the_user_hold_when_they_are_used_up(data: Any, sampler: str, 
     }
     assert tried == {(d, n, "gini") for d in (3, 4) for n in (2, 3)}
     assert result.summary["reason"] == "all 4 configurations of the search space have been tried"
+
+
+def test_an_objective_that_suggests_its_choices_itself_gets_no_further_ones(data: Any) -> None:
+    def objective(trial: Any) -> float:
+        return float(trial.suggest_float("x", 0, 1) + (trial.suggest_categorical("kind", ["a", "b"]) == "a"))
+
+    new, fewer = [("range", {"param": "kind", "choices": names}) for names in (["a", "z"], ["b"])]
+    result, seen = steered_objective(objective, {"x": (0.0, 1.0), "kind": ["a", "b"]}, {2: [new], 4: [fewer]})
+    assert warnings_of(seen) == [
+        "kind: 'z' is no choice; allowed: one of 'a', 'b'. The objective suggests its choices itself: add one"
+        " there and in search_space, for a new run."
+    ]
+    assert [e.value for e in seen if isinstance(e, WishApplied)] == [fewer[1]]
+    assert {t.state.name for t in result.trials} == {"COMPLETE"}
+    assert from_trial(result, 5, "kind") == {"b"}
+
+
+MEANT = {
+    "s": ["1", "2", "auto"],
+    "b": [True, False],
+    "n": [None, 1, 2.5],
+    "h": [(64,), (32, 16)],
+    "d": [{"a": 1}, {"a": 2}],
+    "m": [LogisticRegression(), DecisionTreeClassifier()],
+    "g": ["gini", "entropy"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "choices"),
+    [
+        ("s", [1, "2"], ["1", "2"]),
+        ("b", ["true"], [True]),
+        ("n", ["none", 1], [None, 1]),
+        ("h", [(64,)], ["(64,)"]),
+        ("h", [[64]], ["(64,)"]),
+        ("h", [64, "(32,16)"], ["(64,)", "(32, 16)"]),
+        ("h", ((48, 24), [64]), ["(64,)", "(48, 24)"]),
+        ("d", [{"a": 1}], ["{'a': 1}"]),
+        ("m", [DecisionTreeClassifier()], ["DecisionTreeClassifier()"]),
+        ("g", ["Gini", "log_loss"], ["gini", "log_loss"]),
+    ],
+)
+def test_choices_of_a_range_are_read_as_those_of_an_enqueued_configuration(
+    name: str, typed: Any, choices: list[Any]
+) -> None:
+    given: list[Any] = []
+
+    def objective(params: dict[str, Any]) -> float:
+        given.append(params[name])
+        return float(params["x"])
+
+    command = ("range", {"param": name, "choices": typed})
+    space = {"x": (0.0, 1.0), name: MEANT[name]}
+    result, seen = steered_objective(objective, space, {1: [command]}, n_trials=12)
+    (applied,) = [e for e in seen if isinstance(e, WishApplied)]
+    assert sorted(map(str, applied.value["choices"])) == sorted(map(str, choices)), warnings_of(seen)
+    assert {str(t.params[name]) for t in result.trials[2:]} == {*map(str, choices)}
+    kinds = {type(choice) for choice in MEANT[name]}
+    assert all(type(value) in kinds for value in given), "the objective gets what it always gets"
+
+
+@pytest.mark.parametrize("typed", [[{"a": 3}], [LogisticRegression(C=3)], [(1, "a")]])
+def test_an_object_that_is_no_choice_of_the_run_cannot_come_in(typed: list[Any]) -> None:
+    for name in ("d", "m"):
+        command = ("range", {"param": name, "choices": typed})
+        space = {"x": (0.0, 1.0), name: MEANT[name]}
+        _, seen = steered_objective(lambda params: params["x"], space, {1: [command]})
+        assert not [e for e in seen if isinstance(e, WishApplied)]
+        (text,) = warnings_of(seen)
+        assert text.startswith(f"{name}: a {type(typed[0]).__name__} is no choice; allowed: one of ")
+        assert text.endswith("an object has to stand in search_space.")
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "refused"),
+    [
+        ("n_estimators", 2, 4, None),
+        ("n_estimators", 0, 4, "n_estimators: 0 is nothing that the estimator takes."),
+        ("max_features", 0.1, 2, "max_features: 2 is nothing that the estimator takes."),
+        ("min_samples_split", 1, 5, "min_samples_split: 1 is nothing that the estimator takes."),
+        ("min_samples_split", 0.1, 0.5, None),
+    ],
+)
+def test_a_range_may_have_what_the_estimator_declares_to_take(
+    data: Any, name: str, low: float, high: float, refused: str | None
+) -> None:
+    plan = make_plan(RandomForestClassifier(n_jobs=1), *data)
+    command = {"param": name, "low": low, "high": high}
+    if refused is None:
+        wider = for_user(plan.outer, command, plan.beyond())
+        assert (wider[name].low, wider.contains(name, high)) == (low, True)
+    else:
+        with pytest.raises(InputError, match=refused):
+            for_user(plan.outer, command, plan.beyond())
+
+
+def test_where_an_estimator_declares_nothing_a_range_has_the_limits_of_the_known_ranges(data: Any) -> None:
+    plan = make_plan(LGBMClassifier(), *data)
+    with pytest.raises(InputError, match=r"-1 is beyond what a range may reach .* Allowed: 0 to 1\."):
+        for_user(plan.outer, {"param": "learning_rate", "low": -1, "high": 0.1}, plan.beyond())

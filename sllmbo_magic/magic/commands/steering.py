@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sllmbo_magic.storage.run_directory import RunFolder
 
 Action = Callable[[Session, Arguments], None]
+_COMMA = re.compile(r",(?![^()]*\))")
+"""Between two choices, not inside the brackets of one."""
 _WHEN = {"stop": "after the fold in flight", "resume": "at once"}
 
 
@@ -116,28 +119,33 @@ def _hint(session: Session, arguments: Arguments) -> None:
 
 
 def _range(session: Session, arguments: Arguments) -> None:
-    words = arguments.words
-    if len(words) == 2 and ("," in words[1] or words[1].startswith("[")):
-        _send(session, arguments, {"param": words[0], "choices": _choices(arguments)})
-    elif len(words) == 3:
-        _send(session, arguments, {"param": words[0], "low": words[1], "high": words[2]})
+    name, *ends = arguments.words or [""]
+    text = " ".join(ends)
+    if "," in text or text.startswith("["):
+        _send(session, arguments, {"param": name, "choices": _choices(arguments, text)})
+    elif len(ends) == 2:
+        _send(session, arguments, {"param": name, "low": ends[0], "high": ends[1]})
     else:
         raise InputError(
             "%sllmbo range takes a parameter with low and high, or with choices.", arguments.usage
         )
 
 
-def _choices(arguments: Arguments) -> Any:
-    """``[1, None]`` as plain data; ``gbdt,dart`` as words, and what is no word as data."""
-    text = arguments.words[1]
+def _choices(arguments: Arguments, text: str) -> Any:
+    """``[1, None]`` as plain data; ``gbdt,dart`` and ``None,(64, 32)`` as words, and what is no word as data.
+
+    With a comma behind it one choice is a list: ``gbdt,``.
+    """
     if text.startswith("["):
         return _plain_data(arguments, text)
     choices = []
-    for word in text.split(","):
+    for word in _COMMA.split(text.strip().removesuffix(",")):
         try:
             choices.append(ast.literal_eval(word.strip()))
         except (ValueError, SyntaxError):
             choices.append(word.strip())
+    if "" in choices:
+        raise InputError("%sllmbo range: a choice is missing between two commas.", arguments.usage)
     return choices
 
 
