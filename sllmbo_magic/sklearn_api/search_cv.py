@@ -248,7 +248,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         outer = check_space(self.estimator, self.search_space)
         check_fixed_params(self.sampler, outer)
         for configuration in own_configurations(options.get("enqueue", ())):
-            unknown = [name for name in configuration if name not in outer]
+            unknown = [name for name in configuration if name not in outer and name not in outer.fixed]
             if unknown:
                 raise InputError(
                     f"enqueue: the search space has no parameter {unknown[0]!r}.",

@@ -39,6 +39,8 @@ from sllmbo_magic.tuning.queued_trials import waiting_trials
 from sllmbo_magic.tuning.queued_trials import withdraw
 
 STATES_OF_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_GRID = 1e-8
+"""Of a step: a value so near a point of the grid is that point."""
 _POLL_SECONDS = 0.3
 """Commands from other processes are looked for at most that often."""
 
@@ -59,6 +61,7 @@ class Commands:
         wants_first: Likewise, at this moment: not while the base sampler proposes alone.
         study: The study of the run at this moment.
         extend: Adds trials to the run's total.
+        note_room: Tells where what is queued does not fit into that total.
         grow: Takes the run to a new study with a grown outer space; None: this run works in a study that it
             may not leave.
     """
@@ -82,6 +85,7 @@ class Commands:
         self._poll = poll
         self.wants_first = wants_first
         self.extend: Callable[[int], None] | None = None
+        self.note_room: Callable[[], None] | None = None
         self.grow: Callable[[PendingExtension], Study] | None = None
         self._polled = 0.0
         self._paused = False
@@ -96,10 +100,11 @@ class Commands:
         """
         if name in ("pause", "resume", "stop", "extend", "note"):
             return
-        if self._sampler is None:
-            raise InputError(f"{name} has no effect on a run with several objectives.")
         if name in ("enqueue", "dequeue"):
             checked_configuration(self._space(), value)
+            return
+        if self._sampler is None:
+            raise InputError(f"{name} has no effect on a run with several objectives.")
         if name not in ("range", "lock", "unlock"):
             return
         state = self._sampler.space_state
@@ -139,6 +144,8 @@ class Commands:
                 self._emit(Note(text=str(error), level="warning", trial_number=self._next_number()))
         if any(command.name == "enqueue" for command, _ in applied):
             put_users_first(self.study)
+            if self.note_room is not None:
+                self.note_room()
         number = self._next_number()  # of the first trial after them, behind all that was withdrawn
         for command, value in applied:
             self._emit(WishApplied(wish=command.name, value=value, trial_number=number, id=command.id))
@@ -153,6 +160,10 @@ class Commands:
         if command.name == "extend":
             assert self.extend is not None
             self.extend(command.value)
+        elif command.name == "enqueue":
+            self._enqueue(command.value)
+        elif command.name == "dequeue":
+            dequeue(self.study, self._space(), command.value)
         elif command.name not in ("pause", "resume", "stop"):
             self._apply_to_sampler(command)
         if command.name == "range" and "choices" in command.value:
@@ -162,6 +173,11 @@ class Commands:
             assert isinstance(now, CategoricalDistribution)
             return {**command.value, "choices": [*now.choices]}  # as they were meant
         return command.value
+
+    def _enqueue(self, configuration: dict[str, Any]) -> None:
+        space = None if self._sampler is None else self._sampler.space_state.space
+        if left_out := enqueue(self.study, self._space(), configuration, space=space):
+            self._emit(Note(text=left_out_text(left_out), trial_number=self._next_number()))
 
     def _apply_to_sampler(self, command: Command) -> None:
         self.check(command.name, command.value)
@@ -175,12 +191,6 @@ class Commands:
             self._choose_first(sampler)
         elif command.name == "hint":
             self._hint(sampler, command.value)
-        elif command.name == "enqueue":
-            left_out = enqueue(self.study, self._space(), command.value, space=sampler.space_state.space)
-            if left_out:
-                self._emit(Note(text=left_out_text(left_out), trial_number=self._next_number()))
-        elif command.name == "dequeue":
-            dequeue(self.study, self._space(), command.value)
         else:
             self._apply_to_space(sampler, command)
 
@@ -349,7 +359,7 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
 
 
 def checked_configuration(outer: SearchSpace | None, configuration: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of the user as the study stores it.
+    """A configuration of the user as the study stores it: without what the search space holds at that value.
 
     Raises:
         InputError: A parameter is unknown or its value cannot be used.
@@ -359,8 +369,24 @@ def checked_configuration(outer: SearchSpace | None, configuration: dict[str, An
     params = {}
     for name, value in encoded(configuration, outer.objects).items():
         if name not in outer:
+            if name in outer.fixed and dist.same(dist.plain(value)[0], outer.fixed[name]):
+                continue
             raise outer.no_parameter(name)
         params[name], problem = outer.check(name, value)
+        problem = problem or _off_grid(dist.normal(outer[name]), value)
         if problem:
             raise InputError(f"{name}: {problem}.", "The configuration was not queued.")
     return params
+
+
+def _off_grid(distribution: dist.Distribution | None, value: Any) -> str:
+    """What is wrong with a number between two points of a grid, which :meth:`SearchSpace.check` would move;
+    "" for any other value.
+    """
+    number = dist.number_in(value)
+    if number is None or not isinstance(distribution, dist.Numeric) or distribution.step is None:
+        return ""
+    steps = (number - distribution.low) / distribution.step
+    if abs(steps - round(steps)) <= _GRID:
+        return ""
+    return f"{number:g} is off the grid; allowed: {dist.allowed(distribution)}"

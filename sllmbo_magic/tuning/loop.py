@@ -29,6 +29,8 @@ from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.evaluations import Evaluations
 from sllmbo_magic.tuning.evaluations import ExecutorError
 from sllmbo_magic.tuning.evaluations import cut_off
+from sllmbo_magic.tuning.queued_trials import no_room
+from sllmbo_magic.tuning.queued_trials import not_run
 from sllmbo_magic.tuning.stopping import Never
 from sllmbo_magic.tuning.stopping import StoppingRule
 from sllmbo_magic.tuning.trials import CallbackError
@@ -145,6 +147,7 @@ class Tuner:
         self._extend_study = extend_study
         self._evaluations = self._new_evaluations(None)
         commands.extend = self._extend
+        commands.note_room = self._note_room
         commands.grow = None if extend_study is None else self.grow
 
     def run(self) -> Outcome:
@@ -156,8 +159,11 @@ class Tuner:
         self._limits.begin()
         self._evaluations = self._new_evaluations(self._limits.timeout)
         try:
+            self._note_room()
             outcome = self._loop()
             self._land_all()
+            if outcome.status == "finished" and (text := not_run(self.trials.study, outcome.reason)):
+                self._emit(Note(text=text, level="warning"))
         except KeyboardInterrupt:
             self._control.interrupt()
             outcome = Outcome("interrupted", "interrupted")
@@ -299,6 +305,11 @@ class Tuner:
         """Trials that are in flight because of an interrupt or an error; they run again on a resume."""
         for trial in self._evaluations.abandon():
             self.trials.end(trial, cut_off())
+
+    def _note_room(self) -> None:
+        """Emit a note where configurations that the user has queued do not fit into the total."""
+        if text := no_room(self.trials.study, self._limits.n_trials, self._n_begun):
+            self._emit(Note(text=text, level="warning", trial_number=self._n_begun))
 
     def _extend(self, more: int) -> None:
         self._limits.n_trials += more

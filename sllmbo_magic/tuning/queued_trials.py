@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
+from sllmbo_magic.report.text import count
 
 _FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute of a queued trial."""
@@ -25,6 +26,32 @@ def queued_params(trial: FrozenTrial) -> dict[str, Any]:
 def waiting_trials(study: Study) -> list[FrozenTrial]:
     """The queued trials, in the order in which they run."""
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
+def no_room(study: Study, n_trials: int, n_begun: int) -> str | None:
+    """What is said where queued configurations of the user do not fit into the total of a run."""
+    n, users = _users(study, max(n_trials - n_begun, 0))
+    if n == 0:
+        return None
+    verb, total = "does" if n == 1 else "do", count(n_trials, "trial")
+    return f"{users} {verb} not fit into the total of {total}: extend {n}, or n_trials={n_trials + n}."
+
+
+def not_run(study: Study, reason: str) -> str | None:
+    """What is said at the end of a run where configurations of the user still wait.
+
+    Args:
+        reason: Why the run ended.
+    """
+    n, users = _users(study)
+    return f"{users} did not run: {reason}." if n else None
+
+
+def _users(study: Study, n_before: int = 0) -> tuple[int, str]:
+    """How many configurations of the user wait behind so many trials of the queue, as number and words."""
+    waiting = waiting_trials(study)[n_before:]
+    n = sum(trial.user_attrs.get(attrs.SOURCE) == "user" for trial in waiting)
+    return n, count(n, "queued configuration of yours", "queued configurations of yours")
 
 
 def withdraw(study: Study, trial: FrozenTrial, why: bool | str = True) -> bool:

@@ -276,7 +276,7 @@ class Run:
         queue_first_trials(
             self.study,
             self.plan,
-            None if self.sampler is None else self.sampler.space_state.outer,
+            self._outer(),
             self.sampler,
             enqueue=enqueue,
             warm_start=warm_start,

@@ -21,6 +21,7 @@ from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
 from sllmbo_magic.comparison.result import ComparedRun
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
@@ -426,6 +427,33 @@ def test_a_run_without_a_feasible_trial_keeps_its_trials_and_says_so(several: bo
         for ask in (lambda: result.best_params, lambda: result.best_value, result.code):
             with pytest.raises(InputError, match="no trial is feasible: a constraint does not hold in 6"):
                 ask()
+
+
+def test_a_run_with_several_objectives_takes_configurations_of_the_user() -> None:
+    control = Control()
+
+    def objective(params: dict[str, Any]) -> tuple[float, float]:
+        return params["x"] ** 2, sum(params["kind"])
+
+    def sink(event: Any) -> None:
+        if isinstance(event, TrialFinished) and event.number == 2:
+            control.wish("enqueue", {"x": 0.25, "kind": [2, 3]})
+            control.wish("enqueue", {"x": 0.75, "kind": (1,)})
+            control.wish("dequeue", {"x": 0.75, "kind": (1,)})
+            control.wish("enqueue", {"x": 7.0})
+
+    result = run(
+        objective,
+        direction=["minimize", "minimize"],
+        search_space={"x": (0.0, 1.0), "kind": [(1,), (2, 3)]},
+        enqueue=[{"x": 0.5, "kind": (1,)}],
+        control=control,
+        sinks=[sink],
+        n_trials=5,
+    )
+    users = [t.params for t in result.trials if t.user_attrs.get("sllmbo:source") == "user" and t.values]
+    assert users == [{"x": 0.5, "kind": "(1,)"}, {"x": 0.25, "kind": "(2, 3)"}]
+    assert "x: 7 is out of range; allowed: 0 to 1. The configuration was not queued." in notes(result)
 
 
 def test_the_pareto_front_has_feasible_trials_only() -> None:

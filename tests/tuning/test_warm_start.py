@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from sklearn.svm import SVC
 
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
 
@@ -196,6 +201,88 @@ def test_what_an_enqueued_configuration_leaves_out_is_said() -> None:
     result = run(n_trials=2, enqueue=[{"x": 0.25}, {"x": 0.5, "rate": 0.1}])
     notes = [e.text for e in result.events if isinstance(e, Note)]
     assert notes.count("The enqueued configuration leaves out rate: the sampler chooses the rest.") == 1
+
+
+def test_configurations_that_do_not_fit_into_the_total_are_said_when_they_are_queued_and_at_the_end() -> None:
+    mine = [{"x": x, "rate": 0.1} for x in (0.25, 0.5, 0.75)]
+    result = run(n_trials=2, enqueue=mine)
+    assert [e.text for e in result.events if isinstance(e, Note) and e.level == "warning"] == [
+        "1 queued configuration of yours does not fit into the total of 2 trials: extend 1, or n_trials=3.",
+        "1 queued configuration of yours did not run: all 2 trials are done.",
+    ]
+    again = run(n_trials=3, resume=True)
+    assert [t.params["x"] for t in again.trials] == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("more", [[], [("extend", 2)]])
+def test_configurations_that_are_queued_too_late_are_said_so(more: list[Any]) -> None:
+    control = Control()
+
+    def sink(event: Event) -> None:
+        if isinstance(event, TrialFinished) and event.number == 4:
+            commands = [("enqueue", {"x": x, "rate": 0.1}) for x in (0.25, 0.5, 0.75)]
+            for name, value in [*commands, *more]:
+                control.wish(name, value)
+
+    result = run(n_trials=6, control=control, sinks=[sink])
+    told = [e.text for e in result.events if isinstance(e, Note) and "of yours" in e.text]
+    if more:
+        assert told == []
+        assert [t.params["x"] for t in result.trials[5:]] == [0.25, 0.5, 0.75]
+    else:
+        assert told == [
+            "2 queued configurations of yours do not fit into the total of 6 trials: extend 2, or"
+            " n_trials=8.",
+            "2 queued configurations of yours did not run: all 6 trials are done.",
+        ]
+
+
+GRIDS: dict[str, Any] = {"n": range(2, 13, 2), "q": FloatDistribution(0.0, 1.0, step=0.25), "held": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("mine", "refused"),
+    [
+        ({"n": 7}, r"n: 7 is off the grid; allowed: whole number 2 to 12, in steps of 2\."),
+        ({"q": 0.3}, r"q: 0\.3 is off the grid; allowed: 0 to 1, in steps of 0\.25\."),
+        ({"q": "0.75", "n": 8.0}, None),
+        ({"q": 0.1 + 0.2 + 0.45, "n": 8}, None),
+        ({"n": 4, "q": 0.5, "held": 0.5}, None),
+        (
+            {"n": 4, "held": 0.25},
+            r"held is held at 0\.5 in the search space, not searched\.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("door", ["tune", "command"])
+def test_a_configuration_runs_as_it_was_written_or_is_refused(
+    mine: dict[str, Any], refused: str | None, door: str
+) -> None:
+    def objective(params: dict[str, Any]) -> float:
+        return float(params["n"] + params["q"])
+
+    control = Control()
+    options = {"direction": "minimize", "search_space": GRIDS, "n_trials": 3, "sampler": "tpe", "folder": ""}
+    if door == "command":
+        control.wish("enqueue", mine)
+        result = tune(objective, control=control, **options)
+        told = [e.text for e in result.events if isinstance(e, Note) and e.level == "warning"]
+        assert bool(told) == (refused is not None)
+        assert refused is None or re.match(refused, told[0])
+    elif refused is not None:
+        with pytest.raises(InputError, match=refused):
+            tune(objective, enqueue=[mine], **options)
+    if refused is None:
+        result = result if door == "command" else tune(objective, enqueue=[mine], **options)
+        first = result.trials[0].params
+        assert all(first[name] == pytest.approx(float(mine[name])) for name in {"n", "q"} & {*mine})
+
+
+def test_the_best_configuration_of_a_run_can_be_enqueued_again() -> None:
+    best = run(n_trials=3, space={"x": (0.0, 1.0), "rate": 0.5}).best_params
+    assert best["rate"] == 0.5
+    again = run(n_trials=1, space={"x": (0.0, 1.0), "rate": 0.5}, enqueue=[best])
+    assert again.best_params == best
 
 
 def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:

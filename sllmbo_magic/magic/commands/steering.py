@@ -77,7 +77,8 @@ def _checked_names(folder: RunFolder, command: str, value: Any) -> str:
         return ""
     outer = SearchSpace.from_json(outers[-1])
     names = [value["param"]] if command == "range" else [value] if isinstance(value, str) else [*value]
-    unknown = [name for name in names if name not in outer and name not in waiting]
+    held = outer.fixed if command in ("enqueue", "dequeue") else {}
+    unknown = [name for name in names if name not in outer and name not in held and name not in waiting]
     if not unknown:
         return ""
     if command != "range":
