@@ -628,6 +628,22 @@ def test_a_parameter_that_is_not_there_is_refused_at_once(shell: Shell) -> None:
     shell.ok("%sllmbo wait slow")
 
 
+def test_a_run_elsewhere_takes_a_configuration_that_holds_what_is_fixed(shell: Shell) -> None:
+    begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
+    shell.ok("calls = []")
+    fixed = begun.replace('"z": (0.0, 1.0)', '"z": 0.5')
+    shell.ok(f"%%sllmbo slow --background --direction maximize --trials 3 --seed 1\n{fixed}")
+    while not shell.user_ns["calls"]:
+        time.sleep(0.02)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session.Session, "active", lambda self: {})
+        assert "enqueue is noted" in shell.ok('%sllmbo enqueue {"x": 0.25, "z": 0.5, "kind": "a"}')
+    time.sleep(0.4)  # the run looks into its folder every 0.3 s
+    shell.user_ns["gate"].set()
+    shell.ok("%sllmbo wait slow")
+    assert {"x": 0.25, "z": 0.5, "kind": "a"} in shell.user_ns["calls"]
+
+
 def test_a_new_range_of_a_run_elsewhere_is_said_to_be_new(shell: Shell) -> None:
     begun = SLOW.replace("    gate.wait(20)\n", "    calls.append(params)\n    gate.wait(20)\n")
     shell.ok("calls = []")

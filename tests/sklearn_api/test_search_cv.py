@@ -371,6 +371,20 @@ def test_options_reach_tune_and_wrong_ones_are_said_before_any_fit(
     assert "trial 0 (default): 0." in capsys.readouterr().out
 
 
+def test_the_best_candidate_of_a_search_can_be_enqueued_with_what_is_fixed() -> None:
+    def search(n_trials: int, **options: Any) -> Any:
+        space = {"C": (0.1, 10.0, "log"), "tol": 1e-3}
+        one = SLLMBOSearchCV(
+            LogisticRegression(), n_trials=n_trials, random_state=0, search_space=space, **options
+        )
+        return one.fit(X, y)
+
+    mine = {**search(3).cv_results_["params"][1]}
+    assert mine["tol"] == 1e-3
+    again = search(2, tune_options={"enqueue": [mine]})
+    assert again.cv_results_["params"][1] == mine
+
+
 def test_a_name_keeps_the_run_on_disk() -> None:
     found = search(name="kept").fit(X, y)
     assert TuneResult.load(Path(".sllmbo/kept")).best_value == found.best_score_
