@@ -212,8 +212,8 @@ def _check_limits(
         out = (floor is not None and end < floor) or (ceiling is not None and end > ceiling)
         if out and declared is None:
             raise InputError(
-                f"{name}: {end:g} is beyond what a range may reach where the estimator declares no limits.",
-                f"Allowed: {_limits(floor, ceiling)}. A search_space of your own may hold any values.",
+                f"{name}: {end:g} is out of range, and the estimator declares no limits of its own.",
+                f"Allowed: {_limits(floor, ceiling)}. Other values have to stand in search_space, for a new run.",
             )
 
 

@@ -302,5 +302,5 @@ def test_a_range_may_have_what_the_estimator_declares_to_take(
 
 def test_where_an_estimator_declares_nothing_a_range_has_the_limits_of_the_known_ranges(data: Any) -> None:
     plan = make_plan(LGBMClassifier(), *data)
-    with pytest.raises(InputError, match=r"-1 is beyond what a range may reach .* Allowed: 0 to 1\."):
+    with pytest.raises(InputError, match=r"learning_rate: -1 is out of range, .* Allowed: 0 to 1\."):
         for_user(plan.outer, {"param": "learning_rate", "low": -1, "high": 0.1}, plan.beyond())
