@@ -49,7 +49,7 @@ def resolve_cv(cv: Any, X: Any, y: Any, groups: Any, kind: str) -> tuple[Any, li
     if isinstance(cv, type):
         raise InputError(f"cv is the class {cv.__name__}, not a splitter.", f"Write cv={cv.__name__}().")
     if not hasattr(cv, "split"):
-        return check_cv([_split(i, pair) for i, pair in enumerate(cv)]), []
+        return check_cv([_split(fold, pair) for fold, pair in enumerate(cv, 1)]), []
     _check_groups(cv, groups)
     if getattr(cv, "random_state", 0) is None and getattr(cv, "shuffle", True):
         cv = copy.copy(cv)
@@ -73,7 +73,7 @@ def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # rare classes: said once, by resolve_cv
-            splits = tuple(_split(i, pair) for i, pair in enumerate(cv.split(X, y, groups)))
+            splits = tuple(_split(fold, pair) for fold, pair in enumerate(cv.split(X, y, groups), 1))
     except (ValueError, TypeError, IndexError) as error:
         if isinstance(error, InputError):
             raise
@@ -81,15 +81,19 @@ def freeze(cv: Any, X: Any, y: Any, groups: Any) -> tuple[Split, ...]:
     if not splits:
         raise no_folds()
     rows = n_rows(X)
-    for i, (train, test) in enumerate(splits):
+    for fold, (train, test) in enumerate(splits, 1):
         if not len(train) or not len(test):
             raise InputError(
-                f"fold {i} of cv has no rows to {'score' if len(train) else 'train on'}.",
+                f"fold {fold} of cv has no rows to {'score' if len(train) else 'train on'}.",
                 "Each fold needs rows of both kinds: check cv and groups.",
             )
         for part in (train, test):
             if part.dtype != bool and (part.max() >= rows or part.min() < -rows):
-                raise InputError(f"fold {i} of cv names row {part.max()}, but there are {rows} rows.")
+                row = part.max() if part.max() >= rows else part.min()
+                raise InputError(
+                    f"fold {fold} of cv names row {row}, but there are {rows} rows.",
+                    "Rows are counted from 0.",
+                )
     return splits
 
 
@@ -171,14 +175,15 @@ def _check_groups(cv: Any, groups: Any) -> None:
         )
 
 
-def _split(i: int, pair: Any) -> Split:
+def _split(fold: int, pair: Any) -> Split:
+    """A pair of ``cv`` as arrays; ``fold`` counts from 1, for the messages."""
     try:
         train, test = pair
         parts = np.asarray(train), np.asarray(test)
     except (TypeError, ValueError):
         raise InputError(
-            f"fold {i} of cv is no pair (train, test) of row numbers.", "Example: cv=list(KFold(5).split(X))."
+            f"fold {fold} of cv is no pair (train, test) of row numbers.", "Example: cv=list(KFold(5).split(X))."
         ) from None
     if any(p.ndim != 1 or p.dtype.kind not in "iub" for p in parts if p.size):
-        raise InputError(f"fold {i} of cv holds no row numbers.", "Example: cv=list(KFold(5).split(X)).")
+        raise InputError(f"fold {fold} of cv holds no row numbers.", "Example: cv=list(KFold(5).split(X)).")
     return parts
