@@ -25,6 +25,7 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
 from sllmbo_magic.report.code import parts_of
+from sllmbo_magic.report.text import one_line
 from sllmbo_magic.samplers.base_sampler import check_fixed_params
 from sllmbo_magic.sklearn_api.evaluator import Candidates
 from sllmbo_magic.sklearn_api.isolated_fits import check_jobs
@@ -186,7 +187,8 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
                 )
             failures = result.failures or [{"count": n, "cause": c} for c, n in candidates.causes.items()]
             causes = "; ".join(
-                f"{row['count']} failed with: {row['cause'].rstrip('.')}" for row in failures[:3]
+                f"{row['count']} failed with: {one_line(row['cause'], 300).rstrip('.')}"
+                for row in failures[:3]
             )
             raise InputError(
                 f"no candidate has a score{f': {causes}' if causes else ''}.",

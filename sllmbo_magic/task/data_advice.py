@@ -48,6 +48,8 @@ def advice_for(cause: str, X: Any) -> str:
         return f'Fill the gaps in texts first, for example X = X.fillna({{"{column}": ""}}).'
     if "all the input array dimensions except for the concatenation axis must match" in cause:
         return 'A text vectorizer takes the name of one column, not a list: (TfidfVectorizer(), "text").'
+    if cause.endswith("hold one class)"):
+        return "Choose folds (cv) whose training rows hold every class, as those of StratifiedKFold do."
     return columns_to_prepare(X)
 
 

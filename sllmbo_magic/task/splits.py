@@ -182,7 +182,8 @@ def _split(fold: int, pair: Any) -> Split:
         parts = np.asarray(train), np.asarray(test)
     except (TypeError, ValueError):
         raise InputError(
-            f"fold {fold} of cv is no pair (train, test) of row numbers.", "Example: cv=list(KFold(5).split(X))."
+            f"fold {fold} of cv is no pair (train, test) of row numbers.",
+            "Example: cv=list(KFold(5).split(X)).",
         ) from None
     if any(p.ndim != 1 or p.dtype.kind not in "iub" for p in parts if p.size):
         raise InputError(f"fold {fold} of cv holds no row numbers.", "Example: cv=list(KFold(5).split(X)).")

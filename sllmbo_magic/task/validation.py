@@ -167,6 +167,11 @@ def _check_target_kind(values: np.ndarray, name: str, kind: str, model: str) -> 
 
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} has infinite values.", "Drop or clip those rows.")
+    if kind != "other" and values.dtype.kind == "c":
+        raise InputError(
+            f"{name} holds complex numbers, which {model} cannot be fitted to.",
+            f"Use {name}.real, or abs({name}).",
+        )
     if kind == "regression" and values.dtype.kind in "OUS" and not _numeric(values):
         if has_decimal_comma(values):
             raise InputError(
@@ -270,6 +275,13 @@ _CLASSES_ONLY = (
 _PROBABILITIES = ("neg_log_loss", "neg_brier_score", "roc_auc_ov", "d2_log_loss", "d2_brier")
 
 
+def _has_several_targets(y: Any) -> bool:
+    """Whether a target has several columns, and more than two classes in one of them."""
+    from sklearn.utils.multiclass import type_of_target
+
+    return np.ndim(y) == 2 and type_of_target(y) == "multiclass-multioutput"
+
+
 def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
     """Check that the metric can score this estimator on this target.
 
@@ -286,6 +298,11 @@ def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
         raise InputError(
             f"metric {name!r} is for classes, but {model} is a regressor.",
             "Use neg_mean_absolute_error, neg_root_mean_squared_error, r2, or a classifier.",
+        )
+    if name.startswith(_CLASSES_ONLY) and _has_several_targets(y):
+        raise InputError(
+            f"metric {name!r} is for one column of classes, but y has {np.shape(y)[1]}.",
+            "Give a function, e.g. scoring=lambda y_true, y_pred: np.mean(np.asarray(y_true) == y_pred).",
         )
     if name.startswith(_PROBABILITIES) and not hasattr(estimator, "predict_proba"):
         raise InputError(

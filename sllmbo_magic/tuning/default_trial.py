@@ -18,12 +18,20 @@ from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.report.text import one_line
 from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.data_advice import advice_for
 from sllmbo_magic.task.task import Task
 
 _REASON = "the library's default configuration"
+_MOST_CHARACTERS = 600
+"""Characters of a cause in an error: enough for scikit-learn's messages, and not for the data in some."""
+_SCORING = {
+    "score-failed": "Choose another metric (scoring), or correct yours or the model's predict.",
+    "not-finite-score": "Choose another metric (scoring), or folds (cv) on which it is defined.",
+}
+"""What to do about a model that was fitted and has no score, by category."""
 
 
 def queue_default(
@@ -88,7 +96,7 @@ def outside(user_attrs: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_default(task: Task, trial: FrozenTrial) -> None:
-    """An estimator whose defaults cannot be fitted ends the run with the reason.
+    """An estimator whose defaults cannot be fitted or scored ends the run with the reason.
 
     Raises:
         InputError: The trial is that of the defaults, and it failed for another reason than time or memory.
@@ -100,8 +108,15 @@ def check_default(task: Task, trial: FrozenTrial) -> None:
     if category in (None, attrs.STOPPED, "timeout", "out-of-memory"):
         return
     cause = evaluation.get("cause") or evaluation.get("error_class") or category
+    text = one_line(cause, _MOST_CHARACTERS)
+    text += "" if text.endswith((".", "!", "?", "…")) else "."
+    model = type(task.estimator).__name__
+    if category in _SCORING:
+        raise InputError(
+            f"{model} has no score with its default parameters ({category}): {text}",
+            f"{_SCORING[category]} Nothing was searched.",
+        ) from None
     raise InputError(
-        f"{type(task.estimator).__name__} cannot be fitted with its default parameters ({category}):"
-        f" {cause}" + ("" if cause.rstrip().endswith((".", "!", "?")) else "."),
+        f"{model} cannot be fitted with its default parameters ({category}): {text}",
         advice_for(cause, task.X) or "Correct the estimator or the data. Nothing was searched.",
     ) from None

@@ -20,6 +20,7 @@ from sllmbo_magic.history.trials import is_withdrawn
 from sllmbo_magic.history.trials import scored
 from sllmbo_magic.history.trials import state_of
 from sllmbo_magic.report.text import count
+from sllmbo_magic.report.text import one_line
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.space.space_version import SpaceVersion
@@ -142,7 +143,8 @@ class TuneResult:
             failures = self.failures
             why = ""
             if failures:
-                why = f" {failures[0]['count']} failed with: {failures[0]['cause'].rstrip('.')}."
+                cause = one_line(failures[0]["cause"], 600).rstrip(".")
+                why = f" {failures[0]['count']} failed with: {cause}."
             raise InputError(f"no trial has a score.{why}", "trials_dataframe() shows what became of each.")
         number = (self.summary.get("selection") or {}).get("number")
         selected = next((t for t in trials if t.number == number), None)

@@ -38,6 +38,7 @@ from sklearn.svm import LinearSVC
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.evaluation import refit
+from sllmbo_magic.evaluation.cross_validation import CrossValidator
 from sllmbo_magic.task.description import model_text
 from sllmbo_magic.task.task import Task
 from tests.estimators import Shift
@@ -246,6 +247,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "pandas NA": ({"y": pd.Series([pd.NA, *LABELS[1:]])}, ("1 missing",)),
     "polars null": ({"y": pl.Series([None, *LABELS[1:]])}, ("1 missing",)),
     "continuous": ({"y": NUMBERS}, ("continuous", "regressor")),
+    "complex": ({"estimator": Ridge(), "y": NUMBERS + 1j}, ("complex numbers", "y.real")),
+    "complex classes": ({"y": np.array([1j, 2j] * 20)}, ("complex numbers",)),
     "one class": ({"y": ["a"] * 40}, ("single class",)),
     "text target": ({"y": "price"}, ("text",)),
     "no estimator": ({"estimator": "forest"}, ("str", "fit()")),
@@ -288,6 +291,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("'f1_macro'", "regressor"),
     ),
     "two classes": ({"y": ["a", "b"] * 15 + ["c"] * 10, "scoring": "f1"}, ("3 classes", "'f1_weighted'")),
+    "several columns of classes": (
+        {"estimator": KNeighborsClassifier(), "y": np.arange(80).reshape(40, 2) % 3},
+        ("'f1_weighted' is for one column of classes, but y has 2", "scoring=lambda y_true, y_pred"),
+    ),
     "no class 1": ({"scoring": "precision"}, ("no label of y is 1", "'precision_weighted'")),
     "auc of three": (
         {"y": ["a", "b"] * 15 + ["c"] * 10, "scoring": "auc"},
@@ -574,3 +581,13 @@ def test_an_estimator_that_cannot_read_a_column_names_it() -> None:
 @pytest.mark.parametrize("estimator", [RandomForestClassifier(), BaggingClassifier()])
 def test_the_trees_inside_a_forest_are_not_its_model(estimator: Any) -> None:
     assert model_text(estimator) == type(estimator).__name__
+
+
+def test_the_metric_that_is_named_for_several_columns_of_classes_can_score_them() -> None:
+    task = Task.from_estimator(
+        KNeighborsClassifier(),
+        X,
+        pd.DataFrame(np.arange(80).reshape(40, 2) % 3),
+        scoring=lambda y_true, y_pred: np.mean(np.asarray(y_true) == y_pred),
+    )
+    assert CrossValidator(task).evaluate({}).mean is not None

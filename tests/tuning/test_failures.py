@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.datasets import make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
+from sklearn.model_selection import LeaveOneOut
 from sklearn.neighbors import KNeighborsClassifier
 
 from sllmbo_magic import SLLMBOSearchCV
@@ -183,7 +185,7 @@ ONE_CLASS_ON_FOLD_2 = [(np.arange(24, 60), np.arange(40, 60)), (np.arange(24, 60
             "roc_auc is nan on fold 2: its test rows hold one class",
         ),
         (Ridge(), (X[:6], y[:6]), {"scoring": "r2", "cv": 6}, "r2 is nan on fold 1: it has one test row"),
-        (Failing(), (X, y), {}, "ValueError: " + MULTI_LINE),
+        (Failing(), (X, y), {}, "ValueError: " + MULTI_LINE.replace("\n", " ")),
     ],
 )
 def test_a_default_that_cannot_be_scored_says_why_in_the_users_terms(
@@ -214,6 +216,72 @@ def test_the_search_cv_says_so_too(estimator: Any, data: Any, options: dict[str,
     with pytest.raises(InputError) as error:
         SLLMBOSearchCV(estimator, n_trials=3, random_state=0, **options).fit(*data)
     assert cause in str(error.value)
+
+
+def raises(estimator: Any, X: Any, y: Any) -> float:
+    raise KeyError("no such column")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "data", "options", "category", "hint"),
+    [
+        (Ridge(), (X, y), {"scoring": "neg_mean_squared_log_error"}, "score-failed", "another metric"),
+        (Ridge(), (X, y), {"scoring": raises}, "score-failed", "or correct yours"),
+        (Ridge(), (X[:6], y[:6]), {"scoring": "r2", "cv": 6}, "not-finite-score", "or folds (cv) on which"),
+        (
+            LogisticRegression(),
+            (Xc, c),
+            {"scoring": "roc_auc", "cv": LeaveOneOut()},
+            "not-finite-score",
+            "cv",
+        ),
+    ],
+)
+@pytest.mark.parametrize("door", ["tune", "search"])
+def test_a_metric_that_has_no_score_is_not_blamed_on_the_model(
+    door: str, estimator: Any, data: Any, options: dict[str, Any], category: str, hint: str
+) -> None:
+    search = partial(tune, estimator, **{**OPTIONS, **options})
+    if door == "search":
+        search = SLLMBOSearchCV(estimator, n_trials=3, random_state=0, **options).fit
+    with pytest.raises(InputError) as error:
+        search(*data)
+    message = str(error.value)
+    assert f"has no score with its default parameters ({category}): " in message
+    assert hint in message
+    assert message.endswith("Nothing was searched.")
+    assert "cannot be fitted" not in message
+    assert "Correct the estimator or the data" not in message
+
+
+def test_folds_that_train_on_one_class_are_named_as_what_to_change() -> None:
+    with pytest.raises(
+        InputError, match=r"fold 1 hold one class\)\. Choose folds \(cv\) whose training rows"
+    ):
+        tune(LogisticRegression(), Xc, SORTED, cv=KFold(2), **OPTIONS)
+
+
+class PrintsItsData(Ridge):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        raise ValueError(f"these values are wrong:\n{np.asarray(y)}")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cause_in_an_error_is_one_line_of_some_hundred_characters() -> None:
+    many = np.tile(y, 10)
+    with pytest.raises(InputError) as of_default:
+        tune(PrintsItsData(), np.tile(X, (10, 1)), many, **OPTIONS)
+    result = tune(PrintsItsData(), X, y, search_space={"alpha": (0.1, 1.0)}, **OPTIONS)
+    with pytest.raises(InputError) as of_result:
+        _ = result.best_params
+    with pytest.raises(InputError) as of_search:
+        SLLMBOSearchCV(PrintsItsData(), n_trials=3, search_space={"alpha": (0.1, 1.0)}).fit(X, y)
+    for error in (of_default, of_result, of_search):
+        message = str(error.value)
+        assert "ValueError: these values are wrong: [" in message
+        assert "\n" not in message
+        assert len(message) < 1200
 
 
 @pytest.mark.filterwarnings("ignore")
