@@ -30,8 +30,8 @@ from sllmbo_magic.samplers.base_sampler import check_fixed_params
 from sllmbo_magic.sklearn_api.evaluator import Candidates
 from sllmbo_magic.sklearn_api.isolated_fits import check_jobs
 from sllmbo_magic.sklearn_api.isolated_fits import in_processes
+from sllmbo_magic.sklearn_api.metric import check_metric
 from sllmbo_magic.task.data import is_missing
-from sllmbo_magic.task.metrics import resolve_metric
 from sllmbo_magic.task.validation import kind_of
 from sllmbo_magic.tuning.plan_space import check_space
 from sllmbo_magic.tuning.result import TuneResult
@@ -62,7 +62,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         tune_options: Dict of further arguments of ``tune``, those in :data:`TUNE_OPTIONS`.
         name: Keeps the run in ``.sllmbo/NAME``; None (default) keeps it in memory.
         scoring: As in ``GridSearchCV``; None (default) is the estimator's own ``score``. Of several metrics
-            the one that ``refit`` names is optimised.
+            the one that ``refit`` names is optimised. An own function that is named like a loss is refused.
         n_jobs: Folds of a candidate that run at once, as in ``GridSearchCV``.
         refit: As in ``GridSearchCV``.
         cv: As in ``GridSearchCV``, default 5. Folds are drawn once: all candidates see the same.
@@ -143,6 +143,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         """
         self._check_options()
         self._check_target(y)
+        check_metric(self.estimator, self.scoring, self.refit, y)
         with in_processes(isolate=bool((self.tune_options or {}).get("isolate"))):
             super().fit(X, y, **params)
         return self
@@ -195,13 +196,13 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
                 "result_.trials_dataframe() shows what became of each.",
             )
         candidates.complete_results(result)
-        number = (result.summary.get("selection") or {}).get("number")
-        if number is None and infeasible:  # scikit-learn ranks them, too
-            number = result.summary.get("best_number")
+        # scikit-learn also ranks infeasible candidates, and takes an infinite score for the best
+        best_number = result.summary.get("best_number")
+        number = (result.summary.get("selection") or {}).get("number", best_number)
         self._selected_row = candidates.row_of(number)
 
     def _select_best_index(self, refit: Any, refit_metric: str, results: dict[str, Any]) -> Any:
-        """The row that ``best_index_`` names: the one kept by ``select``, unless ``refit`` selects."""
+        """The row that ``best_index_`` names: the best trial of ``result_``, unless ``refit`` selects."""
         selected = getattr(self, "_selected_row", None)
         if selected is not None and not callable(refit):
             return selected
@@ -239,11 +240,6 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
             from sllmbo_magic.llm.registry import check_key
 
             check_key(settings.llm, settings.base_url)
-        one_metric = self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)
-        if not one_metric and not isinstance(self.refit, str):
-            raise InputError("scoring holds several metrics.", "Name in refit the one that is optimised.")
-        if callable(self.scoring):
-            resolve_metric(self.scoring, None, kind_of(self.estimator))
 
     def _check_space(self, options: Mapping[str, Any]) -> None:
         """Read the space, and the user's configurations in it, before the default is fitted."""

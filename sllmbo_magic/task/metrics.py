@@ -99,10 +99,10 @@ def resolve_metric(scoring: Any, direction: str | None, kind: str) -> Metric:
             f"scoring is a {type(scoring).__name__}, which is neither a metric's name nor callable.",
             f"Examples: {', '.join(_examples(kind))}.",
         )
-    scorer, name = _as_scorer(scoring), _callable_name(scoring)
+    scorer, name = _as_scorer(scoring), callable_name(scoring)
     _check_callable_direction(scoring, name, direction)
     note = ""
-    if direction is None and scorer is not scoring and not _is_negative(name):
+    if direction is None and scorer is not scoring and not is_negative(name):
         note = f'{name} is maximised. For an error, say direction="minimize" (--direction minimize).'
     return Metric(scorer, name, "minimize" if direction == "minimize" else "maximize", note)
 
@@ -133,12 +133,12 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
     """
     metric = getattr(scoring, "_score_func", None)
     if metric is None:
-        if direction is None and _is_loss(name):
+        if direction is None and is_loss(name):
             raise InputError(
                 f"{name} is named like a loss, and without a direction greater is better.",
                 'Say direction="minimize" (or "maximize").',
             )
-        if direction == "minimize" and (_is_negative(name) or _is_own_score(scoring)):
+        if direction == "minimize" and (is_negative(name) or _is_own_score(scoring)):
             scorer_text = "estimator.score" if _is_own_score(scoring) else name
             raise InputError(
                 f"direction 'minimize' does not fit the scorer {scorer_text}: greater is better there.",
@@ -146,7 +146,7 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
             )
         return
     metric = _unwrapped(metric)
-    metric_name = _callable_name(metric)
+    metric_name = callable_name(metric)
     if getattr(scoring, "_sign", 1) < 0:
         if direction == "minimize":
             raise InputError(
@@ -163,23 +163,23 @@ def _check_callable_direction(scoring: Any, name: str, direction: str | None) ->
             f"direction 'minimize' does not fit the scorer {name}: greater is better there.",
             "Leave direction out.",
         )
-    elif direction != "minimize" and _is_loss(metric_name):
+    elif direction != "minimize" and is_loss(metric_name):
         raise InputError(
             f"the scorer {name} makes a large {metric_name} the best.",
             f"Use make_scorer({metric_name}, greater_is_better=False).",
         )
 
 
-def _is_loss(name: str) -> bool:
+def is_loss(name: str) -> bool:
     """Whether a metric of that name is better when it is smaller: scikit-learn's endings, and short names."""
     name = name.lower().removesuffix("_scorer").removesuffix("_metric")
-    if _is_negative(name):
+    if is_negative(name):
         return False
     negative = ALIASES.get(name.rpartition("_")[2], "").startswith("neg_")  # my_mae, too
     return negative or name.endswith(("_error", "_loss", "_deviance")) or name in ("error", "loss")
 
 
-def _is_negative(name: str) -> bool:
+def is_negative(name: str) -> bool:
     """Whether a scorer's name says that it is the negative of a loss, as scikit-learn's do."""
     return name.lower().startswith(("neg_", "negative_", "minus_"))
 
@@ -264,12 +264,12 @@ def _compares_targets(parameters: list[inspect.Parameter]) -> bool:
     return first.startswith(("y", "true", "target", "label", "actual")) and not third.startswith("y")
 
 
-def _callable_name(function: Any) -> str:
+def callable_name(function: Any) -> str:
     """The name of a scorer without its arguments, which may quote labels (``pos_label``)."""
     function = _unwrapped(function)
     score = getattr(function, "_score_func", None)
     if score is not None:
         sign = "neg_" if getattr(function, "_sign", 1) < 0 else ""
-        return sign + _callable_name(score)
+        return sign + callable_name(score)
     name = getattr(function, "__name__", type(function).__name__)
     return name if name.isidentifier() else "own metric"

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification
 from sklearn.datasets import make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge
+from sklearn.metrics import make_scorer
+from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import GroupKFold
 from sklearn.model_selection import KFold
+from sklearn.model_selection import cross_val_score
 
 from sllmbo_magic import SLLMBOSearchCV
 from sllmbo_magic import tune
@@ -176,3 +180,100 @@ def test_an_error_of_the_splitter_is_its_own(space: Any, error_score: float, cv:
 def test_what_is_no_estimator_is_one_line(estimator: Any, space: Any) -> None:
     with pytest.raises(InputError, match=r"estimator is .*\. Allowed: an estimator with fit"):
         SLLMBOSearchCV(estimator, search_space=space).fit(X, y)
+
+
+def error(model: Any, X: Any, y: Any) -> float:
+    return float(np.abs(y - model.predict(X)).mean())
+
+
+def neg_error(model: Any, X: Any, y: Any) -> float:
+    return -error(model, X, y)
+
+
+def errors(model: Any, X: Any, y: Any) -> dict[str, float]:
+    return {"mae": error(model, X, y), "neg_mae": neg_error(model, X, y)}
+
+
+def my_mae(y_true: Any, y_pred: Any) -> float:
+    return float(np.abs(y_true - y_pred).mean())
+
+
+def agreement(y_true: Any, y_pred: Any) -> float:
+    return -my_mae(y_true, y_pred)
+
+
+NEGATIVE = "Return its negative, and name it neg_"
+
+
+@pytest.mark.parametrize(
+    ("scoring", "refit", "hint"),
+    [
+        (error, True, f"error is named like a loss, and greater is better here. {NEGATIVE}error."),
+        (my_mae, True, "Write make_scorer(my_mae, greater_is_better=False)."),
+        (errors, "mae", f"mae is named like a loss, and greater is better here. {NEGATIVE}mae."),
+        ({"a": error, "r2": "r2"}, "a", f"{NEGATIVE}error."),
+        ({"mae": lambda *arguments: error(*arguments), "r2": "r2"}, "mae", f"{NEGATIVE}mae."),
+        ({"mae": make_scorer(mean_absolute_error), "r2": "r2"}, "mae", "(mean_absolute_error, greater_is"),
+        ({"a": make_scorer(mean_absolute_error), "r2": "r2"}, "a", "(mean_absolute_error, greater_is"),
+        ({"loss": make_scorer(agreement), "r2": "r2"}, "loss", "make_scorer(agreement, greater_is_better"),
+        ({"a": my_mae, "r2": "r2"}, "a", "Write make_scorer(my_mae, greater_is_better=False)."),
+        (
+            agreement,
+            True,
+            "agreement takes (y_true, y_pred), and a scorer takes (estimator, X, y). Write make",
+        ),
+        ({"a": agreement, "r2": "r2"}, "a", "Write make_scorer(agreement), of sklearn.metrics."),
+        ("mae", True, "scikit-learn has no scorer 'mae'. Write 'neg_mean_absolute_error'."),
+        (["r2", "mae"], "mae", "Write 'neg_mean_absolute_error'."),
+        ("r_2", True, "scikit-learn has no scorer 'r_2'. Did you mean 'r2'?"),
+        ("f1_macro", True, "metric 'f1_macro' is for classes, but Counted is a regressor."),
+        (["r2", "f1_macro"], "f1_macro", "metric 'f1_macro' is for classes, but Counted is a regressor."),
+    ],
+)
+def test_a_metric_that_would_keep_the_worst_or_cannot_score_is_refused_before_the_first_fit(
+    scoring: Any, refit: Any, hint: str
+) -> None:
+    FITS.clear()
+    with pytest.raises(InputError) as caught:
+        SLLMBOSearchCV(Counted(), n_trials=3, scoring=scoring, refit=refit).fit(X, y)
+    assert hint in str(caught.value)
+    assert "direction" not in str(caught.value)
+    assert FITS == []
+
+
+@pytest.mark.parametrize(
+    ("scoring", "refit"),
+    [
+        (neg_error, True),
+        (errors, "neg_mae"),
+        ({"mae": neg_error, "error": error}, "mae"),
+        ({"mae": "neg_mean_absolute_error", "error": error}, "mae"),
+        ({"mae": make_scorer(mean_absolute_error, greater_is_better=False), "error": error}, "mae"),
+        (["r2", "neg_mean_absolute_error"], "neg_mean_absolute_error"),
+    ],
+)
+def test_a_negative_error_is_maximised_whatever_its_key(scoring: Any, refit: Any) -> None:
+    space = {"alpha": (1e-3, 1e4, "log")}
+    search = SLLMBOSearchCV(
+        Ridge(), n_trials=4, search_space=space, scoring=scoring, refit=refit, random_state=0
+    ).fit(X, y)
+    expected = cross_val_score(Ridge(**search.best_params_), X, y, scoring="neg_mean_absolute_error").mean()
+    assert search.best_score_ == pytest.approx(expected)
+    assert search.best_score_ == max(search.cv_results_[f"mean_test_{'score' if refit is True else refit}"])
+
+
+def test_labels_that_the_metric_cannot_score_are_named() -> None:
+    with pytest.raises(
+        InputError, match=r"scores the class 1 of two, but no label of y is 1\. Use 'f1_weigh"
+    ):
+        SLLMBOSearchCV(LogisticRegression(), n_trials=3, scoring="f1").fit(Xc, np.where(c, "y", "n"))
+
+
+def test_a_scorer_of_two_arguments_scores_without_a_target() -> None:
+    def inertia(model: Any, X: Any) -> float:
+        return float(model.score(X))
+
+    search = SLLMBOSearchCV(
+        KMeans(2, n_init=1, random_state=0), n_trials=2, scoring=inertia, search_space={"n_clusters": (2, 5)}
+    )
+    assert search.fit(X).best_score_ < 0.0

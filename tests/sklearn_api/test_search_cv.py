@@ -195,6 +195,25 @@ def test_a_scorer_that_gives_several_metrics_needs_refit_too() -> None:
         search(scoring=both).fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("several", [False, True])
+def test_an_infinite_score_is_a_failure_and_not_the_best(several: bool) -> None:
+    def scorer(model: Any, X: Any, y: Any) -> float:
+        return np.inf if model.C > 1.0 else float(model.score(X, y))
+
+    options = {"scoring": {"a": scorer, "b": "accuracy"}, "refit": "a"} if several else {"scoring": scorer}
+    space = {"C": (1e-3, 1e3, "log")}
+    found = search(LogisticRegression(), search_space=space, n_trials=6, **options).fit(X, y)
+    states = [trial.state.name for trial in found.result_.trials]
+    assert {"COMPLETE", "FAIL"} == set(states)
+    assert (found.best_index_, found.best_score_) == (
+        found.result_.best_trial.number,
+        found.result_.best_value,
+    )
+    assert np.isfinite(found.best_score_)
+    assert found.best_params_ == found.result_.best_params
+
+
 def test_refit_may_be_off_or_a_function() -> None:
     found = search(refit=False).fit(X, y)
     assert found.best_score_ == max(found.cv_results_["mean_test_score"])
