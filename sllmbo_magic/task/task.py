@@ -107,7 +107,7 @@ class Task:
             sample_weight: One weight per row, given to ``fit`` (of a Pipeline's last step); scores are not
                 weighted, as in ``cross_validate(params=...)``.
             fit_params: More arguments of ``fit``; values with one entry per row are split with the folds.
-            X_test: Data kept untouched for the final report.
+            X_test: Data kept untouched for the final report; columns of data frames are matched by name.
             y_test: Its target.
             description: Words for the LLM.
             name: Name of the run.
@@ -117,6 +117,7 @@ class Task:
         """
         estimator = validation.check_estimator(estimator)
         kind = validation.kind_of(estimator)
+        X_test, test_notes = validation.match_columns(X, X_test)
         X = validation.check_data(X, "X", estimator)
         rows = n_rows(X)
         y = validation.check_y(y, "y", rows, kind, estimator)
@@ -126,12 +127,14 @@ class Task:
             raise InputError("only one of X_test and y_test is given.", "Give both or none.")
         if X_test is not None:
             X_test = validation.check_data(X_test, "X_test", estimator)
-            y_test = validation.check_y(y_test, "y_test", n_rows(X_test), "other", estimator)
+            test_kind = "other" if kind == "classification" else kind  # it may be of one class
+            y_test = validation.check_y(y_test, "y_test", n_rows(X_test), test_kind, estimator)
             if shape_of(X_test)[1] != shape_of(X)[1]:
                 raise InputError(
                     f"X has {shape_of(X)[1]} columns, but X_test has {shape_of(X_test)[1]}.",
                     "Both need the same.",
                 )
+            test_notes += validation.compare_targets(y, y_test, kind)
         estimator = validation.with_weight_requests(estimator, sample_weight)
         arguments = validation.fit_arguments(estimator, sample_weight, fit_params)
         metric = resolve_metric(scoring, direction, kind)
@@ -143,6 +146,7 @@ class Task:
             *suspicious(X, y, kind),
             *other_rows(X, "X", y=y, groups=groups, sample_weight=sample_weight),
             *other_rows(X_test, "X_test", y_test=y_test),
+            *test_notes,
             *notes,
         ]
         return cls(

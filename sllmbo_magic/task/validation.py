@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Mapping
+from collections.abc import Sequence
 from collections.abc import Set
 from typing import Any
 
@@ -161,6 +162,56 @@ def check_y(y: Any, name: str, rows: int, kind: str, estimator: Any) -> Any:
     return y
 
 
+def match_columns(X: Any, X_test: Any) -> tuple[Any, list[str]]:
+    """The test data with their columns in the order of X, and a remark where that was another one.
+
+    Only data frames have names to match by; anything else is returned as it is.
+
+    Raises:
+        InputError: Columns of X are not there by name.
+    """
+    if not all(library_of(one) in ("pandas", "polars") and hasattr(one, "columns") for one in (X, X_test)):
+        return X_test, []
+    names, test_names = [*X.columns], [*X_test.columns]
+    if names == test_names or len({*names}) < len(names) or len({*test_names}) < len(test_names):
+        return X_test, []
+    if {*names} == {*test_names}:
+        return X_test[names], ["X_test has the columns of X in another order, so they are matched by name."]
+    lacking = [name for name in names if name not in test_names]
+    if lacking and all(isinstance(name, str) for name in (*names, *test_names)):
+        raise InputError(
+            f"X_test lacks columns of X: {_listed(lacking)}.",
+            f"It has {_listed(test_names)}: name them alike.",
+        )
+    return X_test, []
+
+
+def compare_targets(y: Any, y_test: Any, kind: str) -> list[str]:
+    """Remarks on the target of the test data beside that of the training data.
+
+    Raises:
+        InputError: Another number of columns, or labels that no model of y can predict: all of them, or any
+            beside two classes.
+    """
+    columns, test_columns = ((np.shape(one)[1:] or (1,))[0] for one in (y, y_test))
+    if columns != test_columns:
+        raise InputError(f"y has {columns} columns, but y_test has {test_columns}.", "Both need the same.")
+    if kind != "classification" or np.ndim(y) != 1:
+        return []
+    labels, test_labels = (set(np.asarray(one).tolist()) for one in (y, y_test))
+    unknown = test_labels - labels
+    if not unknown:
+        return []
+    text = f"y_test has labels that y lacks: {_listed(sorted(map(repr, unknown)))}"
+    if len(labels) > 2 and unknown != test_labels:
+        return [f"{text}. No model can predict them."]
+    raise InputError(f"{text}.", f"Give both the same labels; y has {_listed(sorted(map(repr, labels)))}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
 def _check_target_kind(values: np.ndarray, name: str, kind: str, model: str) -> None:
     """Raises InputError for a target whose values do not fit the kind of task."""
     from sklearn.utils.multiclass import type_of_target
@@ -265,8 +316,8 @@ def fit_arguments(estimator: Any, sample_weight: Any, fit_params: Mapping[str, A
 
 
 _BOOSTING = ("lightgbm", "xgboost")
-_MOST_LABELS = 5
-"""Labels of a target that a message names."""
+_MOST_NAMES = 5
+"""Labels of a target, or columns, that a message names."""
 _TWO_CLASSES = ("f1", "precision", "recall", "jaccard")
 _CLASSES_ONLY = (
     *("accuracy", "balanced_accuracy", "top_k_accuracy", "average_precision", "matthews_corrcoef"),
@@ -312,10 +363,8 @@ def check_scoring(estimator: Any, metric: Metric, y: Any, kind: str) -> None:
     if kind == "classification" and np.ndim(y) == 1:
         labels = set(np.asarray(y).tolist())
         if name in _TWO_CLASSES and (len(labels) > 2 or 1 not in labels):
-            labels_text = ", ".join(sorted(map(repr, labels))[:_MOST_LABELS])
-            more = ", ..." if len(labels) > _MOST_LABELS else ""
             why = (
-                f"y has {len(labels)} classes ({labels_text}{more})"
+                f"y has {len(labels)} classes ({_listed(sorted(map(repr, labels)))})"
                 if len(labels) > 2
                 else "no label of y is 1"
             )

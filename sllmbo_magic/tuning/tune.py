@@ -137,7 +137,7 @@ def tune(
         groups: One group per row, for grouped folds.
         sample_weight: One weight per row, given to ``fit``.
         fit_params: More arguments of ``fit``.
-        X_test: Data kept untouched for the final report.
+        X_test: Data kept untouched for the final report; columns of data frames are matched by name.
         y_test: Its target.
         search_space: Dict of Optuna distributions, (low, high[, "log"]) tuples and lists. Default: the ranges
             known for the estimator, or those that the LLM proposes.
@@ -204,7 +204,7 @@ def tune(
             chooses the parameters that they leave out.
         dynamic_space: Whether the LLM may change the ranges.
         permute_scores: Show the LLM permuted scores: a control experiment.
-        verify: Whether to score default and best again on fresh folds at the end.
+        verify: Whether to score default and best again at the end, on fresh folds and on the test data.
         study: An Optuna study to work in, instead of a new one.
         callbacks: Optuna's callbacks.
         sinks: Take the run's events.

@@ -286,6 +286,34 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "half a test set": ({"X_test": X}, ("X_test and y_test",)),
     "test columns": ({"X_test": X[:, :2], "y_test": LABELS}, ("3 columns", "2")),
     "test length": ({"X_test": X, "y_test": LABELS[:3]}, ("X_test has 40 rows, but y_test has 3",)),
+    "other test columns": (
+        {"X": FRAMES["pandas"], "X_test": FRAMES["pandas"].rename(columns={"b": "d"}), "y_test": LABELS},
+        ("X_test lacks columns of X: b.", "It has a, d, c"),
+    ),
+    "fewer test columns": (
+        {"X": FRAMES["polars"], "X_test": FRAMES["polars"].drop("b"), "y_test": LABELS},
+        ("X_test lacks columns of X: b.",),
+    ),
+    "test labels": (
+        {"X_test": X, "y_test": np.arange(40) % 2},
+        ("y_test has labels that y lacks: 0, 1.", "both the same labels; y has 'no', 'yes'."),
+    ),
+    "test labels from 1": (
+        {"y": np.arange(40) % 2, "X_test": X, "y_test": np.arange(40) % 2 + 1},
+        ("y_test has labels that y lacks: 2.", "y has 0, 1."),
+    ),
+    "test labels as text": (
+        {"y": np.arange(40) % 3, "X_test": X, "y_test": (np.arange(40) % 3).astype(str)},
+        ("y_test has labels that y lacks: '0', '1', '2'.",),
+    ),
+    "test text": (
+        {"estimator": Ridge(), "y": NUMBERS, "X_test": X, "y_test": LABELS},
+        ("y_test holds text, but Ridge is a regressor",),
+    ),
+    "test targets": (
+        {"estimator": Ridge(), "y": np.c_[NUMBERS, NUMBERS], "X_test": X, "y_test": NUMBERS},
+        ("y has 2 columns, but y_test has 1.",),
+    ),
     "metric of classes": (
         {"estimator": Ridge(), "y": NUMBERS, "scoring": "f1_macro"},
         ("'f1_macro'", "regressor"),
@@ -591,3 +619,24 @@ def test_the_metric_that_is_named_for_several_columns_of_classes_can_score_them(
         scoring=lambda y_true, y_pred: np.mean(np.asarray(y_true) == y_pred),
     )
     assert CrossValidator(task).evaluate({}).mean is not None
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_columns_of_the_test_data_are_matched_by_name(kind: str) -> None:
+    frame = FRAMES[kind]
+    task = classify(X=frame, X_test=frame[["c", "a", "b"]], y_test=LABELS)
+    assert list(task.X_test.columns) == ["a", "b", "c"]
+    assert np.array_equal(np.asarray(task.X_test), X)
+    assert task.notes == ("X_test has the columns of X in another order, so they are matched by name.",)
+    assert classify(X=frame, X_test=frame, y_test=LABELS).notes == ()
+    assert classify(X=frame, X_test=X, y_test=LABELS).notes == ()
+    numbered = pd.DataFrame(X)  # scikit-learn matches columns without names by position
+    assert classify(X=frame, X_test=numbered, y_test=LABELS).X_test is numbered
+
+
+def test_a_rare_label_of_the_test_data_alone_is_noted() -> None:
+    y_test = np.arange(40) % 4
+    notes = classify(y=np.arange(40) % 3, X_test=X, y_test=y_test).notes
+    assert notes == ("y_test has labels that y lacks: 3. No model can predict them.",)
+    assert classify(y=y_test, X_test=X, y_test=np.zeros(40)).notes == ()
+    assert classify(y=y_test == 1, X_test=X, y_test=(y_test == 1).astype(int)).notes == ()
