@@ -69,7 +69,7 @@ def score_text(
     kind: str,
     y: Any,
     test: Any,
-    fold: int,
+    fold: int | None,
     *,
     score: float | None = None,
     error: BaseException | None = None,
@@ -82,13 +82,13 @@ def score_text(
         kind: ``"classification"``, ``"regression"`` or ``"other"``.
         y: The target, n values or n x outputs; None when there is none.
         test: Row numbers of the fold's test rows.
-        fold: Number of the fold from 0; the text counts from 1.
+        fold: Number of the fold from 0; the text counts from 1. None: the rows are the test data, no fold.
         score: The score, if the metric gave one that is not finite.
         error: What the metric raised, if it did.
         warnings: Messages of the metric's warnings, which often say what is undefined.
     """
     outcome = "failed" if score is None else f"is {score:g}"
-    head = f"{metric} {outcome} on fold {fold + 1}"
+    head = f"{metric} {outcome}" + ("" if fold is None else f" on fold {fold + 1}")
     reason = _reason(kind, y, test)
     if isinstance(error, TypeError) and _SIGN_TIMES_NONE in str(error):
         return f"{head}: it returned None, not a number (is a return statement missing?)"

@@ -19,6 +19,8 @@ from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.bootstrap import interval_of_difference
 from sllmbo_magic.evaluation.bootstrap import resampled_scores
 from sllmbo_magic.evaluation.bootstrap import test_scores
+from sllmbo_magic.evaluation.causes import error_text
+from sllmbo_magic.evaluation.causes import score_text
 from sllmbo_magic.evaluation.fold_fit import refit
 from sllmbo_magic.evaluation.paired_scores import Fits
 from sllmbo_magic.evaluation.paired_scores import failure_text
@@ -26,6 +28,8 @@ from sllmbo_magic.evaluation.warnings import CountWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
 from sllmbo_magic.evaluation.warnings import add_to_run
 from sllmbo_magic.task.data import n_rows
+from sllmbo_magic.task.display_metric import display_metric
+from sllmbo_magic.task.display_metric import is_negated
 from sllmbo_magic.task.task import Task
 
 
@@ -61,7 +65,8 @@ class HeldOutEvaluator:
         with Quiet(), CountWarnings() as counter:
             try:
                 scores = test_scores(self.task, refit(self.task, params))
-                value = scores(np.arange(n_rows(self.task.X_test)))
+                rows = np.arange(n_rows(self.task.X_test))
+                value = scores(rows)
                 resampled: tuple[float, ...] = ()
                 if self._seed is not None and is_finite(value):
                     resampled = resampled_scores(self.task, scores, self._seed, should_stop)
@@ -72,11 +77,26 @@ class HeldOutEvaluator:
                     None,
                     error=category_of(error),
                     error_class=type(error).__name__,
+                    cause=error_text(error),
                     warnings=dict(counter.counts),
                     warning_texts=dict(counter.texts),
                 )
+        error, cause = None, ""
+        if not is_finite(value):
+            error = "not-finite-score"
+            cause = score_text(
+                self.task.scorer_name,
+                self.task.kind,
+                self.task.y_test,
+                rows,
+                None,
+                score=value,
+                warnings=counter.undefined,
+            )
         return Evaluation(
-            value,
+            None if error else value,
+            error=error,
+            cause=cause,
             split_scores=resampled,
             seconds=time.perf_counter() - started,
             warnings=dict(counter.counts),
@@ -108,14 +128,9 @@ def on_test_data(
     if task.X_test is None:
         return OnTestData()
     evaluations = _evaluated(HeldOutEvaluator(task, seed), [default_params, best_params], fits)
-    if any(one.stopped for one in evaluations) or len(evaluations) < 2:
-        return OnTestData(text=f". The test data were not scored, since {fits.why_stopped()}")
-    failed = next((one for one in evaluations if one.error is not None), None)
-    if failed is not None:
-        return OnTestData(text=f". The test data could not be scored ({failure_text(failed)})")
+    if why_not := _why_not(evaluations, 2, fits):
+        return OnTestData(text=f". {why_not}")
     values = [float(one.mean) for one in evaluations if one.mean is not None]
-    if not all(is_finite(value) for value in values):
-        return OnTestData(text=". The test data have no finite score")
     sign = 1.0 if task.direction == "maximize" else -1.0
     gain = sign * (values[1] - values[0])
     interval = interval_of_difference(evaluations[1].split_scores, evaluations[0].split_scores)
@@ -132,6 +147,39 @@ def on_test_data(
         lost = f". Relative over-tuning was not computed, since {fits.why_stopped()}"
     text = f". On the test data there is a {gain_text(gain)}{between}{lost}"
     return OnTestData(values[0], values[1], gain, interval, share, text)
+
+
+def alone_on_test_data(task: Task, params: Mapping[str, Any], name: str, fits: Fits) -> OnTestData:
+    """One configuration on the test data, where there is none to compare it with; ``text`` is a sentence
+    without a full stop.
+
+    Args:
+        task: A task with an estimator.
+        params: Parameters of the configuration.
+        name: What the configuration is, in words.
+        fits: How it is fitted.
+    """
+    if task.X_test is None:
+        return OnTestData()
+    evaluations = _evaluated(HeldOutEvaluator(task, None), [params], fits)
+    if why_not := _why_not(evaluations, 1, fits):
+        return OnTestData(text=why_not)
+    value = evaluations[0].mean
+    assert value is not None
+    display = display_metric(task.scorer_name, task.direction, is_negated(task.scoring))
+    text = f"On the test data {name} scores {display.label} {display.shown(value):.4g}"
+    return OnTestData(best=value, text=text)
+
+
+def _why_not(evaluations: Sequence[Evaluation], n: int, fits: Fits) -> str:
+    """Why not all of ``n`` configurations have a score on the test data; "" where all have."""
+    if any(one.stopped for one in evaluations) or len(evaluations) < n:
+        return f"The test data were not scored, since {fits.why_stopped()}"
+    failed = next((one for one in evaluations if one.error is not None), None)
+    if failed is None:
+        return ""
+    what = "have no finite score" if failed.error == "not-finite-score" else "could not be scored"
+    return f"The test data {what}: {failure_text(failed)}"
 
 
 def gain_text(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from sllmbo_magic.evaluation.base import never
 from sllmbo_magic.evaluation.cross_validation import CrossValidator
 from sllmbo_magic.evaluation.warnings import add_to_run
 from sllmbo_magic.task.task import Task
+
+_MOST_CHARACTERS = 200
+"""Characters of a cause in the text of a check."""
 
 
 def _here(evaluator: Evaluator) -> Evaluator:
@@ -83,7 +87,8 @@ def paired_scores(
             add_to_run(evaluation.warnings, evaluation.warning_texts)
         failed = next((one for one in evaluations if one.error is not None and not one.stopped), None)
         if failed is not None:
-            return f"a fit failed there: {failure_text(failed)}"
+            part = "the metric" if failed.error in ("score-failed", "not-finite-score") else "a fit"
+            return f"{part} failed there: {failure_text(failed)}"
         if len(evaluations) < len(configurations) or not all(evaluation.ok for evaluation in evaluations):
             break
         for row, evaluation in zip(scores, evaluations, strict=True):
@@ -94,11 +99,11 @@ def paired_scores(
 
 
 def failure_text(evaluation: Evaluation) -> str:
-    """Why a fit failed, in words that hold nothing of the data: those of its exception may."""
+    """Why a fit or its score failed, on one line; it may quote data, as the cause of a trial does."""
     if evaluation.error == "timeout":
         return "it took longer than the time limit of a trial"
-    own_words = evaluation.error in ("process-died", "out-of-memory")
-    return evaluation.error_class or (evaluation.cause if own_words else "") or str(evaluation.error)
+    text = evaluation.cause or evaluation.error_class or str(evaluation.error)
+    return textwrap.shorten(text, _MOST_CHARACTERS, placeholder=" …").rstrip(".")
 
 
 def _evaluated(

@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 
 from sllmbo_magic.evaluation.fresh_splits import fresh_tasks
+from sllmbo_magic.evaluation.held_out import alone_on_test_data
 from sllmbo_magic.evaluation.held_out import gain_text
 from sllmbo_magic.evaluation.held_out import on_test_data
 from sllmbo_magic.evaluation.paired_scores import Fits
@@ -79,7 +80,7 @@ class Verification:
 
 def verify(
     task: Task,
-    default_params: Mapping[str, Any],
+    default_params: Mapping[str, Any] | None,
     best_params: Mapping[str, Any],
     seed: int,
     fits: Fits | None = None,
@@ -93,7 +94,7 @@ def verify(
 
     Args:
         task: A task with an estimator.
-        default_params: Parameters of the default, usually empty.
+        default_params: Parameters of the default, usually empty; None: the default has no score.
         best_params: Parameters of the best configuration.
         seed: Seed of the fresh folds and of the bootstrap.
         fits: How the fits are made, and what ends them; default: in this process, on all cores.
@@ -105,15 +106,14 @@ def verify(
 
     Returns:
         The verification. Where ``cv`` cannot be reshuffled, the search's own folds are scored again, and the
-        text says so: that shows the noise of the gain, but not how much of it was luck.
+        text says so: that shows the noise of the gain, but not how much of it was luck. Without a gain to
+        check, where the default is the best configuration or has no score, the test data alone are scored.
     """
     if task.estimator is None:
         return Verification("unknown", "An objective of one's own has no folds to check the gain on.")
-    if dict(default_params) == dict(best_params):
-        return Verification(
-            "within noise", "No configuration beat the default, so there is no gain to check."
-        )
     fits = fits or Fits()
+    if default_params is None or dict(default_params) == dict(best_params):
+        return _without_gain(task, best_params, fits, is_default=default_params is not None)
     sign = 1.0 if task.direction == "maximize" else -1.0
     fresh = fresh_tasks(task, seed)
     tasks = _parts(fresh) or [task]
@@ -139,6 +139,18 @@ def verify(
         test_interval=test.interval,
         overtuning=None if gain_in_search is None or outside is None else gain_in_search - outside,
         relative_overtuning=test.relative_overtuning,
+    )
+
+
+def _without_gain(task: Task, params: Mapping[str, Any], fits: Fits, *, is_default: bool) -> Verification:
+    name = "the default" if is_default else "the best configuration"
+    test = alone_on_test_data(task, params, name, fits)
+    reason = "No configuration beat the default" if is_default else "The default has no score"
+    return Verification(
+        "within noise" if is_default else "unknown",
+        f"{test.text or f'{reason}, so there is no gain to check'}.",
+        test_default=test.best if is_default else None,
+        test_best=test.best,
     )
 
 

@@ -263,27 +263,30 @@ class Finalizer:
         return f"the time limit of {self.plan.settings.timeout:g} s is over"
 
     def _worth_verifying(self, summary: dict[str, Any]) -> bool:
-        return (
-            self.task.estimator is not None
-            and summary.get("default_value") is not None
-            and bool(summary.get("best_params"))
-        )
+        """Whether there is a gain to check, or test data to score the best configuration on."""
+        if self.task.estimator is None or summary["best_value"] is None:
+            return False
+        has_gain = summary["default_value"] is not None and bool(summary["best_params"])
+        return has_gain or self.task.X_test is not None
 
     def _verify(self, study: Study, winner: FrozenTrial) -> dict[str, Any]:
         from sllmbo_magic.evaluation.verification import unchecked
         from sllmbo_magic.evaluation.verification import verify
 
-        if self._ends_checks():
+        default_value = _default_value(study)
+        has_gain = default_value is not None and bool(winning_params(winner))
+        if has_gain and self._ends_checks():
             return asdict(unchecked(self._why_stopped()))
-        self.record.emit(Note(text="Scoring default and best again on fresh folds: was the gain real?"))
+        text = "Scoring default and best again on fresh folds: was the gain real?"
+        self.record.emit(Note(text=text if has_gain else "Scoring the best configuration on the test data."))
         try:
             verification = verify(
                 self.task,
-                {},
+                None if default_value is None else {},
                 decoded(winning_params(winner), self.plan.objects),
                 seed=self.plan.settings.seed,
                 fits=self._fits(),
-                default_value=_default_value(study),
+                default_value=default_value,
                 best_value=winner.values[0],
                 incumbents=self._incumbents(study, winner),
                 on_progress=self._show_progress,

@@ -330,12 +330,41 @@ def test_test_data_that_cannot_be_scored_do_not_lose_the_check_on_folds(
     verification = verify(task, {"max_depth": 1}, {"max_depth": 4}, seed=1)
     assert verification.verdict != "unknown"
     assert (verification.test_default, verification.test_interval) == (None, None)
-    assert "no finite score" in verification.text
+    assert verification.text.endswith("no finite score: roc_auc is nan: its test rows hold one class.")
     failing = task_of(Failing(None, "predict"), X_test=X[:, :1].repeat(2, axis=1), y_test=Y)
     monkeypatch.setattr(Failing, "fits", -10)  # the ten fits of the folds go well
     failed = verify(failing, {}, {"error": ValueError("no"), "shift": 3.0}, seed=1)
     assert failed.verdict == "worse"
-    assert "could not be scored (ValueError)" in failed.text
+    assert failed.text.endswith("The test data could not be scored: ValueError: no.")
+
+
+def test_a_check_that_fails_says_why_on_one_line() -> None:
+    broken = verify(task_of(Failing()), {}, {"error": ValueError("no\nsuch  file. " * 50)}, seed=1)
+    assert "since a fit failed there: ValueError: no such file. no such" in broken.text
+    assert len(broken.text) < 300
+
+    def unscored(model: Any, X: Any, y: Any) -> float:
+        return float(model.shift) or float("nan")
+
+    nan = verify(task_of(scoring=unscored), {"shift": 1.0}, {"shift": 0.0}, seed=1)
+    assert "since the metric failed there: unscored is nan on fold 1." in nan.text
+
+
+def test_without_a_gain_to_check_the_best_configuration_is_scored_on_the_test_data() -> None:
+    task = task_of(X_test=X, y_test=Y)
+    expected = float(np.abs(Y - Y.mean()).mean())
+    same = verify(task, {}, {}, seed=1)
+    assert same.text == f"On the test data the default scores MAE {expected:.4g}."
+    assert (same.test_default, same.test_best) == (pytest.approx(-expected), pytest.approx(-expected))
+    assert (same.verdict, same.gain, same.n_folds) == ("within noise", None, 0)
+    alone = verify(task, None, {"shift": 0.0}, seed=1)
+    assert alone.text == f"On the test data the best configuration scores MAE {expected:.4g}."
+    assert (alone.verdict, alone.test_default, alone.test_best) == ("unknown", None, same.test_best)
+    stopped = verify(task, {}, {}, seed=1, fits=Fits(should_stop=lambda: True))
+    assert stopped.text == "The test data were not scored, since the user stopped it."
+    assert (
+        verify(task_of(), None, {}, seed=1).text == "The default has no score, so there is no gain to check."
+    )
 
 
 def test_a_small_test_set_has_no_interval() -> None:

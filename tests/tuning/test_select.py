@@ -28,6 +28,7 @@ from sllmbo_magic.tuning import commands
 from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.tune import tune
+from tests.marks import long
 
 RNG = np.random.default_rng(0)
 X = np.column_stack([np.arange(60.0), RNG.normal(size=60)])
@@ -183,6 +184,31 @@ def test_what_a_check_found_before_a_stop_stands_in_its_text(stop: str) -> None:
         assert check["n_folds"] == 10
         assert check["text"].startswith("On 10 fresh folds the best configuration")
     assert check["text"].endswith("The test data were not scored, since the user stopped it.")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("select", ["best", "recheck"])
+@pytest.mark.parametrize("isolate", [False, long(True)])
+@pytest.mark.parametrize(
+    ("default", "n_trials", "name"),
+    [(0.0, 3, "the default"), (0.5, 1, "the default"), (float("nan"), 3, "the best configuration")],
+)
+def test_the_test_data_are_scored_also_where_there_is_no_gain_to_check(
+    default: float, n_trials: int, name: str, isolate: bool, select: str
+) -> None:
+    """They were left out without a word where the default stayed the best, or had no score."""
+    options = {"search_space": {"shift": [0.2, 0.3]}, "n_trials": n_trials, "enqueue": [], "isolate": isolate}
+    result = tune(Lucky(default), X, Y, select=select, X_test=X, y_test=Y, **{**OPTIONS, **options})
+    shift = result.best_params.get("shift", default)
+    check = result.summary["verification"]
+    assert check["text"] == f"On the test data {name} scores MAE {shift:.4g}."
+    assert check["text"] in result.summary["text"]
+    assert check["test_best"] == pytest.approx(-shift)
+    assert check["test_default"] == (pytest.approx(-shift) if name == "the default" else None)
+    assert "Scoring the best configuration on the test data." in [
+        getattr(e, "text", "") for e in result.events
+    ]
+    assert tune(Lucky(0.0), X, Y, **{**OPTIONS, **options}).summary["verification"] is None
 
 
 class NoisyShift(Lucky):
