@@ -81,9 +81,8 @@ class HeldOutEvaluator:
                     warnings=dict(counter.counts),
                     warning_texts=dict(counter.texts),
                 )
-        error, cause = None, ""
+        cause = ""
         if not is_finite(value):
-            error = "not-finite-score"
             cause = score_text(
                 self.task.scorer_name,
                 self.task.kind,
@@ -94,8 +93,8 @@ class HeldOutEvaluator:
                 warnings=counter.undefined,
             )
         return Evaluation(
-            None if error else value,
-            error=error,
+            None if cause else value,
+            error="not-finite-score" if cause else None,
             cause=cause,
             split_scores=resampled,
             seconds=time.perf_counter() - started,
