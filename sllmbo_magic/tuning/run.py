@@ -54,7 +54,9 @@ from sllmbo_magic.tuning.executors import Pool
 from sllmbo_magic.tuning.executors import check_sendable
 from sllmbo_magic.tuning.executors import pool_of
 from sllmbo_magic.tuning.finalize import Finalizer
+from sllmbo_magic.tuning.first_trials import check_next_trials
 from sllmbo_magic.tuning.first_trials import queue_first_trials
+from sllmbo_magic.tuning.first_trials import queue_next_trials
 from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.initial_design import initialize
@@ -134,6 +136,7 @@ class Run:
         started = time.time()
         self.shared = study is not None or storage is not None
         self.joins = joins
+        self._resumes = resume
         in_folder = resume and folder is not None and folder.resumed and folder.has_begun
         options: dict[str, Any] = {}
         if in_folder and folder is not None:
@@ -190,6 +193,8 @@ class Run:
         provider: BaseProvider | None,
     ) -> TuneResult:
         """Run to the end and return the result."""
+        if self._resumes:
+            check_next_trials(self.study, self.plan, enqueue, warm_start, self.folder)
         paired_scores = getattr(evaluator, "paired_scores", None)
         if evaluator is not None:
             check_settings_for(evaluator, self.settings)
@@ -270,19 +275,20 @@ class Run:
             self.study.pruner = optuna.pruners.NopPruner()
 
     def _queue_first_trials(self, enqueue: Sequence[Mapping[str, Any]], warm_start: Any) -> None:
-        """Queue default, the user's configurations and those of an earlier run, unless there are trials."""
+        """Queue default, the user's configurations and those of an earlier run; where there are trials, those
+        of them that are new.
+        """
+        outer = self._outer()
+        given: dict[str, Any] = {
+            "enqueue": enqueue,
+            "warm_start": warm_start,
+            "folder": self.folder,
+            "emit": self.emit,
+        }
         if (self.resumed or self.joins) and self.study.get_trials(deepcopy=False):
-            return
-        queue_first_trials(
-            self.study,
-            self.plan,
-            self._outer(),
-            self.sampler,
-            enqueue=enqueue,
-            warm_start=warm_start,
-            folder=self.folder,
-            emit=self.emit,
-        )
+            queue_next_trials(self.study, self.plan, outer, **given)
+        else:
+            queue_first_trials(self.study, self.plan, outer, self.sampler, **given)
 
     def _finish(self, outcome: Outcome, verify: bool, paired_scores: Scores | None) -> TuneResult:
         tuner = self.tuner

@@ -44,7 +44,7 @@ def queue_best(
     Raises:
         InputError: There is no such run, or it shares no parameter with this search space.
     """
-    source, label = _study_of(earlier, folder)
+    source, label = _found(earlier, _stored(earlier, folder))
     configurations, left_out = _best_configurations(source, label, outer)
     for trial, params in configurations:
         reason = f"{attrs.WARM_START}trial {trial.number} of {label}, value there {trial.values[0]:.6g}"
@@ -59,13 +59,29 @@ def queue_best(
     return f"Warm start: the {subject} of {label} {'is' if queued == 1 else 'are'} tried first{among}."
 
 
-def check_warm_start(outer: SearchSpace | None, earlier: Any, root: Path | None) -> None:
+def check_warm_start(
+    outer: SearchSpace | None, earlier: Any, root: Path | None, folder: RunFolder | None = None
+) -> None:
     """Raise the errors of :func:`queue_best` before the run has begun.
 
     Args:
         root: Where runs are kept; None: this run is in memory.
+        folder: Of a run that goes on; None: of a new one, which has none yet.
     """
-    _best_configurations(*_found(earlier, None if root is None else root / str(earlier)), outer)
+    stored = _stored(earlier, folder) if folder is not None else None if root is None else root / str(earlier)
+    _best_configurations(*_found(earlier, stored), outer)
+
+
+def is_warm_started(study: Study, earlier: Any, folder: RunFolder | None) -> bool:
+    """Whether the study has configurations of that earlier run already."""
+    from sllmbo_magic.tuning.result import TuneResult
+
+    if isinstance(earlier, TuneResult | Study):
+        label = _found(earlier, None)[1]
+    else:
+        label = f"run {(_stored(earlier, folder) or Path(str(earlier))).name!r}"
+    provenances = (t.user_attrs.get(attrs.PROVENANCE) or {} for t in study.get_trials(deepcopy=False))
+    return any(provenance.get("warm_start") == label for provenance in provenances)
 
 
 def _best_configurations(
@@ -113,7 +129,8 @@ def _best_configurations(
     return list(best.values()), bool(left_out)
 
 
-def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
+def _stored(earlier: Any, folder: RunFolder | None) -> Path | None:
+    """Where the run is if ``earlier`` is its name; None for a run in memory."""
     stored = None if folder is None else folder.path.parent / str(earlier)
     if folder is not None and stored == folder.path:
         # a run that starts from its own predecessor of the same name
@@ -121,7 +138,7 @@ def _study_of(earlier: Any, folder: RunFolder | None) -> tuple[Study, str]:
 
         earlier_runs = archives(folder.path)
         stored = earlier_runs[-1][1] if earlier_runs else stored
-    return _found(earlier, stored)
+    return stored
 
 
 def _found(earlier: Any, stored: Path | None) -> tuple[Study, str]:

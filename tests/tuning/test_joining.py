@@ -121,6 +121,15 @@ def test_a_program_that_joins_later_goes_on_with_what_is_there() -> None:
     assert third.best_params == second.best_params
 
 
+def test_what_a_program_that_joins_gives_is_tried_next_and_once() -> None:
+    given = {"join": True, "seed": 1, "enqueue": [{"x": 0.25}]}
+    tune(parabola, n_trials=2, **given, **SPACE)
+    tune(parabola, n_trials=4, **given, **SPACE)
+    last = tune(parabola, n_trials=6, **(given | {"enqueue": [{"x": 0.25}, {"x": 0.75}]}), **SPACE)
+    assert [trial.params["x"] for trial in last.trials].count(0.25) == 1
+    assert last.trials[4].params == {"x": 0.75}
+
+
 def test_the_library_default_is_evaluated_once(data: Any, model: Any) -> None:
     options: dict[str, Any] = {"name": "shared", "join": True, "seed": 3, "verify": False}
     tune(model, *data, n_trials=4, **options)

@@ -19,6 +19,7 @@ from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
@@ -289,6 +290,55 @@ def test_a_resumed_run_is_not_started_warm_again(earlier: TuneResult) -> None:
     run("twice", 8, warm_start="old")
     again = run("twice", 14, warm_start="old", resume=True)
     assert [t.user_attrs["sllmbo:source"] for t in again.trials].count("user") == 3
+
+
+def test_what_is_given_to_a_resumed_run_is_tried_next_and_once(earlier: TuneResult) -> None:
+    first = {"x": 0.25, "rate": 0.5}
+    run("twice", 4, enqueue=[first])
+    again = run("twice", 6, enqueue=[first, {"x": 0.75, "rate": 0.5}], resume=True)
+    assert [t.params["x"] for t in again.trials if t.user_attrs["sllmbo:source"] == "user"] == [0.25, 0.75]
+    assert again.trials[4].params == {"x": 0.75, "rate": 0.5}
+    notes = [e.text for e in again.events if isinstance(e, Note)]
+    assert notes.count("1 enqueued configuration is tried next.") == 1
+    warm = run("twice", 10, warm_start="old", enqueue=[first], resume=True)
+    assert [t.params for t in warm.trials[6:9]] == best_of(earlier.study)
+    shutil.rmtree(".sllmbo/old")  # it has given what it has
+    last = run("twice", 12, warm_start="old", resume=True)
+    assert [t.user_attrs["sllmbo:source"] for t in last.trials].count("user") == 5
+
+
+def test_an_enqueued_configuration_waits_for_a_larger_total() -> None:
+    run("full", 3)
+    more = {"enqueue": [{"x": 0.25, "rate": 0.5}], "resume": True}
+    notes = [e.text for e in run("full", 3, **more).events if isinstance(e, Note)]
+    assert "1 enqueued configuration waits: the run has all its 3 trials. Give a larger n_trials." in notes
+    assert run("full", 4, **more).trials[3].params == {"x": 0.25, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"warm_start": "nothing"}, "warm start 'nothing' is no run"),
+        ({"enqueue": [{"x": 99.0}]}, "x: 99"),
+        ({"enqueue": [{"depth": 3}]}, "no parameter 'depth'"),
+    ],
+)
+def test_what_a_resumed_run_cannot_try_is_refused(wrong: dict[str, Any], message: str) -> None:
+    run("first", 3)
+    with pytest.raises(InputError, match=message):
+        run("first", 5, resume=True, **wrong)
+    events = run("first", 3, resume=True).events
+    assert [e.status for e in events if isinstance(e, RunFinished)] == ["finished", "finished"]
+
+
+def test_a_resumed_run_takes_what_its_ranges_have_become() -> None:
+    control = Control()
+    control.wish("range", {"param": "x", "low": 20.0, "high": 30.0})
+    run("wide", 3, control=control)
+    again = run("wide", 5, enqueue=[{"x": 25.0, "rate": 0.5}], resume=True)
+    assert again.trials[3].params == {"x": 25.0, "rate": 0.5}
+    once_more = run("wide", 6, enqueue=[{"x": 25.0, "rate": 0.5}], resume=True)
+    assert [t.params["x"] for t in once_more.trials].count(25.0) == 1
 
 
 def test_a_run_comes_before_a_folder_of_its_name() -> None:
