@@ -208,6 +208,7 @@ class Tuner:
         self._commands.poll(now=now)
 
     def _loop(self) -> Outcome:
+        n_earlier = self._n_begun
         while True:
             self._commands.apply_waiting()
             outcome = self._ending()
@@ -225,7 +226,7 @@ class Tuner:
                     continue
                 self._commands.apply_waiting(last=True)  # it may extend the run
                 if self._n_begun >= self._limits.n_trials:
-                    return Outcome("finished", f"all {self._limits.n_trials} trials are done")
+                    return Outcome("finished", self._all_done(n_earlier))
             elif self._initialize is not None and self._n_begun >= 1 and self._commands.wants_first:
                 self._land_all()
                 initialize, self._initialize = self._initialize, None
@@ -242,6 +243,13 @@ class Tuner:
                 self._land()
             else:
                 self._start()
+
+    def _all_done(self, n_earlier: int) -> str:
+        """Why a run ends that has its total; ``n_earlier`` trials were there when it began."""
+        total = self._limits.n_trials
+        if n_earlier > total:
+            return f"n_trials is {total}, and {n_earlier} trials are done"
+        return f"all {total} trials are done"
 
     @property
     def _n_begun(self) -> int:

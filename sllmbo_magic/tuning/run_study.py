@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
@@ -12,6 +14,7 @@ from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.studies import check_has_study
 from sllmbo_magic.tuning.studies import open_study
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 def resumed_plan(
     plan: Plan, folder: RunFolder, *, seeded: bool, chose_select: bool
 ) -> tuple[Plan, dict[str, Any]]:
-    """The plan with the earlier process's seed and ``select``, unless the user gave them; and the options of
-    that process.
+    """The plan with the earlier process's seed and ``select``, unless the user gave them, and notes on what is
+    otherwise than there; and the options of that process.
 
     Args:
         plan: Of this process.
@@ -49,7 +52,21 @@ def resumed_plan(
         settings = replace(settings, seed=meta["seed"])
     if not chose_select and options.get("select") == "recheck" and not task.directions:
         settings = replace(settings, select="recheck")
-    return replace(plan, settings=settings), options
+    notes = (*plan.notes, *_changed_since(meta, options, settings))
+    return replace(plan, settings=settings, notes=notes), options
+
+
+def _changed_since(
+    meta: Mapping[str, Any], options: Mapping[str, Any], settings: Settings
+) -> Iterator[str]:
+    """What the user should know to be otherwise than in the earlier process, a sentence each."""
+    total = meta.get("total")
+    is_extended = isinstance(total, int) and total != options.get("n_trials")
+    if is_extended and settings.n_trials < total and meta.get("status") != "finished":
+        yield (
+            f"The run was extended to {total} trials; it now ends at {settings.n_trials}."
+            f" Give n_trials={total} (--n-trials {total}) to run them all."
+        )
 
 
 def run_study(

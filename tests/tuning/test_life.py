@@ -269,6 +269,22 @@ def test_the_list_of_runs_has_the_total_of_an_extended_run(data: Any, model: Any
     assert list_runs()[0].n_trials == 8
 
 
+def test_a_resume_to_fewer_trials_than_the_run_was_extended_to_says_so(data: Any, model: Any) -> None:
+    control = Control()
+    control.wish("extend", 3)
+    sinks = [at(2, control.interrupt, TrialFinished)]
+    tune(model, *data, n_trials=4, seed=1, name="longer", control=control, sinks=sinks, verify=False)
+    again = tune(model, *data, n_trials=4, name="longer", resume=True, verify=False)
+    text = "The run was extended to 7 trials; it now ends at 4. Give n_trials=7 (--n-trials 7) to run them all."
+    assert len(again.trials) == 4
+    assert text in [e.text for e in again.events if isinstance(e, Note)]
+    all_of_them = tune(model, *data, n_trials=7, name="longer", resume=True, verify=False)
+    assert [e.text for e in all_of_them.events if isinstance(e, Note)].count(text) == 1
+    fewer = tune(model, *data, n_trials=3, name="longer", resume=True, verify=False)
+    assert fewer.summary["reason"] == "n_trials is 3, and 7 trials are done"
+    assert not any("extended" in e.text for e in fewer.events[-3:] if isinstance(e, Note))
+
+
 def test_resume_does_not_overtake_the_commands_before_it(data: Any, model: Any) -> None:
     """Commands go on coming in while the first of them is applied."""
     control = Control()
