@@ -170,13 +170,19 @@ def send_command(
     """Steer a run of another process on this machine (or a shared disk) through its folder.
 
     Raises:
-        InputError: There is no such run, or the command is malformed (see ``control.check``).
+        InputError: There is no such run, the command is malformed (see ``control.check``), or it is a hint
+            to a run without an LLM.
         StorageError: No process runs it, so the command would not be taken.
     """
     value = control.check(command, value)
     folder = find_run(name_or_path, root)
     if folder.owner() is None:
         raise StorageError(f"run {folder.name!r} is not running.", "Go on with it by --resume.")
+    if command == "hint":
+        from sllmbo_magic.llm.registry import NO_LLM
+
+        if (folder.read_meta().get("options") or {}).get("llm") in NO_LLM:
+            raise InputError(control.NO_HINTS)
     return folder.append_command(command, value)
 
 

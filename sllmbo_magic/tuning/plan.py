@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import SllmboError
 from sllmbo_magic.events import Event
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
@@ -37,6 +39,7 @@ from sllmbo_magic.task.task import TaskDescription
 from sllmbo_magic.tuning.given_space import given_space
 from sllmbo_magic.tuning.given_space import given_space_text
 from sllmbo_magic.tuning.pruning import Pruning
+from sllmbo_magic.tuning.settings import RULEBOOK
 from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.task_text import described
 
@@ -133,10 +136,25 @@ class Plan:
         s = self.settings
         if s.base_url is not None:  # a wrong address is said also where this run would not need it
             check_base_url(s.base_url)
-        if not s.uses_llm:
-            return None
+        return self._provider(ask, runs) if s.uses_llm else None
+
+    def spare_llm(
+        self, ask: Callable[[str], str] | None = None, runs: str | Path | None = None
+    ) -> tuple[Plan, BaseProvider | None]:
+        """The LLM that is given beside a sampler which asks none, for when the user chooses the LLM later; and
+        the plan, without an LLM and with a note where that one cannot be asked: no reason not to run.
+        """
+        try:
+            return self, self._provider(ask, runs)
+        except SllmboError as error:
+            note = f"{self.settings.llm_id} cannot be asked, also not by a later change of the sampler: {error}"
+            settings = replace(self.settings, llm=RULEBOOK[0])
+            return replace(self, settings=settings, notes=(*self.notes, note)), None
+
+    def _provider(self, ask: Callable[[str], str] | None, runs: str | Path | None) -> BaseProvider:
         from sllmbo_magic.llm.registry import make_provider
 
+        s = self.settings
         recording = make_provider(
             s.llm,
             base_url=s.base_url,
@@ -216,7 +234,7 @@ class Plan:
         estimator = self.task.estimator
         if estimator is None:
             return ExtensionPolicy(keeps_choices=self.task.objective_takes_trial)
-        by_llm = self.settings.uses_llm and self.settings.dynamic_space and not self.has_user_space
+        by_llm = self.settings.has_llm and self.settings.dynamic_space and not self.has_user_space
         return ExtensionPolicy(
             names=self.allowed,
             by_llm=by_llm,

@@ -207,8 +207,9 @@ class Run:
         evaluator = run_evaluator(self.plan, evaluator, pool)
         before = self.study.sampler, self.study.pruner
         self._set_pruner()
-        if self.settings.uses_llm or self.settings.judge:
-            threading.Thread(target=warm_up, args=(provider,), name="sllmbo-warm-up", daemon=True).start()
+        llm = provider if self.settings.uses_llm else None
+        if llm is not None or self.settings.judge:
+            threading.Thread(target=warm_up, args=(llm,), name="sllmbo-warm-up", daemon=True).start()
         is_storage_gone = False
         patience = waiting(self.study, self._should_stop_waiting, self._report_storage)
         with quiet_optuna(), Quiet(), self.library_warnings, patience, self._program:

@@ -88,9 +88,14 @@ class Settings:
         return isinstance(self.sampler, BaseSampler) or self.sampler in BASELINES
 
     @property
+    def has_llm(self) -> bool:
+        """Whether an LLM is given, and not the rulebook."""
+        return not (isinstance(self.llm, str) and self.llm in RULEBOOK)
+
+    @property
     def uses_llm(self) -> bool:
-        """Whether the run may send requests."""
-        return not self.baseline and not (isinstance(self.llm, str) and self.llm in RULEBOOK)
+        """Whether the run may send requests without a command of the user's."""
+        return self.has_llm and not self.baseline
 
     @property
     def llm_id(self) -> str:

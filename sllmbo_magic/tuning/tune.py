@@ -255,6 +255,8 @@ def tune(
     # Before the folder: a replay may read the run that this one is about to replace, and a storage that
     # cannot be opened leaves no run behind.
     provider = plan.connect(ask, folder)
+    if plan.settings.baseline and plan.settings.has_llm and plan.task.directions is None:
+        plan, provider = plan.spare_llm(ask, folder)
     if storage is not None:
         with storage_errors():
             storage = open_storage(storage)

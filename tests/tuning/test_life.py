@@ -376,6 +376,23 @@ def test_another_process_steers_through_the_folder(data: Any, model: Any) -> Non
     assert result.status == "stopped"
 
 
+def test_a_hint_from_another_process_to_a_run_without_an_llm_is_refused(data: Any, model: Any) -> None:
+    refused: list[str] = []
+
+    def hint() -> None:
+        with pytest.raises(InputError) as error:
+            send_command("far", "hint", "deeper")
+        refused.append(str(error.value))
+
+    tune(model, *data, name="far", n_trials=2, seed=1, sinks=[at(1, hint)], verify=False)
+    assert refused == ["The rulebook reads no hints: change a range instead, or give an LLM by --llm."]
+    told: list[str] = []
+    sinks = [at(1, lambda: told.append(send_command("near", "hint", "deeper").value))]
+    llm = FunctionProvider(Responder(1))
+    tune(model, *data, name="near", n_trials=2, seed=1, llm=llm, sinks=sinks, verify=False)
+    assert told == ["deeper"]
+
+
 def test_a_view_that_raises_is_dropped(data: Any, model: Any) -> None:
     calls: list[Event] = []
 

@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.testing import FunctionProvider
@@ -80,6 +82,39 @@ def test_trial_0_makes_no_request_and_one_request_brings_space_and_configuration
     assert counted[1] == 1
     assert [t.user_attrs["sllmbo:source"] for t in result.trials] == ["default"] + ["llm-init"] * 5
     assert len(result.space_versions) == 1 or result.space_versions[1].by == "llm"
+
+
+def test_a_run_of_the_base_sampler_asks_its_llm_once_the_user_chooses_that(data: Any, model: Any) -> None:
+    llm, control = FunctionProvider(Responder(1)), Control()
+    n_asked: list[int] = []
+
+    def choose(study: Any, trial: Any) -> None:
+        n_asked.append(len(llm.requests))
+        if trial.number == 1:
+            control.wish("hint", "deeper")
+        if trial.number == 2:
+            control.wish("sampler", "llm")
+
+    options = {"sampler": "tpe", "llm": llm, "search_space": SPACE, "name": "t", "verify": False, "seed": 1}
+    result = tune(model, *data, n_trials=6, control=control, callbacks=[choose], **options)
+    assert n_asked[:3] == [0, 0, 0]
+    assert {t.user_attrs["sllmbo:source"] for t in result.trials[3:]} == {"llm"}
+    assert "deeper" in llm.requests[-1].messages[-1].content
+    again = tune(model, *data, n_trials=8, resume=True, **options)
+    assert {t.user_attrs["sllmbo:source"] for t in again.trials[6:]} == {"llm"}, "a command is kept"
+
+
+def test_a_run_that_asks_no_llm_goes_on_without_the_key_of_one(
+    data: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    control = Control()
+    options = {"sampler": "tpe", "llm": "openai:gpt-4o", "verify": False, "folder": ""}
+    result = tune(model, *data, n_trials=2, control=control, **options)
+    note = next(e.text for e in result.events if isinstance(e, Note) and "gpt-4o" in e.text)
+    assert note.startswith("openai:gpt-4o cannot be asked, also not by a later change of the sampler: ")
+    with pytest.raises(InputError, match="reads no hints"):
+        control.wish("hint", "deeper")
 
 
 @pytest.mark.parametrize(("sampler", "seed"), [("llm-tpe", 0), long("llm-tpe", 7), long("llm", 0)])

@@ -8,10 +8,14 @@ import { plain } from './safe';
 /** Base samplers by the names that the run has for them. */
 const BASE: Record<string, string> = { random: 'Random', gp: 'GP', cmaes: 'CMA-ES', hyperopt: 'Hyperopt' };
 
+/** Whether an LLM is given, which the run may ask. */
+function hasLlm({ llm }: Run): boolean {
+  return llm !== undefined && llm !== '' && !['rulebook', 'offline'].includes(llm);
+}
+
 /** Whether an LLM is asked, and not the rulebook or the base sampler alone. */
 export function usesLlm({ run, cost }: Pick<Bundle, 'run' | 'cost'>): boolean {
-  const isLlm = run.llm !== undefined && run.llm !== '' && !['rulebook', 'offline'].includes(run.llm);
-  return cost.requests > 0 || (isLlm && (run.sampler ?? 'llm-tpe').startsWith('llm'));
+  return cost.requests > 0 || (hasLlm(run) && (run.sampler ?? 'llm-tpe').startsWith('llm'));
 }
 
 /** The three samplers that a run can be switched to, by their names in a command. */
@@ -20,7 +24,7 @@ export function samplerNames(
 ): Record<'llm' | 'llm-tpe' | 'tpe', string> {
   const { sampler } = bundle.run;
   const base = (sampler && !sampler.startsWith('llm') && entry(BASE, sampler)) || 'TPE';
-  const proposer = usesLlm(bundle) ? 'LLM' : 'Rulebook';
+  const proposer = hasLlm(bundle.run) || bundle.cost.requests > 0 ? 'LLM' : 'Rulebook';
   return { llm: proposer, 'llm-tpe': `${proposer}-${base}`, tpe: base };
 }
 
