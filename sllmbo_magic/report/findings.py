@@ -4,6 +4,7 @@ sampler, which parameters mattered, how the search space moved. A sentence with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
 from itertools import pairwise
@@ -15,6 +16,7 @@ from sllmbo_magic.attrs import BASE_SOURCES
 from sllmbo_magic.attrs import LLM_SOURCES
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.llm.registry import NO_LLM
 from sllmbo_magic.report.run_data import RunData
 from sllmbo_magic.report.run_data import Trial
 from sllmbo_magic.report.text import count
@@ -36,27 +38,29 @@ def findings(run: RunData) -> list[str]:
     return [sentence(run) for sentence in sentences]
 
 
-def _proposer(run: RunData, source: str) -> str | None:
-    """Who stands behind a source, in words; None for the default and the user. The rulebook is no LLM."""
-    if source == "rulebook":
+def _proposer(run: RunData, trial: Trial) -> str | None:
+    """Who stands behind a trial, in words; None for the default and the user. The rulebook is no LLM."""
+    if trial.source == "rulebook":
         return "the rulebook"
-    if source == "gp" and run.info.get("sampler") != "gp":
+    if trial.source == "gp" and run.info.get("sampler") != "gp":
         return "the Gaussian process"  # the surrogate, beside the base sampler
-    if source in LLM_SOURCES:
-        return one_line(run.info.get("llm") or "the LLM", 60)
-    return _BASE if source in BASE_SOURCES else None
+    if trial.source in LLM_SOURCES:
+        name = run.llm_by_request.get(trial.request) or run.info.get("llm")  # another one since a resume
+        return one_line(name or "the LLM", 60) if name not in NO_LLM else "the LLM"
+    return _BASE if trial.source in BASE_SOURCES else None
 
 
 def _turns(run: RunData) -> str:
     """Who took how many trials and improved the best how often."""
-    trials: dict[str, int] = {}
-    wins: dict[str, int] = {}
-    for each in run.sources:
-        proposer = _proposer(run, each.source)
-        if proposer is not None:
-            trials[proposer] = trials.get(proposer, 0) + each.n_trials
-            wins[proposer] = wins.get(proposer, 0) + each.n_improvements
-    best = None if run.best is None else _proposer(run, run.best.source)
+    trials: Counter[str] = Counter()
+    wins: Counter[str] = Counter()
+    improving = {trial.n for trial in run.incumbents[1:]}
+    for trial in run.trials:
+        proposer = _proposer(run, trial)
+        if proposer is not None and not trial.is_cut_off:
+            trials[proposer] += 1
+            wins[proposer] += trial.n in improving
+    best = None if run.best is None else _proposer(run, run.best)
     # a sentence begins with a capital, which the name of a model (openai:gpt-4o) has not
     sentences = (
         _sentence(
@@ -99,7 +103,7 @@ def _difference(run: RunData) -> str:
     digits = _digits(run)
     size = score(abs(ahead), digits)
     doubt = " (within the noise)" if abs(ahead) <= 2 * _history(run).noise else ""
-    proposer = _proposer(run, best.source)
+    proposer = _proposer(run, best)
     if ahead > 0:
         text = f"The best of the other trials was {_scored(best_other, digits)}, {size} worse{doubt}."
         return f"{text} Every proposal used the scores of all earlier trials."

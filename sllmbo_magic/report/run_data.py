@@ -41,6 +41,7 @@ class Trial:
     error: str
     space: int
     came_true: bool | None
+    request: int | None
 
     @property
     def is_cut_off(self) -> bool:
@@ -108,6 +109,11 @@ class RunData:
     def n_trials(self) -> int:
         """Trials that have an outcome: those that were cut off have none."""
         return sum(t.state in ENDED and not t.is_cut_off for t in self.trials)
+
+    @cached_property
+    def llm_by_request(self) -> dict[Any, str]:
+        """Who answered each request of the chat."""
+        return {entry.get("request"): str(entry["provider"]) for entry in self.chat if entry.get("provider")}
 
     @cached_property
     def scored(self) -> tuple[Trial, ...]:
@@ -280,6 +286,7 @@ def _trial(data: Mapping[str, Any], display: DisplayMetric) -> Trial:
         error=str(data.get("error") or ""),
         space=int(data.get("space") or 0),
         came_true=data.get("came_true"),
+        request=data.get("request"),
     )
 
 

@@ -147,7 +147,9 @@ class Plan:
         try:
             return self, self._provider(ask, runs)
         except SllmboError as error:
-            note = f"{self.settings.llm_id} cannot be asked, also not by a later change of the sampler: {error}"
+            note = (
+                f"{self.settings.llm_id} cannot be asked, also not by a later change of the sampler: {error}"
+            )
             settings = replace(self.settings, llm=RULEBOOK[0])
             return replace(self, settings=settings, notes=(*self.notes, note)), None
 

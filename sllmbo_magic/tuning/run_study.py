@@ -14,6 +14,7 @@ from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.tuning.plan import Plan
+from sllmbo_magic.tuning.settings import RULEBOOK
 from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.studies import check_has_study
 from sllmbo_magic.tuning.studies import open_study
@@ -56,9 +57,7 @@ def resumed_plan(
     return replace(plan, settings=settings, notes=notes), options
 
 
-def _changed_since(
-    meta: Mapping[str, Any], options: Mapping[str, Any], settings: Settings
-) -> Iterator[str]:
+def _changed_since(meta: Mapping[str, Any], options: Mapping[str, Any], settings: Settings) -> Iterator[str]:
     """What the user should know to be otherwise than in the earlier process, a sentence each."""
     total = meta.get("total")
     is_extended = isinstance(total, int) and total != options.get("n_trials")
@@ -67,6 +66,10 @@ def _changed_since(
             f"The run was extended to {total} trials; it now ends at {settings.n_trials}."
             f" Give n_trials={total} (--n-trials {total}) to run them all."
         )
+    before, now = options.get("llm"), settings.llm_id
+    if before is not None and before != now and not {before, now} <= {*RULEBOOK}:
+        before, now = ("none (the rulebook)" if llm in RULEBOOK else llm for llm in (before, now))
+        yield f"The LLM is {now} from here on; until now it was {before}."
 
 
 def run_study(

@@ -133,6 +133,33 @@ def test_a_resumed_llm_run_goes_on_with_its_chat(data: Any, model: Any) -> None:
     assert len(result.trials) == 24
 
 
+def test_a_resume_with_another_llm_says_so_and_credits_each_with_its_own(data: Any, model: Any) -> None:
+    options = {"name": "two", "seed": 1, "sampler": "llm", "judge": False, "verify": False}
+    tune(model, *data, n_trials=4, llm=FunctionProvider(Responder(1), id="acme:a"), **options)
+    other = FunctionProvider(Responder(2), id="acme:b")
+    result = tune(model, *data, n_trials=12, llm=other, resume=True, **options)
+    sources = [t.user_attrs["sllmbo:source"] for t in result.trials]
+    of_a = sum(
+        t.user_attrs[attrs.PROVENANCE].get("provider") == "acme:a"
+        for t, source in zip(result.trials, sources, strict=True)
+        if source in ("llm", "llm-init")
+    )
+    of_b = sum(source in ("llm", "llm-init") for source in sources) - of_a
+    assert of_a
+    assert of_b
+    text = result.summary["text"]
+    assert f"The LLM acme:a proposed {of_a} trials" in text
+    assert f"The LLM acme:b proposed {of_b} trials" in text
+    notes = [e.text for e in result.events if isinstance(e, Note)]
+    assert notes.count("The LLM is acme:b from here on; until now it was acme:a.") == 1
+    last = tune(model, *data, n_trials=13, resume=True, **options)
+    text = last.summary["text"]
+    assert f"The LLM acme:b proposed {of_b} trials" in text
+    assert "LLM rulebook" not in text
+    notes = [e.text for e in last.events if isinstance(e, Note)]
+    assert "The LLM is none (the rulebook) from here on; until now it was acme:b." in notes
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -275,7 +302,9 @@ def test_a_resume_to_fewer_trials_than_the_run_was_extended_to_says_so(data: Any
     sinks = [at(2, control.interrupt, TrialFinished)]
     tune(model, *data, n_trials=4, seed=1, name="longer", control=control, sinks=sinks, verify=False)
     again = tune(model, *data, n_trials=4, name="longer", resume=True, verify=False)
-    text = "The run was extended to 7 trials; it now ends at 4. Give n_trials=7 (--n-trials 7) to run them all."
+    text = (
+        "The run was extended to 7 trials; it now ends at 4. Give n_trials=7 (--n-trials 7) to run them all."
+    )
     assert len(again.trials) == 4
     assert text in [e.text for e in again.events if isinstance(e, Note)]
     all_of_them = tune(model, *data, n_trials=7, name="longer", resume=True, verify=False)
