@@ -141,15 +141,13 @@ class Plan:
     def spare_llm(
         self, ask: Callable[[str], str] | None = None, runs: str | Path | None = None
     ) -> tuple[Plan, BaseProvider | None]:
-        """The LLM that is given beside a sampler which asks none, for when the user chooses the LLM later; and
-        the plan, without an LLM and with a note where that one cannot be asked: no reason not to run.
+        """The plan, and the LLM that is given beside a sampler which asks none: the user may choose it later.
+        One that cannot be asked is no reason not to run: the plan then has a note instead of it.
         """
         try:
             return self, self._provider(ask, runs)
         except SllmboError as error:
-            note = (
-                f"{self.settings.llm_id} cannot be asked, also not by a later change of the sampler: {error}"
-            )
+            note = f"{self.settings.llm_id} cannot be asked, also not after a change of the sampler: {error}"
             settings = replace(self.settings, llm=RULEBOOK[0])
             return replace(self, settings=settings, notes=(*self.notes, note)), None
 

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.report.text import count
+from sllmbo_magic.space.distributions import allowed
 
 _FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute of a queued trial."""
@@ -21,6 +22,22 @@ def queued_params(trial: FrozenTrial) -> dict[str, Any]:
     """The parameters that a trial was queued with."""
     params: dict[str, Any] = trial.system_attrs.get(_FIXED_PARAMS) or {}
     return params
+
+
+def unmet_text(trial: FrozenTrial) -> str:
+    """What an objective that suggests for itself made otherwise of a queued configuration; "" for nothing."""
+    queued = queued_params(trial)
+    unasked = [name for name in queued if name not in trial.params]
+    parts = []
+    if unasked:
+        parts.append(
+            f"the objective did not ask for {', '.join(unasked)} of the queued configuration; it asked for"
+            f" {', '.join(trial.params) or 'nothing'}"
+        )
+    for name, distribution in trial.distributions.items():
+        if name in queued and not distribution._contains(distribution.to_internal_repr(queued[name])):
+            parts.append(f"{name}={queued[name]!r} is outside its range ({allowed(distribution)})")
+    return f"Trial {trial.number}: {'; '.join(parts)}." if parts else ""
 
 
 def waiting_trials(study: Study) -> list[FrozenTrial]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def resumed_plan(
     plan: Plan, folder: RunFolder, *, seeded: bool, chose_select: bool
 ) -> tuple[Plan, dict[str, Any]]:
-    """The plan with the earlier process's seed and ``select``, unless the user gave them, and notes on what is
-    otherwise than there; and the options of that process.
+    """The plan with the earlier process's seed and ``select``, unless the user gave them, and notes on what
+    has changed since; and the options of that process.
 
     Args:
         plan: Of this process.
@@ -58,13 +58,13 @@ def resumed_plan(
 
 
 def _changed_since(meta: Mapping[str, Any], options: Mapping[str, Any], settings: Settings) -> Iterator[str]:
-    """What the user should know to be otherwise than in the earlier process, a sentence each."""
+    """What has changed since the earlier process, a sentence each."""
     total = meta.get("total")
     is_extended = isinstance(total, int) and total != options.get("n_trials")
     if is_extended and settings.n_trials < total and meta.get("status") != "finished":
         yield (
             f"The run was extended to {total} trials; it now ends at {settings.n_trials}."
-            f" Give n_trials={total} (--n-trials {total}) to run them all."
+            f" Give n_trials={total} (--n-trials {total}) to run all."
         )
     before, now = options.get("llm"), settings.llm_id
     if before is not None and before != now and not {before, now} <= {*RULEBOOK}:

@@ -46,6 +46,7 @@ from sllmbo_magic.tuning.default_trial import suggest
 from sllmbo_magic.tuning.failures import FailureLog
 from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.other_trials import event_of
+from sllmbo_magic.tuning.queued_trials import unmet_text
 from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.running_trial import evaluation_data
 from sllmbo_magic.tuning.running_trial import in_declared_space
@@ -272,6 +273,9 @@ class Trials:
         self._emit(
             self._finished(running, evaluation, params or dict(frozen.params), frozen, error, came_true)
         )
+        is_users = running.suggests_itself and frozen.user_attrs.get(attrs.SOURCE) == "user"
+        if frozen.state == TrialState.COMPLETE and is_users and (text := unmet_text(frozen)):
+            self._emit(Note(text=text, level="warning", trial_number=frozen.number))
         if error != attrs.STOPPED:
             note = self.failures.add(frozen.number, params or frozen.params, error, evaluation.cause)
             if note is not None:

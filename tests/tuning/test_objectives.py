@@ -50,6 +50,20 @@ def run(objective: Any, llm: Any = "rulebook", n_trials: int = 30, **options: An
     return tune(objective, llm=llm, n_trials=n_trials, **given)
 
 
+@pytest.mark.parametrize("direction", ["minimize", ["minimize"] * 2])
+def test_what_an_objective_makes_otherwise_of_an_enqueued_configuration_is_said(direction: Any) -> None:
+    def objective(trial: Any) -> Any:
+        kind, x = trial.suggest_categorical("kind", ["a", "b"]), trial.suggest_float("x", 0.0, 1.0)
+        return x if direction == "minimize" else (x, float(kind == "a"))
+
+    mine = [{"x": 0.5, "kind": "a"}, {"x": 0.25, "knid": "a"}, {"x": 7.0, "kind": "b"}]
+    result = run(objective, n_trials=4, enqueue=mine, direction=direction)
+    assert [text for text in notes(result) if text.startswith("Trial ")] == [
+        "Trial 1: the objective did not ask for knid of the queued configuration; it asked for kind, x.",
+        "Trial 2: x=7.0 is outside its range (0 to 1).",
+    ]
+
+
 def test_an_objective_of_params_gets_the_whole_configuration() -> None:
     seen: list[dict[str, Any]] = []
 

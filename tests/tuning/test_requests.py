@@ -112,7 +112,7 @@ def test_a_run_that_asks_no_llm_goes_on_without_the_key_of_one(
     options = {"sampler": "tpe", "llm": "openai:gpt-4o", "verify": False, "folder": ""}
     result = tune(model, *data, n_trials=2, control=control, **options)
     note = next(e.text for e in result.events if isinstance(e, Note) and "gpt-4o" in e.text)
-    assert note.startswith("openai:gpt-4o cannot be asked, also not by a later change of the sampler: ")
+    assert note.startswith("openai:gpt-4o cannot be asked, also not after a change of the sampler: ")
     with pytest.raises(InputError, match="reads no hints"):
         control.wish("hint", "deeper")
 
