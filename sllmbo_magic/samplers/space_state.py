@@ -26,6 +26,7 @@ from sllmbo_magic.samplers.pending_extension import with_kept
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.space.versions import Versions
+from sllmbo_magic.space.versions import changed_names
 
 
 class SpaceState:
@@ -46,6 +47,7 @@ class SpaceState:
 
     Attributes:
         pending: An extension of the outer space that waits until no trial runs; None while there is none.
+        is_shared: Whether other programs change the space, too.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SpaceState:
         self.emit = emit
         self.pending: PendingExtension | None = None
         self._reachable: tuple[tuple[SearchSpace, SearchSpace, frozenset[str]], SearchSpace] | None = None
+        self.is_shared = False
         self._versions = Versions()
         self._versions.defaults = dict(defaults or {})
         self._lock = threading.RLock()
@@ -140,6 +143,26 @@ class SpaceState:
         with self._lock:
             self._emit(self._versions.add(space, trial_number, reason, by))
 
+    def take_in(self, study: Study) -> None:
+        """Go on with what other programs have changed in a shared space since the last look. A range that one
+        of their users set is the user's here, too.
+        """
+        if not self.is_shared or self.space is None:
+            return
+        with self._lock:
+            before = self.versions
+            added, replaced = self._versions.take_in(study)
+            for version in added:
+                self._emit(self._versions.event_of(version))
+                if version.by == "user" and version.version:
+                    earlier = self.versions[version.version - 1].space
+                    self.user_ranges |= changed_names(earlier, version.space)
+            for own in replaced:
+                names = changed_names(before[own.version - 1].space, own.space) if own.version else ()
+                self.change(with_kept(self.space, own.space, names), own.trial_number, own.reason, own.by)
+            if replaced:
+                self.store(study)
+
     def widen_outer(self, outer: SearchSpace) -> None:
         """Replace the outer space by a larger one, before the study holds a trial with the added
         parameters.
@@ -158,6 +181,7 @@ class SpaceState:
         """
         if proposal.space is None or self.outer is None or self.space is None or not self.dynamic:
             return False
+        self.take_in(study)
         space = with_kept(proposal.space, self.space, self.user_controlled)
         if proposal.outer is not None:
             outer = joined(self.outer, proposal.outer)

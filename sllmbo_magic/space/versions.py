@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import pairwise
+from itertools import takewhile
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -78,6 +80,24 @@ class Versions:
         self.outer = self._emitted_outer = outer
         self.all = list(versions)
 
+    def take_in(self, study: Study) -> tuple[list[SpaceVersion], list[SpaceVersion]]:
+        """Go on with the versions that other programs have added to the study.
+
+        Returns:
+            Those versions; and those of this program in whose place they stand, as both were added at once.
+        """
+        user_attrs = study.user_attrs
+        stored = user_attrs.get(attrs.SPACE_VERSIONS) or []
+        if len(stored) == len(self.all) and _is_same(self.all[-1], stored[-1]):
+            return [], []
+        n_common = len(list(takewhile(lambda pair: _is_same(*pair), zip(self.all, stored, strict=False))))
+        added, replaced = [SpaceVersion.from_json(v) for v in stored[n_common:]], self.all[n_common:]
+        if not added:
+            return [], []
+        self.outer = SearchSpace.from_json(user_attrs[attrs.OUTER_SPACE])
+        self.all = [*self.all[:n_common], *added]
+        return added, replaced
+
     def add(self, space: SearchSpace, trial_number: int, reason: str, by: str) -> SpaceChanged:
         """A new version from ``trial_number`` on, as the event that says so."""
         assert self.outer is not None
@@ -90,7 +110,11 @@ class Versions:
 
     def events(self) -> list[SpaceChanged]:
         """All versions once more, each with the outer space of now."""
-        return [self._event(version, self.outer) for version in self.all]
+        return [self.event_of(version) for version in self.all]
+
+    def event_of(self, version: SpaceVersion) -> SpaceChanged:
+        """The event of a version, with the outer space of now."""
+        return self._event(version, self.outer)
 
     @staticmethod
     def _event(version: SpaceVersion, outer: SearchSpace | None) -> SpaceChanged:
@@ -110,14 +134,27 @@ class Versions:
             study.set_user_attr(attrs.SPACE_VERSIONS, [v.to_json() for v in self.all])
 
 
+def _is_same(version: SpaceVersion, stored: Any) -> bool:
+    """Whether a version is what a study holds, which has lists where this one may have tuples."""
+    return json.dumps(version.to_json(), sort_keys=True) == json.dumps(stored, sort_keys=True)
+
+
+def changed_names(before: SearchSpace, after: SearchSpace) -> set[str]:
+    """The parameters of a version that were otherwise in the version before it."""
+    return {
+        name
+        for name in (*after, *after.fixed)
+        if before.get(name) != after.get(name) or before.fixed.get(name) != after.fixed.get(name)
+    }
+
+
 def _widened(wide: SearchSpace, before: SearchSpace, after: SearchSpace, *, by_user: bool) -> SearchSpace:
     """The wide space with what one version added to the version before it; what the user changed is taken
     as it is.
     """
+    names_by_user = changed_names(before, after) if by_user else set()
     for name in (*after, *after.fixed):
-        changed_by_user = by_user and (
-            before.get(name) != after.get(name) or before.fixed.get(name) != after.fixed.get(name)
-        )
+        changed_by_user = name in names_by_user
         new, old = dist.normal(after[name]) if name in after else None, wide.get(name)
         if new is None:
             if changed_by_user or name not in wide:

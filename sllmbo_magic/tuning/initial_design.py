@@ -29,6 +29,7 @@ from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.rulebook import RulebookProposer
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
+from sllmbo_magic.samplers.pending_extension import with_kept
 from sllmbo_magic.samplers.requests import unusable_text
 from sllmbo_magic.space.expression import with_defaults
 from sllmbo_magic.space.search_space import SearchSpace
@@ -88,11 +89,14 @@ def initialize(
         )
         feedback += [unusable_text(error)] * (error.category == UNUSABLE)
     reason = proposal.space_reason or "the first search space"
+    state.take_in(study)
     if proposal.space is not None and proposal.outer is not None and grow is not None:
         study = grow(PendingExtension(proposal.outer, proposal.space, reason, proposer.source))
     elif proposal.space is not None:
         state.widen_outer(grown(state.outer, proposal.space, limits))
-        state.change(proposal.space, ask.trial_number, reason, proposer.source)
+        names = state.user_controlled if state.is_shared else ()  # those of other programs' users
+        space = with_kept(proposal.space, state.space, names)
+        state.change(space, ask.trial_number, reason, proposer.source)
         state.store(study)
     source = "llm-init" if proposer.source == "llm" else proposer.source
     more = {"provider": proposer.id, "request": proposal.request, "asked_at": ask.trial_number}

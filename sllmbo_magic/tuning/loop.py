@@ -210,6 +210,7 @@ class Tuner:
     def _loop(self) -> Outcome:
         n_earlier = self._n_begun
         while True:
+            self.trials.take_in_versions()  # commands change the space as it is now
             self._commands.apply_waiting()
             outcome = self._ending()
             if outcome is not None:

@@ -350,7 +350,8 @@ class Run:
             self.study,
             self.record.events,
             self.earlier,
-            resumed=self.resumed or self.joins,
+            resumed=self.resumed,
+            joins=self.joins,
             may_migrate=self._own_study,
             emit=self.emit,
         )

@@ -27,6 +27,7 @@ def space_state(
     earlier: EarlierCommands,
     *,
     resumed: bool,
+    joins: bool,
     may_migrate: bool,
     emit: Callable[[Event], None],
 ) -> SpaceState:
@@ -38,6 +39,7 @@ def space_state(
         events: Those of the earlier process.
         earlier: What the user changed in the earlier process.
         resumed: Whether the study is resumed.
+        joins: Whether programs share the study, and so its search space.
         may_migrate: Whether the run may go on in a new study; else no LLM extends the outer space.
         emit: Takes a ``SpaceChanged`` event for each new version.
     """
@@ -51,8 +53,14 @@ def space_state(
         "dynamic": plan.settings.dynamic_space,
         "emit": emit,
     }
-    versions = study.user_attrs.get(attrs.SPACE_VERSIONS) if resumed else None
-    return _restored_space(study, versions, events, options) if versions else _first(plan, study, options)
+    versions = study.user_attrs.get(attrs.SPACE_VERSIONS) if resumed or joins else None
+    if not versions:
+        state = _first(plan, study, options)
+    else:  # what programs have changed in a shared space is taken in as if it were later
+        state = _restored_space(study, versions[:1] if joins else versions, events, options)
+    state.is_shared = joins
+    state.take_in(study)
+    return state
 
 
 def _first(plan: Plan, study: Study, options: dict[str, Any]) -> SpaceState:

@@ -214,6 +214,11 @@ class Trials:
         )
         return running
 
+    def take_in_versions(self) -> None:
+        """Go on with what other programs have changed in a search space that they share."""
+        if self.sampler is not None:
+            self.sampler.space_state.take_in(self.study)
+
     def take_in_others(self) -> None:
         """Count and show the trials that other processes have ended in the study since the last look.
 

@@ -15,19 +15,24 @@ from typing import Any
 import optuna
 import pytest
 from filelock import FileLock
+from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from sllmbo_magic import SearchSpace
 from sllmbo_magic import TuneResult
 from sllmbo_magic import attrs
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunLockedError
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.history.trials import counts
+from sllmbo_magic.samplers.space_state import SpaceState
 from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.program_lock import lives
@@ -128,6 +133,51 @@ def test_what_a_program_that_joins_gives_is_tried_next_and_once() -> None:
     last = tune(parabola, n_trials=6, **(given | {"enqueue": [{"x": 0.25}, {"x": 0.75}]}), **SPACE)
     assert [trial.params["x"] for trial in last.trials].count(0.25) == 1
     assert last.trials[4].params == {"x": 0.75}
+
+
+def test_programs_on_a_study_share_its_ranges() -> None:
+    """One program works while a trial of the other one runs; both have commands of their users."""
+    space = dict.fromkeys(("x", "y", "z"), (0.0, 10.0))
+    shared = {"search_space": space, "direction": "minimize", "name": "shared", "join": True, "seed": 1}
+    ours, theirs = Control(), Control()
+    ours.wish("range", {"param": "x", "low": 1.0, "high": 2.0})
+    theirs.wish("range", {"param": "y", "low": 3.0, "high": 4.0})
+    joined: list[bool] = []
+
+    def objective(params: dict[str, float]) -> float:
+        if not joined:
+            joined.append(True)
+            tune(objective, n_trials=4, control=theirs, **shared)
+            ours.wish("range", {"param": "z", "low": 5.0, "high": 6.0})
+        return sum(params.values())
+
+    result = tune(objective, n_trials=8, control=ours, **shared)
+    assert all(1.0 <= trial.params["x"] <= 2.0 for trial in result.trials)
+    assert all(3.0 <= trial.params["y"] <= 4.0 for trial in result.trials[1:])
+    assert all(5.0 <= trial.params["z"] <= 6.0 for trial in result.trials[5:])
+    assert [version.by for version in result.space_versions] == ["user"] * 4
+    events: list[Any] = []
+    later = tune(objective, n_trials=10, sinks=[events.append], **shared)
+    bounds = later.space_versions[-1].space
+    assert [(bounds[name].low, bounds[name].high) for name in space] == [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0)]
+    assert [e.version for e in events if isinstance(e, SpaceChanged)] == [0, 1, 2, 3]
+
+
+def test_ranges_that_two_programs_set_at_once_both_hold() -> None:
+    study = optuna.create_study()
+    start = SearchSpace({"x": FloatDistribution(0.0, 10.0), "y": FloatDistribution(0.0, 10.0)})
+    ours, theirs = SpaceState(start), SpaceState(start)
+    ours.is_shared = theirs.is_shared = True
+    ours.store(study)
+    for state, name in ((ours, "x"), (theirs, "y")):
+        state.change(start.narrow(name, low=1.0, high=2.0), 3, f"set by the user: {name}", "user")
+        state.store(study)
+    ours.take_in(study)
+    theirs.take_in(study)
+    assert ours.versions == theirs.versions
+    assert len(ours.versions) == 3
+    assert ours.space == start.narrow("x", low=1.0, high=2.0).narrow("y", low=1.0, high=2.0)
+    assert "y" in ours.user_ranges
 
 
 def test_the_library_default_is_evaluated_once(data: Any, model: Any) -> None:
