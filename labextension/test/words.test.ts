@@ -66,6 +66,9 @@ test('without an LLM nothing is called one', () => {
   assert.equal(commandText('ratio', 0.25, rulebookRun), 'Rulebook share 0.25');
   assert.deepEqual(samplerNames(rulebookRun), { llm: 'Rulebook', 'llm-tpe': 'Rulebook-TPE', tpe: 'TPE' });
   assert.ok(!usesLlm(rulebookRun) && usesLlm(llmRun));
+  const waiting = asBundle({ run: { llm: 'openai:gpt-4o', sampler: 'tpe' }, cost: { requests: 0 } });
+  assert.ok(!usesLlm(waiting));
+  assert.equal(samplerNames(waiting).llm, 'LLM', 'the run asks it once that is chosen');
   assert.ok(usesLlm(asBundle({ run: { llm: 'rulebook' }, cost: { requests: 1 } })), 'a request was made');
 });
 

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from sllmbo_magic import attrs
 from sllmbo_magic.report.text import count
+from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import allowed
 
 _FIXED_PARAMS = "fixed_params"
@@ -35,7 +36,9 @@ def unmet_text(trial: FrozenTrial) -> str:
             f" {', '.join(trial.params) or 'nothing'}"
         )
     for name, distribution in trial.distributions.items():
-        if name in queued and not distribution._contains(distribution.to_internal_repr(queued[name])):
+        if name not in queued or not isinstance(distribution, Distribution):
+            continue
+        if not distribution._contains(distribution.to_internal_repr(queued[name])):
             parts.append(f"{name}={queued[name]!r} is outside its range ({allowed(distribution)})")
     return f"Trial {trial.number}: {'; '.join(parts)}." if parts else ""
 

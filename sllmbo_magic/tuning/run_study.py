@@ -60,8 +60,8 @@ def resumed_plan(
 def _changed_since(meta: Mapping[str, Any], options: Mapping[str, Any], settings: Settings) -> Iterator[str]:
     """What has changed since the earlier process, a sentence each."""
     total = meta.get("total")
-    is_extended = isinstance(total, int) and total != options.get("n_trials")
-    if is_extended and settings.n_trials < total and meta.get("status") != "finished":
+    is_cut = isinstance(total, int) and total > settings.n_trials and meta.get("status") != "finished"
+    if is_cut and total != options.get("n_trials"):
         yield (
             f"The run was extended to {total} trials; it now ends at {settings.n_trials}."
             f" Give n_trials={total} (--n-trials {total}) to run all."
