@@ -213,7 +213,7 @@ def _check_limits(
         if out and declared is None:
             raise InputError(
                 f"{name}: {end:g} is out of range, and the estimator declares no limits of its own.",
-                f"Allowed: {_limits(floor, ceiling)}. Other values have to stand in search_space, for a new run.",
+                f"Allowed: {_limits(floor, ceiling)}. Others have to stand in search_space, for a new run.",
             )
 
 
