@@ -43,8 +43,21 @@ def configurations(space: SearchSpace) -> Iterator[dict[str, Value]]:
 
 
 def identity(space: SearchSpace, params: Mapping[str, Any]) -> tuple[tuple[str, bool, Any], ...]:
-    """Equal for equal configurations only; inactive parameters do not count, and True is not 1."""
-    return tuple((name, isinstance(value, bool), value) for name, value in space.active(params).items())
+    """Equal for equal configurations only; inactive parameters do not count, and True is not 1.
+
+    A point of a grid of floats is its place there: 0.3 and 0.30000000000000004, which is how Optuna adds up
+    three steps of 0.1, are one.
+    """
+    return tuple(
+        (name, isinstance(value, bool), _place(space.get(name), value))
+        for name, value in space.active(params).items()
+    )
+
+
+def _place(distribution: BaseDistribution | None, value: Any) -> Any:
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        return round((value - distribution.low) / distribution.step)
+    return value
 
 
 def _completed(space: SearchSpace, names: list[str], partial: dict[str, Value]) -> Iterator[dict[str, Value]]:

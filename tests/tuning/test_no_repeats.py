@@ -79,6 +79,19 @@ def test_a_space_that_is_used_up_ends_the_run(sampler: str) -> None:
     assert len(inside.trials) == 4, "the default is one of them"
 
 
+@pytest.mark.parametrize("sampler", ["llm-tpe", "tpe", "random", "cmaes"])
+def test_a_point_of_a_grid_is_one_however_its_steps_are_added_up(sampler: str) -> None:
+    steps = optuna.distributions.FloatDistribution(0, 1, step=0.1)
+
+    def objective(trial: optuna.Trial) -> float:  # 0.1 + 0.1 + 0.1 is not 0.3
+        return (trial.suggest_float("x", 0, 1, step=0.1) - 1) ** 2
+
+    options: dict[str, Any] = {"direction": "minimize", "sampler": sampler, "seed": 1, "folder": ""}
+    result = tune(objective, search_space={"x": steps}, n_trials=20, **options)
+    assert "all 11 configurations" in result.summary["reason"]
+    assert sorted(round(10 * trial.params["x"]) for trial in result.trials) == list(range(11))
+
+
 def test_conditions_count() -> None:
     space = {
         "params": [
