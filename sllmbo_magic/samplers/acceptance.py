@@ -6,6 +6,7 @@ tests can hold it. A veto costs the one candidate that stood for the trial; the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from sllmbo_magic.history.history import History
+from sllmbo_magic.history.history import has_score
+from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.diversity import is_near
 from sllmbo_magic.proposers.rulebook import RulebookProposer
@@ -148,29 +151,36 @@ def veto_power(history: History, space: SearchSpace) -> float:
     """How much a veto is worth by the surrogate's own record, 0 to 1.
 
     A veto was right if the vetoed candidate's nearest trial within :data:`NEIGHBOUR` is not better, by more
-    than the noise, than the trial that ran instead. 1 without a record; 0 once half of the vetoes were
-    wrong, which is no better than a coin.
+    than the noise, than the trial that ran instead; any score is better than a failure. 1 without a record;
+    0 once half of the vetoes were wrong, which is no better than a coin.
     """
     right = wrong = 0
-    scored = history.complete
+    worst = -math.inf if history.direction == "maximize" else math.inf
+    ended = [o for o in history.observations if has_score(o) or _failed_somewhere(o)]
     points: np.ndarray | None = None
-    for trial in scored:
+    for trial in ended:
         for params in trial.vetoed:
             if points is None:
-                points = np.array([o.unit(space) for o in scored])
+                points = np.array([o.unit(space) for o in ended])
+                values = [worst if o.value is None else o.value for o in ended]
             place = space.to_unit(space.clip(params))
             distances = np.sqrt(np.mean((points - place) ** 2, axis=1))
-            distances[[o.number == trial.number for o in scored]] = np.inf
+            distances[[o.number == trial.number for o in ended]] = np.inf
             nearest = int(np.argmin(distances))
             if distances[nearest] > NEIGHBOUR:
                 continue
-            gain = history.gain(float(scored[nearest].value or 0.0), float(trial.value or 0.0))
+            gain = history.gain(values[nearest], worst if trial.value is None else trial.value)
             if gain > history.noise:
                 wrong += 1
             else:
                 right += 1
     share_right = (right + _ASSUMED_RIGHT) / (right + wrong + _ASSUMED_RIGHT)
     return max(0.0, 2.0 * share_right - 1.0)
+
+
+def _failed_somewhere(trial: Observation) -> bool:
+    """Whether a trial with known parameters ended without a score; a pruned one does not count."""
+    return bool(trial.params) and trial.state in ("COMPLETE", "FAIL", "INFEASIBLE") and not trial.cut_off
 
 
 def standing_in(

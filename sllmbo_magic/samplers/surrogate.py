@@ -8,6 +8,7 @@ of plain TPE (docs/method.md). How a rating decides is in ``acceptance.py``.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -40,11 +41,19 @@ OpenBLAS would factorise a larger matrix with several threads (``gaussian_proces
 MAX_PRUNED = 40
 """Pruned trials among them."""
 MAX_INFEASIBLE = 40
-"""Infeasible trials among them, the latest."""
+"""Infeasible and failed trials among them, the latest."""
 MAX_SCORE = 1e100
-"""Scores beyond this, such as ``sys.float_info.max`` as a penalty, are left out as infinite ones are: they
-measure nothing, and their squares overflow.
+"""A trial with a score beyond this, such as ``sys.float_info.max`` as a penalty, counts as failed, as one with
+an infinite score does: it measures nothing, and its square overflows.
 """
+_NEIGHBOURS = 3
+"""Nearest trials of a failed one; where most of them have failed too, it failed for its parameters."""
+_SHARED, _SHARED_JUMP, _JUMP = 3, 3.0, 1e4
+"""What is a penalty: a worst score that so many trials have, so many spreads of all others below them; or any
+scores so many spreads of those above them below these. It takes more than ``_SHARED`` others to tell.
+"""
+_FLAT = 1e-3
+"""The best quarter of the scores is flat within this part of the scale."""
 VETO_TRIALS_PER_PARAMETER = 3
 """Scored trials per parameter below which the surrogate ranks candidates but vetoes none."""
 _DIGITS = 6
@@ -148,7 +157,9 @@ def fit(history: History, space: SearchSpace, kernel: Kernel | None = None) -> S
     """The surrogate for this history; None while it has fewer than :data:`MIN_TRIALS` scored trials.
 
     A pruned trial counts with what it last reported, but as no better than the median: else the surrogate
-    would have no data in the regions where trials are pruned, and send more of them there.
+    would have no data in the regions where trials are pruned, and send more of them there. For the same reason
+    infeasible trials, and failed ones where most of the nearest trials have failed too, count as worse than
+    the median.
 
     Args:
         kernel: Of an earlier fit (:func:`search_kernel`); None searches one here.
@@ -248,7 +259,7 @@ class SurrogatePrefetch:
 
 
 def _key(number: int, space: SearchSpace, history: History) -> tuple[Any, ...]:
-    return number, space, len(history.complete), len(history.pruned)
+    return number, space, sum(o.state != "RUNNING" for o in history.observations)
 
 
 def _columns(space: SearchSpace) -> Columns:
@@ -264,15 +275,16 @@ def _training_data(history: History, space: SearchSpace) -> tuple[np.ndarray, np
     if len(history.complete) < MIN_TRIALS or not len(space):
         return None
     pruned = _pruned(history)
-    infeasible = history.infeasible[-MAX_INFEASIBLE:]
-    data = [*_scored(history, MAX_TRIALS - len(pruned) - len(infeasible)), *pruned]
+    worse = sorted([*history.infeasible, *_failed(history, space)], key=lambda o: o.number)[-MAX_INFEASIBLE:]
+    data = [*_scored(history, MAX_TRIALS - len(pruned) - len(worse)), *pruned]
     data = [(observation, value) for observation, value in data if abs(value) <= MAX_SCORE]
     if len(data) < MIN_TRIALS:
         return None
-    points = np.array([o.unit(space) for o in (*(observation for observation, _ in data), *infeasible)])
+    points = np.array([o.unit(space) for o in (*(observation for observation, _ in data), *worse)])
     sign = 1.0 if history.direction == "maximize" else -1.0
     scores = robust_scores(sign * np.array([value for _, value in data]))
-    return points, np.concatenate([scores, _infeasible_scores(infeasible)])
+    violations = [o.violation if o.state == "INFEASIBLE" else math.inf for o in worse]
+    return points, np.concatenate([scores, _below_median(violations)])
 
 
 def _scored(history: History, n: int) -> list[tuple[Observation, float]]:
@@ -295,27 +307,84 @@ def _pruned(history: History) -> list[tuple[Observation, float]]:
     ]
 
 
-def _infeasible_scores(infeasible: Sequence[Observation]) -> np.ndarray:
-    """Robust scores of infeasible trials: below the median, 0, and the lower, the larger the violation.
+def _failed(history: History, space: SearchSpace) -> list[Observation]:
+    """The latest trials that failed for their parameters, as far as the trials around them show.
+
+    A failure that has nothing to do with them, as of a full disk, says nothing of its place: there it would
+    spoil what its neighbours say.
+    """
+    ended = [
+        o
+        for o in history.observations
+        if o.state != "RUNNING" and not o.cut_off and any(name in o.params for name in space)
+    ]
+    is_failed = np.array([_has_failed(o) for o in ended], dtype=bool)
+    numbers = np.flatnonzero(is_failed)[-MAX_INFEASIBLE:]
+    if not len(numbers):
+        return []
+    points = _columns(space).of(np.array([o.unit(space) for o in ended]))
+    distances = ((points[numbers, None] - points[None]) ** 2).sum(axis=2)
+    distances[np.arange(len(numbers)), numbers] = np.inf
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(_NEIGHBOURS, len(ended) - 1)]
+    return [ended[i] for i, near in zip(numbers, nearest, strict=True) if is_failed[near].mean() > 0.5]
+
+
+def _has_failed(trial: Observation) -> bool:
+    """Whether a trial that has ended gave nothing that measures it: no number, or one beyond
+    :data:`MAX_SCORE`.
+    """
+    value = {"COMPLETE": trial.value, "PRUNED": trial.reported}.get(trial.state)
+    return trial.state != "INFEASIBLE" and (value is None or abs(value) > MAX_SCORE)
+
+
+def _below_median(violations: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Robust scores of trials without a score: below the median, 0, and the lower, the larger the violation.
 
     Below all other scores would be a cliff at the bound of a constraint, where the best feasible
     configuration often lies: the process would see nothing but the cliff there. Of the violations only
     the order counts, since constraints have units of their own.
     """
-    violations = np.array([o.violation for o in infeasible])
-    ranks = np.searchsorted(np.unique(violations), violations, side="right")
-    return -0.5 * ranks / max(len(infeasible), 1)
+    ranks = np.searchsorted(np.sort(violations), violations, side="right")
+    return -0.5 * ranks / max(len(violations), 1)
 
 
 def robust_scores(scores: np.ndarray) -> np.ndarray:
     """Scores (higher is better) with median 0 and unit spread of the upper half; the lower tail is
     compressed.
 
-    A few disasters would otherwise flatten the region that matters.
+    A few disasters would otherwise flatten the region that matters. Penalties, however many, are no part of
+    median and spread; they count as infeasible trials do.
     """
     median = float(np.median(scores))
     upper = scores[scores >= median] - median
     scale = float(np.sqrt(np.mean(upper**2))) or float(scores.std()) or 1.0
+    penalised = _penalised(scores, median, scale)
+    if penalised.any():
+        robust = np.empty(len(scores))
+        robust[~penalised] = robust_scores(scores[~penalised])
+        robust[penalised] = _below_median(-scores[penalised])
+        return robust
     with np.errstate(over="ignore"):
         z = np.maximum((scores - median) / scale, -MAX_SCORE)
     return np.where(z < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - z, 0.0)), z)
+
+
+def _penalised(scores: np.ndarray, median: float, scale: float) -> np.ndarray:
+    """Which scores are penalties, shape (n,): a worst score that several trials share, far below all others or
+    in more than half of the trials; scores very far below those above them; or the worse half, where beside it
+    the best quarter would be flat.
+    """
+    worst = scores == scores.min()
+    others = scores[~worst]
+    if worst.sum() >= _SHARED and len(others) > _SHARED:
+        drop = others.min() - scores.min()
+        if worst.sum() > len(others) or drop > _SHARED_JUMP * np.ptp(others):
+            return worst
+    ordered = np.sort(scores)[::-1]
+    drops, spreads = -np.diff(ordered)[_SHARED:], (ordered[0] - ordered[:-1])[_SHARED:]
+    below = ordered[_SHARED + 1 :][(drops > _JUMP * spreads) & (spreads > 0.0)]
+    if len(below):
+        return np.asarray(scores <= below[0])
+    best = scores[scores >= np.quantile(scores, 0.75)]
+    is_flat = len(best) >= _SHARED and 0.0 < np.ptp(best) < _FLAT * scale
+    return np.asarray((scores <= median) & is_flat)

@@ -161,6 +161,18 @@ def test_a_neighbour_that_is_better_within_the_noise_does_not_speak_against_a_ve
     assert veto_power(noisy, SPACE) == 1.0
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("state", ["FAIL", "INFEASIBLE", "COMPLETE"])
+def test_a_veto_for_a_trial_that_fails_is_wrong_where_the_vetoed_one_has_a_score(
+    direction: str, state: str
+) -> None:
+    instead = [Observation(i, at(0.9), state=state, vetoed=(at(0.1),)) for i in range(8)]
+    near = Observation(8, at(0.1), value=0.5)
+    also_failed = Observation(8, at(0.1), state=state)
+    assert veto_power(History((*instead, near), direction), SPACE) == 0.0
+    assert veto_power(History((*instead, also_failed), direction), SPACE) == 1.0
+
+
 # --- what is said ---------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic import attrs
 from sllmbo_magic._utils.thread_limits import BlasLimit
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
@@ -82,6 +83,93 @@ def test_a_pruned_trial_counts_as_no_better_than_the_median(direction: str) -> N
         return surrogate.rate([params])[0].log_improvement
 
     assert rating(better) == rating(median) > rating(worse)
+
+
+GOOD = [-0.3, -0.2, -0.1, -0.001]
+
+
+@pytest.mark.parametrize(
+    "penalties",
+    [
+        [-1e9] * 6,
+        [-10.0] * 6,
+        [-0.5] * 6,
+        [-1e9] * 3,
+        [-1e9] * 3 + [-1e5] * 4,
+        [-1e6, -2e6, -3e6],
+    ],
+)
+def test_penalties_do_not_flatten_the_other_scores(penalties: list[float]) -> None:
+    """Few or many, equal or not: the others are told apart as if the penalties were not there."""
+    scores = surrogates.robust_scores(np.array([*penalties, *GOOD]))
+    assert scores[len(penalties) :] == pytest.approx(surrogates.robust_scores(np.array(GOOD)))
+    assert (-0.5 <= scores[: len(penalties)]).all()
+    assert (scores[: len(penalties)] < 0.0).all()
+
+
+def test_a_penalty_that_grows_from_a_bound_does_not_flatten_the_other_scores() -> None:
+    robust = surrogates.robust_scores(np.array([*(-(2.0**i) for i in range(10, 18)), *GOOD]))
+    assert np.ptp(robust[-4:]) > 0.5
+    assert (np.diff(robust[-4:]) > 0.0).all()
+
+
+@pytest.mark.parametrize("scores", [[-0.4] * 4 + GOOD, [-9.0, -2.0, *GOOD], [*GOOD, -0.3, -0.3], [1.0] * 8])
+def test_a_bad_score_is_no_penalty(scores: list[float]) -> None:
+    """A worst score that some trials share, as on a plateau, or that a single one has."""
+    values = np.array(scores)
+    robust, median = surrogates.robust_scores(values), np.median(values)
+    assert (np.diff(robust[np.argsort(values, kind="stable")]) >= 0.0).all()
+    assert ((robust < 0.0) == (values < median)).all()
+
+
+BEST = {"x": 0.3, "y": 0.01}
+AROUND = [{"x": 0.3 + dx, "y": 0.01} for dx in (-0.01, 0.0, 0.01)]
+
+
+def expected_at(params: dict[str, Any], *further: Observation) -> float:
+    """The logarithm of the expected improvement, after scored trials and further ones."""
+    surrogate = surrogates.fit(History((*history(30).observations, *further), "maximize"), SPACE)
+    assert surrogate is not None
+    return surrogate.rate([params])[0].log_improvement
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"state": "FAIL", "error": "error"},
+        {"state": "FAIL"},
+        {"state": "COMPLETE", "value": None},
+        {"state": "COMPLETE", "value": -1e150},
+        {"state": "PRUNED"},
+        {"state": "PRUNED", "reported": -1e150},
+    ],
+)
+def test_less_is_expected_where_trials_fail(failure: dict[str, Any]) -> None:
+    failed = [Observation(30 + i, params, **failure) for i, params in enumerate(AROUND)]
+    assert expected_at(BEST, *failed) < expected_at(BEST) - 0.5
+
+
+def test_a_failure_that_has_nothing_to_do_with_its_parameters_spoils_no_surrogate() -> None:
+    alone = Observation(30, BEST, state="FAIL", error="error")
+    cut = [Observation(30 + i, p, state="FAIL", error=attrs.STOPPED) for i, p in enumerate(AROUND)]
+    unknown = [Observation(30 + i, {}, state="FAIL", error="error") for i in range(3)]
+    running = [Observation(30 + i, p, state="RUNNING") for i, p in enumerate(AROUND)]
+    for further in ([alone], cut, unknown, running):
+        assert expected_at(BEST, *further) == expected_at(BEST)
+
+
+def test_values_of_a_choice_that_fail_together_are_avoided_though_they_stand_apart_in_the_list() -> None:
+    space = SearchSpace.from_user({"kind": ["a", "b", "c", "d"], "x": (0.0, 1.0)})
+    rng = np.random.default_rng(0)
+    trials = [{"kind": "abcd"[i % 4], "x": float(rng.random())} for i in range(32)]
+    observed = tuple(
+        Observation(i, p, value=p["x"]) if p["kind"] in "ac" else Observation(i, p, state="FAIL")
+        for i, p in enumerate(trials)
+    )
+    surrogate = surrogates.fit(History(observed, "maximize"), space)
+    assert surrogate is not None
+    good, fails = surrogate.rate([{"kind": "a", "x": 1.0}, {"kind": "b", "x": 1.0}])
+    assert good.log_improvement > fails.log_improvement + 1.0
 
 
 @pytest.mark.parametrize(
@@ -414,3 +502,36 @@ def test_a_huge_score_or_report_spoils_no_surrogate(direction: str, large: float
     study = optuna.create_study(direction=direction, sampler=LLMTPESampler(seed=0))
     study.optimize(objective, n_trials=30)
     assert sum(t.user_attrs["sllmbo:source"] == "gp" for t in study.trials) >= 10
+
+
+def _raise() -> float:
+    raise ValueError
+
+
+def _prune() -> float:
+    raise optuna.TrialPruned
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [_raise, _prune, *(lambda v=v: v for v in (math.inf, 1e150, 1e9))],
+    ids=["raises", "prunes", "inf", "1e150", "1e9"],
+)
+def test_the_surrogate_finds_the_best_configuration_beside_a_region_that_fails(fails: Any) -> None:
+    """Trials there are no data that it lacks, which it would ask for again and again."""
+    best, n_failed, n = [], 0, 0
+    for seed in range(3):
+
+        def objective(trial: optuna.Trial) -> float:
+            x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
+            return float(fails()) if x + y > 0.8 else (x - 0.7) ** 2 + (y - 0.05) ** 2
+
+        space = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+        study = optuna.create_study(sampler=LLMTPESampler(seed=seed, search_space=space))
+        study.optimize(objective, n_trials=60, catch=ValueError)
+        gp = [t for t in study.trials if t.user_attrs["sllmbo:source"] == "gp"]
+        n_failed, n = n_failed + sum(sum(t.params.values()) > 0.8 for t in gp), n + len(gp)
+        best.append(study.best_value)
+    assert n > 30
+    assert n_failed < 0.75 * n
+    assert np.median(best) < 2e-4
