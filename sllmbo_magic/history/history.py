@@ -23,6 +23,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 
 POLICIES = ("state", "summary", "window", "full")
 """Forms of the history in a prompt; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
+_EVALUATED = ("COMPLETE", "INFEASIBLE", "FAIL")
 _NOISE_TRIALS = 120
 """Best trials that the noise is read off."""
 RELATIVE_NOISE = 1e-3
@@ -108,8 +109,8 @@ class History:
 
     @property
     def n_evaluated(self) -> int:
-        """How many trials have a score or are infeasible."""
-        return len(self.complete) + len(self.infeasible)
+        """How many trials have an outcome: a score, finite or not, a violated constraint, or a failure."""
+        return sum(o.state in _EVALUATED and not o.cut_off for o in self.observations)
 
     def before(self, number: int) -> History:
         """The trials with smaller numbers."""

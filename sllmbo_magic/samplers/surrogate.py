@@ -43,8 +43,8 @@ MAX_PRUNED = 40
 MAX_INFEASIBLE = 40
 """Infeasible and failed trials among them, the latest."""
 MAX_SCORE = 1e100
-"""A trial with a score beyond this, such as ``sys.float_info.max`` as a penalty, counts as failed, as one with
-an infinite score does: it measures nothing, and its square overflows.
+"""A trial with a score beyond this, such as ``sys.float_info.max`` as a penalty, counts as failed, as one
+with an infinite score does: it measures nothing, and its square overflows.
 """
 _NEIGHBOURS = 3
 """Nearest trials of a failed one; where most of them have failed too, it failed for its parameters."""
@@ -157,9 +157,9 @@ def fit(history: History, space: SearchSpace, kernel: Kernel | None = None) -> S
     """The surrogate for this history; None while it has fewer than :data:`MIN_TRIALS` scored trials.
 
     A pruned trial counts with what it last reported, but as no better than the median: else the surrogate
-    would have no data in the regions where trials are pruned, and send more of them there. For the same reason
-    infeasible trials, and failed ones where most of the nearest trials have failed too, count as worse than
-    the median.
+    would have no data in the regions where trials are pruned, and send more of them there. For the same
+    reason infeasible trials, and failed ones where most of the nearest trials have failed too, count as worse
+    than the median.
 
     Args:
         kernel: Of an earlier fit (:func:`search_kernel`); None searches one here.
@@ -370,9 +370,9 @@ def robust_scores(scores: np.ndarray) -> np.ndarray:
 
 
 def _penalised(scores: np.ndarray, median: float, scale: float) -> np.ndarray:
-    """Which scores are penalties, shape (n,): a worst score that several trials share, far below all others or
-    in more than half of the trials; scores very far below those above them; or the worse half, where beside it
-    the best quarter would be flat.
+    """Which scores are penalties, shape (n,): a worst score that several trials share, far below all others
+    or in more than half of the trials; scores very far below those above them; or the worse half, where
+    beside it the best quarter would be flat.
     """
     worst = scores == scores.min()
     others = scores[~worst]
