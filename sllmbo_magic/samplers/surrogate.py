@@ -379,7 +379,7 @@ def _penalised(scores: np.ndarray, median: float, scale: float) -> np.ndarray:
     if worst.sum() >= _SHARED and len(others) > _SHARED:
         drop = others.min() - scores.min()
         if worst.sum() > len(others) or drop > _SHARED_JUMP * np.ptp(others):
-            return worst
+            return np.asarray(worst)
     ordered = np.sort(scores)[::-1]
     drops, spreads = -np.diff(ordered)[_SHARED:], (ordered[0] - ordered[:-1])[_SHARED:]
     below = ordered[_SHARED + 1 :][(drops > _JUMP * spreads) & (spreads > 0.0)]
