@@ -94,7 +94,9 @@ class Versions:
         added, replaced = [SpaceVersion.from_json(v) for v in stored[n_common:]], self.all[n_common:]
         if not added:
             return [], []
-        self.outer = SearchSpace.from_json(user_attrs[attrs.OUTER_SPACE])
+        outer = SearchSpace.from_json(user_attrs[attrs.OUTER_SPACE])
+        if outer != self.outer:  # this one has the objects that stored labels stand for
+            self.outer = outer
         self.all = [*self.all[:n_common], *added]
         return added, replaced
 
