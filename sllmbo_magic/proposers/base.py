@@ -22,6 +22,18 @@ UNUSABLE = "unusable-reply"
 """Category of the error where an LLM answered, and nothing of the answer could be used."""
 
 
+def trials_left(n_trials: int | None, history: History, trial_number: int) -> int | None:
+    """Trials of a run from this one on, 1 at least; None where it has no total, or has gone past it.
+
+    Trials that were cut off run again, so they do not count for the total.
+    """
+    if n_trials is None:
+        return None
+    n_cut_off = sum(o.cut_off for o in history.observations if o.number < trial_number)
+    n_left = n_trials - (trial_number - n_cut_off)
+    return n_left if n_left > 0 else None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One whole configuration that a trial may take.

@@ -22,6 +22,7 @@ from sllmbo_magic.history.hints import overruled
 from sllmbo_magic.history.history import RELATIVE_NOISE
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.proposers.base import Ask
+from sllmbo_magic.proposers.base import trials_left
 from sllmbo_magic.proposers.default_values import lacking
 from sllmbo_magic.proposers.memory import columns_of
 from sllmbo_magic.proposers.trial_table import trial_table
@@ -212,9 +213,9 @@ def _new_names(ask: Ask) -> list[str]:
 
 def _budget(ask: Ask) -> str:
     """How much of the run is left."""
-    if ask.n_trials is None:
+    n_left = trials_left(ask.n_trials, ask.history, ask.trial_number)
+    if n_left is None:
         return f"Next is trial #{ask.trial_number}."
-    n_left = ask.n_trials - ask.trial_number
     verb = "is" if n_left == 1 else "are"
     return f"Next is trial #{ask.trial_number}; {n_left} of {ask.n_trials} trials {verb} left."
 

@@ -26,6 +26,7 @@ from sllmbo_magic.history.importances import importances
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.base import trials_left
 from sllmbo_magic.proposers.exploration import stalled
 from sllmbo_magic.proposers.exploration import worth_exploring
 from sllmbo_magic.proposers.memory import bounds_hit
@@ -168,7 +169,8 @@ class RulebookProposer:
         """
         if ask.history.incumbent is None:
             return True
-        if ask.n_trials is not None and ask.n_trials - ask.trial_number <= ask.n_candidates:
+        n_left = trials_left(ask.n_trials, ask.history, ask.trial_number)
+        if n_left is not None and n_left <= ask.n_candidates:
             return False
         due = stalled if self.has_design(ask.history) else worth_exploring
         return due(ask.history, len(space))

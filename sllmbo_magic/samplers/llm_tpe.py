@@ -95,7 +95,8 @@ class LLMTPESampler(BaseSampler):
         hints: The user's hints so far, part of each prompt; see :meth:`add_hint`.
         dynamic_space: Whether the LLM may change the ranges inside the outer space; default True. A
             ``SpaceState`` has its own answer.
-        n_trials: The run's total, part of each prompt and used by ``warmstart``.
+        n_trials: The run's total, part of each prompt and used by ``warmstart``; counts all trials of the
+            study. Past it the search goes on as one without a total.
         seed: Everything random follows from it; None draws one.
         cancelled: Called while an answer is waited for; True gives the trial to the base sampler.
         emit: Takes the events of the search (see ``sllmbo_magic.events``).

@@ -18,6 +18,7 @@ from sllmbo_magic.history.history import History
 from sllmbo_magic.proposers.base import UNUSABLE
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.base import trials_left
 from sllmbo_magic.proposers.exploration import worth_exploring
 from sllmbo_magic.samplers._trial import TrialContext
 from sllmbo_magic.samplers._trial import write_exchange
@@ -141,11 +142,9 @@ class Requests:
         return n_left is not None and n_left < self.queue.n_candidates
 
     def _n_left(self, history: History, trial_number: int) -> int | None:
-        """Trials of the run after this one; None when it has no end."""
-        if self.n_trials is None:
-            return None
-        n_begun = sum(o.error != attrs.STOPPED for o in history.observations if o.number < trial_number)
-        return self.n_trials - n_begun - 1
+        """Trials of the run after this one; None when it has no total, or has gone past it."""
+        n_left = trials_left(self.n_trials, history, trial_number)
+        return None if n_left is None else n_left - 1
 
     # What a request holds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from optuna.samplers import RandomSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
+from sllmbo_magic.attrs import STOPPED
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
@@ -107,6 +110,24 @@ def test_one_at_a_time_asks_for_the_last_trial_too() -> None:
     assert [a.trial_number for a in adviser.asks] == [*range(8)]
     assert {a.n_candidates for a in adviser.asks} == {1}
     assert sources(study) == ["llm"] * 8
+
+
+def test_trials_that_were_cut_off_do_not_count_for_the_budget() -> None:
+    """They run again; so the number of a trial is not how many are behind it."""
+    cut = (Observation(0, {}, value=0.5), *(Observation(n, {}, "FAIL", error=STOPPED) for n in (1, 2, 3)))
+    for trial_number, line in [(4, "7 of 8 trials are left"), (10, "1 of 8 trials is left")]:
+        ask = Ask(SPACE, SPACE, History(cut), trial_number=trial_number, n_trials=8)
+        assert f"Next is trial #{trial_number}; {line}." in prompts.propose(ask, "")[-1].content
+
+
+@pytest.mark.parametrize("mode", ["llm", "llm-tpe"])
+def test_past_its_total_a_study_goes_on_as_one_without(mode: str) -> None:
+    adviser = Adviser()
+    study = study_of(adviser, 10, llm_ratio=1.0, judge=False, mode=mode)
+    study.optimize(bowl, n_trials=20)
+    late = [ask for ask in adviser.asks if ask.trial_number >= 10]
+    assert sources(study)[10:].count("llm") >= 15
+    assert "Next is trial #12." in prompts.propose(replace(late[0], trial_number=12), "")[-1].content
 
 
 def test_the_last_batch_need_not_explore() -> None:
