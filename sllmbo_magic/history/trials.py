@@ -14,6 +14,8 @@ from sllmbo_magic.space.search_space import SearchSpace
 def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace | None = None) -> Observation:
     """The observation of one Optuna ``FrozenTrial``.
 
+    An infinite score, which Optuna takes for one, is a failure as in a run: nothing can be learned from it.
+
     Args:
         space: Parameters are limited to its names.
         outer: As for :func:`real_configuration`.
@@ -28,18 +30,20 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
     reported, pruned_at = last_report(trial)
     params, outside = real_configuration(trial, outer)
     params = {name: _without_numpy(value) for name, value in params.items()}
+    error = evaluation.get("error") if trial.state.name == "FAIL" else None
+    is_infinite = value is not None and not math.isfinite(value)
     if space is not None:
         params = {name: params[name] for name in (*space, *space.fixed) if name in params}
     return Observation(
         number=trial.number,
         params=params,
-        state="INFEASIBLE" if violation else trial.state.name,
-        value=None if value is None or not math.isfinite(value) else float(value),
+        state="INFEASIBLE" if violation else "FAIL" if is_infinite else trial.state.name,
+        value=None if value is None or is_infinite else float(value),
         reported=reported,
         pruned_at=pruned_at,
         splits=tuple(float(v) for v in scores),
         source=user_attrs.get(attrs.SOURCE, "base"),
-        error=evaluation.get("error") if trial.state.name == "FAIL" else None,
+        error="not-finite-score" if is_infinite else error,
         space_version=int(provenance.get("space_version", 0)),
         request=provenance.get("request"),
         asked_at=provenance.get("asked_at"),

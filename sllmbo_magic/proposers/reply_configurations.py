@@ -32,6 +32,8 @@ _MISSING = object()
 
 _PLACE = re.compile(r"configuration \d+: ")
 _MOST_EXTRA = 20
+_ROUNDING = 0.01
+"""Part of a grid's step: prompts show values with five digits."""
 _MOST_SHOWN = 20
 """Configurations of an answer that are looked at, however few were asked for."""
 
@@ -115,6 +117,7 @@ def check_configurations(
         if params is None:
             reject(place, raw, "; ".join([*notes, *wrong[:4]]), reason)
             continue
+        notes += _moved_to_grid(params, raw, space)
         at_default = tuple(name for name in at_default if name in params)
         key: object = space.key(params)
         if at_default or extra:
@@ -211,6 +214,16 @@ def _is_off(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
     low = getattr(space.get(name), "low", None)
     is_zero = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
     return is_zero and low is not None and 0 < low <= ask.off.get(name, 0.0)
+
+
+def _moved_to_grid(params: Mapping[str, Value], raw: Mapping[str, Any], space: SearchSpace) -> list[str]:
+    """What became of values between two points of a grid; rounding of a few digits is not worth a word."""
+    notes = []
+    for name, value in params.items():
+        step, sent = getattr(space.get(name), "step", None), dist.number_in(raw.get(name))
+        if step is not None and sent is not None and abs(sent - float(value or 0)) > _ROUNDING * step:
+            notes.append(f"{name} is {show(value)}, the nearest to {show(sent)} in steps of {show(step)}")
+    return notes
 
 
 def _nearest(space: SearchSpace, name: str, value: Any) -> Value:

@@ -143,6 +143,7 @@ def _after(
         raise InputError("it is no parameter of the outer space")
     remarks: list[str] = []
     if isinstance(change, Narrow) and change.name in space:
+        apply(change, space, wider)  # refuses what is no range at all, which the scores must not soften
         supported, remarks = evidence.supported(change, space, ask.history)
         if supported is None:
             return space, outer, remarks
