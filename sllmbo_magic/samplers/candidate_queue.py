@@ -87,6 +87,8 @@ class CandidateQueue:
         self._held: list[QueuedCandidate] = []
         self.off: ProviderError | None = None
         """The permanent error that ended asking; None while the proposer serves."""
+        self.failure: ProviderError | None = None
+        """Why the last request had no answer; None where it had one."""
         self._pending: _Pending | None = None
         self._n_requests = 0
         self._failures = 0
@@ -192,6 +194,7 @@ class CandidateQueue:
             raise
         self._failures = 0
         self._not_before = 0
+        self.failure = None
         return proposal
 
     def add(self, proposal: Proposal, asked_at: int) -> list[str]:
@@ -284,6 +287,7 @@ class CandidateQueue:
         """Note that a request failed: for good, or for a number of trials that doubles with each failure in a
         row.
         """
+        self.failure = error
         if isinstance(error, PermanentProviderError | ReplayMismatchError):
             self.off = error
             return

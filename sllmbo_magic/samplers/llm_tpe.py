@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 from sllmbo_magic import attrs
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Event
+from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import Note
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
@@ -99,7 +100,8 @@ class LLMTPESampler(BaseSampler):
             study. Past it the search goes on as one without a total.
         seed: Everything random follows from it; None draws one.
         cancelled: Called while an answer is waited for; True gives the trial to the base sampler.
-        emit: Takes the events of the search (see ``sllmbo_magic.events``).
+        emit: Takes the events of the search (see ``sllmbo_magic.events``). None: Optuna's log has a warning
+            when the LLM fails, once for each kind of failure.
 
     Raises:
         InputError: An option is not one of these.
@@ -149,6 +151,8 @@ class LLMTPESampler(BaseSampler):
             raise InputError(str(error)) from None
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.emit = emit
+        self._warned_of: set[str] = set()
+        """Categories of failures of the LLM that were logged, where no ``emit`` takes them: each once."""
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
         if isinstance(search_space, SpaceState):
@@ -312,7 +316,7 @@ class LLMTPESampler(BaseSampler):
             is_queued = bool(trial.system_attrs.get("fixed_params")) or attrs.SOURCE in trial.user_attrs
             base = self._sources.base
             suggestion = base.suggest(context) if is_queued else self._sources.suggest(context)
-            if declared and (is_queued or suggestion.source != base.label):
+            if declared and (is_queued or suggestion.source not in (base.label, "fallback")):
                 self._base_sampler.forget(trial.number)
             if not is_queued:
                 write_provenance(context, suggestion, self.space_state.number)
@@ -435,6 +439,9 @@ class LLMTPESampler(BaseSampler):
     def _emit(self, event: Event) -> None:
         if self.emit is not None:
             self.emit(event)
+        elif isinstance(event, Fallback) and event.category not in self._warned_of:
+            self._warned_of.add(event.category)
+            finite.optuna_logger.warning(f"Trial {event.trial_number}: {event.message}")
 
 
 class LLMSampler(LLMTPESampler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from sllmbo_magic.samplers.surrogate_source import chance
 from sllmbo_magic.space.search_space import SearchSpace
 
 _REPEATS = "What was proposed would repeat a trial, as far as the objective asks for parameters."
+_FALLBACK = "fallback"
 MODES = ("llm", "llm-tpe", "tpe")
 
 
@@ -119,8 +121,8 @@ class SourceChoice:
             return self._select(context, surrogate)
         if self.queue.candidates:
             return best_candidate(self.queue, surrogate, spaces.current)
-        if self.queue.off is not None:
-            return self.base.suggest(context, self.queue.off.message, "fallback")
+        if self.queue.failure is not None:
+            return self.base.suggest(context, self.queue.failure.message, _FALLBACK)
         waits = self.requests.space_state.pending is not None
         return self.base.suggest(context, _WAITS if waits else "no candidate is left")
 
@@ -211,8 +213,11 @@ class SourceChoice:
         return rivals
 
     def _select(self, context: TrialContext, surrogate: Surrogate) -> Suggestion:
-        """One of the LLM's candidates, or a rival if the surrogate vetoes it."""
+        """One of the LLM's candidates, or a rival if the surrogate vetoes it; where the last request failed
+        and left no candidate, a draw of the base sampler is the fallback.
+        """
         queue, history, number = self.queue, context.history, context.trial.number
+        failure = None if queue.candidates else queue.failure
         rivals = self._rivals(context)
         suggestion, vetoed = accepted_or_rival(
             context,
@@ -227,6 +232,9 @@ class SourceChoice:
             if self.emit is not None:
                 self.emit(Note(text=veto_message(params, suggestion.source), trial_number=number))
             self.requests.feedback.append(veto_feedback(params, suggestion.source, number))
+        if failure is not None and suggestion.source == self.base.label:
+            provenance = {**suggestion.provenance, "reason": failure.message}
+            return replace(suggestion, source=_FALLBACK, provenance=provenance)
         return suggestion
 
     def may_choose_llm(self, trial_number: int) -> bool:

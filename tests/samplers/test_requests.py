@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,14 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
+from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
 from sllmbo_magic.attrs import STOPPED
+from sllmbo_magic.errors import PermanentProviderError
+from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.history import History
@@ -319,6 +324,40 @@ def test_whatever_a_provider_raises_the_study_goes_on(
     assert fallbacks[0].message.startswith(words)
     assert not fallbacks[0].permanent
     assert len(fallbacks) >= 2, "it is asked again"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientProviderError("the rate limit is reached.", category="rate-limit"),
+        PermanentProviderError("the key is wrong.", category="bad-key"),
+    ],
+)
+@pytest.mark.parametrize("sampler_class", [LLMSampler, LLMTPESampler])
+def test_in_a_study_of_ones_own_a_failing_llm_is_logged_once_and_its_trials_say_so(
+    error: ProviderError, sampler_class: type[LLMTPESampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(logging.getLogger("optuna.sampler"), "warning", warned.append)
+    sampler = sampler_class(Broken(error), search_space=SPACE, seed=0, llm_ratio=1.0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(bowl, n_trials=15)
+    assert len(warned) == 1
+    assert error.message in warned[0]
+    fallbacks = [t for t in study.trials if t.user_attrs["sllmbo:source"] == "fallback"]
+    assert len(fallbacks) >= (13 if sampler_class is LLMSampler else 3)
+    assert {t.user_attrs["sllmbo:provenance"]["reason"] for t in fallbacks} == {error.message}
+
+
+def test_once_an_llm_answers_again_its_trials_are_no_fallbacks() -> None:
+    class Recovering(Adviser):
+        def propose(self, ask: Ask) -> Proposal:
+            if ask.trial_number < 3:
+                raise TransientProviderError("busy.", category="server-error")
+            return super().propose(ask)
+
+    study = study_of(Recovering(), 15, llm_ratio=1.0, judge=False, candidates=1)
+    assert sources(study) == ["fallback"] * 3 + ["llm"] * 12
 
 
 def test_an_interrupt_in_a_provider_is_an_interrupt() -> None:
