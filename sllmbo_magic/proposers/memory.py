@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from sllmbo_magic._utils.value_format import format_value
+from sllmbo_magic._utils.value_format import texts_apart
 from sllmbo_magic.attrs import ASKED_SOURCES
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.importances import importances
@@ -164,20 +165,22 @@ def _between(history: History, first: int, end: int) -> list[Observation]:
 
 def _answer(trials: list[Observation], names: list[str]) -> str:
     """What an exchange proposed, as far as trials took it, in the form in which it was answered."""
+    floats = {n: [v for o in trials if isinstance(v := o.params.get(n), float)] for n in names}
+    texts = {n: texts_apart(values) for n, values in floats.items()}
     configurations: list[dict[str, Any]] = [
         {
             "reason": o.reason[:120],
             "expects": o.expects or "explore",
-            "params": {n: _short(o.params[n]) for n in names if n in o.params},
+            "params": {n: _short(o.params[n], texts[n]) for n in names if n in o.params},
         }
         for o in trials
     ]
     return json.dumps({"configurations": configurations}, default=str)
 
 
-def _short(value: Any) -> Any:
-    """A float with the five digits that the tables show; anything else as it is."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+def _short(value: Any, texts: Mapping[float, str]) -> Any:
+    """A float with the digits of its text; anything else as it is."""
+    return float(texts[value]) if isinstance(value, float) else value
 
 
 def with_incumbent(history: History, columns: Columns, trials_in_prompt: Iterable[Observation]) -> str:
@@ -194,9 +197,10 @@ def headline(history: History) -> str:
     word = "higher" if history.direction == "maximize" else "lower"
     if best is None or best.value is None:
         return f"No trial has a score yet ({history.metric}: {word} is better)."
+    score = texts_apart(float(o.value) for o in history.ranked()[:BEST] if o.value is not None)[best.value]
     noise = f"; the noise of a difference is about {history.noise:.2g}" if history.noise else ""
     return (
-        f"Incumbent: trial #{best.number} with {history.metric} {format_value(float(best.value))}"
+        f"Incumbent: trial #{best.number} with {history.metric} {score}"
         f" ({word} is better{noise}). {len(history.complete)} scored, {len(history.failed)} failed"
         f"{f', {len(history.pruned)} pruned on the way' if history.pruned else ''}."
     )

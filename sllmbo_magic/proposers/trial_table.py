@@ -1,4 +1,7 @@
-"""Trials as a prompt shows them: one header line, then one line of comma-separated values per trial."""
+"""Trials as a prompt shows them: one header line, then one line of comma-separated values per trial.
+
+Numbers have five digits, and more where those of a column would read the same.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
+from sllmbo_magic._utils.value_format import texts_apart
 from sllmbo_magic.history.observation import Observation
 from sllmbo_magic.space.search_space import SearchSpace
 
@@ -81,25 +85,39 @@ def trial_table(groups: Mapping[str, Sequence[Observation]], columns: Columns) -
         *names,
     ]
     lines = [",".join(header)]
+    scores = texts_apart(v for trial in trials for v in (trial.value, trial.reported) if v is not None)
+    texts = {name: texts_apart(_floats(name, trials, columns)) for name in names}
     for title, group in groups.items():
         lines += [title] * bool(group and title)
         for trial in group:
-            cells = [f"#{trial.number}", trial.source, score_text(trial)]
+            cells = [f"#{trial.number}", trial.source, score_text(trial, scores)]
             cells += [f"{trial.spread:.2g}" if trial.spread else NOTHING] * with_error
             cells += [NOTHING if trial.training_score is None else cell(trial.training_score)] * with_training
-            cells += [cell(columns.value(trial, name)) for name in names]
+            values = {name: columns.value(trial, name) for name in names}
+            cells += [texts[n][v] if isinstance(v, float) else cell(v) for n, v in values.items()]
             lines.append(",".join(cells))
     return "\n".join(lines)
 
 
-def score_text(trial: Observation) -> str:
-    """The score with five digits; of a trial without one its state and why."""
+def _floats(name: str, trials: Iterable[Observation], columns: Columns) -> list[float]:
+    """The numbers that a column must tell apart: its own, and the choices that its parameter has."""
+    values = [columns.value(trial, name) for trial in trials]
+    values += getattr(columns.space.get(name), "choices", ())
+    return [value for value in values if isinstance(value, float)]
+
+
+def score_text(trial: Observation, texts: Mapping[float, str]) -> str:
+    """The score; of a trial without one its state and why.
+
+    Args:
+        texts: Scores as text.
+    """
     if trial.state == "COMPLETE" and trial.value is not None:
-        return f"{trial.value:.5g}"
+        return texts[trial.value]
     if trial.state == "FAIL":
         return f"FAILED ({trial.error or 'fit-failed'})"
     if trial.state == "PRUNED" and trial.reported is not None:
-        return f"PRUNED after {trial.pruned_at} at {trial.reported:.5g}"
+        return f"PRUNED after {trial.pruned_at} at {texts[trial.reported]}"
     return trial.state
 
 

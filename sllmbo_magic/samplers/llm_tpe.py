@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.logging import get_logger
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -67,6 +68,8 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.suggestions import check_suggestion
 from sllmbo_magic.space.suggestions import fixed_value
 from sllmbo_magic.task.task import TaskDescription
+
+_logger = get_logger("optuna.sampler.llm")
 
 
 class LLMTPESampler(BaseSampler):
@@ -441,7 +444,7 @@ class LLMTPESampler(BaseSampler):
             self.emit(event)
         elif isinstance(event, Fallback) and event.category not in self._warned_of:
             self._warned_of.add(event.category)
-            finite.optuna_logger.warning(f"Trial {event.trial_number}: {event.message}")
+            _logger.warning(f"Trial {event.trial_number}: {event.message}")
 
 
 class LLMSampler(LLMTPESampler):

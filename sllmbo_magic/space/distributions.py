@@ -18,6 +18,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
+from sllmbo_magic._utils.value_format import range_text
+from sllmbo_magic._utils.value_format import texts_apart
 from sllmbo_magic.space import layers
 
 Value: TypeAlias = bool | int | float | str | None
@@ -88,10 +90,16 @@ def normal(distribution: BaseDistribution) -> Distribution | None:
     return distribution if isinstance(distribution, CategoricalDistribution) else None
 
 
-def allowed(distribution: Distribution) -> str:
-    """The range in words: ``0.01 to 0.3, log scale``; ``one of 'gini', 'entropy'``."""
+def allowed(distribution: Distribution, *, beside: Sequence[float] = ()) -> str:
+    """The range in words: ``0.01 to 0.3, log scale``; ``one of 'gini', 'entropy'``.
+
+    Args:
+        beside: Numbers that must not read as one of its ends.
+    """
     if isinstance(distribution, CategoricalDistribution):
-        choices = ", ".join(show(choice) for choice in distribution.choices[:12])
+        apart = texts_apart((c for c in distribution.choices if isinstance(c, float)), digits=6, most=17)
+        shown = distribution.choices[:12]
+        choices = ", ".join(apart[c] if isinstance(c, float) else show(c) for c in shown)
         more = len(distribution.choices) - 12
         return f"one of {choices}" + (f" and {more} more" if more > 0 else "")
     step = (
@@ -99,7 +107,16 @@ def allowed(distribution: Distribution) -> str:
     )
     kind = "" if isinstance(distribution, FloatDistribution) else "whole number "
     scale = ", log scale" if distribution.log else f", in steps of {step:g}" if step else ""
-    return f"{kind}{show(distribution.low)} to {show(distribution.high)}{scale}"
+    return f"{kind}{range_text(distribution.low, distribution.high, digits=6, beside=beside)}{scale}"
+
+
+def _wrong(distribution: Numeric, value: object, what: str) -> str:
+    """What is wrong with a number, in digits that tell it from what is allowed."""
+    if not isinstance(value, float):
+        return f"{show(value)} {what}; allowed: {allowed(distribution)}"
+    others = (float(distribution.low), float(distribution.high), float(round(value)))
+    text = texts_apart([value, *others, float(_snap(distribution, value))], digits=6, most=17)[value]
+    return f"{text} {what}; allowed: {allowed(distribution, beside=(value,))}"
 
 
 # --- a value against its distribution -------------------------------------------------------------------
@@ -126,17 +143,17 @@ def check(distribution: Distribution, value: object, *, repair: bool) -> tuple[V
     low, high = distribution.low, distribution.high
     if isinstance(distribution, IntDistribution):
         if number != math.floor(number) or (not repair and not isinstance(value, Integral)):
-            return None, f"{show(value)} is not a whole number; allowed: {allowed(distribution)}"
+            return None, _wrong(distribution, value, "is not a whole number")
         number = int(number)
     if repair and not low <= number <= high:
         bound = low if number < low else high
         scale = abs(bound) if distribution.log else max(abs(bound), high - low)
         number = bound if abs(number - bound) <= _NEAR * scale else number
     if not low <= number <= high:
-        return None, f"{show(value)} is out of range; allowed: {allowed(distribution)}"
+        return None, _wrong(distribution, value, "is out of range")
     snapped = _snap(distribution, number)
     if not repair and abs(snapped - number) > 1e-8 * (distribution.step or 1):
-        return None, f"{show(value)} is off the grid; allowed: {allowed(distribution)}"
+        return None, _wrong(distribution, value, "is off the grid")
     return snapped, ""
 
 

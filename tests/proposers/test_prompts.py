@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from lightgbm import LGBMClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -135,3 +136,35 @@ def test_an_answer_that_may_add_names_values_and_says_what_a_range_needs() -> No
 
 def provider() -> FunctionProvider:
     return FunctionProvider(lambda request: "")
+
+
+def test_numbers_that_differ_have_as_many_digits_as_tell_them_apart() -> None:
+    close = ask_of(
+        *(observation(i, value=v) for i, v in enumerate((1234569.49, 1234570.22, 3.0, 3.0 + 1e-13)))
+    )
+    text = text_of(close)
+    assert "#0,base,1234569,0.1,5\n" in text
+    assert "#1,base,1234570,0.1,5\n" in text
+    assert "#2,base,3,0.1,5\n" in text, "no more digits than it takes, and none for rounding errors"
+    assert "with f1 1234570 (" in text
+    assert text_of(ask_of(observation(0, value=1234569.49))).count("1.2346e+06") == 2
+
+
+@pytest.mark.parametrize(
+    ("notation", "line"),
+    [
+        ((1000000.25, 1000001.75), "rate: float 1000000.25 to 1000001.75"),
+        ((0.00512345678, 0.3), "rate: float 0.0051235 to 0.3"),
+        ((1234567, 9876543), "rate: int 1234567 to 9876543"),
+        ((0.001, 1.0, "log"), "rate: float 0.001 to 1, log"),
+    ],
+)
+def test_a_range_has_the_digits_that_its_width_needs(notation: Any, line: str) -> None:
+    space = SearchSpace.from_user({"rate": notation})
+    assert prompts.space_text(space) == line
+
+
+def test_choices_are_told_apart_in_a_table() -> None:
+    space = SearchSpace.from_user({"rate": [0.1234567, 0.1234568]})
+    text = text_of(ask_of(observation(0, rate=0.1234567), space=space, outer=space))
+    assert "#0,base,0.5,0.1234567" in text

@@ -338,7 +338,7 @@ def test_in_a_study_of_ones_own_a_failing_llm_is_logged_once_and_its_trials_say_
     error: ProviderError, sampler_class: type[LLMTPESampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned: list[str] = []
-    monkeypatch.setattr(logging.getLogger("optuna.sampler"), "warning", warned.append)
+    monkeypatch.setattr(logging.getLogger("optuna.sampler.llm"), "warning", warned.append)
     sampler = sampler_class(Broken(error), search_space=SPACE, seed=0, llm_ratio=1.0)
     study = optuna.create_study(sampler=sampler)
     study.optimize(bowl, n_trials=15)

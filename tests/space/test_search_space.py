@@ -579,3 +579,17 @@ def test_within_keeps_what_is_fixed_outside_and_frees_a_value_that_is_not_allowe
 def test_a_broken_version_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         SpaceVersion.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("notation", "value", "problem"),
+    [
+        ((0.0, 1.0), 1.0000001, "1.0000001 is out of range; allowed: 0 to 1"),
+        ((0.5, 0.99999999), 1.0, "1 is out of range; allowed: 0.5 to 0.99999999"),
+        ((1, 9), 7.0000001, "7.0000001 is not a whole number; allowed: whole number 1 to 9"),
+        ((0.0, 1.0), 3.14159265, "3.14159 is out of range; allowed: 0 to 1"),
+        ([0.1234567, 0.1234568], 5, "5 is no choice; allowed: one of 0.1234567, 0.1234568"),
+    ],
+)
+def test_a_wrong_value_never_reads_as_an_allowed_one(notation: Any, value: Any, problem: str) -> None:
+    assert SearchSpace.from_user({"x": notation}).check("x", value)[1] == problem
