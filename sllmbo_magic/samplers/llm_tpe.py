@@ -8,6 +8,7 @@ trial, and the trial says so.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -90,8 +91,8 @@ class LLMTPESampler(BaseSampler):
         history: The trials in prompts: ``"state"`` (default), ``"summary"``, ``"window"`` or ``"full"``.
         base_sampler: Takes the other trials: an Optuna sampler, or a function that gives one for a seed and
             is asked for each trial. Default: ``TPESampler`` by such a function, in turns with a Gaussian
-            process. In a search without a start its first ten trials are a space-filling design, and later
-            ones model each parameter by itself (docs/method.md).
+            process. In a search of a declared space without a start its first ten trials are a space-filling
+            design, and later ones model each parameter by itself (docs/method.md).
         base_source: What the trials of ``base_sampler`` are labelled with, default ``"base"``.
         proposer: Instead of ``llm``.
         rulebook: Stands in for an LLM's vetoed candidates; default: the rules without an estimator's priors.
@@ -381,6 +382,8 @@ class LLMTPESampler(BaseSampler):
         if attrs.SOURCE not in trial.user_attrs:
             source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
             study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)
+        if state == TrialState.COMPLETE and values and attrs.EVALUATION not in trial.user_attrs:
+            self._check_promise(unwrap_bracket(study), trial, values[0])
         if unused := self._states.current.extra.pop(trial.number, {}):
             known = {name for t in study.get_trials(deepcopy=False) for name in t.params}
             self.requests.feedback += [
@@ -416,6 +419,22 @@ class LLMTPESampler(BaseSampler):
             kept.requests.emit = kept.sources.emit = self._emit
             if isinstance(kept.requests.queue.proposer, LLMProposer):
                 kept.requests.queue.proposer.emit = self._emit
+
+    def _check_promise(self, study: Study, trial: FrozenTrial, score: float) -> None:
+        """Write whether what the LLM expected came true; a run writes that itself."""
+        provenance = trial.user_attrs.get(attrs.PROVENANCE) or {}
+        source = provenance.get("source")
+        if source not in attrs.ASKED_SOURCES or not math.isfinite(score):
+            return
+        with self._lock:
+            came_true = self._history(study).promise_kept(
+                provenance.get("expects", ""),
+                score,
+                source=source,
+                asked_at=provenance.get("asked_at", trial.number),
+            )
+        if came_true is not None:
+            study._storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, {"came_true": came_true})
 
     # What the sampler works on
 

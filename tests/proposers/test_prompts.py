@@ -139,9 +139,8 @@ def provider() -> FunctionProvider:
 
 
 def test_numbers_that_differ_have_as_many_digits_as_tell_them_apart() -> None:
-    close = ask_of(
-        *(observation(i, value=v) for i, v in enumerate((1234569.49, 1234570.22, 3.0, 3.0 + 1e-13)))
-    )
+    scores = (1234569.49, 1234570.22, 3.0, 3.0 + 1e-13)
+    close = ask_of(*(observation(i, value=score) for i, score in enumerate(scores)))
     text = text_of(close)
     assert "#0,base,1234569,0.1,5\n" in text
     assert "#1,base,1234570,0.1,5\n" in text

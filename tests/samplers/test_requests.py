@@ -27,6 +27,7 @@ from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.proposers.base import Candidate
 from sllmbo_magic.proposers.base import Proposal
+from sllmbo_magic.proposers.memory import state
 from sllmbo_magic.samplers.candidate_queue import CandidateQueue
 from sllmbo_magic.samplers.surrogate import Rating
 from sllmbo_magic.testing import FunctionProvider
@@ -133,6 +134,18 @@ def test_past_its_total_a_study_goes_on_as_one_without(mode: str) -> None:
     late = [ask for ask in adviser.asks if ask.trial_number >= 10]
     assert sources(study)[10:].count("llm") >= 15
     assert "Next is trial #12." in prompts.propose(replace(late[0], trial_number=12), "")[-1].content
+
+
+def test_promises_are_checked_in_a_study_of_ones_own() -> None:
+    adviser = Adviser(expects="better")
+    study = study_of(adviser, 30, llm_ratio=1.0, judge=False)
+    history = adviser.asks[-1].history
+    promised = [o for o in history.complete if o.source == "llm" and o.asked]
+    assert promised
+    for o in promised:
+        best = min(float(t.values[0]) for t in study.trials if t.number < o.asked)
+        assert o.came_true is (o.value is not None and o.value < best)
+    assert f"of {len(promised)} that you expected to be better" in state(adviser.asks[-1], [*SPACE]).text
 
 
 def test_the_last_batch_need_not_explore() -> None:
