@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict
 from dataclasses import replace
 from typing import Any
 
@@ -162,10 +161,10 @@ class Record:
         if self.folder is None:
             return
         s, task = self.plan.settings, self.plan.task
+        values = {k: getattr(s, k) for k in s.names() if k not in ("sampler", "llm")}
         options = {
             k: v if isinstance(v, str | int | float | bool) or v is None else str(type(v).__name__)
-            for k, v in asdict(s).items()
-            if k not in ("sampler", "llm")
+            for k, v in values.items()
         }
         self._start = {
             "name": self.folder.name,

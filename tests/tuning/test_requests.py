@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ from tests.small_task import Server
 from tests.small_task import text_of
 
 SPACE = {"C": (1e-3, 1e3, "log"), "tol": (1e-6, 1e-1, "log")}
+
+
+class ProviderWithClient(FunctionProvider):
+    """A user's provider, which holds what cannot be copied, as every client of an SDK does."""
+
+    def __init__(self) -> None:
+        super().__init__(Responder(0))
+        self.lock = threading.Lock()
+
+
+def test_a_provider_that_cannot_be_copied_serves_a_stored_run(data: Any, model: Any, tmp_path: Path) -> None:
+    result = tune(model, *data, n_trials=3, llm=ProviderWithClient(), folder=tmp_path, name="own", seed=0)
+    assert "llm-init" in [trial.user_attrs["sllmbo:source"] for trial in result.trials]
+    written = json.loads((tmp_path / "own" / "run.json").read_text(encoding="utf-8"))
+    assert written["options"]["n_trials"] == 3
 
 
 def test_prompts_hold_earlier_trials_good_and_bad_from_both_sources(
