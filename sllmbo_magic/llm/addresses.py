@@ -10,9 +10,7 @@ from urllib.parse import urlsplit
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.llm.credentials import refuse_key
 
-_ENDPOINT = re.compile(
-    r"(/(?:chat/completions|completions|embeddings|responses|messages|models))/?(?:[?#].*)?$"
-)
+_ENDPOINT = re.compile(r"(/(?:chat/completions|completions|embeddings|responses|messages|models))/?(\?.*|)$")
 _OLLAMA_ENDPOINT = re.compile(r"/api/(generate|chat|tags)/?$")
 _LOCAL = re.compile(
     r"^(127[.\d]*|10\.[.\d]+|192\.168\.[.\d]+|172\.(1[6-9]|2\d|3[01])\.[.\d]+|0\.0\.0\.0|\[?::1?\]?"
@@ -25,7 +23,7 @@ OLLAMA_URL = "http://localhost:11434/v1"
 
 
 def check_base_url(url: str, where: str = "--base-url") -> str:
-    """The address, without blanks around it.
+    """The address, without blanks around it; it may have a query, which each request then has.
 
     Args:
         url: As the user wrote it.
@@ -36,7 +34,7 @@ def check_base_url(url: str, where: str = "--base-url") -> str:
             probably meant.
     """
     url = url.strip()
-    refuse_key(url, where)
+    refuse_key(url if "://" in url else f"://{url}", where)
     separator = "=" if where.isupper() or "_" in where else " "
     if not re.match(r"https?://[^/]", url, re.IGNORECASE):
         example = _complete_address(url)
@@ -55,11 +53,16 @@ def check_base_url(url: str, where: str = "--base-url") -> str:
             f"{where} {url!r} is no address of a server.",
             f"Example: {where}{separator}http://localhost:8000/v1",
         )
+    if "#" in url:
+        raise InputError(
+            f"{where} {url!r} has a part after #, which no request has.",
+            f"Write: {where}{separator}{url.partition('#')[0]}",
+        )
     endpoint = _ENDPOINT.search(url)
     if endpoint:
         raise InputError(
             f"{where} {url!r} names one endpoint; the SDK adds {endpoint[1]} itself.",
-            f"Write: {where}{separator}{url[: endpoint.start()]}",
+            f"Write: {where}{separator}{url[: endpoint.start()]}{endpoint[2]}",
         )
     endpoint = _OLLAMA_ENDPOINT.search(url)
     if endpoint:

@@ -86,8 +86,6 @@ def missing_key(provider: str) -> InputError:
 def refuse_key(text: str, label: str) -> None:
     """Raise InputError if the text of an option holds a key; the message does not repeat it."""
     kind_of_key = looks_like_key(text)
-    if kind_of_key is None and re.search(r"://[^/@\s]+:[^/@\s]+@|[?&](?:api[-_]?)?key=", text, re.IGNORECASE):
-        kind_of_key = "a key"
     if kind_of_key is not None:
         raise InputError(
             f"{label} holds {kind_of_key}; keys typed into a cell are saved with the notebook.",

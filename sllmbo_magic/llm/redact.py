@@ -45,8 +45,16 @@ _OTHER_SHAPES = (
     # "Basic" with a digit, "=" or a capital inside: "a basic configuration" is none
     re.compile(r"\b((?i:bearer)|(?i:basic)(?=\s+(?:\S*[0-9=]|\S+[A-Z])))\s+[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?i)\b(x-api-key|api[-_]?key|authorization)(\W{1,4})[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"),
+    # a user part with or without a password, which may hold "/" and "@"
+    re.compile(r"(?<=://)(?:[^/@\s:\"'<>]*:[^\s\"'<>]*|[^/@\s:\"'<>]+)(?=@)"),
 )
+_IN_ADDRESS = re.compile(
+    r"://(?:[^/@\s]*|[^/@\s]*:[^@\s]*)@"
+    r"|[?&#](?:[^=&#\s]*(?:key|token|secret|password|passwd|pwd|sig|signature|auth|authorization|credential|jwt)"
+    r"|code)=",
+    re.IGNORECASE,
+)
+"""A user part of an address, or a part of its query that is named like a secret."""
 
 _registered: set[str] = set()
 _lock = threading.Lock()
@@ -121,8 +129,8 @@ def one_line(text: object, limit: int = 200) -> str:
 
 
 def looks_like_key(text: str) -> str | None:
-    """What kind of key the text holds (``"an OpenAI key"``), or None."""
+    """What kind of key the text holds (``"an OpenAI key"``; ``"a key"`` in an address), or None."""
     for kind, shape in KEY_SHAPES:
         if shape.search(text):
             return kind
-    return None
+    return "a key" if _IN_ADDRESS.search(text) else None

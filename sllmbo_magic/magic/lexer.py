@@ -128,9 +128,7 @@ def join_continued(line: str, cell: str) -> tuple[str, str]:
 _KEY_OPTION = re.compile(
     r"(?:^|\s)--?(?:[\w-]*[-_])?(?:api[-_]?key|key|token|secret|password)(?=[\s=]|$)", re.IGNORECASE
 )
-_KEY_IN_TEXT = re.compile(
-    r"://[^/\s@]*:[^/\s@]+@|[?&](?:api[-_]?key|key|token)=|\bBearer\s+\S{8,}", re.IGNORECASE
-)
+_BEARER = re.compile(r"\bBearer\s+\S{8,}", re.IGNORECASE)
 
 
 def refuse_keys(line: str) -> None:
@@ -139,7 +137,7 @@ def refuse_keys(line: str) -> None:
     Raises:
         InputError: An option that asks for a key, or a value that looks like one.
     """
-    if looks_like_key(line) or _KEY_OPTION.search(line) or _KEY_IN_TEXT.search(line):
+    if looks_like_key(line) or _KEY_OPTION.search(line) or _BEARER.search(line):
         raise InputError(
             "keys are never typed into a cell: notebooks are saved and shared.",
             "Delete it here, set it in the environment before Jupyter starts (OPENAI_API_KEY, "

@@ -17,6 +17,7 @@ from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.registry import parse
 from sllmbo_magic.testing import block_network_requests
 
+from ..loopback import LoopbackServer
 from .conftest import request
 
 REFUSED = [
@@ -33,7 +34,11 @@ REFUSED = [
     ("http://[::1/v1", "--base-url http://localhost:8000/v1"),
     ("http://a b/v1", "--base-url http://localhost:8000/v1"),
     ("http://localhost:8000/v1/chat/completions", "--base-url http://localhost:8000/v1"),
-    ("https://api.example.com/v1/chat/completions?api-version=1", "--base-url https://api.example.com/v1"),
+    (
+        "https://api.example.com/v1/chat/completions?api-version=1",
+        "--base-url https://api.example.com/v1?api-version=1",
+    ),
+    ("https://api.example.com/v1#models", "--base-url https://api.example.com/v1"),
     ("http://localhost:11434/api/chat", "--base-url http://localhost:11434/v1"),
     ("http://http://localhost:8000/v1", "--base-url http://localhost:8000/v1"),
     ("http:localhost:8000/v1", "--base-url http://localhost:8000/v1"),
@@ -59,6 +64,25 @@ def test_what_is_no_address_has_the_line_to_write(url, line):
 )
 def test_addresses(url):
     assert check_base_url(url) == url.strip()
+
+
+def test_a_key_in_an_address_without_a_scheme_is_not_repeated():
+    with pytest.raises(InputError, match="--base-url holds a key") as caught:
+        check_base_url("user:abcdefgh@localhost:80/v1")
+    assert "abcdefgh" not in str(caught.value)
+
+
+@pytest.mark.parametrize("llm", ["openai-compatible:m", "anthropic:m"])
+def test_the_query_of_an_address_is_the_query_of_each_request(llm):
+    with LoopbackServer(['{"ready": true, "number": 7}']) as server:
+        url = server.anthropic_url if llm.startswith("anthropic") else server.url
+        provider = make_provider(
+            llm, base_url=f"{url}?api-version=2024-10-21", api_key="planted-key-0123456789"
+        )
+        provider.complete(request())
+        path, _, query = server.requests[-1].path.partition("?")
+    assert path == ("/v1/messages" if llm.startswith("anthropic") else "/v1/chat/completions")
+    assert query == "api-version=2024-10-21"
 
 
 def objective(params):
@@ -123,6 +147,8 @@ def test_ollama_host_is_read_by_ollamas_rules(host, url, monkeypatch):
 ENVIRONMENTS = [
     ({"ALL_PROXY": "socks5://u:secret-word@127.0.0.1:9"}, ("ALL_PROXY", "pip install socksio")),
     ({"all_proxy": "socks5h://127.0.0.1:9"}, ("all_proxy", "pip install socksio")),
+    ({"HTTPS_PROXY": "http://u:p/secret-word@127.0.0.1:9"}, ("HTTPS_PROXY=http://[redacted]@127.0.0.1:9",)),
+    ({"HTTPS_PROXY": "http://secret-word@127.0.0.1:port"}, ("HTTPS_PROXY=http://[redacted]@127.0.0.1:port",)),
     ({"HTTPS_PROXY": "foo://127.0.0.1:9"}, ("HTTPS_PROXY", "http://HOST:PORT")),
     ({"HTTPS_PROXY": "http://127.0.0.1:port"}, ("HTTPS_PROXY", "http://HOST:PORT")),
     ({"SSL_CERT_FILE": "/nowhere/x.pem"}, ("SSL_CERT_FILE=/nowhere/x.pem", "No such file")),

@@ -133,6 +133,14 @@ def test_space_around_a_key_is_forgiven(monkeypatch):
         ("hf_abcdefghijklmnopqrst", "a Hugging Face token"),
         ("http://user:password@host/v1", "a key"),
         ("https://host/v1?api_key=abc", "a key"),
+        ("http://abcdefgh@host/v1", "a key"),
+        ("http://:abcdefgh@host/v1", "a key"),
+        ("http://user:p/abcdefgh@host/v1", "a key"),
+        ("http://user:p@abcdefgh@host/v1", "a key"),
+        ("https://host/v1?access_token=abcdefgh", "a key"),
+        ("https://host/v1?a=1&sig=abcdefgh", "a key"),
+        ("https://host/v1?Subscription-Key=abcdefgh", "a key"),
+        ("https://host/v1#token=abcdefgh", "a key"),
     ],
 )
 def test_a_key_typed_into_an_option_is_refused_with_the_reason(text, what):
@@ -150,6 +158,8 @@ def test_a_key_typed_into_an_option_is_refused_with_the_reason(text, what):
         "replay:.sllmbo/risk-assessment-model-7",
         "sk-learn",
         "http://localhost:8000/v1",
+        "https://host/v1?api-version=2024-10-21",
+        "https://host/v1/@team?design=a&zipcode=b",
     ],
 )
 def test_ordinary_options_are_not_taken_for_keys(text):
@@ -262,6 +272,9 @@ def test_a_secret_shows_itself_to_nobody():
         '{"x-api-key": "abcdefghijkl"}',
         "api_key=abcdefghijkl",
         "http://user:abcdefghijkl@host",
+        "http://user:p/abcdefghijkl@host",
+        "http://user:p@abcdefghijkl@host",
+        "http://abcdefghijkl@host",
         "plantedothertoken0004",
         "X: plantedheader0005",
     ],

@@ -146,6 +146,8 @@ def test_a_wrong_line_gets_one_clear_line(line: str, parts: list[str]) -> None:
         "sk-ant-abcdef123456789",
         "--base-url https://me:abcdef123@server/v1",
         "--base-url https://server/v1?api_key=abcdef123",
+        "--base-url https://server/v1?access_token=abcdef123",
+        "--base-url https://abcdef123@server/v1",
         "--describe 'Authorization: Bearer abcdef123456'",
     ],
 )

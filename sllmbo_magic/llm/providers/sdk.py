@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 from typing import ClassVar
+from urllib.parse import parse_qsl
 
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import missing_extra
@@ -168,10 +169,12 @@ class SDKProvider(BaseProvider, ABC):
                 raise missing_extra(self.sdk, self.sdk) from None
             from sllmbo_magic.llm.network import http_client
 
+            address, _, query = self.base_url.partition("?")  # the SDK would put its paths behind the query
             try:
                 self._client = self._make_client(
                     sdk,
-                    base_url=self.base_url,
+                    base_url=address,
+                    default_query=dict(parse_qsl(query, keep_blank_values=True)) or None,
                     max_retries=0,  # retries are made where the budget can count them
                     timeout=self._timeout,
                     http_client=http_client(self.base_url, self._timeout),
