@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +35,7 @@ def labelled(name: str, choices: Sequence[Any]) -> tuple[list[Value], dict[str, 
     """
     values: list[Value] = []
     objects: dict[str, Any] = {}
+    texts = _texts_in(choices)
     for choice in choices:
         value, is_plain = plain(choice)
         if is_plain:
@@ -41,7 +44,7 @@ def labelled(name: str, choices: Sequence[Any]) -> tuple[list[Value], dict[str, 
         if any(_same(choice, other) for other in objects.values()):
             values.append(next(label for label, other in objects.items() if _same(choice, other)))
             continue  # twice the same: refused where all choices are checked
-        label = base = label_of(name, choice)
+        label = base = label_of(name, choice, texts)
         number = 2
         while label in objects or any(isinstance(other, str) and other == label for other in choices):
             label, number = f"{base} #{number}", number + 1
@@ -101,33 +104,77 @@ def _same(a: Any, b: Any) -> bool:
 # --- labels ---------------------------------------------------------------------------------------------
 
 
-def label_of(name: str, value: Any) -> str:
-    """A short text for an object, without an address in memory or a user's text in it."""
+def label_of(name: str, value: Any, texts: Sequence[str] | None = None) -> str:
+    """A short text for an object, without an address in memory or a user's text in it.
+
+    Args:
+        name: The parameter.
+        value: The object.
+        texts: The texts inside all choices of the parameter, which a label numbers: ``[t0, t2]``. They may
+            be names of columns or cells, and labels are sent to an LLM. None: those of the value.
+    """
+    texts = _texts_in([value]) if texts is None else texts
+
+    def write(text: str) -> str:
+        return f"t{texts.index(text)}"
+
     if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping):
         sorted_values = sorted(value, key=lambda key: (type(key).__name__, key))
-        text = "{" + ", ".join(f"c{i}: {_text(value[key])}" for i, key in enumerate(sorted_values)) + "}"
-    else:
-        text = _text(value)
+        items = [f"c{i}: {_text(value[key], write)}" for i, key in enumerate(sorted_values)]
+        return _cut("{" + ", ".join(items) + "}")
+    return _cut(_text(value, write))
+
+
+def spelled(value: Any) -> str:
+    """A value as its label, but with the user's texts: for messages to the user."""
+    return _cut(_text(value, repr))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool | int | str):
+def _texts_in(choices: Iterable[Any]) -> list[str]:
+    """The different texts inside lists, tuples, sets, dicts and arrays, in the order of the choices."""
+    texts: dict[str, None] = {}
+    for choice in choices:
+        if isinstance(choice, Mapping):
+            texts |= dict.fromkeys(_texts_of([*choice, *choice.values()]))
+        elif isinstance(choice, set | frozenset):
+            texts |= dict.fromkeys(sorted(_texts_of(choice)))
+        elif isinstance(choice, tuple | list):
+            texts |= dict.fromkeys(_texts_of(choice))
+        elif hasattr(choice, "tolist") and isinstance(getattr(choice, "ndim", None), int):
+            texts |= dict.fromkeys(_texts_of([choice.tolist()]))
+    return [*texts]
+
+
+def _texts_of(items: Iterable[Any]) -> list[str]:
+    items = [*items]
+    return [item for item in items if isinstance(item, str)] + _texts_in(items)
+
+
+def _text(value: Any, write: Callable[[str], str]) -> str:
+    if isinstance(value, str):
+        return write(value)
+    if value is None or isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, float):
         return f"{value:g}" if math.isfinite(value) else str(value)
     if isinstance(value, tuple):
-        return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
+        items = [_text(item, write) for item in value]
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(_text(item, write) for item in value)}]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)}: {_text(item)}" for key, item in value.items()) + "}"
+        pairs = [f"{_text(key, write)}: {_text(item, write)}" for key, item in value.items()]
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, set | frozenset):
-        return "{" + ", ".join(sorted(map(_text, value))) + "}"
+        return "{" + ", ".join(sorted(_text(item, write) for item in value)) + "}"
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return _text(value.item())
+        return _text(value.item(), write)
     if hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1 and getattr(value, "size", 99) <= 8:
-        return f"{type(value).__name__}({_text(value.tolist())})"
+        return f"{type(value).__name__}({_text(value.tolist(), write)})"
     if inspect.isclass(value) or inspect.isroutine(value):
         return str(getattr(value, "__name__", type(value).__name__))
     if callable(getattr(value, "get_params", None)):
@@ -143,7 +190,7 @@ def _estimator(value: Any) -> str:
     except (TypeError, ValueError):
         return type(value).__name__
     arguments = [
-        f"{name}={_text(params[name])}"
+        f"{name}={_text(params[name], repr)}"
         for name, parameter in signature.items()
         if name in params and holds_numbers(params[name]) and params[name] != parameter.default
     ]

@@ -24,7 +24,7 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
-from sllmbo_magic.space.choices import label_of
+from sllmbo_magic.space.choices import spelled
 from sllmbo_magic.space.distributions import show
 
 _WRITE = 'write (low, high), (low, high, "log") or a list of choices'
@@ -157,7 +157,7 @@ def _int(low: Any, high: Any, *, log: bool = False, step: Any = 1) -> BaseDistri
 
 
 def _short(values: list[Any]) -> str:
-    first_values = ", ".join(label_of("", value) for value in values[:6])
+    first_values = ", ".join(spelled(value) for value in values[:6])
     return f"[{first_values}{', ...' if len(values) > 6 else ''}]"
 
 

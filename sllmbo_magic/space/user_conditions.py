@@ -11,7 +11,7 @@ from typing import Any
 
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.choices import encoded
-from sllmbo_magic.space.choices import label_of
+from sllmbo_magic.space.choices import spelled
 from sllmbo_magic.space.configurations import Condition
 from sllmbo_magic.space.distributions import allowed
 from sllmbo_magic.space.distributions import check
@@ -85,10 +85,10 @@ def _values(raw: object, parent: Any, objects: Objects) -> list[Any]:
 
 
 def _two_meanings(parent: object, raw: tuple[Any, ...]) -> str:
-    values = label_of("", list(raw))
+    values = spelled(list(raw))
     is_range = len(raw) == 2 and all(isinstance(plain(end)[0], int) for end in raw)
     write = f"; write range({raw[0]}, {raw[1] + 1}) for {raw[0]} to {raw[1]}, or" if is_range else "; write"
-    return f'"if" has the tuple {label_of("", raw)} for {show(parent)}{write} {values} for these values'
+    return f'"if" has the tuple {spelled(raw)} for {show(parent)}{write} {values} for these values'
 
 
 def _label(value: object, parent: Any, objects: Objects) -> object:
@@ -103,7 +103,7 @@ def _label(value: object, parent: Any, objects: Objects) -> object:
     of_class = [label for label, choice in labels.items() if type(choice).__name__ == class_name]
     if len(of_class) == 1:
         return of_class[0]
-    return value if plain(value)[1] else label_of("", value)
+    return value if plain(value)[1] else spelled(value)
 
 
 def _check(condition: Condition, parts: Parts, problems: Problems) -> None:

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.space import notations
 from sllmbo_magic.space import user_conditions
-from sllmbo_magic.space.choices import label_of
+from sllmbo_magic.space.choices import spelled
 from sllmbo_magic.space.choices import labelled
 from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import normal
@@ -93,7 +93,7 @@ def _described(
     if isinstance(value, Mapping):
         if not may_be_empty and not any(key in value for key in _KEYS):
             raise notations.NotationError(
-                f"a dict describes a range; as a choice write a list of one choice: [{label_of('', value)}]"
+                f"a dict describes a range; as a choice write a list of one choice: [{spelled(value)}]"
             )
         return _from_dict(name, value)
     (one,), labels = labelled(name, [value])  # one value, which is fixed

@@ -60,7 +60,7 @@ def test_labels_read_well_and_lead_back() -> None:
         "(50,)",
         "(50, 50)",
         "[1, 2]",
-        "{'a': 1.5}",
+        "{t0: 1.5}",
         "StandardScaler()",
         "StandardScaler(with_mean=False)",
         "chi2",
@@ -76,6 +76,24 @@ def test_labels_read_well_and_lead_back() -> None:
     assert encoded({"p": [50, 50]}, {"p": objects}) == {"p": "(50, 50)"}, "a list for a tuple, as from JSON"
     functions = labelled("p", [lambda v: v, lambda v: -v])
     assert functions[0] == ["<lambda>", "<lambda> #2"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "labels"),
+    [
+        ([["income", "b"], ["hiv", "b"], None], ["[t0, t1]", "[t2, t1]", None]),
+        ([("income",), ("hiv", 3)], ["(t0,)", "(t1, 3)"]),
+        ([[["cell"], "first"], {"cell", "age"}], ["[[t1], t0]", "{t1, t2}"]),
+        ([np.array(["a", "b"]), np.array([1, 2])], ["ndarray([t0, t1])", "ndarray([1, 2])"]),
+        ([{"age": {"hiv": "yes"}}, "passthrough"], ["{t0: {t1: t2}}", "passthrough"]),
+    ],
+)
+def test_labels_show_no_text_inside_objects(choices: list[Any], labels: list[Any]) -> None:
+    values, objects = labelled("p", choices)
+    assert values == labels
+    for value, choice in zip(values, choices, strict=True):
+        back = decoded({"p": value}, {"p": objects})["p"]
+        assert back is choice
 
 
 def test_class_weights_show_no_target_value() -> None:
