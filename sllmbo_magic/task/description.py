@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sllmbo_magic.task.task import Task
 
 _MAX_CLASSES = 20
+_LONGEST_COLUMN = 80
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class TaskDescription:
         if values:
             lines.append(f"Parameters before tuning, those of trial #0: {', '.join(values)}")
         if self.columns:
-            lines.append("Columns: " + ", ".join(self.columns))
+            # quoted, and escaped by repr: a name may hold line ends, and words meant for the LLM
+            lines.append("Columns: " + ", ".join(repr(name[:_LONGEST_COLUMN]) for name in self.columns))
         if self.words:
             lines.append(f"In the user's words: {self.words}")
         return "\n".join(lines)
