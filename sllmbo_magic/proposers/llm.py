@@ -50,6 +50,7 @@ from sllmbo_magic.proposers.schemas import initialize_schema
 from sllmbo_magic.proposers.schemas import propose_schema
 from sllmbo_magic.proposers.space_changes import Limits
 from sllmbo_magic.proposers.summary_check import checked
+from sllmbo_magic.task.masked_names import MaskedNames
 
 __all__ = ["LLMProposer"]
 
@@ -82,6 +83,7 @@ class LLMProposer:
         allowed: Parameters of the estimator that a first search space may add, by name.
         limits: Hard limits of single parameters, for ranges that the LLM adds.
         inert: A configuration -> its parameters without effect, and why (``priors.inert`` of an estimator).
+        names: Names that a request has masks for; an answer gets the real ones before it is read.
         permute_scores: Seed; shows the scores dealt out at random (a control, never the default).
         emit: Takes RequestSent, ReplyReceived and Note, from whatever thread asks.
 
@@ -100,6 +102,7 @@ class LLMProposer:
         allowed: tuple[str, ...] = (),
         limits: Limits | None = None,
         inert: Inert | None = None,
+        names: MaskedNames | None = None,
         permute_scores: int | None = None,
         emit: Callable[[Event], None] | None = None,
     ) -> None:
@@ -108,6 +111,7 @@ class LLMProposer:
         self.allowed = allowed
         self.limits = limits or {}
         self.inert = inert
+        self.names = MaskedNames() if names is None else names
         self.permute_scores = permute_scores
         self.emit = emit
         self._manager = HistoryManager(history)
@@ -152,13 +156,13 @@ class LLMProposer:
     def preview(self, ask: Ask) -> Request:
         """The request that :meth:`initialize` sends."""
         messages = prompts.initialize(ask, self.allowed)
-        return _request(messages, initialize_schema(), "initialize", ask, len(ask.outer))
+        return self._masked(_request(messages, initialize_schema(), "initialize", ask, len(ask.outer)))
 
     def preview_propose(self, ask: Ask) -> Request:
         """The request that :meth:`propose` sends, by the default history policy."""
         names = focus(ask.history, ask.space, ask.trial_number)
         messages = prompts.propose(ask, state(ask, names).text, names=names)
-        return _request(messages, _schema(ask, names), "propose", ask, len(names))
+        return self._masked(_request(messages, _schema(ask, names), "propose", ask, len(names)))
 
     def _propose(self, ask: Ask, names: list[str], *, shorter: bool = False) -> Request:
         """The request for the next configurations; ``shorter`` for a model without room."""
@@ -213,15 +217,18 @@ class LLMProposer:
         if summaries and isinstance(summaries[-1].get("trial_number"), int):
             last = summaries[-1]
             facts = last["messages"][-1]["content"]
-            self._manager.resume(final_text(last["reply"]), last["trial_number"], facts)
+            written = self.names.real(final_text(last["reply"]))
+            self._manager.resume(written, last["trial_number"], facts)
 
     def _summarize(self, facts: str, ask: Ask) -> str | None:
-        request = Request(
-            messages=prompts.summarize(facts, ask),
-            purpose="summarize",
-            trial_number=ask.trial_number,
-            max_output_tokens=800,
-            volatile=_volatile(ask),
+        request = self._masked(
+            Request(
+                messages=prompts.summarize(facts, ask),
+                purpose="summarize",
+                trial_number=ask.trial_number,
+                max_output_tokens=800,
+                volatile=_volatile(ask),
+            )
         )
         try:
             completion, number = self._send(request)
@@ -229,7 +236,7 @@ class LLMProposer:
             raise
         except ProviderError:
             return None  # an old summary is better than no proposal
-        summary = final_text(completion.text)
+        summary = str(self.names.real(final_text(completion.text)))
         wrong = checked(summary, ask.history, ask.space)[1]
         note = "Taken out, because the scores say otherwise:\n" + "\n".join(wrong) if wrong else ""
         self._tell(number, request, completion, Proposal(reasoning=note))
@@ -276,11 +283,12 @@ class LLMProposer:
 
     def _try(self, request: Request, read: Read) -> _Answer:
         """One request. What cannot be read becomes a list of problems; other trouble propagates."""
+        request = self._masked(request)
         completion: Completion | None = None
         number = -1
         try:
             completion, number = self._send(request)
-            proposal, problems = read(extract_json(completion.text, request.schema))
+            proposal, problems = read(self.names.real(extract_json(completion.text, request.schema)))
         except ReplayMismatchError:
             raise
         except ReplyError as error:
@@ -293,6 +301,16 @@ class LLMProposer:
             usage = completion.usage
         text = completion.text if completion is not None else ""
         return _Answer(proposal, problems or ["it holds no configuration"], text, usage, number)
+
+    def _masked(self, request: Request) -> Request:
+        """The request without the names that the LLM is not told."""
+        mask = self.names.masked
+        return replace(
+            request,
+            messages=tuple(replace(m, content=mask(m.content)) for m in request.messages),
+            schema=mask(request.schema),
+            volatile=tuple(map(mask, request.volatile)),
+        )
 
     def _send(self, request: Request) -> tuple[Completion, int]:
         self.provider.check_budget(request)

@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.space import notations
 from sllmbo_magic.space import user_conditions
-from sllmbo_magic.space.choices import spelled
 from sllmbo_magic.space.choices import labelled
+from sllmbo_magic.space.choices import spelled
 from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import plain

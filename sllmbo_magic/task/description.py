@@ -6,7 +6,8 @@ None and strings which the library itself declares as options. No row, target va
 string of the user but the words that were written for the LLM. Class names (also of the user's own classes)
 and names of pipeline steps are code and are shown; parts of a ``ColumnTransformer`` or ``FeatureUnion`` are
 shown without their names and columns, since people name them after columns. Column names appear only with
-``share_columns``.
+``share_columns``. Names that must not be told and stand in a request all the same, in those of parameters for
+example, are masked there (``masked_names.py``).
 """
 
 from __future__ import annotations

@@ -83,10 +83,10 @@ def is_safe(estimator: Any, name: str, value: Any) -> bool:
         return True
     if isinstance(value, float | np.floating):
         return math.isfinite(value)
-    return isinstance(value, str) and value in _declared(type(estimator), name)
+    return isinstance(value, str) and value in declared_options(type(estimator), name)
 
 
-def _declared(cls: type, name: str) -> frozenset[str]:
+def declared_options(cls: type, name: str) -> frozenset[str]:
     """The strings that the library's class declares for a parameter."""
     for base in cls.__mro__:
         if not is_library(base):

@@ -34,6 +34,7 @@ from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.runs import SEARCH_SPACE
+from sllmbo_magic.task.masked_names import masked_names
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
 from sllmbo_magic.tuning.given_space import given_space
@@ -225,6 +226,12 @@ class Plan:
             allowed=() if self.has_user_space else self.allowed,
             limits=self.limits,
             inert=self._inert(),
+            names=masked_names(
+                self.task,
+                self.outer,
+                share_columns=self.settings.share_columns,
+                anonymize=self.settings.anonymize,
+            ),
             permute_scores=self.settings.seed if self.settings.permute_scores else None,
             emit=emit,
         )

@@ -27,12 +27,16 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import FeatureUnion
 from sklearn.pipeline import Pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.preprocessing import StandardScaler
 
 from sllmbo_magic.evaluation import evaluator_for
+from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.task.masked_names import masked_names
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
 from tests.estimators import Failing
@@ -154,6 +158,111 @@ def test_the_marks_are_seen_where_the_user_shares_columns() -> None:
     assert all(column in description.text() for column in COLUMNS)
     rest = json.dumps({k: v for k, v in description.to_json().items() if k != "columns"})
     assert marked(rest) == []
+
+
+def named_steps(*, scale: str = "hiv_status", last: str = "lr") -> Pipeline:
+    parts = [(scale, StandardScaler(), ["hiv_status"]), ("num", KBinsDiscretizer(), ["income"])]
+    return Pipeline([("prep", ColumnTransformer(parts)), (last, LogisticRegression())])
+
+
+def task_by_column(estimator: Any) -> Task:
+    X = pd.DataFrame({"hiv_status": np.arange(12.0), "income": np.arange(12.0), "gr\u00f6\u00dfe": 0.0})
+    return Task.from_estimator(estimator, X, np.arange(12) % 2)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "options", "real", "masked"),
+    [
+        (
+            named_steps(),
+            {},
+            "prep__hiv_status__copy, prep__num__n_bins",
+            "prep__step1__copy, prep__num__n_bins",
+        ),
+        (named_steps(scale="HIV status (z)"), {}, "prep__HIV status (z)__copy", "prep__step1__copy"),
+        (named_steps(scale="scale", last="income"), {}, "income: Ridge. income__C", "step1: Ridge. step1__C"),
+        (
+            named_steps(scale="gr\u00f6\u00dfe"),
+            {},
+            '{"prep__gr\\u00f6\\u00dfe__copy": 1}',
+            '{"prep__step1__copy": 1}',
+        ),
+        (
+            named_steps(),
+            {"share_columns": True},
+            "prep__hiv_status__with_mean",
+            "prep__hiv_status__with_mean",
+        ),
+        (
+            named_steps(),
+            {"anonymize": True},
+            "prep__hiv_status__copy, prep__num__encode, lr__C",
+            "step1__step2__copy, step1__step3__encode, step4__C",
+        ),
+        (
+            named_steps(),
+            {"anonymize": True, "share_columns": True},
+            "prep__hiv_status__copy",
+            "step1__step2__copy",
+        ),
+        (
+            make_pipeline(StandardScaler(), Ridge()),
+            {"anonymize": True},
+            "standardscaler__copy",
+            "standardscaler__copy",
+        ),
+        (named_steps(scale="step1_income"), {}, "prep__step1_income__copy", "prep__masked_step1__copy"),
+    ],
+)
+def test_steps_named_after_columns_are_masked_and_come_back(
+    estimator: Any, options: dict[str, Any], real: str, masked: str
+) -> None:
+    names = masked_names(task_by_column(estimator), None, **options)
+    assert names.masked(real) == masked
+    assert names.masked({real: [real, 1, None]}) == {masked: [masked, 1, None]}
+    assert names.real(masked) == real.encode().decode("unicode_escape" if "\\u" in real else "utf-8")
+    assert (
+        names.masked("the income of a step, prep and hiv_status")
+        == "the income of a step, prep and hiv_status"
+    )
+
+
+def test_choices_that_are_columns_are_masked_and_options_of_the_library_are_not() -> None:
+    X = pd.DataFrame({"median": np.arange(12.0), "income": np.arange(12.0), "b": 0.0})
+    task = Task.from_estimator(make_pipeline(SimpleImputer(), Quoting()), X, np.arange(12) % 2)
+    space = SearchSpace.from_user(
+        {"simpleimputer__strategy": ["mean", "median"], "simpleimputer__fill_value": ["income", "b", "c"]}
+    )
+    names = masked_names(task, space)
+    assert names.masked('strategy=median, one of ["income", "b", "c"], incomes') == (
+        'strategy=median, one of ["name1", "name2", "c"], incomes'
+    )
+    assert names.real({"x": "name2", "why": "name1 is better than name12"}) == {
+        "x": "b",
+        "why": "income is better than name12",
+    }
+
+
+def test_own_classes_and_functions_among_the_choices_are_masked_for_anonymous_runs() -> None:
+    class FraudScaler(StandardScaler):
+        pass
+
+    def fraud_score(X: Any) -> Any:
+        return X
+
+    estimator = Pipeline([("scale", FraudScaler()), ("lr", LogisticRegression())])
+    space = SearchSpace.from_user(
+        {
+            "scale": [FraudScaler(), FunctionTransformer(), "passthrough"],
+            "scale__func": [fraud_score, np.log1p],
+        }
+    )
+    task = task_by_column(estimator)
+    text = 'scale: ["FraudScaler()", "FunctionTransformer()"], scale__func: ["fraud_score", "log1p"]'
+    assert masked_names(task, space).masked(text) == text
+    assert masked_names(task, space, anonymize=True).masked(text) == (
+        'step1: ["name1()", "FunctionTransformer()"], step1__func: ["name2", "log1p"]'
+    )
 
 
 def test_shared_columns_are_quoted_in_one_line() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from optuna.trial import TrialState
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.preprocessing import StandardScaler
 
 from sllmbo_magic import LLMTPESampler
@@ -22,6 +24,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import ReplyReceived
 from sllmbo_magic.events import RequestSent
 from sllmbo_magic.testing import FunctionProvider
 from tests import tokens
@@ -302,3 +305,38 @@ def test_a_run_sends_a_fraction_of_what_resending_the_conversation_would(
     assert len(theirs) > 18
     assert tokens.sent(ours) / tokens.resent(theirs) <= 0.07
     assert max(e.tokens for e in ours) <= 1900, "2,386 before trials stood in a table, and with less said"
+
+
+@pytest.mark.parametrize("options", [{}, {"anonymize": True}, {"history": "summary"}, {"history": "full"}])
+def test_an_answer_with_masked_names_is_read_as_the_real_ones(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"income": rng.normal(size=60), "hiv_status": rng.normal(size=60)})
+    y = (X["income"] > 0).astype(int)
+    bins = ColumnTransformer([("hiv_status", KBinsDiscretizer(quantile_method="averaged_inverted_cdf"), [1])])
+    model = Pipeline([("prep", bins), ("lr", LogisticRegression())])
+    sent: list[str] = []
+    answers = Responder(0)
+
+    def answer(request: Any) -> str:
+        sent.append("\n".join(m.content for m in request.messages) + json.dumps(request.schema))
+        return json.dumps(answers(request)) if request.schema else "Trials of prep__step1__n_bins are #1."
+
+    result = tune(
+        model,
+        X,
+        y,
+        search_space={"lr__C": (1e-3, 1e3, "log"), "prep__hiv_status__n_bins": (2, 9)},
+        llm=FunctionProvider(answer),
+        n_trials=14,
+        cv=3,
+        seed=0,
+        folder="",
+        **options,
+    )
+    assert len(sent) > 1
+    assert not re.search("hiv_status|income", "".join(sent))
+    asked = [t for t in result.study.trials if t.user_attrs["sllmbo:source"] in ("llm", "llm-init")]
+    assert asked
+    assert all({*t.params} == {"lr__C", "prep__hiv_status__n_bins"} for t in asked)
+    replies = [e for e in result.events if isinstance(e, ReplyReceived) and e.candidates]
+    assert {name for e in replies for c in e.candidates for name in c["params"]} == {*asked[0].params}
