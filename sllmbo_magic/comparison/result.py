@@ -306,13 +306,22 @@ class Comparison:
         for row in self.rows():
             if n := row["fallbacks"]:
                 instead = proposed_instead(n, row["rulebook_fallbacks"], "sampler")
-                notes.append(f"{row['variant']}: the LLM gave no usable proposal {times(n)}; {instead}.")
+                notes.append(
+                    f"{row['variant']}: the LLM gave no usable proposal {times(n)}; {instead}."
+                    f"{self._first_cause(row['variant'])}"
+                )
             if (n or row["requests"]) and not row["llm_share"]:
                 notes.append(f"{row['variant']}: the LLM proposed no trial, so nothing about it is measured.")
         money = [run.money for run in self.runs if run.money is not None]
         if any(money):
             notes.append(f"All runs together cost {dollars(sum(money))}.")
         return notes
+
+    def _first_cause(self, variant: str) -> str:
+        """Why the LLM of a variant gave no proposal the first time, as a further sentence."""
+        events = [event for run in self.of(variant) if run.result is not None for event in run.result.events]
+        first = next((event for event in events if isinstance(event, Fallback)), None)
+        return "" if first is None else f" First: {first.message}"
 
     def _failures(self, variant: str) -> list[str]:
         """What went wrong in the runs of a variant: a sentence on all causes, and one per early end."""

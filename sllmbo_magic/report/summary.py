@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sllmbo_magic.attrs import ASKED_SOURCES
+from sllmbo_magic.errors import PermanentProviderError
+from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.report.findings import findings
 from sllmbo_magic.report.run_data import RunData
 from sllmbo_magic.report.run_data import finite
@@ -311,13 +314,33 @@ def _hints(run: RunData) -> list[str]:
 def _fallbacks(run: RunData) -> str:
     fallbacks = [item for item in run.chat if item.get("kind") == "fallback"]
     failed = [item for item in fallbacks if item.get("category") != "budget"]
-    n, n_rulebook = len(failed), sum(item.get("instead") == "rulebook" for item in failed)
-    llm = f"LLM {one_line(run.info.get('llm') or '', 60)}".rstrip()
-    instead = proposed_instead(n, n_rulebook, "base sampler")
-    sentences = [f"The {llm} gave no usable proposal {times(n)}; {instead}."] if n else []
-    if n < len(fallbacks):  # a limit of the user's, no fault of the LLM
+    for_good = [item for item in failed if item.get("permanent")]
+    others = [item for item in failed if not item.get("permanent")]
+    llm_id = one_line(run.info.get("llm") or "", 60)
+    llm = f"LLM {llm_id}".rstrip()
+    sentences = []
+    if n := len(others):
+        n_rulebook = sum(item.get("instead") == "rulebook" for item in others)
+        instead = proposed_instead(n, n_rulebook, "base sampler")
+        sentences.append(f"The {llm} gave no usable proposal {times(n)}; {instead}.")
+        if not for_good and not any(trial.source in ASKED_SOURCES for trial in run.trials):
+            sentences.append(f"Why: {_cause(others[-1], llm_id)}")
+    if for_good:
+        item = for_good[0]
+        since = "" if item.get("trial") is None else f" after trial {item['trial']}"
+        sentences.append(f"The {llm} was not asked again{since}: {_cause(item, llm_id)}")
+    if len(failed) < len(fallbacks):  # a limit of the user's, no fault of the LLM
         sentences.append(f"A limit was reached, so no more requests were sent to the {llm}.")
     return " ".join(sentences)
+
+
+def _cause(fallback: Mapping[str, Any], llm_id: str) -> str:
+    """What was wrong with an LLM, without its name and without what a run does about it."""
+    text = one_line(fallback.get("text") or fallback.get("category") or "unknown", 500)
+    for consequence in (ProviderError.consequence, PermanentProviderError.consequence):
+        text = text.removesuffix(consequence)
+    text = text.removeprefix(f"{llm_id}: ").strip()
+    return text if text.endswith((".", "…")) else f"{text}."
 
 
 def _cost(run: RunData) -> str:

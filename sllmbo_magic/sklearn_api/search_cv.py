@@ -33,6 +33,7 @@ from sllmbo_magic.sklearn_api.isolated_fits import in_processes
 from sllmbo_magic.sklearn_api.metric import check_metric
 from sllmbo_magic.task.data import is_missing
 from sllmbo_magic.task.validation import kind_of
+from sllmbo_magic.tuning.observers import log_problems
 from sllmbo_magic.tuning.plan_space import check_space
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.settings import Settings
@@ -154,7 +155,7 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         candidates.score_default()  # first of all, so that unfit data raises scikit-learn's own errors
         options = {n: v for n, v in (self.tune_options or {}).items() if n not in _BY_JOBLIB}
         if self.verbose:
-            options["sinks"] = (*options.get("sinks", ()), _print_trial)
+            options["sinks"] = (*(options.get("sinks") or (log_problems,)), _print_trial)
         result = tune(
             candidates.task(),
             search_space=self.search_space,

@@ -1,20 +1,34 @@
 """Observers of every run of this process, whether code or a cell started it: JupyterLab's side panel.
 
 ``tune`` is called from code as well as by the magic. A run with a folder gets its further sinks here,
-so that the modules that run trials import nothing of the notebook.
+so that the modules that run trials import nothing of the notebook. A run whose events nobody else takes
+tells Python's log of its problems.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from typing import Protocol
 
 from sllmbo_magic.control import Control
 from sllmbo_magic.events import Event
+from sllmbo_magic.events import Fallback
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import Sink
 
 if TYPE_CHECKING:
     from sllmbo_magic.tuning.result import TuneResult
+
+_log = logging.getLogger(__name__)
+
+
+def log_problems(event: Event) -> None:
+    """A sink: warnings, and why an LLM gave no proposal, as warnings of Python's log."""
+    if isinstance(event, Fallback) and event.category not in ("cancelled", "skipped"):  # the user's own wish
+        _log.warning(event.message)
+    elif isinstance(event, Note) and event.level == "warning":
+        _log.warning(event.text)
 
 
 class Onlooker(Protocol):

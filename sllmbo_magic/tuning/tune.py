@@ -207,7 +207,7 @@ def tune(
         verify: Whether to score default and best again at the end, on fresh folds and on the test data.
         study: An Optuna study to work in, instead of a new one.
         callbacks: Optuna's callbacks.
-        sinks: Take the run's events.
+        sinks: Take the run's events. Without any, warnings and problems with an LLM go to Python's log.
         control: Takes the user's commands during the run.
         folder: Where runs are kept, default ``.sllmbo``; ``""`` keeps nothing on disk.
         taken: The variables that the inputs came from, for the status line.
@@ -262,7 +262,9 @@ def tune(
             storage = open_storage(storage)
     run_folder = None if folder == "" else _open_folder(plan, name, folder, resume, joins=join)
     control = control or Control()
-    all_sinks = tuple(sinks) if run_folder is None else (*sinks, *observers.sinks(control))
+    all_sinks = tuple(sinks) or (observers.log_problems,)
+    if run_folder is not None:
+        all_sinks += observers.sinks(control)
     try:
         with storage_errors():
             run = Run(

@@ -68,6 +68,35 @@ def test_no_trial_is_lost_and_the_run_says_why(name: str, data: Any, model: Any)
     assert len(shown) == len(falls)
 
 
+def test_a_run_without_its_llm_says_why_as_it_happens_and_at_its_end(
+    data: Any, model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"n_trials": 6, "seed": 1, "verify": False, "folder": ""}
+    refusal = Fault(status=401, body={"error": {"message": "bad key"}})
+    with LoopbackServer([refusal]) as server:
+        result = tune(model, *data, llm="openai:test-model", base_url=server.url, **options)
+    [fall] = [e for e in result.events if isinstance(e, Fallback)]
+    assert fall.message in caplog.messages
+    text = result.summary["text"]
+    assert "The LLM openai:test-model was not asked again after trial 1: the key was not accepted (401)" in text
+    assert 'The server says: "bad key". Check the key. The rulebook\'s first configurations are used.' in text
+    assert "once" not in text, "it is off for good"
+
+    with LoopbackServer([Fault(status=503, body="all slots are busy")]) as server:
+        result = tune(model, *data, llm="openai:test-model", base_url=server.url, **{**options, "n_trials": 12})
+    text = result.summary["text"]
+    assert "gave no usable proposal" in text
+    assert 'Why: the server failed (503). The server says: "all slots are busy".' in text
+    assert "asked again later" not in text
+
+    caplog.clear()
+    with LoopbackServer([refusal]) as server:
+        shown: list[Any] = []
+        tune(model, *data, llm="openai:test-model", base_url=server.url, **options, sinks=[shown.append])
+    assert any(isinstance(event, Fallback) for event in shown)
+    assert not caplog.messages, "who shows the events says it"
+
+
 def test_a_server_that_is_not_there(data: Any, model: Any) -> None:
     result = tune(
         model,
