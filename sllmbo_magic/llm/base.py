@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Literal
 from typing import Protocol
 from typing import runtime_checkable
+
+from sllmbo_magic.errors import PermanentProviderError
 
 if TYPE_CHECKING:
     from sllmbo_magic.llm.transcript import Transcript
@@ -75,6 +79,17 @@ class Usage:
             self.cached_input_tokens + other.cached_input_tokens,
             money,
             self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    def is_valid(self) -> bool:
+        """Whether it holds counts, and money of 0 or more."""
+        counts = (self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens)
+        money = 0.0 if self.money is None else self.money
+        return (
+            all(isinstance(n, int) and n >= 0 for n in counts)
+            and isinstance(money, int | float)
+            and math.isfinite(money)
+            and money >= 0
         )
 
 
@@ -239,3 +254,26 @@ class _Completed(BaseProvider):
 def complete_provider(provider: Provider | BaseProvider) -> BaseProvider:
     """The provider with defaults for whatever it does not define itself."""
     return provider if isinstance(provider, BaseProvider) else _Completed(provider)
+
+
+def checked(completion: Any, provider_id: str) -> Completion:
+    """What a provider's ``complete`` returned; without a usage it reports none.
+
+    Raises:
+        PermanentProviderError: It is no Completion with a text and a usage in counts.
+    """
+    if not isinstance(completion, Completion):
+        problem = f"complete() returned {type(completion).__name__}, no Completion"
+    elif not isinstance(completion.text, str) or not isinstance(completion.model, str):
+        problem = "complete() returned a Completion whose text or model is no string"
+    elif completion.usage is None:
+        return replace(completion, usage=Usage())
+    elif not isinstance(completion.usage, Usage) or not completion.usage.is_valid():
+        problem = f"complete() returned {str(completion.usage)[:200]}, which are no counts of 0 or more"
+    else:
+        return completion
+    raise PermanentProviderError(
+        f"{provider_id}: {problem}.",
+        "Return Completion(text, Usage(input_tokens=120, output_tokens=12)).",
+        category="provider",
+    )

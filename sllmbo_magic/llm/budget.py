@@ -27,7 +27,7 @@ from sllmbo_magic.llm.prices import VARIABLE
 from sllmbo_magic.llm.prices import Price
 from sllmbo_magic.llm.prices import Prices
 
-PERHAPS_BILLED = frozenset({"timeout", "deadline", "cancelled", "connection-lost", "not-json"})
+PERHAPS_BILLED = frozenset({"timeout", "deadline", "cancelled", "connection-lost", "not-json", "provider"})
 """Categories of failed attempts of unknown cost: the request went out, its usage did not come back."""
 
 _PER_MESSAGE = 16
@@ -147,14 +147,16 @@ class Budget:
             The attempt's usage as reported, with money where the price is known; zero where nothing was
             reported.
         """
-        reported = outcome.usage if isinstance(outcome.usage, Usage) else None
+        reported = outcome.usage if isinstance(outcome.usage, Usage) and outcome.usage.is_valid() else None
         if isinstance(outcome, Completion) and reported == Usage():  # no usage was reported
             return Usage()
         usage = Usage() if reported is None else reported
         price = self.prices.of(provider_id)
         if price is not None and usage.money is None:
             usage = replace(usage, money=price.cost(usage))
-        unknown = isinstance(outcome, ProviderError) and outcome.category in PERHAPS_BILLED
+        unknown = isinstance(outcome, ProviderError) and (
+            outcome.category in PERHAPS_BILLED or outcome.usage is not None
+        )
         with self._lock:
             if reported is not None or not unknown:
                 self._charged.add(reserved, -1)

@@ -19,6 +19,7 @@ from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.base import RunIdentity
 from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.base import checked
 from sllmbo_magic.llm.base import complete_provider
 from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.llm.budget import Charge
@@ -216,7 +217,7 @@ class RecordingProvider(BaseProvider):
             raise cancelled()
         prepared = attempts.begin()
         try:
-            completion = self.provider.complete(prepared)
+            completion = checked(self.provider.complete(prepared), self.provider.id)
         except ProviderError as error:
             attempts.end(error)
             raise

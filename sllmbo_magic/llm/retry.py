@@ -23,6 +23,7 @@ from sllmbo_magic.llm.base import DEADLINE
 from sllmbo_magic.llm.base import BaseProvider
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.base import checked
 from sllmbo_magic.llm.redact import redact
 
 _ASK_AGAIN = "ask-again"
@@ -136,7 +137,7 @@ def _attempt(
 
     def work() -> None:
         try:
-            outcome: Completion | BaseException = provider.complete(request)
+            outcome: Completion | BaseException = checked(provider.complete(request), provider.id)
         except BaseException as error:  # noqa: BLE001 (handed to the waiting thread, whatever it is)
             outcome = error
         with wake:

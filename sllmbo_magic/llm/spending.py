@@ -1,7 +1,8 @@
 """What the requests of a run cost, read from its transcript: the requests really sent, tokens and money.
 
 What a provider reports is counted. An attempt that went out and came back without a report (it was cut short,
-or the connection was lost) is counted as the budget counts it: with the most that it can have cost.
+the connection was lost, or the server reports no usage) is counted as the budget counts it: with the most that
+it can have cost.
 """
 
 from __future__ import annotations
@@ -39,10 +40,9 @@ def spending(exchanges: Iterable[Mapping[str, Any]], charged: Charge | None = No
         recorded.add(charge)
         requests += charge.requests
         usage += reported
-        if not _reports_nothing(exchange, reported):
-            more = _beyond(charge, reported, int(exchange.get("max_output_tokens") or 0))
-            usage += more
-            unreported += more.input_tokens + more.output_tokens
+        more = _beyond(charge, reported, int(exchange.get("max_output_tokens") or 0))
+        usage += more
+        unreported += more.input_tokens + more.output_tokens
     if charged is not None and charged.requests > recorded.requests:
         under_way = Charge(charged.requests, charged.tokens, charged.money)
         under_way.add(recorded, -1)
@@ -57,11 +57,6 @@ def spending(exchanges: Iterable[Mapping[str, Any]], charged: Charge | None = No
 def _is_answer(exchange: Mapping[str, Any]) -> bool:
     """Whether an exchange without a charge was one: of a recording, or of a person."""
     return was_sent(exchange) and (exchange.get("error") or {}).get("category") != CANCELLED
-
-
-def _reports_nothing(exchange: Mapping[str, Any], reported: Usage) -> bool:
-    """Whether the server answers and reports no tokens, as some local ones do: a bound would be no cost."""
-    return exchange.get("reply") is not None and not reported.input_tokens + reported.output_tokens
 
 
 def _beyond(charge: Charge, reported: Usage, max_output_tokens: int) -> Usage:

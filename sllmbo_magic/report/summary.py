@@ -355,5 +355,5 @@ def _cost(run: RunData) -> str:
     if money is not None:
         parts.append(dollars(money))
     unreported = int(finite(run.cost.get("unreported_tokens")) or 0)
-    bounded = "; of requests that were cut short, the most that they can have cost is counted"
+    bounded = "; where no use was reported, the most that a request can have cost is counted"
     return f"Cost: {', '.join(parts)}{bounded if unreported else ''}."

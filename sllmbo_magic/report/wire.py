@@ -268,7 +268,7 @@ class Candidate(TypedDict, total=False):
 class Usage(TypedDict, total=False):
     """What a request or all of them used; ``requests`` with retries.
 
-    ``unreported_tokens``: those among the tokens of attempts that were cut short, counted with their bound.
+    ``unreported_tokens``: those among the tokens of attempts without a report, counted with their bound.
     """
 
     input_tokens: int

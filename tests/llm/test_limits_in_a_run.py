@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import threading
 from typing import Any
 
@@ -13,8 +14,11 @@ from sllmbo_magic import tune
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import RequestSent
+from sllmbo_magic.llm.base import BaseProvider
+from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Message
 from sllmbo_magic.llm.base import Request
+from sllmbo_magic.llm.base import Usage
 from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.transcript import read
 from sllmbo_magic.llm.transcript import was_sent
@@ -147,6 +151,50 @@ def test_a_request_under_way_at_the_end_is_in_the_totals():
         assert cost.get("unreported_tokens", 0) == (0 if may_wait else exchange["charged"]["tokens"])
         answers.set()
         thread.join(60)
+
+
+def test_a_server_that_reports_no_usage_is_not_free():
+    """What its requests can have used at most counts against the limit, so it is what is shown, too."""
+    responder = Responder(0)
+
+    def answer(received):
+        return Completion(json.dumps(responder(Question(received))), Usage())
+
+    with LoopbackServer(answer) as server:
+        result = run("openai-compatible:m", base_url=server.url, folder="", max_requests=2)
+    cost = result.summary["cost"]
+    assert cost["unreported_tokens"] == cost["input_tokens"] + cost["output_tokens"] > 0
+    assert "where no use was reported, the most that a request can have cost is counted" in result.summary["text"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda text: None, "complete() returned NoneType, no Completion"),
+        (lambda text: text, "complete() returned str, no Completion"),
+        (lambda text: Completion(None), "whose text or model is no string"),
+        (lambda text: Completion(text, Usage(-5000, -5000)), "no counts of 0 or more"),
+        (lambda text: Completion(text, Usage(10.5, "7")), "no counts of 0 or more"),
+        (lambda text: Completion(text, Usage(10, 10, money=-3.0)), "no counts of 0 or more"),
+        (lambda text: Completion(text, Usage(10, 10, money=float("nan"))), "no counts of 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("remote", [True, False])
+def test_what_a_provider_returns_is_checked(returned, words, remote):
+    class Wrong(BaseProvider):
+        id = "own:m"
+
+        def complete(self, request):
+            return returned("{}")
+
+    provider = Wrong()
+    provider.remote = remote
+    result = run(provider, folder="", max_tokens=500_000)
+    (fallback,) = [e for e in result.events if isinstance(e, Fallback)]
+    assert words in fallback.message
+    assert (fallback.category, fallback.permanent) == ("provider", True)
+    assert result.summary["cost"]["requests"] == 1
+    assert result.summary["cost"]["input_tokens"] > 0, "it may have been billed"
 
 
 def ended(provider, request):

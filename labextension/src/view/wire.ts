@@ -57,7 +57,7 @@ export interface Candidate {
 /**
  * What a request or all of them used; ``requests`` with retries.
  *
- * ``unreported_tokens``: those among the tokens of attempts that were cut short, counted with their bound.
+ * ``unreported_tokens``: those among the tokens of attempts without a report, counted with their bound.
  */
 export interface Usage {
   cache_write_tokens?: number;
