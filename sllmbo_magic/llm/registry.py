@@ -220,7 +220,7 @@ def list_providers() -> list[ProviderInfo]:
             how, ready = f"set {' or '.join(source.variables)}", find_key(name) is not None
             how += ", or log in with the SDK's own tool" if source.sdk else ""
         if name == "openai-compatible":
-            how += "; give the server with --base-url"
+            how += f"; give the server with --base-url or {_URL_VARIABLES[name]}"
         infos.append(ProviderInfo(name, description, ready, how))
     infos += [
         ProviderInfo(n, f"from {e.value}", True, "see its documentation") for n, e in _third_parties().items()
@@ -291,7 +291,7 @@ def _make(text: str, options: _Options, then: str | None = None) -> BaseProvider
         from sllmbo_magic.llm.providers.manual import ManualProvider
         from sllmbo_magic.llm.providers.manual import ask_in_terminal
 
-        return ManualProvider(options.ask or ask_in_terminal)
+        return ManualProvider(ask_in_terminal if options.ask is None else options.ask)
     if spec.name == "command":
         from sllmbo_magic.llm.providers.command import CommandProvider
 
@@ -322,7 +322,11 @@ def _with_server(spec: Spec, url: str | None, options: _Options, timeout: float)
     return OpenAIProvider(spec.model, name=spec.name, key=key, base_url=url, timeout=timeout)
 
 
-_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
+_URL_VARIABLES = {
+    "openai": "OPENAI_BASE_URL",
+    "anthropic": "ANTHROPIC_BASE_URL",
+    "openai-compatible": "OPENAI_COMPATIBLE_BASE_URL",
+}
 
 
 def _url_of(name: str, base_url: str | None) -> str | None:
@@ -333,18 +337,15 @@ def _url_of(name: str, base_url: str | None) -> str | None:
         return GEMINI_URL
     if name == "ollama":
         return ollama_url()
-    if name == "openai-compatible":
-        raise _needs_base_url()
     variable = _URL_VARIABLES.get(name, "")
     if os.environ.get(variable, "").strip():
         return check_base_url(os.environ[variable], variable)
+    if name == "openai-compatible":
+        raise InputError(
+            "openai-compatible needs the server's address.",
+            f"Write --base-url http://localhost:8000/v1 (base_url= of tune), or set {variable}.",
+        )
     return None
-
-
-def _needs_base_url() -> InputError:
-    return InputError(
-        "openai-compatible needs the server's address.", "Example: --base-url http://localhost:8000/v1"
-    )
 
 
 def _require_sdk(name: str) -> None:

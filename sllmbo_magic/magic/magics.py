@@ -140,7 +140,7 @@ class SllmboMagics(Magics):
                     sinks=(sink,),
                     control=control,
                     taken=task.taken,
-                    ask=ask,
+                    ask=ask if "manual" in str(arguments.get("llm")) else None,
                 )
 
         started = self.session.start(

@@ -235,6 +235,10 @@ def tune(
         if estimator is None or not hasattr(estimator, "fit"):  # an objective
             plan_arguments.setdefault("direction", directions_of(study))
     plan = make_plan(estimator, X, y, **{**plan_arguments, "seed": seed})
+    if ask is not None and "manual" not in plan.settings.llm_id:
+        raise InputError(
+            f"ask is for llm='manual', and llm is {plan.settings.llm_id!r}.", "Leave one of them out."
+        )
     plan = with_workers(plan, executor)
     if join:
         with storage_errors():

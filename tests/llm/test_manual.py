@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
+from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.llm.providers.manual import ManualProvider
 from sllmbo_magic.llm.providers.manual import ask_in_terminal
@@ -75,3 +79,32 @@ def test_the_terminal(monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", lambda: next(lines))
     assert json.loads(ask_in_terminal("the prompt")) == {"x": 1, "kind": "a"}
     assert "the prompt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        ("x", "ask is .*, not a function. Write ask=function"),
+        (3, "ask is .*, not a function"),
+        (lambda: "", "ask cannot be called with a prompt"),
+    ],
+)
+def test_ask_is_checked_before_the_first_fit(ask, words):
+    fitted = []
+    with pytest.raises(InputError, match=words):
+        tune(fitted.append, direction="minimize", search_space={"x": (0, 1)}, llm="manual", ask=ask, folder="")
+    with pytest.raises(InputError, match="ask is for llm='manual', and llm is 'rulebook'"):
+        tune(fitted.append, direction="minimize", search_space={"x": (0, 1)}, ask=ask, folder="")
+    assert not fitted
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(None, "NoneType"), ({"x": 1}, "dict"), (b"{}", "bytes")])
+def test_ask_that_returns_no_text(answer, kind):
+    with pytest.raises(PermanentProviderError, match=f"ask returned {kind}, not a string"):
+        make_provider("manual", ask=lambda prompt: answer).complete(request(schema=SCHEMA))
+
+
+def test_nobody_can_type(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(PermanentProviderError, match="nobody can type an answer here .*Pass ask="):
+        make_provider("manual").complete(request(schema=SCHEMA))

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from importlib import metadata
 
+import optuna
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import SLLMBOSearchCV
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
 from sllmbo_magic.llm import registry
@@ -83,6 +87,30 @@ def test_openai_compatible_needs_an_address():
     for act in (make_provider, registry.check_key):
         with pytest.raises(InputError, match="--base-url http"):
             act("openai-compatible:m")
+
+
+def test_every_door_has_a_way_to_a_server_of_ones_own(monkeypatch):
+    """Samplers and the search have no argument for an address: the environment serves all, and is named."""
+    with pytest.raises(InputError, match="base_url= of tune.*set OPENAI_COMPATIBLE_BASE_URL"):
+        LLMTPESampler("openai-compatible:m")
+    with LoopbackServer(["not JSON"]) as server:
+        monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", server.url)
+        assert make_provider("openai-compatible:m").provider.base_url == server.url
+        assert make_provider("openai:m", api_key="k" * 20).provider.base_url != server.url
+        study = optuna.create_study(sampler=LLMTPESampler("openai-compatible:m"))
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=12)
+        assert server.requests
+        monkeypatch.delenv("OPENAI_COMPATIBLE_BASE_URL")
+        n = len(server.requests)
+        search = SLLMBOSearchCV(
+            LogisticRegression(),
+            llm="openai-compatible:m",
+            n_trials=3,
+            cv=2,
+            tune_options={"base_url": server.url},
+        )
+        search.fit([[0.0], [1.0], [0.5], [0.7]] * 5, [0, 1, 0, 1] * 5)
+        assert len(server.requests) > n
 
 
 @pytest.mark.parametrize(("spec", "package"), [("openai:m", "openai"), ("anthropic:m", "anthropic")])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
+from sllmbo_magic.errors import InputError
+from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.llm.base import BaseProvider
 from sllmbo_magic.llm.base import Completion
@@ -11,6 +14,7 @@ from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.json_reply import extract_json
 from sllmbo_magic.llm.layout import as_text
 from sllmbo_magic.llm.redact import one_line
+from sllmbo_magic.options.values import type_name
 
 _TRIES = 3
 
@@ -36,6 +40,9 @@ class ManualProvider(BaseProvider):
     Args:
         ask: Shows a prompt and returns the pasted answer; an empty one skips the request. Called in the
             thread that calls :meth:`complete`, again with the problem on top when an answer cannot be used.
+
+    Raises:
+        InputError: ``ask`` is no function of one text.
     """
 
     id = "manual"
@@ -43,12 +50,14 @@ class ManualProvider(BaseProvider):
     free = True
 
     def __init__(self, ask: Callable[[str], str] = ask_in_terminal) -> None:
+        check_ask(ask)
         self._ask = ask
 
     def complete(self, request: Request) -> Completion:
         """The pasted answer.
 
         Raises:
+            PermanentProviderError: ``ask`` returned no text, or nobody can type here.
             ReplyError: Category ``"skipped"`` for an empty answer; as
                 :func:`~sllmbo_magic.llm.json_reply.extract_json` when three answers could not be used.
         """
@@ -56,7 +65,7 @@ class ManualProvider(BaseProvider):
         problem: ReplyError | None = None
         for _ in range(_TRIES):
             head = f"That answer cannot be used: {problem.message}\n\n" if problem else ""
-            answer = self._ask(head + prompt)
+            answer = self._answer(head + prompt)
             if not answer.strip():
                 raise ReplyError("the request was skipped.", category="skipped")
             problem = _problem(answer, request)
@@ -64,6 +73,36 @@ class ManualProvider(BaseProvider):
                 return Completion(answer, model="manual")
         assert problem is not None
         raise problem
+
+    def _answer(self, prompt: str) -> str:
+        try:
+            answer = self._ask(prompt)
+        except EOFError:
+            raise PermanentProviderError(
+                "manual: nobody can type an answer here (the standard input has ended).",
+                "Pass ask=, a function that takes the prompt and returns the answer, or use another LLM.",
+                category="provider",
+            ) from None
+        if not isinstance(answer, str):
+            raise PermanentProviderError(
+                f"manual: ask returned {type(answer).__name__}, not a string.",
+                "Return the pasted answer; an empty string skips the request.",
+                category="provider",
+            )
+        return answer
+
+
+def check_ask(ask: object) -> None:
+    """Raise InputError if this is no function that can be called with a prompt."""
+    write = "Write ask=function, with def function(prompt) that returns the pasted answer."
+    if not callable(ask):
+        raise InputError(f"ask is {type_name(ask)}, not a function.", write)
+    try:
+        inspect.signature(ask).bind("")
+    except TypeError as error:
+        raise InputError(f"ask cannot be called with a prompt: {error}.", write) from None
+    except ValueError:  # no signature, as of some functions written in C
+        return
 
 
 def _problem(answer: str, request: Request) -> ReplyError | None:
