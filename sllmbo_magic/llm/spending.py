@@ -1,8 +1,8 @@
 """What the requests of a run cost, read from its transcript: the requests really sent, tokens and money.
 
 What a provider reports is counted. An attempt that went out and came back without a report (it was cut short,
-the connection was lost, or the server reports no usage) is counted as the budget counts it: with the most that
-it can have cost.
+the connection was lost, or the server reports no usage) is counted as the budget counts it: with the most
+that it can have cost.
 """
 
 from __future__ import annotations

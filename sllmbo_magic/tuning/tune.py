@@ -235,10 +235,7 @@ def tune(
         if estimator is None or not hasattr(estimator, "fit"):  # an objective
             plan_arguments.setdefault("direction", directions_of(study))
     plan = make_plan(estimator, X, y, **{**plan_arguments, "seed": seed})
-    if ask is not None and "manual" not in plan.settings.llm_id:
-        raise InputError(
-            f"ask is for llm='manual', and llm is {plan.settings.llm_id!r}.", "Leave one of them out."
-        )
+    _check_ask(ask, plan)
     plan = with_workers(plan, executor)
     if join:
         with storage_errors():
@@ -261,9 +258,8 @@ def tune(
     provider = plan.connect(ask, folder)
     if plan.settings.baseline and plan.settings.has_llm and plan.task.directions is None:
         plan, provider = plan.spare_llm(ask, folder)
-    if storage is not None:
-        with storage_errors():
-            storage = open_storage(storage)
+    with storage_errors():
+        storage = None if storage is None else open_storage(storage)
     run_folder = None if folder == "" else _open_folder(plan, name, folder, resume, joins=join)
     control = control or Control()
     all_sinks = tuple(sinks) or (observers.log_problems,)
@@ -298,6 +294,14 @@ def tune(
             run_folder.release()
     observers.ended(control, result)
     return result
+
+
+def _check_ask(ask: Any, plan: Plan) -> None:
+    """Raise InputError where nobody would call ``ask``."""
+    if ask is not None and "manual" not in plan.settings.llm_id:
+        raise InputError(
+            f"ask is for llm='manual', and llm is {plan.settings.llm_id!r}.", "Leave one of them out."
+        )
 
 
 def _open_folder(

@@ -164,7 +164,10 @@ def test_a_server_that_reports_no_usage_is_not_free():
         result = run("openai-compatible:m", base_url=server.url, folder="", max_requests=2)
     cost = result.summary["cost"]
     assert cost["unreported_tokens"] == cost["input_tokens"] + cost["output_tokens"] > 0
-    assert "where no use was reported, the most that a request can have cost is counted" in result.summary["text"]
+    assert (
+        "where no use was reported, the most that a request can have cost is counted"
+        in result.summary["text"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ def test_the_terminal(monkeypatch, capsys):
 def test_ask_is_checked_before_the_first_fit(ask, words):
     fitted = []
     with pytest.raises(InputError, match=words):
-        tune(fitted.append, direction="minimize", search_space={"x": (0, 1)}, llm="manual", ask=ask, folder="")
+        tune(
+            fitted.append, direction="minimize", search_space={"x": (0, 1)}, llm="manual", ask=ask, folder=""
+        )
     with pytest.raises(InputError, match="ask is for llm='manual', and llm is 'rulebook'"):
         tune(fitted.append, direction="minimize", search_space={"x": (0, 1)}, ask=ask, folder="")
     assert not fitted
@@ -106,5 +108,5 @@ def test_ask_that_returns_no_text(answer, kind):
 
 def test_nobody_can_type(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    with pytest.raises(PermanentProviderError, match="nobody can type an answer here .*Pass ask="):
+    with pytest.raises(PermanentProviderError, match=r"nobody can type an answer here .*Pass ask="):
         make_provider("manual").complete(request(schema=SCHEMA))

@@ -91,7 +91,7 @@ def test_openai_compatible_needs_an_address():
 
 def test_every_door_has_a_way_to_a_server_of_ones_own(monkeypatch):
     """Samplers and the search have no argument for an address: the environment serves all, and is named."""
-    with pytest.raises(InputError, match="base_url= of tune.*set OPENAI_COMPATIBLE_BASE_URL"):
+    with pytest.raises(InputError, match=r"base_url= of tune.*set OPENAI_COMPATIBLE_BASE_URL"):
         LLMTPESampler("openai-compatible:m")
     with LoopbackServer(["not JSON"]) as server:
         monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", server.url)

@@ -78,12 +78,16 @@ def test_a_run_without_its_llm_says_why_as_it_happens_and_at_its_end(
     [fall] = [e for e in result.events if isinstance(e, Fallback)]
     assert fall.message in caplog.messages
     text = result.summary["text"]
-    assert "The LLM openai:test-model was not asked again after trial 1: the key was not accepted (401)" in text
+    assert (
+        "The LLM openai:test-model was not asked again after trial 1: the key was not accepted (401)" in text
+    )
     assert 'The server says: "bad key". Check the key. The rulebook\'s first configurations are used.' in text
     assert "once" not in text, "it is off for good"
 
     with LoopbackServer([Fault(status=503, body="all slots are busy")]) as server:
-        result = tune(model, *data, llm="openai:test-model", base_url=server.url, **{**options, "n_trials": 12})
+        result = tune(
+            model, *data, llm="openai:test-model", base_url=server.url, **{**options, "n_trials": 12}
+        )
     text = result.summary["text"]
     assert "gave no usable proposal" in text
     assert 'Why: the server failed (503). The server says: "all slots are busy".' in text
