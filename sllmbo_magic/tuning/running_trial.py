@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class RunningTrial:
         provenance: What ``attrs.PROVENANCE`` holds of it.
         suggests_itself: Whether the objective asks the trial for its parameters.
         is_default: Whether it is the library's default configuration.
+        asked: Names that an objective has asked the trial for, in a declared space.
     """
 
     trial: Trial
@@ -44,6 +46,7 @@ class RunningTrial:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     suggests_itself: bool = False
     is_default: bool = False
+    asked: Collection[str] = ()
 
     @property
     def number(self) -> int:
@@ -109,13 +112,18 @@ def proposed_by(trial: FrozenTrial) -> dict[str, Any]:
     return {name: value for name, value in trial.user_attrs.items() if name in names}
 
 
-def in_declared_space(trial: Trial, outer: SearchSpace) -> None:
+def in_declared_space(trial: Trial, outer: SearchSpace) -> Collection[str]:
     """An objective that asks the trial for a parameter of the declared space suggests it as the space has it,
     and is given the one value of a parameter that is not searched: by any sampler.
+
+    Returns:
+        The names that it has asked for; they grow while it runs.
     """
     suggest = trial._suggest
+    asked: set[str] = set()
 
     def checked(name: str, distribution: BaseDistribution) -> Any:
+        asked.add(name)
         if name in outer:
             check_suggestion(name, outer[name], distribution)
             if name in trial.params:
@@ -126,6 +134,20 @@ def in_declared_space(trial: Trial, outer: SearchSpace) -> None:
         return suggest(name, distribution)
 
     trial._suggest = checked  # type: ignore[method-assign]
+    return asked
+
+
+def misnamed_text(running: RunningTrial, outer: SearchSpace) -> str:
+    """That an objective and its declared space have different names; "" where they have not."""
+    unknown = sorted(name for name in running.asked if name not in outer and name not in outer.fixed)
+    unasked = [name for name in outer if name in running.params and name not in running.asked]
+    if not unknown or not unasked:
+        return ""
+    return (
+        f"Trial {running.number}: the objective asked for {', '.join(unknown)}, which search_space does not"
+        f" have, and not for {', '.join(unasked)}, which it has. Write the same names in both: what is"
+        " searched and shown has no effect."
+    )
 
 
 def never_pruned(trial: Trial) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from time import perf_counter
@@ -50,6 +51,7 @@ from sllmbo_magic.tuning.queued_trials import unmet_text
 from sllmbo_magic.tuning.running_trial import RunningTrial
 from sllmbo_magic.tuning.running_trial import evaluation_data
 from sllmbo_magic.tuning.running_trial import in_declared_space
+from sllmbo_magic.tuning.running_trial import misnamed_text
 from sllmbo_magic.tuning.running_trial import never_pruned
 from sllmbo_magic.tuning.running_trial import proposed_by
 from sllmbo_magic.tuning.running_trial import several
@@ -121,6 +123,7 @@ class Trials:
                 self._add_ended(trial)
         self.n_done = sum(counts(trial) for trial in self.ended)
         self._settled = {trial.number for trial in self.ended}
+        self._told_names = False
         self._n_settled = 0
         """The trials before this number are all settled: no other process will end one of them."""
 
@@ -172,9 +175,10 @@ class Trials:
         try:
             space = self._space()
             params = {}
+            asked: Collection[str] = ()
             if space is not None:
                 params = suggest(trial, space, self._sampled(trial, space))
-                in_declared_space(trial, space)
+                asked = in_declared_space(trial, space)
         except BaseException as error:
             if storage_problem(error) is None:
                 self.study.tell(trial, state=TrialState.FAIL)
@@ -198,6 +202,7 @@ class Trials:
             provenance,
             suggests_itself=space is None,
             is_default=default,
+            asked=asked,
         )
         self._emit(
             TrialStarted(
@@ -278,9 +283,7 @@ class Trials:
         self._emit(
             self._finished(running, evaluation, params or dict(frozen.params), frozen, error, came_true)
         )
-        is_users = running.suggests_itself and frozen.user_attrs.get(attrs.SOURCE) == "user"
-        if frozen.state == TrialState.COMPLETE and is_users and (text := unmet_text(frozen)):
-            self._emit(Note(text=text, level="warning", trial_number=frozen.number))
+        self._tell_differences(running, frozen)
         if error != attrs.STOPPED:
             note = self.failures.add(frozen.number, params or frozen.params, error, evaluation.cause)
             if note is not None:
@@ -374,6 +377,19 @@ class Trials:
             reported=reported,
             pruned_at=pruned_at,
         )
+
+    def _tell_differences(self, running: RunningTrial, frozen: FrozenTrial) -> None:
+        """Say what an objective asked otherwise than it was queued or declared."""
+        texts = []
+        is_users = running.suggests_itself and frozen.user_attrs.get(attrs.SOURCE) == "user"
+        if frozen.state == TrialState.COMPLETE and is_users:
+            texts.append(unmet_text(frozen))
+        space = self._space()
+        if space is not None and not self._told_names:
+            texts.append(misnamed_text(running, space))
+            self._told_names = bool(texts[-1])
+        for text in filter(None, texts):
+            self._emit(Note(text=text, level="warning", trial_number=frozen.number))
 
     def _sampled(self, trial: Trial, space: SearchSpace) -> FrozenTrial:
         """The trial as stored once the sampler has chosen, which Optuna lets it do at the first parameter."""

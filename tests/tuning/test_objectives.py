@@ -23,6 +23,7 @@ from sllmbo_magic import tune
 from sllmbo_magic.comparison.result import ComparedRun
 from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
@@ -648,3 +649,35 @@ def test_an_llm_is_told_that_its_value_is_outside_of_the_objectives_own_range() 
     assert re.search(
         r"x of trial #\d+: 0\.\d+ is out of range; allowed: 0 to 0\.2, so the sampler drew it", text
     )
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_names_that_differ_between_space_and_objective_are_told_once(isolate: bool) -> None:
+    events: list[Event] = []
+    tune(
+        misnamed, direction="minimize", search_space={"learning_rate": (0.0, 1.0), "n": (1, 9)}, n_trials=3,
+        seed=0, folder="", sampler="tpe", isolate=isolate, sinks=[events.append],
+    )  # fmt: skip
+    told = [event.text for event in events if isinstance(event, Note) and event.level == "warning"]
+    assert [text for text in told if "search_space" in text] == [
+        "Trial 0: the objective asked for lr, which search_space does not have, and not for learning_rate,"
+        " which it has. Write the same names in both: what is searched and shown has no effect."
+    ]
+
+
+def misnamed(trial: optuna.Trial) -> float:
+    return trial.suggest_float("lr", 0, 1) + trial.suggest_int("n", 1, 9)
+
+
+def test_an_objective_may_leave_out_what_the_space_has_or_ask_for_more() -> None:
+    """It may read ``trial.params``, or ask for some parameters in some trials only."""
+    events: list[Event] = []
+    for objective in (
+        lambda trial: trial.params["x"] + trial.suggest_int("n", 1, 9),
+        lambda trial: (
+            trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 9) + trial.suggest_int("m", 1, 9)
+        ),
+    ):
+        options = {"n_trials": 2, "seed": 0, "folder": "", "sampler": "tpe", "sinks": [events.append]}
+        tune(objective, direction="minimize", search_space={"x": (0.0, 1.0), "n": (1, 9)}, **options)
+    assert not [event for event in events if isinstance(event, Note) and event.level == "warning"]
