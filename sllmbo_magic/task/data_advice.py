@@ -29,11 +29,11 @@ READ_DECIMAL_COMMA = 'read a decimal comma with pd.read_csv(..., decimal=",")'
 
 
 def advice_for(cause: str, X: Any) -> str:
-    """What to do about a fit that failed on the data; ``""`` where there is nothing to say.
+    """What to do about a fit or a prediction that failed on the data; ``""`` where there is nothing to say.
 
     Args:
         cause: The exception of the fit, as :func:`sllmbo_magic.evaluation.causes.error_text` has it.
-        X: The data.
+        X: The data, or None where their columns are not the reason.
     """
     names = column_names(X)
     if names and "not columns of the dataframe" in cause:
@@ -48,6 +48,8 @@ def advice_for(cause: str, X: Any) -> str:
         return f'Fill the gaps in texts first, for example X = X.fillna({{"{column}": ""}}).'
     if "all the input array dimensions except for the concatenation axis must match" in cause:
         return 'A text vectorizer takes the name of one column, not a list: (TfidfVectorizer(), "text").'
+    if "Found unknown categories" in cause:
+        return 'Folds hold categories that their training rows lack: OneHotEncoder(handle_unknown="ignore").'
     if cause.endswith("hold one class)"):
         return "Choose folds (cv) whose training rows hold every class, as those of StratifiedKFold do."
     return columns_to_prepare(X)

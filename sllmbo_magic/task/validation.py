@@ -190,8 +190,7 @@ def compare_targets(y: Any, y_test: Any, kind: str) -> list[str]:
     """Remarks on the target of the test data beside that of the training data.
 
     Raises:
-        InputError: Another number of columns, or labels that no model of y can predict: all of them, or any
-            beside two classes.
+        InputError: Another number of columns, or labels of which y has none.
     """
     columns, test_columns = ((np.shape(one)[1:] or (1,))[0] for one in (y, y_test))
     if columns != test_columns:
@@ -203,7 +202,7 @@ def compare_targets(y: Any, y_test: Any, kind: str) -> list[str]:
     if not unknown:
         return []
     text = f"y_test has labels that y lacks: {_listed(sorted(map(repr, unknown)))}"
-    if len(labels) > 2 and unknown != test_labels:
+    if unknown != test_labels:
         return [f"{text}. No model can predict them."]
     raise InputError(f"{text}.", f"Give both the same labels; y has {_listed(sorted(map(repr, labels)))}.")
 

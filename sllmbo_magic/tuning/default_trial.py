@@ -114,7 +114,8 @@ def check_default(task: Task, trial: FrozenTrial) -> None:
     if category in _SCORING:
         raise InputError(
             f"{model} has no score with its default parameters ({category}): {text}",
-            f"{_SCORING[category]} Nothing was searched.",
+            # columns that need preparing are no reason for a metric to fail
+            advice_for(cause, None) or f"{_SCORING[category]} Nothing was searched.",
         ) from None
     raise InputError(
         f"{model} cannot be fitted with its default parameters ({category}): {text}",

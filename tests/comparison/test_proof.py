@@ -166,8 +166,9 @@ def test_rows_of_one_seed_that_the_default_cannot_be_fitted_to_cost_no_finished_
     )
     assert [(run.variant, run.seed) for run in proof.runs] == [(way, 3) for way in WAYS]
     assert proof.failure.startswith(
-        "The run default alone, seed 0 failed: Pipeline cannot be fitted with its default parameters"
+        "The run default alone, seed 0 failed: Pipeline has no score with its default parameters"
     )
+    assert 'OneHotEncoder(handle_unknown="ignore")' in proof.failure
     assert "6 of 12 runs" in proof.table()
     assert "Found unknown categories" in " ".join(proof.table().split())
 

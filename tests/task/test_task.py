@@ -298,10 +298,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"X_test": X, "y_test": np.arange(40) % 2},
         ("y_test has labels that y lacks: 0, 1.", "both the same labels; y has 'no', 'yes'."),
     ),
-    "test labels from 1": (
-        {"y": np.arange(40) % 2, "X_test": X, "y_test": np.arange(40) % 2 + 1},
-        ("y_test has labels that y lacks: 2.", "y has 0, 1."),
-    ),
     "test labels as text": (
         {"y": np.arange(40) % 3, "X_test": X, "y_test": (np.arange(40) % 3).astype(str)},
         ("y_test has labels that y lacks: '0', '1', '2'.",),
@@ -634,9 +630,11 @@ def test_columns_of_the_test_data_are_matched_by_name(kind: str) -> None:
     assert classify(X=frame, X_test=numbered, y_test=LABELS).X_test is numbered
 
 
-def test_a_rare_label_of_the_test_data_alone_is_noted() -> None:
+def test_a_label_that_only_the_test_data_have_is_noted() -> None:
     y_test = np.arange(40) % 4
     notes = classify(y=np.arange(40) % 3, X_test=X, y_test=y_test).notes
     assert notes == ("y_test has labels that y lacks: 3. No model can predict them.",)
+    from_one = classify(y=np.arange(40) % 2, X_test=X, y_test=np.arange(40) % 2 + 1).notes
+    assert from_one == ("y_test has labels that y lacks: 2. No model can predict them.",)
     assert classify(y=y_test, X_test=X, y_test=np.zeros(40)).notes == ()
     assert classify(y=y_test == 1, X_test=X, y_test=(y_test == 1).astype(int)).notes == ()
