@@ -1,18 +1,26 @@
-"""Errors of building an HTTP client, as sentences: proxies and certificates of the environment."""
+"""What the environment does to an HTTP client, as sentences: proxies, certificates and headers."""
 
 from __future__ import annotations
 
 import os
 import re
 import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
+from sllmbo_magic.llm.network_guard import is_loopback
 from sllmbo_magic.llm.redact import MASK
 from sllmbo_magic.llm.redact import one_line
 
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE",)  # a wrong SSL_CERT_DIR is not noticed before a connection is made
+_HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
+_SENDABLE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+"""A header's value: ASCII, without blanks around it or a line break inside."""
 
 
 def client_error(error: Exception, *, provider_id: str) -> ProviderError:
@@ -21,7 +29,7 @@ def client_error(error: Exception, *, provider_id: str) -> ProviderError:
     proxies = _set(_PROXIES)
     # the library's words may quote a part of a password that it took for a host or a port
     words = "" if any("@" in value for value in proxies.values()) else one_line(text, 160)
-    if "socks" in text.lower():
+    if "socksio" in text.lower():  # another proxy's address may begin with socks4://, which no package helps
         return _client_error(
             provider_id,
             f"the proxy in {_settings(proxies, 'socks')} needs the package socksio, which is not installed",
@@ -45,6 +53,33 @@ def client_error(error: Exception, *, provider_id: str) -> ProviderError:
     return _client_error(
         provider_id, f"no client can be made ({type(error).__name__}{words and f': {words}'})", ""
     )
+
+
+def header_error(headers: Mapping[str, Any], *, provider_id: str) -> ProviderError | None:
+    """The error for a header that cannot be sent; it names the environment variable, never a value."""
+    for name, value in headers.items():
+        if not isinstance(value, str) or (name.isascii() and _SENDABLE.fullmatch(value)):
+            continue
+        variables = [v for v in _HEADERS if value and value in os.environ.get(v, "")]
+        return _client_error(
+            provider_id,
+            f"the header {one_line(name, 60)}{f' from {variables[0]}' if variables else ''} cannot be sent",
+            f"Correct {variables[0] if variables else 'it'}: plain ASCII, no blanks or line breaks around it.",
+        )
+    return None
+
+
+def proxy_to(base_url: str) -> tuple[str, str]:
+    """The variable whose proxy leads to a server, and ``NAME=HOST:PORT`` without user and password; "" for
+    none.
+    """
+    parts = urlsplit(base_url)
+    if not parts.hostname or is_loopback(base_url) or proxy_bypass(parts.hostname):
+        return "", ""
+    for name in (f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"):
+        for variable in _set((name,)):
+            return variable, f"{variable}={one_line(os.environ[variable].rpartition('@')[2], 80)}"
+    return "", ""
 
 
 def _client_error(provider_id: str, message: str, hint: str) -> ProviderError:

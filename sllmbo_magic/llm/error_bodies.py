@@ -19,6 +19,9 @@ _CODES = {
 }  # fmt: skip
 """Names of errors that stand where an HTTP status should be, in bodies that came with status 200."""
 
+_PAGE = re.compile(r"\s*<(!doctype|!--|\?xml|(html|head|title|meta|body|center|h\d|p|div|pre|error)\b)", re.I)
+"""How a web page begins; a server's words may begin with "<", too: "<|im_start|> is not a token"."""
+
 
 def status_in(error: object) -> int:
     """The status that an error's ``code``, ``status`` or ``type`` names; 500 if none does."""
@@ -65,7 +68,7 @@ def message_of(body: object) -> str:
         return json.dumps(error, default=str)[:300] if any(v is not None for v in error.values()) else ""
     if not isinstance(body, str):
         return "" if body is None else str(body)[:2000]
-    if body.lstrip().startswith("<"):  # a web page, of a proxy for example: its title is the most useful text
+    if _PAGE.match(body):  # of a proxy, for example: its title is the most useful text
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         return title.group(1)[:2000] if title else ""
     return body[:2000]

@@ -17,6 +17,7 @@ from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.errors import TransientProviderError
 from sllmbo_magic.llm.base import Usage
+from sllmbo_magic.llm.client_errors import proxy_to
 from sllmbo_magic.llm.error_bodies import error_in
 from sllmbo_magic.llm.error_bodies import evidence_of
 from sllmbo_magic.llm.error_bodies import message_of
@@ -97,7 +98,7 @@ def no_answer(*, provider_id: str, timeout: float) -> ProviderError:
 _NOT_CONNECTED = ("ConnectError", "ConnectionRefusedError", "gaierror", "UnsupportedProtocol", "ProxyError")
 
 
-def no_connection(*, provider_id: str, cause: BaseException | None) -> ProviderError:
+def no_connection(*, provider_id: str, cause: BaseException | None, base_url: str = "") -> ProviderError:
     """The error for a connection that could not be made, or was lost; told apart by the cause's class."""
     kinds = [type(c).__name__ for c in _chain(cause)]
     if any(kind in ("SSLError", "SSLCertVerificationError") for kind in kinds):
@@ -106,6 +107,14 @@ def no_connection(*, provider_id: str, cause: BaseException | None) -> ProviderE
             f"{provider_id}: no secure connection, the server's certificate or TLS is not accepted.",
             "Check --base-url (http or https) and the system's certificates.",
             category="tls",
+        )
+    variable, proxy = proxy_to(base_url)
+    if variable and any(kind in _NOT_CONNECTED for kind in kinds):
+        return TransientProviderError(
+            f"{provider_id}: no connection to the server through the proxy in {proxy}.",
+            f"Check that the proxy runs and lets you reach the server, or remove {variable} from the"
+            " environment.",
+            category="connection",
         )
     if any(kind in _NOT_CONNECTED for kind in kinds):
         return TransientProviderError(

@@ -149,6 +149,10 @@ ENVIRONMENTS = [
     ({"all_proxy": "socks5h://127.0.0.1:9"}, ("all_proxy", "pip install socksio")),
     ({"HTTPS_PROXY": "http://u:p/secret-word@127.0.0.1:9"}, ("HTTPS_PROXY=http://[redacted]@127.0.0.1:9",)),
     ({"HTTPS_PROXY": "http://secret-word@127.0.0.1:port"}, ("HTTPS_PROXY=http://[redacted]@127.0.0.1:port",)),
+    (
+        {"ALL_PROXY": "socks4://u:secret-word@127.0.0.1:9"},
+        ("ALL_PROXY", "cannot be used", "http://HOST:PORT"),
+    ),
     ({"HTTPS_PROXY": "foo://127.0.0.1:9"}, ("HTTPS_PROXY", "http://HOST:PORT")),
     ({"HTTPS_PROXY": "http://127.0.0.1:port"}, ("HTTPS_PROXY", "http://HOST:PORT")),
     ({"SSL_CERT_FILE": "/nowhere/x.pem"}, ("SSL_CERT_FILE=/nowhere/x.pem", "No such file")),

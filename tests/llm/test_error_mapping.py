@@ -12,6 +12,7 @@ from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ProviderError
 from sllmbo_magic.errors import ReplyError
 from sllmbo_magic.errors import TransientProviderError
+from sllmbo_magic.llm.error_mapping import no_connection
 from sllmbo_magic.llm.recorder import RecordingProvider
 from sllmbo_magic.llm.registry import make_provider
 from sllmbo_magic.llm.waiting import retry_after
@@ -213,3 +214,41 @@ def test_a_failed_reply_still_costs_what_it_did_cost(protocol):
             provider.complete(request())
     assert caught.value.usage == provider.spent
     assert provider.budget.charged.requests == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    ("llm", "variable", "value"),
+    [
+        ("openai:m", "OPENAI_ORG_ID", "Müller GmbH"),
+        ("openai:m", "OPENAI_ORG_ID", " "),
+        ("openai:m", "OPENAI_PROJECT_ID", "prj\n"),
+        ("openai:m", "OPENAI_CUSTOM_HEADERS", "X-Team: Müller"),
+        ("openai:m", "OPENAI_CUSTOM_HEADERS", "X-Ä: team"),
+        ("anthropic:m", "ANTHROPIC_CUSTOM_HEADERS", "X-Team: Müller"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_names_its_variable(llm, variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with LoopbackServer(["{}"]) as server:
+        provider = make_provider(llm, api_key="planted-key-0123456789", base_url=server.url)
+        with pytest.raises(PermanentProviderError, match=f"from {variable} cannot be sent") as caught:
+            provider.complete(request())
+        assert not server.requests
+    assert caught.value.category == "client"
+    assert "Müller" not in str(caught.value)
+    assert provider.budget.charged.tokens == 0
+
+
+def test_a_connection_that_failed_names_the_proxy_without_its_password(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret-word@127.0.0.1:9")
+    monkeypatch.setattr("sllmbo_magic.llm.providers.sdk.check_allowed", lambda url: None)  # nothing is sent
+    provider = make_provider("openai:m", api_key="k" * 20, base_url="https://llm.invalid/v1").provider
+    with pytest.raises(TransientProviderError, match=r"the proxy in HTTPS_PROXY=127\.0\.0\.1:9") as caught:
+        provider.complete(request())
+    assert caught.value.category == "connection"
+    assert "secret-word" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "llm.invalid")
+    refused = no_connection(
+        provider_id="a:b", cause=ConnectionRefusedError(), base_url="https://llm.invalid/v1"
+    )
+    assert "proxy" not in str(refused)

@@ -61,6 +61,10 @@ def test_words_come_with_every_status_and_without_the_key(status, protocol):
         ("plain text", "plain text"),
         ("<html><head><title>503 Service Unavailable</title></head></html>", "503 Service Unavailable"),
         ("<html>no title</html>", ""),
+        (" <!DOCTYPE html><title>Bad gateway</title>", "Bad gateway"),
+        ("<?xml version='1.0'?><Error/>", ""),
+        ({"error": {"message": "<|im_start|> is not a token"}}, "<|im_start|> is not a token"),
+        ("<think> is not closed", "<think> is not closed"),
         (
             {"error": {"message": "gateway", "metadata": {"raw": '{"error": {"message": "behind it"}}'}}},
             "gateway: behind it",

@@ -27,6 +27,7 @@ from sllmbo_magic.llm.base import BaseProvider
 from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.client_errors import client_error
+from sllmbo_magic.llm.client_errors import header_error
 from sllmbo_magic.llm.network_guard import check_allowed
 from sllmbo_magic.llm.providers.capabilities import Capabilities
 from sllmbo_magic.llm.providers.capabilities import capabilities_of
@@ -182,7 +183,10 @@ class SDKProvider(BaseProvider, ABC):
             except Exception as error:  # noqa: BLE001 (proxies, certificates, addresses: any class)
                 failure = client_error(error, provider_id=self.id)
             else:
-                return self._client
+                unsendable = header_error(self._client.default_headers, provider_id=self.id)
+                if unsendable is None:
+                    return self._client
+                self._client, failure = None, unsendable
             raise failure
         return self._client
 
@@ -205,9 +209,13 @@ class SDKProvider(BaseProvider, ABC):
                 base_url=self.base_url,
             )
         except sdk.APIConnectionError as error:
-            failure.error = error_mapping.no_connection(provider_id=provider_id, cause=error.__cause__)
+            failure.error = error_mapping.no_connection(
+                provider_id=provider_id, cause=error.__cause__, base_url=self.base_url
+            )
         except httpx2.RequestError as error:
-            failure.error = error_mapping.no_connection(provider_id=provider_id, cause=error)
+            failure.error = error_mapping.no_connection(
+                provider_id=provider_id, cause=error, base_url=self.base_url
+            )
         except sdk.APIError as error:  # an error in the middle of a stream
             failure.error = error_mapping.error_inside(
                 {"error": error.body or error.message}, provider_id=provider_id
