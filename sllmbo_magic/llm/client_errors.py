@@ -64,7 +64,7 @@ def header_error(headers: Mapping[str, Any], *, provider_id: str) -> ProviderErr
         return _client_error(
             provider_id,
             f"the header {one_line(name, 60)}{f' from {variables[0]}' if variables else ''} cannot be sent",
-            f"Correct {variables[0] if variables else 'it'}: plain ASCII, no blanks or line breaks around it.",
+            f"Correct {variables[0] if variables else 'it'}: ASCII, no blanks or line breaks around it.",
         )
     return None
 
