@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -52,16 +53,36 @@ def check_proposers(proposer: Any, rulebook: Any) -> None:
         raise InputError(f"rulebook is {type_name(rulebook)}.", "Allowed: a RulebookProposer object.")
 
 
-def check_base_sampler(sampler: Any) -> None:
-    """Raise InputError where the base sampler is none, and no function that makes one."""
-    is_class = isinstance(sampler, type)
-    if sampler is None or isinstance(sampler, BaseSampler) or (callable(sampler) and not is_class):
+_BASE_SAMPLERS = (
+    "Allowed: a sampler of Optuna such as TPESampler(), or a function that gives one for a seed, such as"
+    " lambda seed: TPESampler(seed=seed)."
+)
+
+
+def check_base_sampler(sampler: Any, source: Any) -> None:
+    """Raise InputError where the base sampler is none, and no function of a seed, or its label is no text."""
+    if source is not None and not isinstance(source, str):
+        raise InputError(f"base_source is {type_name(source)}.", 'Allowed: text, such as "base", or None.')
+    if sampler is None or isinstance(sampler, BaseSampler):
         return
-    what = f"the class {sampler.__name__}" if is_class else type_name(sampler)
-    raise InputError(
-        f"base_sampler is {what}.",
-        "Allowed: a sampler of Optuna such as TPESampler(), or a function that gives one for a seed.",
-    )
+    if isinstance(sampler, type) or not callable(sampler):
+        raise InputError(f"base_sampler is {_what(sampler)}.", _BASE_SAMPLERS)
+    try:
+        inspect.signature(sampler).bind(0)
+    except TypeError as error:
+        raise InputError(f"base_sampler cannot be called with a seed: {error}.", _BASE_SAMPLERS) from None
+    except ValueError:  # no signature, as of some functions written in C
+        return
+
+
+def check_made_sampler(made: Any) -> None:
+    """Raise InputError where the function ``base_sampler`` has returned no sampler."""
+    if not isinstance(made, BaseSampler):
+        raise InputError(f"the function base_sampler returns {_what(made)}, no sampler.", _BASE_SAMPLERS)
+
+
+def _what(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type_name(value)
 
 
 def check_objects(

@@ -44,6 +44,7 @@ from sllmbo_magic.samplers._trial import with_feedback_of
 from sllmbo_magic.samplers._trial import write_provenance
 from sllmbo_magic.samplers.arguments import check_base_sampler
 from sllmbo_magic.samplers.arguments import check_llm
+from sllmbo_magic.samplers.arguments import check_made_sampler
 from sllmbo_magic.samplers.arguments import check_objects
 from sllmbo_magic.samplers.arguments import check_proposers
 from sllmbo_magic.samplers.arguments import checked
@@ -144,7 +145,7 @@ class LLMTPESampler(BaseSampler):
     ) -> None:
         check_llm(llm)
         check_proposers(proposer, rulebook)
-        check_base_sampler(base_sampler)
+        check_base_sampler(base_sampler, base_source)
         check_objects(hints, description, dynamic_space, {"cancelled": cancelled, "emit": emit})
         candidates, judge, history, n_trials, seed = checked(
             {"candidates": candidates, "judge": judge, "history": history, "n_trials": n_trials, "seed": seed}
@@ -176,6 +177,7 @@ class LLMTPESampler(BaseSampler):
             emit=self._emit,
         )
         adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
+        check_made_sampler(adapter.plain)
         check_fixed_params(adapter.plain, space_state.outer)
         label = base_source or ("tpe" if base_sampler is None else "base")
         sources = SourceChoice(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers import TPESampler
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
@@ -198,7 +199,8 @@ def test_choices_of_numpy_and_enumerations_are_choices_as_in_optuna(name: str, c
     ("arguments", "words"),
     [
         ({"base_sampler": "tpe"}, r"base_sampler is a str\. Allowed: a sampler of Optuna"),
-        ({"base_sampler": optuna.samplers.TPESampler}, r"base_sampler is the class TPESampler\. Allowed:"),
+        ({"base_sampler": TPESampler}, r"base_sampler is the class TPESampler\. Allowed:"),
+        ({"base_source": 3}, r"base_source is an int\. Allowed: text"),
         ({"llm": None}, r"llm is None\. Allowed:"),
         ({"llm": 5}, r"llm is an int\. Allowed:"),
         ({"candidates": "a"}, r"candidates 'a' is not known\. Allowed: a whole number"),
@@ -222,6 +224,20 @@ def test_a_wrong_argument_is_one_line_when_the_sampler_is_made(
 ) -> None:
     with pytest.raises(InputError, match=words):
         kind(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda seed: None, "the function base_sampler returns None, no sampler"),
+        (lambda seed: TPESampler, "the function base_sampler returns the class TPESampler, no sampler"),
+        (lambda: TPESampler(), "base_sampler cannot be called with a seed: too many positional arguments"),
+    ],
+    ids=["nothing", "a class", "no seed"],
+)
+def test_so_is_a_function_that_makes_no_base_sampler(make: Any, words: str) -> None:
+    with pytest.raises(InputError, match=rf"{words}\. Allowed: a sampler of Optuna"):
+        LLMTPESampler(base_sampler=make)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
