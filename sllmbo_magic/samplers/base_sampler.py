@@ -131,10 +131,14 @@ class BaseSamplerAdapter:
         params = self._shadow.sample(number, space, base, rng)
         return {**space.active({k: v for k, v in params.items() if k in space}), **space.fixed}
 
-    def forget(self, number: int) -> None:
-        """The trial takes a configuration of another source."""
+    def forget(self, number: int, *, is_tried: bool = False) -> None:
+        """The trial takes another configuration than the one that was drawn for it in a declared space.
+
+        Args:
+            is_tried: Whether an earlier trial had the one that was drawn.
+        """
         if self._shadow is not None:
-            self._shadow.forget(number)
+            self._shadow.forget(number, is_tried=is_tried)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

@@ -32,6 +32,8 @@ from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.space.search_space import SearchSpace
 
 _CATEGORY_TRIES = 4
+_GRID_ID = "grid_id"
+"""Where Optuna's ``GridSampler`` notes the number of a trial's point."""
 
 
 class _NoSampler(BaseSampler):
@@ -148,10 +150,16 @@ class ShadowStudy:
             params[name] = choices[int(rng.integers(len(choices)))] if choices else nearest
         return params
 
-    def forget(self, number: int) -> None:
-        """The real trial was given other parameters than :meth:`sample` offered, or none."""
+    def forget(self, number: int, *, is_tried: bool = False) -> None:
+        """The real trial was given other parameters than :meth:`sample` offered, or none.
+
+        Args:
+            is_tried: Whether an earlier trial had what was offered.
+        """
         shadow_id = self._open.pop(number, None)
         if shadow_id is not None:
+            if not is_tried:
+                give_back(self.study, shadow_id)
             self.study._storage.set_trial_state_values(shadow_id, TrialState.FAIL)
 
     def _begin(self, number: int, params: dict[str, Any]) -> int:
@@ -219,6 +227,15 @@ def constraints_of(trial: FrozenTrial) -> dict[str, Any]:
         for key, value in trial.system_attrs.items()
         if key == _CONSTRAINTS_KEY or key.startswith(f"{_CONSTRAINTS_KEY}:")
     }
+
+
+def give_back(study: Study, trial_id: int) -> None:
+    """The point of a grid that ``GridSampler`` noted in a trial is open again: the trial has another source.
+
+    The sampler takes each finished trial that has a note for one that had the point, and needs a note.
+    """
+    if _GRID_ID in study._storage.get_trial_system_attrs(trial_id):
+        study._storage.set_trial_system_attr(trial_id, _GRID_ID, -1)
 
 
 def base_params(

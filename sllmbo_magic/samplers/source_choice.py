@@ -105,7 +105,9 @@ class SourceChoice:
         other = finite.not_repeated(space, version, suggestion.params, context.history, context.rng)
         if other is None:
             return suggestion
-        self.base.sampler.forget(context.trial.number)  # the draw that its trial does not have
+        # the draw that its trial does not have
+        is_tried = suggestion.source in (self.base.label, _FALLBACK)
+        self.base.sampler.forget(context.trial.number, is_tried=is_tried)
         return Suggestion(other, self.base.label, {"reason": _REPEATS})
 
     def _proposed(self, context: TrialContext) -> Suggestion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -96,6 +97,28 @@ def test_optunas_samplers_work_as_base_sampler(base: str, mode: str, declared: b
     study = optuna.create_study(sampler=sampler)
     study.optimize(objective, n_trials=20)
     assert len(study.trials) == 20 or len({tuple(t.params.items()) for t in study.trials}) == 9
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_grid_is_tried_to_its_end_beside_other_sources(declared: bool, seed: int) -> None:
+    """A trial of another source took a point of the grid with it, so that the study ended too early."""
+    grid = {"x": [-1.0, 0.0, 1.0], "k": ["a", "b"], "n": [1, 5]}
+
+    def objective(trial: optuna.Trial) -> float:
+        k = trial.suggest_categorical("k", ["a", "b"])
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("n", 1, 10) + (k == "a")
+
+    space = {"x": (-5.0, 5.0), "k": ["a", "b"], "n": (1, 10)} if declared else None
+    sampler = LLMTPESampler(base_sampler=GridSampler(grid, seed=0), search_space=space, seed=seed)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=60)
+    sources = [trial.user_attrs["sllmbo:source"] for trial in study.trials]
+    assert sources.count("base") == 12
+    assert len(sources) > 12
+    assert sources[-1] == "base", "its last point ends the study"
+    tried = {tuple(trial.params[name] for name in grid) for trial in study.trials}
+    assert tried >= {*itertools.product(*grid.values())}
 
 
 PARTIAL: dict[str, Any] = {
