@@ -52,6 +52,7 @@ from sllmbo_magic.samplers.arguments import plain_space
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
 from sllmbo_magic.samplers.base_sampler import MakeSampler
 from sllmbo_magic.samplers.base_sampler import check_fixed_params
+from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.samplers.base_sampler import tpe
 from sllmbo_magic.samplers.base_source import BaseSource
 from sllmbo_magic.samplers.candidate_queue import CandidateQueue
@@ -161,11 +162,15 @@ class LLMTPESampler(BaseSampler):
         """Categories of failures of the LLM that were logged, where no ``emit`` takes them: each once."""
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
+        adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
+        check_made_sampler(adapter.plain)
         if isinstance(search_space, SpaceState):
             space_state = search_space
         else:
             space = None if search_space is None else plain_space(search_space)
-            space_state = SpaceState(space, dynamic=dynamic_space, emit=self._emit)
+            check_fixed_params(adapter.plain, space)
+            held = None if space is None else space.held(fixed_params(adapter.plain))
+            space_state = SpaceState(held, dynamic=dynamic_space, emit=self._emit)
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
         requests = Requests(
@@ -177,9 +182,6 @@ class LLMTPESampler(BaseSampler):
             cancelled=cancelled,
             emit=self._emit,
         )
-        adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
-        check_made_sampler(adapter.plain)
-        check_fixed_params(adapter.plain, space_state.outer)
         label = base_source or ("tpe" if base_sampler is None else "base")
         sources = SourceChoice(
             self._default_mode if mode is None else mode,
@@ -370,7 +372,7 @@ class LLMTPESampler(BaseSampler):
                 self.requests.feedback.append(
                     f"{param_name} of trial #{trial.number}: {problem}, so the sampler drew it"
                 )
-        if param_name in extra:
+        if param_name in extra and param_name not in state.undeclared.fixed:
             value, problem = check_value(param_distribution, extra.pop(param_name))
             if not problem:
                 return as_suggested({param_name: value}, {param_name: param_distribution})[param_name]

@@ -143,6 +143,11 @@ class SpaceState:
         with self._lock:
             self._emit(self._versions.add(space, trial_number, reason, by))
 
+    def hold(self, params: Mapping[str, Any]) -> None:
+        """Before any trial: begin with these parameters fixed, as far as they are searched."""
+        if self.outer is not None and (outer := self.outer.held(params)) is not self.outer:
+            self._emit(self._versions.declare(outer, outer, 0, "", "user"))
+
     def take_in(self, study: Study) -> None:
         """Go on with what other programs have changed in a shared space since the last look. A range that one
         of their users set is the user's here, too.

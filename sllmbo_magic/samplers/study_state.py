@@ -14,12 +14,14 @@ from optuna.study import Study
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.samplers._trial import ObservationCache
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
+from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.samplers.base_source import BaseSource
 from sllmbo_magic.samplers.candidate_queue import CandidateQueue
 from sllmbo_magic.samplers.requests import Requests
 from sllmbo_magic.samplers.source_choice import SourceChoice
 from sllmbo_magic.samplers.space_state import SpaceState
 from sllmbo_magic.samplers.undeclared_space import UndeclaredSpace
+from sllmbo_magic.space.search_space import SearchSpace
 
 
 @dataclass
@@ -43,8 +45,13 @@ class StudyState:
     observations: ObservationCache = field(default_factory=ObservationCache)
     extra: dict[int, dict[str, Any]] = field(default_factory=dict)
     chosen: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _declared: SearchSpace | None = field(init=False)
+    """The outer space as it was given, for another study."""
     _name: tuple[str, int] | None = None
     _storage: weakref.ref[BaseStorage] | None = None
+
+    def __post_init__(self) -> None:
+        self._declared = self.space_state.outer
 
     @property
     def base_sampler(self) -> BaseSamplerAdapter:
@@ -71,6 +78,11 @@ class StudyState:
 
     def bind(self, study: Study) -> None:
         """Belong to this study from now on."""
+        if self.is_free:
+            around = fixed_params(study.sampler)  # a PartialFixedSampler whose base sampler is ours
+            self.undeclared.fixed = {**fixed_params(self.base_sampler.plain), **around}
+            if not self.is_runs_space:
+                self.space_state.hold(around)
         self._name = study.study_name, study._study_id
         self._storage = weakref.ref(study._storage)
 
@@ -82,7 +94,7 @@ class StudyState:
         queue = CandidateQueue(_for_another_study(old.queue.proposer), old.queue.n_candidates)
         state = self.space_state
         if not self.is_runs_space:
-            state = SpaceState(state.outer, dynamic=state.dynamic, emit=state.emit)
+            state = SpaceState(self._declared, dynamic=state.dynamic, emit=state.emit)
         requests = Requests(
             queue,
             state,

@@ -11,6 +11,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from sllmbo_magic.space.distributions import check_value
 from sllmbo_magic.space.distributions import index_of
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
@@ -24,18 +25,24 @@ class UndeclaredSpace:
 
     While all trials fail it is the intersection of those, which Optuna leaves out: else each configuration
     would be drawn without a look at those that failed.
+
+    Attributes:
+        fixed: Parameters that a ``PartialFixedSampler`` keeps at one value, which are not searched.
+        is_used_up: Whether the warning that all configurations have been tried was given.
     """
 
-    is_used_up = False
-    """Whether the warning that all configurations have been tried was given."""
-
     def __init__(self) -> None:
+        self.fixed: Mapping[str, Any] = {}
+        self.is_used_up = False
         self._intersection = IntersectionSearchSpace(include_pruned=True)
+        self._shared: dict[str, BaseDistribution] = {}
+        """As the trials had them at the last look."""
         self._spaces: list[SearchSpace] = []
 
     def searched(self, study: Study) -> dict[str, BaseDistribution]:
         """The parameters with more than one value; none before the first trial has ended."""
-        return {name: d for name, d in self.shared(study).items() if not d.single()}
+        shared = self.shared(study)
+        return {name: d for name, d in shared.items() if not d.single() and name not in self.fixed}
 
     def all_of(self, study: Study) -> SearchSpace | None:
         """The space of :meth:`shared`; None while there is none."""
@@ -43,10 +50,15 @@ class UndeclaredSpace:
         return self.space_of(shared) if shared else None
 
     def space_of(self, distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
-        """The search space of these parameters: the same object as long as they stay the same, since each
-        trial keeps what was computed of it in a space.
+        """The search space of these parameters, with those that are fixed: the same object as long as they
+        stay the same, since each trial keeps what was computed of it in a space.
         """
-        space = SearchSpace(distributions)
+        held = {
+            name: distribution
+            for name, distribution in self._shared.items()
+            if name in self.fixed and not check_value(distribution, self.fixed[name])[1]
+        }
+        space = SearchSpace({**distributions, **held}).held(self.fixed)
         for known in self._spaces:
             if known == space and [*known] == [*space]:
                 return known
@@ -60,7 +72,8 @@ class UndeclaredSpace:
         by itself, as a search space has no value for it that could be compared, or sent to an LLM.
         """
         shared = self._intersection.calculate(study) or _of_failed(study)
-        return {name: distribution for name, distribution in shared.items() if not _has_objects(distribution)}
+        self._shared = {name: d for name, d in shared.items() if not _has_objects(d)}
+        return dict(self._shared)
 
 
 def as_suggested(params: Mapping[str, Any], search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

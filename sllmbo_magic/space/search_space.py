@@ -322,6 +322,16 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
             {n: k for n, k in self._distributions.items() if n != name}, {**self._fixed, name: value}
         )
 
+    def held(self, params: Mapping[str, Any]) -> SearchSpace:
+        """The space with these parameters fixed, as far as it searches them and allows the values; itself
+        where there is none of them.
+        """
+        space = self
+        for name in self._distributions.keys() & params.keys():
+            value, problem = self.check(name, params[name])
+            space = space if problem else space.drop(name, value)
+        return space
+
     def without(self, names: Collection[str]) -> SearchSpace:
         """Without these parameters, which are neither searched nor held fixed any more."""
         return SearchSpace(

@@ -13,6 +13,7 @@ from sllmbo_magic import attrs
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.proposers.space_extension import joined
+from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.samplers.space_state import SpaceState
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.space_version import SpaceVersion
@@ -44,11 +45,12 @@ def space_state(
         emit: Takes a ``SpaceChanged`` event for each new version.
     """
     policy = plan.beyond()
+    held = {*fixed_params(plan.settings.sampler)} & {*(plan.outer or ())}
     options: dict[str, Any] = {
         "defaults": plan.defaults,
         "off": plan.off,
         "locked": earlier.locked,
-        "user_ranges": earlier.user_ranges,
+        "user_ranges": {*earlier.user_ranges, *held},
         "extension_policy": policy if may_migrate else replace(policy, by_llm=False),
         "dynamic": plan.settings.dynamic_space,
         "emit": emit,
@@ -72,7 +74,8 @@ def _first(plan: Plan, study: Study, options: dict[str, Any]) -> SpaceState:
     outer = plan.outer
     if attrs.CONTINUES in study.user_attrs:  # of an earlier run in the same storage
         outer = joined(SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE]), outer)
-    state = SpaceState(plan.space, outer, reason=reason, by=by, **options)
+    space = plan.space.held(fixed_params(plan.settings.sampler))
+    state = SpaceState(space, outer, reason=reason, by=by, **options)
     state.store(study)
     return state
 

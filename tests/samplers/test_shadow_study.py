@@ -24,7 +24,9 @@ from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
+from sllmbo_magic.testing import FunctionProvider
 
 OUTER = SearchSpace.from_user({"x": (0.0, 1.0), "y": (0.0, 4.0)})
 
@@ -156,6 +158,81 @@ def test_a_parameter_that_the_base_sampler_keeps_fixed_stays_so(base: str, decla
         assert {trial.params["x"] for trial in result.trials} == {0.75}
 
 
+AROUND: dict[str, Any] = {
+    "as base sampler": lambda fixed, llm, **k: LLMTPESampler(
+        llm, base_sampler=PartialFixedSampler(fixed, TPESampler(seed=0)), **k
+    ),
+    "from a function": lambda fixed, llm, **k: LLMTPESampler(
+        llm, base_sampler=lambda seed: PartialFixedSampler(fixed, TPESampler(seed=seed)), **k
+    ),
+    "around ours": lambda fixed, llm, **k: PartialFixedSampler(fixed, LLMTPESampler(llm, **k)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("place", AROUND)
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("asked", [True, False])
+def test_it_stays_so_for_every_source(place: str, declared: bool, asked: bool) -> None:
+    """The rulebook and the surrogate had other values; an LLM was asked for one that was then replaced."""
+
+    def objective(trial: optuna.Trial) -> float:
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("n", 1, 10)
+
+    def answer(request: Any) -> dict[str, Any]:
+        added = [{"name": "n", "value": 8}]
+        configurations = [
+            {"reason": "r", "expects": "explore", "params": {"x": next(numbers)}, "added": added}
+            for _ in range(5)
+        ]
+        return {"reasoning": "", "space_changes": [], "configurations": configurations}
+
+    numbers = itertools.count(-4.9, 0.06)
+    provider = FunctionProvider(answer)
+    space = {"x": (-5.0, 5.0), "n": (1, 10)} if declared else None
+    sampler = AROUND[place](
+        {"n": 3}, provider if asked else "rulebook", search_space=space, seed=0, schedule="alternate"
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=40)
+    assert {trial.params["n"] for trial in study.trials} == {3}
+    assert len({trial.params["x"] for trial in study.trials}) == 40
+    sources = {trial.user_attrs["sllmbo:source"] for trial in study.trials}
+    assert sources & ({"llm"} if asked else {"rulebook", "gp"})
+    for request in provider.requests:
+        assert "n: int" not in request.messages[-1].content
+        assert "n=3" in request.messages[-1].content
+
+    other = optuna.create_study(sampler=sampler._base_sampler if place == "around ours" else sampler)
+    other.optimize(objective, n_trials=12)
+    assert ({trial.params["n"] for trial in other.trials} == {3}) is (place != "around ours")
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("place", AROUND)
+def test_a_finite_space_then_has_the_other_configurations_only(place: str) -> None:
+    sampler = AROUND[place]({"a": 2}, "rulebook", search_space={"a": (1, 4), "b": (1, 4)}, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: t.suggest_int("a", 1, 4) + t.suggest_int("b", 1, 4), n_trials=12)
+    assert sorted((t.params["a"], t.params["b"]) for t in study.trials) == [(2, 1), (2, 2), (2, 3), (2, 4)]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_run_shows_it_as_held() -> None:
+    result = tune(
+        lambda params: (params["x"] - 0.2) ** 2 + params["k"],
+        direction="minimize",
+        search_space={"x": (0.0, 1.0), "k": (1, 4)},
+        sampler=PartialFixedSampler({"x": 1}, TPESampler(seed=0)),
+        n_trials=9,
+        folder="",
+    )
+    assert sorted(tuple(trial.params.values()) for trial in result.trials) == [(1.0, k) for k in range(1, 5)]
+    [version] = [event for event in result.events if isinstance(event, SpaceChanged)]
+    assert {p["name"]: p["fixed"] for p in version.params if "fixed" in p} == {"x": 1.0}
+    assert result.best_params == {"x": 1.0, "k": 1}
+
+
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("declared", [True, False])
 def test_it_stays_so_where_no_other_configuration_is_left(declared: bool) -> None:
@@ -167,7 +244,7 @@ def test_it_stays_so_where_no_other_configuration_is_left(declared: bool) -> Non
     )
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda t: t.suggest_categorical("x", [-1, 0, 1]) + t.suggest_int("k", 1, 3), n_trials=8)
-    assert [trial.params["x"] for trial in study.trials] == [0] * 8
+    assert [trial.params["x"] for trial in study.trials] == [0] * (3 if declared else 8), "3 are the space"
     assert {trial.params["k"] for trial in study.trials[:3]} == {1, 2, 3}
 
 
