@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.history import has_score
+from sllmbo_magic.history.history import is_evaluated
 from sllmbo_magic.history.history import rank_key
 from sllmbo_magic.history.observation import Observation
 
@@ -59,10 +60,12 @@ class _Trials:
         self._ranked: list[Observation] = []
         self._infeasible: list[Observation] = []
         self._by_parameters: dict[frozenset[str], list[Observation]] = {}
+        self._n_evaluated = 0
         self._direction = ""
 
     def add(self, observation: Observation) -> None:
         insort(self.in_order, observation, key=_NUMBER)
+        self._n_evaluated += is_evaluated(observation)
         if observation.state == "INFEASIBLE":
             insort(self._infeasible, observation, key=_NUMBER)
         if has_score(observation):
@@ -82,5 +85,6 @@ class _Trials:
         history._cache["complete"] = tuple(self._scored)
         history._cache["ranked"] = list(self._ranked)
         history._cache["infeasible"] = tuple(self._infeasible)
+        history._cache["n_evaluated"] = self._n_evaluated
         history._cache["by_parameters"] = {n: tuple(group) for n, group in self._by_parameters.items()}
         return history

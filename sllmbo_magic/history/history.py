@@ -110,7 +110,10 @@ class History:
     @property
     def n_evaluated(self) -> int:
         """How many trials have an outcome: a score, finite or not, a violated constraint, or a failure."""
-        return sum(o.state in _EVALUATED and not o.cut_off for o in self.observations)
+        if "n_evaluated" not in self._cache:
+            self._cache["n_evaluated"] = sum(map(is_evaluated, self.observations))
+        n_evaluated: int = self._cache["n_evaluated"]
+        return n_evaluated
 
     def before(self, number: int) -> History:
         """The trials with smaller numbers."""
@@ -221,6 +224,11 @@ class History:
                 changed[position], value=donor.value, splits=donor.splits, came_true=None
             )
         return History(tuple(changed), self.direction, self.metric)
+
+
+def is_evaluated(observation: Observation) -> bool:
+    """Whether the trial has an outcome."""
+    return observation.state in _EVALUATED and not observation.cut_off
 
 
 def has_score(observation: Observation) -> bool:

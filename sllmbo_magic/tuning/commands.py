@@ -259,7 +259,8 @@ class Commands:
         wider = for_user(outer, value, policy)
         if wider != outer and self.grow is None:
             raise InputError(
-                f"{gained(outer, wider)}: that lies beyond the outer space, which a shared study keeps.",
+                f"{gained(outer, wider)}: that lies beyond the outer space, which a study of yours keeps, or"
+                " one that programs join.",
                 "Allowed in a run without study= and join=.",
             )
         new = space.restore(name, wider[name])
