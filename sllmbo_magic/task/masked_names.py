@@ -124,7 +124,6 @@ def masked_names(
     if anonymize:
         words += _own_names(task.estimator, space)
     searched = [] if space is None else [*space, *space.fixed]
-    searched = [] if space is None else [*space, *space.fixed]
     everything = " ".join([*parts, *words, *searched])
     of_steps = _numbered("step", steps, everything)
     whole = {name: mask for name, mask in of_steps.items() if name in searched}
