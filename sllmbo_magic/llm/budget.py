@@ -94,6 +94,13 @@ class Budget:
         self._charged = Charge()
         self._spent = Usage()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
     @property
     def spent(self) -> Usage:
         """What the providers have reported so far."""

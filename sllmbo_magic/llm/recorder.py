@@ -81,6 +81,18 @@ class RecordingProvider(BaseProvider):
                 self.budget.check_price(each.id)
         self.budget.restore(self.transcript.exchanges())
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RecordingProvider:
+        """Itself: whoever copies a sampler spends from one budget, through one connection."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cancel": None, "_one": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cancel = threading.Event()
+        self._one = threading.Lock()
+
     @property
     def mode(self) -> str:
         """The wrapped provider's."""

@@ -76,6 +76,15 @@ class Transcript:
         """The bytes of them that were written to the file."""
         self._next = max((r["id"] for r in self if r["kind"] == "exchange"), default=-1) + 1
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None, "_report": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        if self.path is not None:  # the file may have grown since
+            self.__dict__.update(Transcript(self.path).__dict__)
+
     @property
     def next_id(self) -> int:
         """The number that the next exchange will get."""

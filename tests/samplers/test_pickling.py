@@ -5,9 +5,11 @@ trials.
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,7 +19,9 @@ from optuna.study import Study
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.testing import FunctionProvider
+from tests.loopback import LoopbackServer
 from tests.replies import Responder
 
 SPACE = SearchSpace.from_user(
@@ -144,8 +148,72 @@ def test_a_deep_copy_of_a_sampler_with_a_key_uses_the_same_provider(
     assert other.queue is not sampler.queue
     assert other.queue.proposer is not mine
     assert other.queue.proposer.provider is mine.provider
-    with pytest.raises(TypeError, match="Secret cannot be pickled"):
-        pickle.dumps(sampler)
+
+
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+
+
+@pytest.mark.parametrize("llm", ["openai:m", "anthropic:m", "ollama:m", "manual", "command:cat"])
+@pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])
+def test_a_pickled_sampler_reads_the_key_anew(
+    kind: type[LLMTPESampler], llm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = llm.partition(":")[0]
+    pytest.importorskip("anthropic" if provider == "anthropic" else "openai")
+    key, later = f"sk-planted-{provider}-key-1234567890abcdef", "sk-planted-later-key-1234567890abcdef"
+    variable = KEYS.get(provider, "OLLAMA_API_KEY")
+    monkeypatch.setenv(variable, key)
+    sampler: Any = kind(llm, search_space=SPACE)
+    original = sampler.queue.proposer.provider
+    if provider in KEYS:
+        original.warm_up()
+    stored = pickle.dumps(sampler)
+    assert key.encode() not in stored
+    monkeypatch.setenv(variable, later)
+    copied = pickle.loads(stored).queue.proposer.provider
+    assert copied.id == original.id
+    assert copied.budget.charged == original.budget.charged
+    assert copied.budget is not original.budget
+    if provider in (*KEYS, "ollama"):
+        assert copied.provider._key.reveal() == later
+        assert original.provider._key.reveal() == key
+    monkeypatch.delenv(variable)
+    if provider in KEYS:
+        with pytest.raises(InputError, match=f"no key for {provider}: the environment variable {variable}"):
+            pickle.loads(stored)
+
+
+def answer(number: int) -> str:
+    params = [{"x": number / 10, "rate": 0.01, "n": n, "kind": "a"} for n in range(1, 6)]
+    configurations = [{"reason": "r", "expects": "explore", "params": p, "added": []} for p in params]
+    return json.dumps({"reasoning": "", "space_changes": [], "configurations": configurations})
+
+
+def test_a_study_goes_on_in_another_process_with_its_llm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in Optuna's tutorial: the sampler in a file, the study in a storage."""
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "sk-planted-own-key-1234567890abcdef")
+    with LoopbackServer([answer(number) for number in range(9)]) as server:
+        monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", server.url)
+        study = optuna.create_study(
+            sampler=LLMSampler("openai-compatible:m", search_space=SPACE, seed=11),
+            storage=f"sqlite:///{tmp_path / 'study.db'}",
+            study_name="s",
+        )
+        study.optimize(bowl, n_trials=4)
+        (tmp_path / "sampler.pkl").write_bytes(pickle.dumps(study.sampler))
+        n_before = len(server.requests)
+        sampler = pickle.loads((tmp_path / "sampler.pkl").read_bytes())
+        study = optuna.load_study(
+            study_name="s", storage=f"sqlite:///{tmp_path / 'study.db'}", sampler=sampler
+        )
+        study.optimize(bowl, n_trials=8)
+    assert 1 <= n_before < len(server.requests)
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-planted-own-key-1234567890abcdef"
+    assert sampler.queue.proposer.provider.budget.charged.requests == len(server.requests)
+    assert "llm" in [trial.user_attrs["sllmbo:source"] for trial in study.trials][6:]
 
 
 @pytest.mark.parametrize("kind", [LLMTPESampler, LLMSampler])

@@ -28,6 +28,8 @@ from sllmbo_magic.llm.base import Completion
 from sllmbo_magic.llm.base import Request
 from sllmbo_magic.llm.client_errors import client_error
 from sllmbo_magic.llm.client_errors import header_error
+from sllmbo_magic.llm.credentials import find_key
+from sllmbo_magic.llm.credentials import missing_key
 from sllmbo_magic.llm.network_guard import check_allowed
 from sllmbo_magic.llm.providers.capabilities import Capabilities
 from sllmbo_magic.llm.providers.capabilities import capabilities_of
@@ -88,6 +90,26 @@ class SDKProvider(BaseProvider, ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SDKProvider:
+        """Itself: the key and the connection are not copied."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the connection, and whether there was a key instead of the key."""
+        return {**self.__dict__, "_client": None, "_key": self._key is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With the key as it is found now.
+
+        Raises:
+            InputError: There was a key, and none is found.
+        """
+        name = state["id"].partition(":")[0]
+        key = find_key(name)
+        if state["_key"] and key is None:
+            raise missing_key(name)
+        self.__dict__.update(state, _key=key)
 
     @property
     def capabilities(self) -> Capabilities:
