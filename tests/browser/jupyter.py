@@ -238,10 +238,17 @@ class Lab:
         return self.runs().get_by_role("listitem").filter(has=button)
 
     def command(self, label: str) -> None:
-        """Carry out a command of the palette."""
-        self.open_palette(label)
+        """Carry out a command of the palette, which may close before it is chosen (see :meth:`open_palette`)."""
+        from playwright.sync_api import TimeoutError as NotInTime
+
         palette = self.page.locator(".jp-ModalCommandPalette")
-        palette.locator(".lm-CommandPalette-item").filter(has_text=label).first.click()
+        item = palette.locator(".lm-CommandPalette-item").filter(has_text=label).first
+        for _ in range(10):
+            self.open_palette(label)
+            with contextlib.suppress(NotInTime):
+                item.click(timeout=3000)
+                return
+        raise AssertionError(f"the command palette does not offer {label!r}")
 
     def open_palette(self, text: str) -> None:
         """Type into the palette. Lab closes it when something else takes the focus, as a page does that still
