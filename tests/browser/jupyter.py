@@ -238,7 +238,7 @@ class Lab:
         return self.runs().get_by_role("listitem").filter(has=button)
 
     def command(self, label: str) -> None:
-        """Carry out a command of the palette, which may close before it is chosen (see :meth:`open_palette`)."""
+        """Carry out a command of the palette, which may close before (see :meth:`open_palette`)."""
         from playwright.sync_api import TimeoutError as NotInTime
 
         palette = self.page.locator(".jp-ModalCommandPalette")
