@@ -53,6 +53,7 @@ from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.pruning import PRUNERS
 from sllmbo_magic.tuning.result import TuneResult
 from sllmbo_magic.tuning.run_evaluator import check_settings_for
+from sllmbo_magic.tuning.settings import RULEBOOK
 from sllmbo_magic.tuning.settings import Settings
 from sllmbo_magic.tuning.settings import base_sampler
 from sllmbo_magic.tuning.settings import check_callbacks
@@ -364,6 +365,8 @@ def _checked_plan(task: Task, arguments: dict[str, Any], seed: int) -> Plan:
 
 def _of_seed(arguments: dict[str, Any], seed: int) -> dict[str, Any]:
     """The arguments of one run: objects of its own, so that no run learns from another."""
+    if arguments.get("llm") in RULEBOOK:  # a variant without the LLM that would call it
+        arguments = {name: value for name, value in arguments.items() if name != "ask"}
     sampler = arguments.get("sampler")
     if isinstance(arguments.get("pruner"), BasePruner):
         arguments = {**arguments, "pruner": copy.deepcopy(arguments["pruner"])}

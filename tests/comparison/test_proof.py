@@ -332,3 +332,12 @@ def test_an_infeasible_trial_is_no_incumbent_on_the_test_data() -> None:
     task = Task.from_estimator(TREE, *train, X_test=test[0], y_test=test[1], **options)
     run = with_test_scores(ComparedRun.from_result(TPE, 0, result), task, result)
     assert run.test_values == (clone(TREE).set_params(max_depth=1).fit(*train).score(*test),)
+
+
+def test_answers_that_a_person_pastes_are_proved_too() -> None:
+    X, y = load_wine(return_X_y=True)
+    asked: list[str] = []
+    options: dict[str, Any] = {"llm": "manual", "ask": lambda text: asked.append(text) or "{}", "seeds": 1}
+    proof = compare(DecisionTreeClassifier(), X, y, prove=True, n_trials=2, cv=2, **options)
+    assert proof.complete, proof.failure
+    assert asked
