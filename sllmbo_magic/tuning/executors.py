@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.evaluation import Evaluator
 from sllmbo_magic.evaluation.causes import error_text
 from sllmbo_magic.evaluation.threads import cores
 from sllmbo_magic.tuning.dask_executor import DaskExecutor
@@ -84,6 +85,24 @@ def pool_of(executor: Executor | str | None, settings: Settings) -> Pool:
         cluster = DaskExecutor(where)
         return Pool(cluster, cluster.n_slots, is_owned=True)
     return _threads(int(where) if where else cores())
+
+
+def checked_pool(executor: Executor | str | None, plan: Plan, evaluator: Evaluator | None) -> Pool:
+    """The pool of a run, checked to take what its trials need.
+
+    Args:
+        executor: As :func:`pool_of` has it.
+        plan: Of the run.
+        evaluator: One of the caller's; None where the run makes its own from the task.
+
+    Raises:
+        InputError: Something cannot be sent to the pool's processes.
+    """
+    pool = pool_of(executor, plan.settings)
+    parts = (plan.task.objective, plan.task.estimator, plan.task.scoring)
+    choices = [choice for labels in plan.objects.values() for choice in labels.values()]
+    check_sendable(pool.executor, *(parts if evaluator is None else (evaluator,)), *choices)
+    return pool
 
 
 def check_sendable(executor: Executor | None, *parts: Any) -> None:

@@ -28,11 +28,9 @@ from sllmbo_magic.evaluation.recheck import Scores
 from sllmbo_magic.evaluation.warnings import LibraryWarnings
 from sllmbo_magic.evaluation.warnings import Quiet
 from sllmbo_magic.events import Note
-from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import Sink
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.proposers.base import Proposer
-from sllmbo_magic.proposers.space_extension import gained
 from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.space.search_space import SearchSpace
@@ -40,38 +38,33 @@ from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import requeue_stale
-from sllmbo_magic.storage.storage_problems import is_full
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.storage.storage_problems import study_in_memory
-from sllmbo_magic.storage.study_migration import link
-from sllmbo_magic.storage.study_migration import migrate_trials
 from sllmbo_magic.storage.waiting_storage import waiting
+from sllmbo_magic.storage.waiting_storage import waiting_text
 from sllmbo_magic.tuning import object_choices
+from sllmbo_magic.tuning.announcement import announce
 from sllmbo_magic.tuning.commands import Commands
 from sllmbo_magic.tuning.default_trial import check_default
 from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.executors import Pool
-from sllmbo_magic.tuning.executors import check_sendable
-from sllmbo_magic.tuning.executors import pool_of
+from sllmbo_magic.tuning.executors import checked_pool
 from sllmbo_magic.tuning.finalize import Finalizer
 from sllmbo_magic.tuning.first_trials import check_next_trials
 from sllmbo_magic.tuning.first_trials import queue_first_trials
 from sllmbo_magic.tuning.first_trials import queue_next_trials
-from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.heartbeat import Heartbeat
 from sllmbo_magic.tuning.initial_design import initialize
 from sllmbo_magic.tuning.initial_design import queue_first
 from sllmbo_magic.tuning.initial_design import was_initialized
 from sllmbo_magic.tuning.joining import abandoned_trials
 from sllmbo_magic.tuning.joining import check_not_in_use
-from sllmbo_magic.tuning.joining import joined_text
 from sllmbo_magic.tuning.joining import owner_of
 from sllmbo_magic.tuning.loop import Limits
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.loop import Tuner
 from sllmbo_magic.tuning.loop import Workers
 from sllmbo_magic.tuning.other_trials import events_of_others
-from sllmbo_magic.tuning.other_trials import foreign_text
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.queued_trials import drop_first
 from sllmbo_magic.tuning.result import TuneResult
@@ -80,6 +73,7 @@ from sllmbo_magic.tuning.run_evaluator import check_settings_for
 from sllmbo_magic.tuning.run_evaluator import run_evaluator
 from sllmbo_magic.tuning.run_sampler import run_sampler
 from sllmbo_magic.tuning.run_space import space_state
+from sllmbo_magic.tuning.run_study import extended_study
 from sllmbo_magic.tuning.run_study import resumed_plan
 from sllmbo_magic.tuning.run_study import run_study
 from sllmbo_magic.tuning.runtime import interrupts
@@ -198,7 +192,7 @@ class Run:
         paired_scores = getattr(evaluator, "paired_scores", None)
         if evaluator is not None:
             check_settings_for(evaluator, self.settings)
-        pool = self._pool(executor, evaluator)
+        pool = checked_pool(executor, self.plan, evaluator)
         self.provider = self.plan.recorded(provider, self.record.transcript)
         proposer = self.plan.proposer(self.provider, emit=self.emit)
         self.record.write_start(self.study.study_name)
@@ -251,22 +245,7 @@ class Run:
         return self.tuner is not None and self.tuner.is_over
 
     def _report_storage(self, cause: str | None) -> None:
-        text = "The storage is back: the run goes on, and nothing is lost."
-        if cause is not None:
-            what = "has no room" if is_full(cause) else "does not answer"
-            text = (
-                f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory;"
-                " a stop or the time limit ends it."
-            )
-        self.emit(Note(text=text, level="info" if cause is None else "warning"))
-
-    def _pool(self, executor: Executor | str | None, evaluator: Evaluator | None) -> Pool:
-        """What evaluates the trials, checked to take them."""
-        pool = pool_of(executor, self.settings)
-        parts = (self.task.objective, self.task.estimator, self.task.scoring)
-        choices = [choice for labels in self.plan.objects.values() for choice in labels.values()]
-        check_sendable(pool.executor, *(parts if evaluator is None else (evaluator,)), *choices)
-        return pool
+        self.emit(Note(text=waiting_text(cause), level="info" if cause is None else "warning"))
 
     def _set_pruner(self) -> None:
         """Give the study the run's pruner; one that it has already stays where the user has set none."""
@@ -318,25 +297,12 @@ class Run:
         return self.finalizer.finish(study, self.provider, outcome, verify=False)
 
     def _announce(self, taken: str) -> None:
-        """Emit the start of the run and the notes that belong to it."""
         self.record.remember(events_of_others(self.study, self.record.shown_trials))
         n_done = sum(counts(t) for t in self.study.get_trials(deepcopy=False))
         description = self.record.about(taken, n_done)
-        if self.earlier.mode is not None and not self.multi:
-            description["sampler"] = self.earlier.mode
-        if self.earlier.ratio is not None:
-            description["llm_ratio"] = self.earlier.ratio
-        self.emit(RunStarted(run=description))
-        if (text := foreign_text(self.study)) is not None:
-            self.emit(Note(text=text))
-        if self.joins and self.study.get_trials(deepcopy=False):
-            self.emit(Note(text=joined_text(self.study)))
-        for note in self.plan.notes:
-            self.emit(Note(text=note))
-        if self.settings.uses_llm:
-            self.emit(Note(text=str(forecast(self.plan)["text"])))
-        if self.provider is not None and self.provider.notice is not None:
-            self.emit(Note(text=self.provider.notice, level="warning"))
+        announce(
+            self.plan, self.study, description, self.provider, self.earlier, joins=self.joins, emit=self.emit
+        )
 
     def _set_sampler(self, proposer: Proposer) -> None:
         """Give the study its sampler, and queue again what an earlier process left."""
@@ -377,23 +343,10 @@ class Run:
                 drop_first(self.study, lambda params: True)
 
     def _go_on(self, study: Study, extension: PendingExtension, trial_number: int) -> Study:
-        """The new study in which the run goes on with an extended outer space."""
-        sampler = self.sampler
-        assert sampler is not None
-        assert sampler.space_state.outer is not None
-        before, defaults = sampler.space_state.outer, self.plan.beyond().defaults
-        additions = {
-            n: v for n, v in {**defaults, **before.fixed}.items() if n in extension.outer and n not in before
-        }
-        new = migrate_trials(study, extension.outer, additions, self.plan.off)
-        self.study = new
-        sampler.continue_in(new, extension, trial_number, lambda: link(study, new))
-        text = (
-            f"{gained(before, extension.outer)}. That is beyond the outer space of study {study.study_name},"
-            f" so the run goes on in study {new.study_name}, with all trials."
-        )
+        assert self.sampler is not None
+        self.study, text = extended_study(self.plan, study, self.sampler, extension, trial_number)
         self.emit(Note(text=text, trial_number=trial_number))
-        return new
+        return self.study
 
     def _loop(
         self,

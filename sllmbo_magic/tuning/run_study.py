@@ -10,9 +10,14 @@ from typing import Any
 
 from optuna.study import Study
 
+from sllmbo_magic.proposers.space_extension import gained
+from sllmbo_magic.samplers import LLMTPESampler
+from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import check_fingerprint
+from sllmbo_magic.storage.study_migration import link
+from sllmbo_magic.storage.study_migration import migrate_trials
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.settings import RULEBOOK
 from sllmbo_magic.tuning.settings import Settings
@@ -103,3 +108,26 @@ def run_study(
         has_objective=task.objective is not None,
     )
     return study, resumed or in_folder
+
+
+def extended_study(
+    plan: Plan, study: Study, sampler: LLMTPESampler, extension: PendingExtension, trial_number: int
+) -> tuple[Study, str]:
+    """The new study in which a run goes on with an extended outer space, and the sentence that says so.
+
+    The sampler goes on in it, and the old study names it as its successor.
+    """
+    before = sampler.space_state.outer
+    assert before is not None
+    additions = {
+        name: value
+        for name, value in {**plan.beyond().defaults, **before.fixed}.items()
+        if name in extension.outer and name not in before
+    }
+    new = migrate_trials(study, extension.outer, additions, plan.off)
+    sampler.continue_in(new, extension, trial_number, lambda: link(study, new))
+    text = (
+        f"{gained(before, extension.outer)}. That is beyond the outer space of study {study.study_name},"
+        f" so the run goes on in study {new.study_name}, with all trials."
+    )
+    return new, text

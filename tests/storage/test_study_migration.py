@@ -396,7 +396,7 @@ KILLED = """
     import os, signal
     import optuna
     from sllmbo_magic import tune
-    from sllmbo_magic.tuning import run
+    from sllmbo_magic.tuning import run_study
     from sllmbo_magic.control import Control
     from sllmbo_magic.events import TrialStarted
     {tilted}
@@ -420,8 +420,8 @@ COPYING = """
     optuna.study.Study.add_trial = few
 """
 LINKED = """
-    link = run.link
-    run.link = lambda old, new: (link(old, new), die())
+    link = run_study.link
+    run_study.link = lambda old, new: (link(old, new), die())
 """
 
 
