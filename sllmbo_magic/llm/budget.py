@@ -13,6 +13,7 @@ import json
 import threading
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
@@ -181,6 +182,35 @@ class Budget:
                     self._charged.add(Charge(**record["charged"]))
                     self._spent += Usage(**(record.get("usage") or {}))
 
+    def allows(
+        self, requests: Sequence[Request], provider_id: str, *, reply_chars: int = _TYPICAL_REPLY
+    ) -> tuple[int, str]:
+        """How many of these requests the limits are likely to allow, one after the other.
+
+        Args:
+            requests: In their order.
+            provider_id: Of the model.
+            reply_chars: Characters of a typical answer.
+
+        Returns:
+            That number, and the refusal of the next one; "" where all are allowed.
+        """
+        expected = Budget(self.max_requests, self.max_tokens, self.max_cost, prices=self.prices)
+        price = self.prices.of(provider_id)
+        for n, request in enumerate(requests):
+            try:
+                charge = expected.reserve(request, provider_id)
+            except BudgetExceededError as error:
+                return n, error.message
+            if provider_id.partition(":")[0] == "command":  # a program does not say what it used
+                continue
+            chars = sum(len(m.content) for m in request.messages) + len(json.dumps(request.schema))
+            reply = min(round(reply_chars / _CHARS_PER_TOKEN), request.max_output_tokens)
+            usage = Usage(round(chars / _CHARS_PER_TOKEN), reply)
+            money = price.cost(usage) if price else None
+            expected.settle(charge, Completion("", replace(usage, money=money)), provider_id)
+        return len(requests), ""
+
     def forecast(
         self,
         provider_id: str,
@@ -190,7 +220,7 @@ class Budget:
         reply_chars: int = _TYPICAL_REPLY,
         max_output_tokens: int = 4096,
     ) -> dict[str, Any]:
-        """What a run is likely to cost, and what it can cost at most.
+        """What requests are likely to cost, and what they can cost at most.
 
         Args:
             provider_id: The model, e.g. ``"openai:gpt-4o"``.
@@ -219,7 +249,7 @@ class Budget:
         if provider_id.partition(":")[0] == "replay":
             forecast["text"] = "The answers are those of a recorded run: no request is made."
             return forecast
-        text = f"About {n_requests} requests and {forecast['tokens']:,} tokens"
+        text = f"About {n_requests} request{'s' * (n_requests != 1)} and {forecast['tokens']:,} tokens"
         if price is None:
             text += f"; the price of {provider_id} is not known."
         elif forecast["money_at_most"] == 0:
@@ -233,11 +263,19 @@ class Budget:
     def _refuse_above(name: str, spent: float, more: float, limit: float | None) -> None:
         if limit is None or spent + more <= limit:
             return
-        unit = "$" if name == "cost" else ""
-        digits = ".4f" if name == "cost" else ",.0f"
+        option = f"--max-{name} {'$' if name == 'cost' else ''}{limit:g}"
         left = max(0.0, limit - spent)
-        raise BudgetExceededError(
-            f"--max-{name} {unit}{limit:g} is spent: {unit}{left:{digits}} left, the next request can take "
-            f"{unit}{more:{digits}}.",
-            category="budget",
-        )
+        if left == 0.0:
+            problem = "is spent" if spent else "allows no request"
+        elif not spent:
+            problem = f"is too low for a request, which can take {_amount(name, more)}"
+        else:
+            problem = f"has {_amount(name, left)} left, too little for the next request, which can take "
+            problem += _amount(name, more)
+        raise BudgetExceededError(f"{option} {problem}.", category="budget")
+
+
+def _amount(name: str, number: float) -> str:
+    if name != "cost":
+        return f"{number:,.0f}"
+    return f"${number:.4f}" if number >= 0.001 else f"${number:.6f}"

@@ -136,6 +136,7 @@ def make_provider(
     then: str | None = None,
     ask: Callable[[str], str] | None = None,
     runs: str | os.PathLike[str] = ".sllmbo",
+    needs_key: bool = True,
 ) -> RecordingProvider:
     """A provider with its budget, retries, deadline and transcript.
 
@@ -154,6 +155,8 @@ def make_provider(
         then: For a replay: the provider from the first difference on.
         ask: For ``manual``: shows a prompt, returns the pasted answer; None: the terminal.
         runs: For a replay by a run's name: where runs are kept.
+        needs_key: False for a run that is only planned: a missing key is no error then, and a third party's
+            provider, which may look for its own, is not made.
 
     Raises:
         InputError: The spec is unknown or incomplete, there is no key, the address is none, or a limit on
@@ -165,7 +168,7 @@ def make_provider(
     provider: Provider | BaseProvider = (
         spec
         if not isinstance(spec, str)
-        else _make(spec, _Options(base_url, timeout, deadline, api_key, ask, runs), then)
+        else _make(spec, _Options(base_url, timeout, deadline, api_key, ask, runs, needs_key), then)
     )
     return RecordingProvider(
         provider, transcript, budget, deadline=deadline, max_output_tokens=max_output_tokens
@@ -276,6 +279,7 @@ class _Options:
     api_key: str | None = field(repr=False)
     ask: Callable[[str], str] | None
     runs: str | os.PathLike[str]
+    needs_key: bool = True
 
 
 def _make(text: str, options: _Options, then: str | None = None) -> BaseProvider:
@@ -308,10 +312,12 @@ def _make(text: str, options: _Options, then: str | None = None) -> BaseProvider
 def _with_server(spec: Spec, url: str | None, options: _Options, timeout: float) -> BaseProvider:
     if spec.name not in SOURCES:
         make = _third_parties()[spec.name].load()
+        if not options.needs_key:
+            return _Planned(str(spec))
         return complete_provider(make(spec.model, base_url=url, api_key=options.api_key, timeout=timeout))
     _require_sdk(spec.name)
     key = find_key(spec.name, options.api_key)
-    if key is None and SOURCES[spec.name].required and not _sdk_has_key(spec.name):
+    if options.needs_key and key is None and SOURCES[spec.name].required and not _sdk_has_key(spec.name):
         raise missing_key(spec.name)
     if spec.name == "anthropic":
         from sllmbo_magic.llm.providers.anthropic import AnthropicProvider
@@ -320,6 +326,13 @@ def _with_server(spec: Spec, url: str | None, options: _Options, timeout: float)
     from sllmbo_magic.llm.providers.openai import OpenAIProvider
 
     return OpenAIProvider(spec.model, name=spec.name, key=key, base_url=url, timeout=timeout)
+
+
+class _Planned(BaseProvider):
+    """The place of a third party's provider in a run that is only planned."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
 
 
 _URL_VARIABLES = {

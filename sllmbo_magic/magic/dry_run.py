@@ -28,13 +28,14 @@ def dry_run(spec: RunSpec, task: ResolvedTask) -> str:
     with named_in_errors(task):
         plan = plan_of(task.target, task.X, task.y, name=spec.name, **task.arguments)
     check_spec(absolute_storage(task.arguments.get("storage")))
-    request = plan.first_request()
+    expected = forecast(plan)
+    request = plan.first_request() if expected["requests"] else ""
     parts = [
         f"{spec.name}: a dry run; nothing is run and nothing is sent.",
         "\n".join(f"  {name} = {text}" for name, text in _settings(plan, task.arguments).items()),
         "\n".join(plan.notes),
         _space(plan.space),
-        str(forecast(plan)["text"]),
+        str(expected["text"]),
         f"The first request, as it would be sent after trial 0:\n{request}" if request else "",
     ]
     return "\n\n".join(part for part in parts if part)

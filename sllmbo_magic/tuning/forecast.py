@@ -11,6 +11,8 @@ import numpy as np
 
 from sllmbo_magic.history.history import History
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.llm.base import Message
+from sllmbo_magic.llm.base import Request
 from sllmbo_magic.samplers.expected_requests import expected_requests
 
 if TYPE_CHECKING:
@@ -22,24 +24,36 @@ _UNKNOWN_PARAMETERS = 6
 """Searched parameters where the search space is not known before the run."""
 _UNKNOWN_REQUEST = 3000
 """Characters of a typical request where the search space is not known before the run."""
+_WITHOUT_LIMITS = ("manual", "replay")
+"""Nothing of these counts against a limit."""
 
 
 def forecast(plan: Plan) -> dict[str, Any]:
     """Requests, tokens and money that a run is likely to need, and the most it can need.
 
     Returns:
-        As ``Budget.forecast``; without an LLM all are 0.
+        As ``Budget.forecast``, for the requests that the limits are likely to allow; without an LLM all
+        are 0.
     """
     s = plan.settings
     if not s.uses_llm:
         chooser = f"sampler {s.sampler_name}" if s.baseline else s.llm_id
         return {"requests": 0, "tokens": 0, "money": 0.0, "text": f"No request: {chooser} asks no LLM."}
-    requests = expected_requests(s.n_trials, s.candidates, 1.0 if s.sampler == "llm" else s.llm_ratio)
-    if s.max_requests is not None:
-        requests = min(requests, s.max_requests)
-    return plan.budget().forecast(
-        s.llm_id, requests, typical_chars(plan, requests), reply_chars=_reply_chars(plan, requests)
+    wanted = expected_requests(s.n_trials, s.candidates, 1.0 if s.sampler == "llm" else s.llm_ratio)
+    previews, reply_chars = _previews(plan, wanted), _reply_chars(plan, wanted)
+    most = max(request.max_output_tokens for request in previews)
+    allowed, refusal = wanted, ""
+    if s.llm_id.partition(":")[0] not in _WITHOUT_LIMITS:
+        likely = [previews[round(k * (len(previews) - 1) / max(1, wanted - 1))] for k in range(wanted)]
+        allowed, refusal = plan.budget().allows(likely, s.llm_id, reply_chars=reply_chars)
+    expected = plan.budget().forecast(
+        s.llm_id, allowed, _mean_chars(previews), reply_chars=reply_chars, max_output_tokens=most
     )
+    if refusal and not allowed:
+        expected["text"] = f"No request: {refusal}"
+    elif refusal:
+        expected["text"] += f" Then the limit ends them: {refusal} Without it, about {wanted} requests."
+    return expected
 
 
 def _reply_chars(plan: Plan, requests: int) -> int:
@@ -55,12 +69,23 @@ def _reply_chars(plan: Plan, requests: int) -> int:
 
 
 def typical_chars(plan: Plan, requests: int) -> int:
-    """Characters of a request on average over a run: its messages and the schema of its answer.
+    """Characters of a request on average over a run: its messages and the schema of its answer."""
+    return _mean_chars(_previews(plan, requests))
+
+
+def _mean_chars(previews: list[Request]) -> int:
+    chars = [sum(len(m.content) for m in r.messages) + len(json.dumps(r.schema)) for r in previews]
+    return round(sum(chars) / len(chars))
+
+
+def _previews(plan: Plan, requests: int) -> list[Request]:
+    """Requests from the first one to the last one of a run, in even steps; 12 at most.
 
     Later requests are made from histories of random configurations, as long as they will be.
     """
     if plan.space is None or plan.outer is None:
-        return len(plan.first_request()) + _UNKNOWN_REQUEST
+        text = "-" * (len(plan.first_request()) + _UNKNOWN_REQUEST)
+        return [_bounded(plan, Request((Message("user", text),)))]
     proposer = plan.preview_proposer()
     first = plan.first_ask(_random_history(plan, 1))
     previews = [proposer.preview(first)]
@@ -72,8 +97,13 @@ def typical_chars(plan: Plan, requests: int) -> int:
         )
         history = _random_history(plan, max(2, after))
         previews.append(proposer.preview_propose(replace(first, history=history, trial_number=len(history))))
-    chars = [sum(len(m.content) for m in r.messages) + len(json.dumps(r.schema)) for r in previews]
-    return round(sum(chars) / len(chars))
+    return [_bounded(plan, request) for request in previews]
+
+
+def _bounded(plan: Plan, request: Request) -> Request:
+    """The request with the user's own bound on the reply, if there is one."""
+    bound = plan.settings.max_output_tokens
+    return request if bound is None else replace(request, max_output_tokens=bound)
 
 
 def _random_history(plan: Plan, n: int) -> History:

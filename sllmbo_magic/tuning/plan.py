@@ -121,23 +121,44 @@ class Plan:
         return Budget(max_requests=s.max_requests, max_tokens=s.max_tokens, max_cost=s.max_cost)
 
     def connect(
-        self, ask: Callable[[str], str] | None = None, runs: str | Path | None = None
+        self,
+        ask: Callable[[str], str] | None = None,
+        runs: str | Path | None = None,
+        *,
+        needs_key: bool = True,
     ) -> BaseProvider | None:
         """The provider of the run, not yet recorded; None when it asks no LLM. A replay reads its file here.
 
         Args:
             ask: For ``manual``: shows a prompt and returns the pasted answer.
             runs: Where runs are kept, for a replay by a run's name.
+            needs_key: False for a run that is only looked at.
 
         Raises:
-            InputError: Its key or its address is missing, or a recording is of another run.
+            InputError: Its key or its address is missing, a recording is of another run, or a limit on money
+                has no price.
         """
         from sllmbo_magic.llm.addresses import check_base_url
 
         s = self.settings
         if s.base_url is not None:  # a wrong address is said also where this run would not need it
             check_base_url(s.base_url)
-        return self._provider(ask, runs) if s.uses_llm else None
+        return self._provider(ask, runs, needs_key=needs_key) if s.uses_llm else None
+
+    def looked_at(self, ask: Callable[[str], str] | None = None, runs: str | Path | None = None) -> Plan:
+        """The plan of a run that is only looked at: what :meth:`connect` refuses is refused, but a missing
+        key is a note.
+        """
+        from sllmbo_magic.llm.registry import check_key
+
+        s = self.settings
+        if self.connect(ask, runs, needs_key=False) is None or not isinstance(s.llm, str):
+            return self
+        try:
+            check_key(s.llm, s.base_url)
+        except InputError as error:  # all else was in order just now
+            return replace(self, notes=(*self.notes, f"The run itself would not start yet: {error}"))
+        return self
 
     def spare_llm(
         self, ask: Callable[[str], str] | None = None, runs: str | Path | None = None
@@ -152,7 +173,9 @@ class Plan:
             settings = replace(self.settings, llm=RULEBOOK[0])
             return replace(self, settings=settings, notes=(*self.notes, note)), None
 
-    def _provider(self, ask: Callable[[str], str] | None, runs: str | Path | None) -> BaseProvider:
+    def _provider(
+        self, ask: Callable[[str], str] | None, runs: str | Path | None, *, needs_key: bool = True
+    ) -> BaseProvider:
         from sllmbo_magic.llm.registry import make_provider
 
         s = self.settings
@@ -164,6 +187,7 @@ class Plan:
             max_output_tokens=s.max_output_tokens,
             ask=ask,
             runs=runs or ROOT,
+            needs_key=needs_key,
         )
         recording.provider.begin_run(self.identity())
         return recording.provider

@@ -256,7 +256,7 @@ def tune(
     # Before the folder: a replay may read the run that this one is about to replace, and a storage that
     # cannot be opened leaves no run behind.
     provider = plan.connect(ask, folder)
-    if plan.settings.baseline and plan.settings.has_llm and plan.task.directions is None:
+    if _has_spare_llm(plan):
         plan, provider = plan.spare_llm(ask, folder)
     with storage_errors():
         storage = None if storage is None else open_storage(storage)
@@ -323,7 +323,7 @@ def _open_folder(
 
 def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) -> Plan:
     """The plan that ``tune`` with these arguments would run: see ``Plan.first_request`` and
-    ``tuning.forecast.forecast``.
+    ``tuning.forecast.forecast``. It needs no key; a note says that the run does.
 
     Raises:
         InputError: As ``tune``.
@@ -335,13 +335,22 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
                 f"tune has no argument {name!r}.", f"{closest(name, parameters)}help(tune) shows all of them."
             )
     resume, _, executor, warm_start, seed, _ = _run_options(arguments)
+    ask, folder = arguments.get("ask"), arguments.get("folder")
     plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
+    _check_ask(ask, plan)
     plan = with_workers(plan, executor)
+    configurations = own_configurations(arguments.get("enqueue", ()))
+    check_callbacks(arguments.get("callbacks", ()))
     if not resume:
-        configurations = own_configurations(arguments.get("enqueue", ()))
         check_start(plan.settings.init, configurations, warm_start)
-        check_first_trials(plan, configurations, warm_start, _root(arguments.get("folder")))
-    return plan
+        check_first_trials(plan, configurations, warm_start, _root(folder))
+    plan = plan.looked_at(ask, folder)
+    return plan.spare_llm(ask, folder)[0] if _has_spare_llm(plan) else plan
+
+
+def _has_spare_llm(plan: Plan) -> bool:
+    """Whether an LLM is given beside a sampler that asks none."""
+    return plan.settings.baseline and plan.settings.has_llm and plan.task.directions is None
 
 
 def _root(folder: str | Path | None) -> Path | None:

@@ -53,6 +53,23 @@ def test_requests_are_counted_on_the_wire_retries_and_learning_included():
     assert provider.transcript.exchanges()[-1]["error"]["category"] == "budget"
 
 
+def test_a_refusal_says_what_is_left_and_what_the_next_request_can_take():
+    """Not that a limit is spent of which something is left."""
+    asked = request("q" * 50, max_output_tokens=100)
+    needs = bound(asked, None).tokens
+    for limit, spent, expected in (
+        (Budget(max_tokens=needs - 1), 0, f"is too low for a request, which can take {needs:,}."),
+        (Budget(max_tokens=needs + 9), 20, f"has {needs - 11:,} left, too little for the next request"),
+        (Budget(max_tokens=needs), needs, f"--max-tokens {needs} is spent."),
+        (Budget(max_requests=0), 0, "--max-requests 0 allows no request."),
+    ):
+        if spent:
+            limit.settle(limit.reserve(asked, "x:m"), Completion("", Usage(spent, 0)), "x:m")
+        with pytest.raises(BudgetExceededError) as refusal:
+            limit.reserve(asked, "x:m")
+        assert expected in str(refusal.value)
+
+
 def test_a_retry_that_the_budget_forbids_is_not_sent():
     with LoopbackServer([Fault(status=503, headers={"Retry-After": "0"})]) as server:
         provider = make_provider("openai-compatible:m", base_url=server.url, budget=Budget(max_requests=2))
@@ -229,6 +246,20 @@ def test_the_forecast_of_a_known_price():
     assert forecast["money"] < forecast["money_at_most"]
     assert "12 requests" in forecast["text"]
     assert "$0.14" in forecast["text"]
+
+
+def test_requests_are_expected_until_a_limit_refuses_one():
+    asked = [request("q" * 4000, max_output_tokens=1000)] * 10
+    likely = (sum(len(m.content) for m in asked[0].messages) + len("null")) // 4 + 700
+    budget = Budget(max_tokens=bound(asked[0], None).tokens + 2 * likely + 50)
+    n, refusal = budget.allows(asked, "x:m")
+    assert n == 3
+    assert "too little for the next request" in refusal
+    assert budget.charged.requests == 0  # the budget itself is as it was
+    assert budget.allows(asked, "command:llm")[0] == 1  # a program does not say what it used
+    assert Budget(max_requests=4).allows(asked, "x:m") == (4, "--max-requests 4 is spent.")
+    assert Budget(max_tokens=100).allows(asked, "x:m")[0] == 0
+    assert Budget().allows(asked, "x:m") == (10, "")
 
 
 def test_the_forecast_of_an_unknown_price_invents_none():

@@ -167,6 +167,18 @@ def test_a_dry_run_refuses_a_storage_that_the_run_would_refuse(shell: Shell) -> 
     assert not list(Path().glob(".sllmbo/*"))
 
 
+def test_a_dry_run_refuses_an_llm_that_the_run_would_refuse_and_needs_no_key(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    unknown = shell.run(f"%%sllmbo iris --llm grok:x --dry-run\n{SETUP}").error_in_exec
+    assert "unknown LLM provider 'grok'" in str(unknown)
+    planned = shell.ok(f"%%sllmbo iris --llm openai:gpt-4o --max-tokens 100 --dry-run\n{SETUP}")
+    assert "The run itself would not start yet: no key for openai" in planned
+    assert "No request: --max-tokens 100 is too low" in planned
+    assert "The first request" not in planned
+
+
 # ---- one clear line
 
 

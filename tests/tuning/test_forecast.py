@@ -10,11 +10,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import tune
+from sllmbo_magic.errors import InputError
 from sllmbo_magic.samplers.expected_requests import expected_requests
 from sllmbo_magic.testing import FunctionProvider
 from sllmbo_magic.tuning.forecast import forecast
 from sllmbo_magic.tuning.forecast import typical_chars
 from sllmbo_magic.tuning.planning import make_plan
+from sllmbo_magic.tuning.tune import plan
 from tests.marks import long
 from tests.replies import Expert
 from tests.replies import Responder
@@ -123,3 +125,81 @@ def test_the_forecast_of_a_long_run_takes_no_longer() -> None:
     assert expected_requests(10_000, 5, 0.5) == pytest.approx(1119, rel=0.1)
     assert expected_requests(2, 5, 0.5) == expected_requests(1, 1, 0.5) == 1
     assert expected_requests(50, 5, 0.0) <= 2
+
+
+QUICK: dict[str, Any] = {"direction": "minimize", "search_space": SPACE, "n_trials": 20, "folder": ""}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"llm": "grok:x"},
+        {"llm": "openai"},
+        {"llm": "replay:nothing"},
+        {"llm": "replay:nothing?then=openai:gpt-4o"},
+        {"llm": "command:no-such-program"},
+        {"llm": "openai-compatible:m"},
+        {"llm": "openai-compatible:unpriced", "base_url": "http://localhost:1", "max_cost": 1.0},
+        {"llm": "openai:gpt-4o", "base_url": "localhost"},
+        {"llm": "ollama:m", "ask": str},
+        {"base_url": "localhost"},
+        {"callbacks": [3]},
+    ],
+    ids=str,
+)
+def test_a_plan_refuses_what_the_run_refuses_in_the_same_words(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_COMPATIBLE_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef0123")
+    with pytest.raises(InputError) as of_run:
+        tune(objective, **QUICK, **wrong)
+    with pytest.raises(InputError) as of_plan:
+        plan(objective, **QUICK, **wrong)
+    assert str(of_plan.value) == str(of_run.value)
+
+
+def test_a_plan_needs_no_key_and_says_that_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    planned = plan(objective, **QUICK, llm="openai:gpt-4o", max_cost=1.0)
+    assert forecast(planned)["requests"] > 1
+    assert planned.first_request()
+    with pytest.raises(InputError) as of_run:
+        tune(objective, **QUICK, llm="openai:gpt-4o", max_cost=1.0)
+    assert planned.notes[-1] == f"The run itself would not start yet: {of_run.value}"
+    with pytest.raises(InputError, match="needs the price of openai:unpriced"):
+        plan(objective, **QUICK, llm="openai:unpriced", max_cost=1.0)
+    beside_tpe = plan(objective, **QUICK, llm="openai:gpt-4o", sampler="tpe")
+    assert "openai:gpt-4o cannot be asked" in beside_tpe.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "limit", [{"max_requests": 2}, {"max_tokens": 16_000}, {"max_cost": 0.06}, {"max_tokens": 500}], ids=str
+)
+def test_a_forecast_ends_at_the_limits(
+    limit: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"prices": {"test": {"input": 2.0, "output": 10.0}}}')
+    monkeypatch.setenv("SLLMBO_PRICES", str(prices))
+    options = {**QUICK, "seed": 1, "sampler": "llm"}
+
+    def llm() -> FunctionProvider:
+        provider = FunctionProvider(Expert(1, n=5))
+        provider.id = "test"
+        return provider
+
+    unlimited = forecast(plan(objective, **options, llm=llm()))
+    expected = forecast(plan(objective, **options, llm=llm(), **limit))
+    assert expected["requests"] < unlimited["requests"]
+    assert expected["tokens"] < unlimited["tokens"]
+    assert f"--{next(iter(limit)).replace('_', '-')} " in expected["text"]
+    if limit == {"max_tokens": 500}:
+        assert expected["text"].startswith("No request: --max-tokens 500 is too low")
+    else:
+        assert expected["requests"] >= 1
+        assert f"Without it, about {unlimited['requests']} requests." in expected["text"]
+    if expected["requests"] == limit.get("max_requests", 0):
+        asked = llm()
+        tune(objective, **options, llm=asked, **limit)
+        assert len(asked.requests) == expected["requests"]
