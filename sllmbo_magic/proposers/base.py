@@ -89,6 +89,7 @@ class Ask:
         frozen_space: Whether ranges may not be changed at all.
         declared: Whether the search space is declared; else the objective suggests for itself, and ``space``
             is what its trials have in common.
+        held: What is kept at one value wherever an objective that suggests for itself asks for it.
         seconds: Wall time of one evaluation of the default, None when unknown.
         defaults: The estimator's own values, for parameters that a first space leaves out.
         off: Penalties with the value up to which they have no effect: 0 is the low end of such a range.
@@ -107,6 +108,7 @@ class Ask:
     explore: bool = False
     frozen_space: bool = False
     declared: bool = True
+    held: Mapping[str, Any] = field(default_factory=dict)
     task: TaskDescription | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     off: Mapping[str, float] = field(default_factory=dict)

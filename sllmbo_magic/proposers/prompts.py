@@ -27,6 +27,7 @@ from sllmbo_magic.proposers.base import trials_left
 from sllmbo_magic.proposers.default_values import lacking
 from sllmbo_magic.proposers.memory import columns_of
 from sllmbo_magic.proposers.trial_table import trial_table
+from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 _SMALL = 24
@@ -194,10 +195,11 @@ def may_add(ask: Ask) -> bool:
 
 
 def _of_some_trials(ask: Ask) -> list[str]:
-    """The parameters that only some trials have; none in a declared space."""
+    """The parameters that only some trials have, and that are not held fixed; none in a declared space."""
     if ask.declared:
         return []
-    return sorted({name for o in ask.history.observations for name in o.params if name not in ask.space})
+    named = {name for o in ask.history.observations for name in o.params}
+    return sorted(named - {*ask.space, *ask.space.fixed, *ask.held})
 
 
 def _returning(ask: Ask) -> list[str]:
@@ -233,6 +235,11 @@ def _fixed_parameters(ask: Ask) -> str:
             may_return.append(f"{name}={format_value(value)}")
         else:
             stay.append(f"{name}={format_value(value)}")
+    stay += [
+        f"{name}={format_value(value)} (where a trial has it)"
+        for name, value in ask.held.items()
+        if name not in ask.space.fixed and plain(value)[1]
+    ]
     parts = [f"Held fixed (action add brings one back): {_listed(may_return)}." if may_return else ""]
     parts.append(f"Set for the whole search, not to be changed: {_listed(stay)}." if stay else "")
     return "\n".join(part for part in parts if part)

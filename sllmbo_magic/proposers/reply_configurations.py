@@ -110,9 +110,11 @@ def check_configurations(
         if not isinstance(sent, dict):
             reject(place, {}, "params is not an object", reason)
             continue
-        extra = {} if ask.declared else _extra(sent, space)
-        sent = {name: value for name, value in sent.items() if name not in extra}
+        extra, of_held = ({}, []) if ask.declared else _extra(sent, space, ask)
+        apart = {*extra, *ask.held} - {*space}
+        sent = {name: value for name, value in sent.items() if name not in apart}
         raw, at_default, notes = _completed(sent, space, ask, filling)
+        notes += of_held
         params, wrong = space.validate(raw)
         if params is None:
             reject(place, raw, "; ".join([*notes, *wrong[:4]]), reason)
@@ -188,11 +190,19 @@ def _completed(
     return raw, tuple(at_default), notes
 
 
-def _extra(sent: dict[str, Any], space: SearchSpace) -> dict[str, Value]:
-    """The values of parameters that not all trials have: its objective decides which ones a trial has."""
-    beyond = {name: dist.plain(with_text(sent[name])) for name in sent if name not in space}
+def _extra(sent: dict[str, Any], space: SearchSpace, ask: Ask) -> tuple[dict[str, Value], list[str]]:
+    """The values of parameters that not all trials have: its objective decides which ones a trial has. And a
+    sentence on each that is held at another value.
+    """
+    names = [name for name in sent if name not in space and name not in space.fixed]
+    notes = [
+        f"{name} is held at {show(ask.held[name])}, not {show(_read(sent[name]))[:60]}"
+        for name in names
+        if name in ask.held and sent[name] is not None and not _means(sent[name], ask.held[name])
+    ]
+    beyond = {name: dist.plain(with_text(sent[name])) for name in names if name not in ask.held}
     read = {name: value for name, (value, is_plain) in beyond.items() if is_plain and value is not None}
-    return dict([*read.items()][:_MOST_EXTRA])
+    return dict([*read.items()][:_MOST_EXTRA]), notes
 
 
 def _read(value: Any) -> Value:

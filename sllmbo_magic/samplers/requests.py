@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +80,8 @@ class Requests:
         self.n_trials = n_trials
         self.cancelled = cancelled
         self.emit = emit
+        self.held: Mapping[str, Any] = {}
+        """What a ``PartialFixedSampler`` keeps at one value in a space that is not declared."""
         self.feedback: list[str] = []
         self.waits_for_space = False
         self._n_answers = 0
@@ -164,6 +167,7 @@ class Requests:
             explore=self._must_explore(space, history, trial_number),
             frozen_space=not state.dynamic or state.outer is None,
             declared=state.outer is not None,
+            held={} if state.outer is not None else self.held,
             task=self.task,
             defaults=state.defaults,
             off=state.off,

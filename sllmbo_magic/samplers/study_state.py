@@ -81,6 +81,7 @@ class StudyState:
         if self.is_free:
             around = fixed_params(study.sampler)  # a PartialFixedSampler whose base sampler is ours
             self.undeclared.fixed = {**fixed_params(self.base_sampler.plain), **around}
+            self.requests.held = self.undeclared.fixed
             if not self.is_runs_space:
                 self.space_state.hold(around)
         self._name = study.study_name, study._study_id

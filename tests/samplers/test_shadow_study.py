@@ -202,10 +202,37 @@ def test_it_stays_so_for_every_source(place: str, declared: bool, asked: bool) -
     for request in provider.requests:
         assert "n: int" not in request.messages[-1].content
         assert "n=3" in request.messages[-1].content
+        assert "Only some trials have" not in request.messages[-1].content
 
     other = optuna.create_study(sampler=sampler._base_sampler if place == "around ours" else sampler)
     other.optimize(objective, n_trials=12)
     assert ({trial.params["n"] for trial in other.trials} == {3}) is (place != "around ours")
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("place", AROUND)
+def test_an_llm_is_told_what_is_held_where_only_some_trials_have_it(place: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        more = trial.suggest_int("n", 1, 10) if kind == "a" else trial.suggest_int("m", 1, 10)
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + more
+
+    def answer(request: Any) -> dict[str, Any]:
+        added = [{"name": "n", "value": 8}, {"name": "m", "value": 2}]
+        params = {"x": next(numbers), "kind": "a"}
+        return {"configurations": [{"reason": "r", "expects": "explore", "params": params, "added": added}]}
+
+    numbers = itertools.count(-4.9, 0.06)
+    provider = FunctionProvider(answer)
+    study = optuna.create_study(sampler=AROUND[place]({"n": 3}, provider, seed=0, schedule="alternate"))
+    study.enqueue_trial({"kind": "b"})
+    study.enqueue_trial({"kind": "a"})
+    study.optimize(objective, n_trials=10)
+    prompt = provider.requests[-1].messages[-1].content
+    assert {trial.params["n"] for trial in study.trials if "n" in trial.params} == {3}
+    assert "not to be changed: n=3 (where a trial has it)" in prompt
+    assert "Only some trials have m:" in prompt
+    assert "n is held at 3, not 8" in prompt
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
