@@ -7,6 +7,7 @@ from typing import Any
 
 from sllmbo_magic import attrs
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.space.choices import encoded
 from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
@@ -30,6 +31,8 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
     reported, pruned_at = last_report(trial)
     params, outside = real_configuration(trial, outer)
     params = {name: _without_numpy(value) for name, value in params.items()}
+    if outer is not None and outer.objects:
+        params = encoded(params, outer.objects)
     error = evaluation.get("error") if trial.state.name == "FAIL" else None
     is_infinite = value is not None and not math.isfinite(value)
     if space is not None:

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from optuna.samplers import BaseSampler
@@ -17,7 +16,9 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.space.choices import numbers_in
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.suggestions import with_single_numbers_fixed
 from sllmbo_magic.task.task import TaskDescription
 
 
@@ -107,13 +108,16 @@ def check_objects(
 def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
     """The space that an objective of the user's suggests; Optuna's trials suggest no objects.
 
-    They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). A parameter
-    with such a choice is left to the base sampler, as where no space is declared.
+    They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). One that is
+    fixed stays. A parameter that is searched and has such a choice is left to the base sampler, as where no
+    space is declared.
     """
-    space = SearchSpace.from_user(search_space)
-    numbers = [n for n, labels in space.objects.items() if all(isinstance(v, Real) for v in labels.values())]
-    space = space.without(numbers) if numbers else space
-    for name, labels in space.objects.items():
+    space = with_single_numbers_fixed(SearchSpace.from_user(search_space))
+    numbers = numbers_in(space.objects)
+    searched = [name for name in numbers if name in space]
+    space = space.without(searched) if searched else space
+    for name in space.objects.keys() - numbers:
+        labels = space.objects[name]
         raise InputError(
             f"search_space: {name} has objects as choices, which Optuna does not store.",
             f"Write their labels, {list(labels)[:3]}, and look the object up in the objective.",

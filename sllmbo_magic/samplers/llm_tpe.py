@@ -360,7 +360,7 @@ class LLMTPESampler(BaseSampler):
         outer, chosen = self.space_state.outer, state.chosen.get(trial.number, {})
         extra = state.extra.get(trial.number, {})
         if outer is not None and param_name in outer.fixed:
-            return fixed_value(param_name, outer.fixed[param_name], param_distribution)
+            return fixed_value(param_name, outer, param_distribution)
         if outer is not None and param_name in chosen:
             check_suggestion(param_name, outer[param_name], param_distribution)
             value = chosen[param_name]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 from typing import TypeAlias
 
@@ -41,8 +42,8 @@ def labelled(name: str, choices: Sequence[Any]) -> tuple[list[Value], dict[str, 
         if is_plain:
             values.append(value)
             continue
-        if any(_same(choice, other) for other in objects.values()):
-            values.append(next(label for label, other in objects.items() if _same(choice, other)))
+        if any(means_same(choice, other) for other in objects.values()):
+            values.append(next(label for label, other in objects.items() if means_same(choice, other)))
             continue  # twice the same: refused where all choices are checked
         label = base = label_of(name, choice, texts)
         number = 2
@@ -76,25 +77,30 @@ def encoded(params: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
     return {name: _encoded(value, objects.get(name, {})) for name, value in params.items()}
 
 
+def numbers_in(objects: Objects) -> set[str]:
+    """The parameters whose objects are all numbers, as inf: Optuna's trials can suggest these."""
+    return {name for name, labels in objects.items() if all(isinstance(v, Real) for v in labels.values())}
+
+
 def _encoded(value: Any, objects: Mapping[str, Any]) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and layers.are_layers(objects):
         value = (value,)  # one layer, as scikit-learn reads it
-    return next((label for label, other in objects.items() if _same(value, other)), value)
+    return next((label for label, other in objects.items() if means_same(value, other)), value)
 
 
-def _same(a: Any, b: Any) -> bool:
+def means_same(a: Any, b: Any) -> bool:
     """Whether two choices mean the same; lists and tuples of the same values do, and so do two NaN."""
     if a is b:
         return True
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
         return math.isnan(b)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
+        return len(a) == len(b) and all(map(means_same, a, b))
     if type(a) is not type(b):
         return False
     if hasattr(a, "get_params") and not inspect.isclass(a):
         params, other = a.get_params(deep=False), b.get_params(deep=False)
-        return params.keys() == other.keys() and all(_same(params[name], other[name]) for name in params)
+        return params.keys() == other.keys() and all(means_same(params[name], other[name]) for name in params)
     try:
         return bool(a == b)
     except (TypeError, ValueError):

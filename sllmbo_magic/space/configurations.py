@@ -18,6 +18,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import IntDistribution
 
 from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.choices import Objects
+from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.space.distributions import Distribution
 from sllmbo_magic.space.distributions import Value
 
@@ -48,6 +50,7 @@ class Configurations:
     """Both, parents first."""
     _by_param: dict[str, list[Condition]]
     """The conditions of each parameter that has any."""
+    _objects: Objects
 
     def _holds(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether the conditions of a parameter hold, given the values of all active ones before it."""
@@ -198,8 +201,16 @@ class Configurations:
             for name, distribution in self._distributions.items()
         }
 
-    def suggest(self, trial: BaseTrial) -> dict[str, Value]:
-        """A configuration from an Optuna trial: parents first, conditions respected, fixed values last."""
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+        """A configuration from an Optuna trial: parents first, conditions respected, fixed values last.
+
+        The trial records the label of an object among the choices (inf and NaN are such, too); this returns
+        the object.
+        """
+        return decoded(self.suggest_labels(trial), self._objects)
+
+    def suggest_labels(self, trial: BaseTrial) -> dict[str, Value]:
+        """As :meth:`suggest`, with the labels of objects."""
         params: dict[str, Value] = {}
         for name in self._order:
             if not self._holds(name, params):

@@ -24,6 +24,7 @@ from sllmbo_magic.space import json_schema
 from sllmbo_magic.space import serialization
 from sllmbo_magic.space import user_space
 from sllmbo_magic.space.choices import Objects
+from sllmbo_magic.space.choices import encoded
 from sllmbo_magic.space.choices import labelled
 from sllmbo_magic.space.configurations import Condition
 from sllmbo_magic.space.configurations import Configurations
@@ -71,7 +72,11 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
                 if labels or [*map(type, choices)] != [*map(type, normal.choices)]:
                     normal = CategoricalDistribution(choices)  # no types of numpy, and no enumerations
             normalized[name] = normal
-        self._fixed = dict(fixed or {})
+        self._fixed = {}
+        for name, value in (fixed or {}).items():
+            (self._fixed[name],), labels = labelled(name, [value])
+            if labels:
+                meanings[name] = {**meanings.get(name, {}), **labels}
         duplicates = sorted(normalized.keys() & self._fixed.keys())
         if duplicates:
             raise InputError(f"search space: {dist.show(duplicates[0])} is both searched and fixed.")
@@ -318,6 +323,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
     def drop(self, name: str, value: Value) -> SearchSpace:
         """The space with a parameter fixed at a value instead of searched."""
         self._searched(name)
+        (value,) = encoded({name: value}, self._objects).values()
         return self._with(
             {n: k for n, k in self._distributions.items() if n != name}, {**self._fixed, name: value}
         )
@@ -327,6 +333,7 @@ class SearchSpace(Configurations, Mapping[str, BaseDistribution]):
         where there is none of them.
         """
         space = self
+        params = encoded(params, self._objects)
         for name in self._distributions.keys() & params.keys():
             value, problem = self.check(name, params[name])
             space = space if problem else space.drop(name, value)

@@ -11,12 +11,15 @@ from optuna.distributions import IntDistribution
 from optuna.distributions import check_distribution_compatibility
 
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.space.choices import decoded
+from sllmbo_magic.space.choices import means_same
+from sllmbo_magic.space.choices import numbers_in
 from sllmbo_magic.space.distributions import Distribution
-from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.distributions import allowed
 from sllmbo_magic.space.distributions import check
 from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.distributions import show
+from sllmbo_magic.space.search_space import SearchSpace
 
 _SHOWN_CHOICES = 12
 
@@ -52,15 +55,20 @@ def _different(name: str, declared: BaseDistribution, suggested: BaseDistributio
     )
 
 
-def fixed_value(name: str, value: Value, suggested: BaseDistribution) -> Any:
+def fixed_value(name: str, space: SearchSpace, suggested: BaseDistribution) -> Any:
     """The one value that the search space has for a parameter, as the objective suggests it.
 
     Raises:
         InputError: The objective does not allow the value.
     """
+    (value,) = decoded({name: space.fixed[name]}, space.objects).values()
     distribution = _normal(suggested)
+    if isinstance(distribution, CategoricalDistribution):
+        for choice in distribution.choices:
+            if means_same(choice, value):  # also inf and NaN, which Optuna stores
+                return choice
     is_whole = isinstance(distribution, IntDistribution) and isinstance(value, float) and value.is_integer()
-    found, problem = check(distribution, int(value) if is_whole else value, repair=False)  # type: ignore[arg-type]
+    found, problem = check(distribution, int(value) if is_whole else value, repair=False)
     if problem:
         raise InputError(
             f"search_space keeps {show(name)} at {show(value)}, the objective suggests it as"
@@ -68,6 +76,16 @@ def fixed_value(name: str, value: Value, suggested: BaseDistribution) -> Any:
             "Write a value from there in search_space, or change the objective.",
         )
     return found
+
+
+def with_single_numbers_fixed(space: SearchSpace) -> SearchSpace:
+    """The space with each parameter fixed whose only choice is a number that no search space has (inf, NaN):
+    a trial suggests the number itself, and the space has its label.
+    """
+    for name in numbers_in(space.objects):
+        if name in space and space[name].single():
+            space = space.drop(name, next(iter(space.objects[name])))
+    return space
 
 
 def _normal(distribution: BaseDistribution) -> Distribution:

@@ -79,7 +79,7 @@ def suggest(trial: Trial, outer: SearchSpace, stored: FrozenTrial) -> dict[str, 
     """
     values = (stored.user_attrs.get(attrs.CONFIGURATION) or {}).get("values")
     if values is None or not (is_default(stored.user_attrs) or outside(stored.user_attrs)):
-        return outer.suggest(trial)
+        return outer.suggest_labels(trial)
     chosen = stored.system_attrs.get("fixed_params")
     if chosen is None:  # sampled
         chosen = {*values} - {*outside(stored.user_attrs)}

@@ -15,10 +15,12 @@ from sllmbo_magic.priors import check_params
 from sllmbo_magic.priors import inert
 from sllmbo_magic.priors import prior_for
 from sllmbo_magic.priors import real_values
+from sllmbo_magic.space.choices import numbers_in
 from sllmbo_magic.space.distributions import Numeric
 from sllmbo_magic.space.distributions import allowed
 from sllmbo_magic.space.distributions import normal
 from sllmbo_magic.space.search_space import SearchSpace
+from sllmbo_magic.space.suggestions import with_single_numbers_fixed
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
 from sllmbo_magic.tuning.default_values import is_tunable
@@ -36,8 +38,10 @@ def with_space(plan: Plan, search_space: Any) -> Plan:
     task = plan.task
     if search_space is not None:
         space = read_space(search_space, task.estimator)
-        if task.objective_takes_trial and space.objects:
-            name = next(iter(space.objects))
+        space = with_single_numbers_fixed(space) if task.objective_takes_trial else space
+        not_suggested = [n for n in space.objects if n in space or n not in numbers_in(space.objects)]
+        if task.objective_takes_trial and not_suggested:
+            name = not_suggested[0]
             raise InputError(
                 f"search_space: {name} has objects as choices, which Optuna's trial cannot suggest.",
                 f"Leave {name} out and suggest its label in the objective, or write objective(params).",

@@ -129,7 +129,7 @@ def in_declared_space(trial: Trial, outer: SearchSpace) -> Collection[str]:
             if name in trial.params:
                 check_in_suggested(name, trial.params[name], outer[name], distribution)
         elif name in outer.fixed and name not in trial._fixed_params:
-            value = fixed_value(name, outer.fixed[name], distribution)
+            value = fixed_value(name, outer, distribution)
             trial._fixed_params = {**trial._fixed_params, name: value}
         return suggest(name, distribution)
 

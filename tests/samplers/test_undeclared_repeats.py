@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.samplers import TPESampler
 
 from sllmbo_magic import LLMSampler
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
+from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.samplers import finite
 from sllmbo_magic.samplers.space_state import SpaceState
@@ -159,6 +162,35 @@ def test_numbers_without_a_place_in_a_space_are_choices_as_in_optuna(name: str, 
 def test_they_may_be_declared_too(mode: str, choices: list[float]) -> None:
     sampler = LLMTPESampler(mode=mode, seed=0, search_space={"c": choices, "x": (0.0, 1.0)})
     assert of_choices(sampler, choices) == set(map(str, choices))
+
+
+WRITTEN: dict[str, Callable[[Any], Any]] = {
+    "a value": lambda one: {"c": one, "x": (0, 2)},
+    "fixed": lambda one: {"c": {"fixed": one}, "x": (0, 2)},
+    "one choice": lambda one: {"c": [one], "x": (0, 2)},
+    "the constructor": lambda one: SearchSpace({"x": IntDistribution(0, 2)}, fixed={"c": one}),
+    "held": lambda one: SearchSpace.from_user({"c": [one, 0.0], "x": (0, 2)}).held({"c": one}),
+    "drop": lambda one: SearchSpace.from_user({"c": [one, 0.0], "x": (0, 2)}).drop("c", one),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("one", [math.nan, -math.inf, 2**60], ids=str)
+def test_such_a_number_is_kept_where_the_space_has_it_alone(written: str, one: Any) -> None:
+    space = WRITTEN[written](one)
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_categorical("c", [one, 0.0])
+        return trial.suggest_int("x", 0, 2)
+
+    study = optuna.create_study(sampler=LLMTPESampler(seed=0, search_space=space))
+    study.optimize(objective, n_trials=6)
+    assert [str(trial.params["c"]) for trial in study.trials] == [str(one)] * 3, "a finite space ends"
+    run = tune(objective, direction="minimize", search_space=space, n_trials=6, seed=0)
+    assert [str(trial.params["c"]) for trial in run.study.trials] == [str(one)] * 3
+    assert str(run.best_params["c"]) == str(one)
+    trial = optuna.trial.FixedTrial({"x": 0, "c": str(one)})
+    assert str(SearchSpace.from_user(space).suggest(trial)["c"]) == str(one)  # no label
 
 
 class Text(str, enum.Enum):  # noqa: UP042 - its str() is "Text.A", where a StrEnum's is "a"
