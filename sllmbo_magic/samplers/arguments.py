@@ -105,8 +105,9 @@ def check_objects(
             raise InputError(f"{name} is {type_name(function)}.", "Allowed: a function.")
 
 
-def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
-    """The space that an objective of the user's suggests; Optuna's trials suggest no objects.
+def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> tuple[SearchSpace, frozenset[str]]:
+    """The space that an objective of the user's suggests, and what is left to the base sampler. Optuna's
+    trials suggest no objects.
 
     They do suggest numbers that a search space has no place for (inf, NaN, integers over 2**53). One that is
     fixed stays. A parameter that is searched and has such a choice is left to the base sampler, as where no
@@ -122,4 +123,4 @@ def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
             f"search_space: {name} has objects as choices, which Optuna does not store.",
             f"Write their labels, {list(labels)[:3]}, and look the object up in the objective.",
         )
-    return space
+    return space, frozenset(searched)

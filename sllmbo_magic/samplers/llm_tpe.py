@@ -162,12 +162,16 @@ class LLMTPESampler(BaseSampler):
         """Categories of failures of the LLM that were logged, where no ``emit`` takes them: each once."""
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
+        self._left_to_base: frozenset[str] = frozenset()
+        """Names of the declared space that :func:`plain_space` leaves out."""
         adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
         check_made_sampler(adapter.plain)
         if isinstance(search_space, SpaceState):
             space_state = search_space
         else:
-            space = None if search_space is None else plain_space(search_space)
+            space = None
+            if search_space is not None:
+                space, self._left_to_base = plain_space(search_space)
             check_fixed_params(adapter.plain, space)
             held = None if space is None else space.held(fixed_params(adapter.plain))
             space_state = SpaceState(held, dynamic=dynamic_space, emit=self._emit)
@@ -386,7 +390,9 @@ class LLMTPESampler(BaseSampler):
         source.
         """
         self._states.select(unwrap_bracket(study))
-        self._states.current.chosen.pop(trial.number, None)
+        chosen = self._states.current.chosen.pop(trial.number, {})
+        if state == TrialState.COMPLETE and self._ends_study:
+            self._warn_of_names(study, trial, chosen)
         if attrs.SOURCE not in trial.user_attrs:
             source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
             study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)
@@ -427,6 +433,14 @@ class LLMTPESampler(BaseSampler):
             kept.requests.emit = kept.sources.emit = self._emit
             if isinstance(kept.requests.queue.proposer, LLMProposer):
                 kept.requests.queue.proposer.emit = self._emit
+
+    def _warn_of_names(self, study: Study, trial: FrozenTrial, chosen: Mapping[str, Any]) -> None:
+        """Warn where an objective and the space that was declared for it have different names."""
+        kept = self._states.current
+        if kept.space_state.outer is not None:
+            known = self._left_to_base | kept.undeclared.fixed.keys()
+            if text := kept.asked.problem(study, trial, kept.space_state.outer, chosen, known):
+                finite.optuna_logger.warning(text)
 
     def _check_promise(self, study: Study, trial: FrozenTrial, score: float) -> None:
         """Write whether what the LLM expected came true; a run writes that itself."""

@@ -13,6 +13,7 @@ from optuna.study import Study
 
 from sllmbo_magic.proposers.llm import LLMProposer
 from sllmbo_magic.samplers._trial import ObservationCache
+from sllmbo_magic.samplers.asked_names import AskedNames
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
 from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.samplers.base_source import BaseSource
@@ -35,6 +36,7 @@ class StudyState:
         sources: The choice between the sources.
         extra: What was proposed for running trials beyond the parameters that all trials have, by number.
         chosen: By number of a running trial, its configuration in the declared space.
+        asked: What the objective asks for, against the declared space.
     """
 
     space_state: SpaceState
@@ -45,6 +47,7 @@ class StudyState:
     observations: ObservationCache = field(default_factory=ObservationCache)
     extra: dict[int, dict[str, Any]] = field(default_factory=dict)
     chosen: dict[int, dict[str, Any]] = field(default_factory=dict)
+    asked: AskedNames = field(default_factory=AskedNames)
     _declared: SearchSpace | None = field(init=False)
     """The outer space as it was given, for another study."""
     _name: tuple[str, int] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -76,6 +77,15 @@ def fixed_value(name: str, space: SearchSpace, suggested: BaseDistribution) -> A
             "Write a value from there in search_space, or change the objective.",
         )
     return found
+
+
+def misnamed(unknown: Iterable[str], unasked: Iterable[str]) -> str:
+    """That an objective asks for some names that its search space lacks, and not for others that it has."""
+    return (
+        f"the objective asked for {', '.join(unknown)}, which search_space does not have, and not for"
+        f" {', '.join(unasked)}, which it has. Write the same names in both: what is searched and shown has"
+        " no effect."
+    )
 
 
 def with_single_numbers_fixed(space: SearchSpace) -> SearchSpace:

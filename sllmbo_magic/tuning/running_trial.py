@@ -22,6 +22,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.suggestions import check_in_suggested
 from sllmbo_magic.space.suggestions import check_suggestion
 from sllmbo_magic.space.suggestions import fixed_value
+from sllmbo_magic.space.suggestions import misnamed
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,7 @@ def misnamed_text(running: RunningTrial, outer: SearchSpace) -> str:
     unasked = [name for name in outer if name in running.params and name not in running.asked]
     if not unknown or not unasked:
         return ""
-    return (
-        f"Trial {running.number}: the objective asked for {', '.join(unknown)}, which search_space does not"
-        f" have, and not for {', '.join(unasked)}, which it has. Write the same names in both: what is"
-        " searched and shown has no effect."
-    )
+    return f"Trial {running.number}: {misnamed(unknown, unasked)}"
 
 
 def never_pruned(trial: Trial) -> None:

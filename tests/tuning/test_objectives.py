@@ -32,6 +32,7 @@ from sllmbo_magic.report.run_data import read
 from sllmbo_magic.report.summary import summary_text
 from sllmbo_magic.report.text import decimals
 from sllmbo_magic.report.text import score
+from sllmbo_magic.samplers import finite
 from sllmbo_magic.space.search_space import Condition
 from sllmbo_magic.testing import FunctionProvider
 from tests.replies import Responder
@@ -681,3 +682,52 @@ def test_an_objective_may_leave_out_what_the_space_has_or_ask_for_more() -> None
         options = {"n_trials": 2, "seed": 0, "folder": "", "sampler": "tpe", "sinks": [events.append]}
         tune(objective, direction="minimize", search_space={"x": (0.0, 1.0), "n": (1, 9)}, **options)
     assert not [event for event in events if isinstance(event, Note) and event.level == "warning"]
+
+
+NAMES: dict[str, tuple[dict[str, Any], Any, int, str]] = {
+    "misspelt": (
+        {"learning_rate": (0.0, 1.0), "n": (1, 9)},
+        misnamed,
+        2,
+        "Trial 0: the objective asked for lr, which search_space does not have, and not for learning_rate,",
+    ),
+    "more": (
+        {"lr": (0.0, 1.0)},
+        misnamed,
+        2,
+        "Trial 0: the objective asked for n, which search_space does not have: only the base sampler",
+    ),
+    "less": (
+        {"lr": (0.0, 1.0), "n": (1, 9), "unused": (0, 1)},
+        misnamed,
+        12,
+        "No trial has asked for unused, which search_space has: it is searched for nothing. Suggest it in",
+    ),
+    "nothing": ({"x": (0.0, 1.0)}, lambda trial: 1.0, 12, "No trial has asked for x, which search_space has"),
+    "the same": ({"lr": (0.0, 1.0), "n": (1, 9), "kept": 2}, misnamed, 12, ""),
+    "in a branch": (
+        {"lr": (0.0, 1.0), "n": (1, 9), "m": (0, 1)},
+        lambda trial: misnamed(trial) + (trial.number > 7 and trial.suggest_int("m", 0, 1)),
+        12,
+        "",
+    ),
+    "numbers that no space has": (
+        {"lr": (0.0, 1.0), "n": (1, 9), "c": [math.inf, 1.0]},
+        lambda trial: misnamed(trial) + (trial.suggest_categorical("c", [math.inf, 1.0]) > 1),
+        2,
+        "",
+    ),
+    "no space": (None, misnamed, 2, ""),  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_study_is_told_once_that_space_and_objective_differ(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, objective, n_trials, text = NAMES[case]
+    told: list[str] = []
+    monkeypatch.setattr(finite.optuna_logger, "warning", told.append)
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=space, seed=0, mode="tpe"))
+    study.optimize(objective, n_trials=n_trials)
+    assert [line[: len(text)] for line in told] == [text] * bool(text)
