@@ -653,6 +653,26 @@ def test_values_at_the_rim_stand_clear_of_every_line_and_of_each_other(
         assert chart.locator("path.rim-arrows").get_attribute("d").count("M") == 4
 
 
+def test_a_run_of_one_trial_keeps_every_chart_in_its_place_and_says_what_is_there(new_widget: Any) -> None:
+    widget = new_widget()
+    widget.show()
+    space = [{"name": name, "type": "float", "low": 0.0, "high": 1.0} for name in "ab"]
+    best = {"best_number": 0, "best_value": 1.0}
+    widget.sink(
+        ev.RunStarted(run={"name": "one", "direction": "maximize", "n_trials": 1}),
+        ev.SpaceChanged(version=0, trial_number=0, params=space, reason="given", by="user", outer=space),
+        ev.TrialFinished(
+            number=0, state="COMPLETE", value=1.0, params={"a": 0.2, "b": 1}, source="tpe", **best
+        ),
+        ev.RunFinished(status="finished", reason="done", summary={}),
+    )
+    pane = open_pane(widget.root, "Search space")
+    beyond = """all => all.map(band => band.getBoundingClientRect().right
+        - band.closest('figure').getBoundingClientRect().right)"""
+    assert max(pane.locator("figure .band").evaluate_all(beyond)) <= 0, "a range reaches into the next chart"
+    assert "While the run goes on" not in open_pane(widget.root, "Importance").inner_text()
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize(("offset", "size"), [(4.3e10, 5e9), (0.0, 5e-9), (-5e-9, 3e-9), (1e9, 1e-3)])
 def test_no_number_of_an_axis_is_cut_off_or_stands_there_twice(

@@ -102,7 +102,8 @@ export function ParamPanel(props: {
               ))
             : null}
           {merged(steps).map(({ from, to, spec: s, version }) => {
-            const [left, right] = [x(from) - half, x(to) - half];
+            // where the next range begins, or just beyond the last trial: trials may stand far apart
+            const [left, right] = [x(from) - half, to < last ? x(to) - half : x(to - 1) + half];
             const box = (top: number, bottom: number, key: string) => (
               <rect
                 key={key}
