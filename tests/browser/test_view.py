@@ -1197,6 +1197,12 @@ def test_the_closing_check_is_a_phase_with_its_own_progress(new_widget: Any) -> 
     for label in ("Pause", "Add trials"):
         assert widget.root.get_by_role("button", name=label).is_disabled(), "it no longer applies"
     assert widget.root.get_by_role("radio").first.is_disabled()
+    colour = "e => getComputedStyle(e).color"
+    off = widget.root.get_by_role("button", name="Add trials").evaluate(colour)
+    assert off != widget.root.get_by_role("button", name="Stop").evaluate(colour)
+    for words in ("Rulebook", "Rulebook-TPE", "Rulebook share"):
+        label = widget.root.locator(".controls span").get_by_text(words, exact=True)
+        assert label.evaluate(colour) == off, f"{words} looks as if it still had an effect"
     widget.root.get_by_role("button", name="Stop").click()
     widget.pump()
     (wish,) = widget.control.take()
@@ -1324,6 +1330,10 @@ def test_a_contour_shows_the_score_over_any_two_parameters(new_page: Any, report
     across, up = pane.get_by_label("Across"), pane.get_by_label("Up")
     assert (across.input_value(), up.input_value()) == ("learning_rate", "num_leaves"), "what matters most"
     assert pane.locator(".ground path").count() > 3
+    seams = pane.locator(".ground path").evaluate_all("all => all.filter(p => /\\.\\d/.test(p.getAttribute('d')))")
+    assert seams == [], "cells end on whole pixels: else the page shows between them"
+    frame, levels = pane.bounding_box(), pane.locator(".levels").bounding_box()
+    assert levels["y"] + levels["height"] <= frame["y"] + frame["height"], "what the colours mean is seen"
     before = pane.locator(".ground path").first.get_attribute("d")
     up.select_option("boosting_type")
     assert pane.locator(".ground path").first.get_attribute("d") != before
