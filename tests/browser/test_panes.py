@@ -530,6 +530,24 @@ def test_no_figure_of_the_head_and_no_tab_leaves_its_place(new_widget: Any, widt
         "tabs.getBoundingClientRect().right + 0.5).map(t => t.textContent)"
     )
     assert hidden == []
+    moved = widget.root.get_by_role("tablist").first.evaluate(
+        """tabs => {
+            const places = () => JSON.stringify([...tabs.children].map(t => [t.offsetLeft, t.offsetTop]));
+            const [before, moved] = [places(), []];
+            return new Promise(done => {
+                const choose = ([tab, ...rest]) => {
+                    if (!tab) return done(moved);
+                    tab.click();
+                    requestAnimationFrame(() => requestAnimationFrame(() => {
+                        if (places() !== before) moved.push(tab.textContent);
+                        choose(rest);
+                    }));
+                };
+                choose([...tabs.children]);
+            });
+        }"""
+    )
+    assert moved == [], "a tab that is chosen pushes others away"
 
 
 def mse_run() -> Iterator[ev.Event]:

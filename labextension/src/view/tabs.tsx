@@ -53,6 +53,7 @@ export function Tabs({ panes, current, choose }: Props) {
             key={p.key}
             id={`${id}-tab-${p.key}`}
             data-key={p.key}
+            data-label={p.label}
             aria-selected={p === pane}
             aria-controls={`${id}-pane`}
             tabIndex={p === pane ? 0 : -1}
