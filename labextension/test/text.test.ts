@@ -23,8 +23,8 @@ test('numbers are short and say what they are', () => {
   ];
   cases.forEach(([x, text]) => assert.equal(num(x), text));
   assert.deepEqual(
-    [val(0.5), val(true), val(null), val('gbdt'), val(undefined)],
-    ['0.5', 'true', 'None', 'gbdt', '–']
+    [val(0.5), val(true), val(false), val(null), val('gbdt'), val(undefined)],
+    ['0.5', 'True', 'False', 'None', 'gbdt', '–']
   );
   assert.deepEqual([count(950), count(15_340), money(0.0591), money(null)], ['950', '15.3 k', '$0.059', '–']);
   assert.deepEqual(

@@ -34,11 +34,14 @@ export function num(x: number | null | undefined, digits = 4): string {
   return x.toFixed(Math.min(decimals, 6)).replace('-', MINUS);
 }
 
-/** A parameter's value: numbers without trailing zeros. */
+/** A parameter's value as Python prints it; numbers without trailing zeros. */
 export function val(value: Value | undefined): string {
   if (typeof value === 'number') {
     const text = num(value);
     return text.includes('.') && !text.includes('e') ? text.replace(/\.?0+$/, '') : text;
+  }
+  if (typeof value === 'boolean') {
+    return value ? 'True' : 'False';
   }
   return value === undefined ? '–' : value === null ? 'None' : String(value);
 }
