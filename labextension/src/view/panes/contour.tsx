@@ -11,7 +11,7 @@ import { byImportance } from '../ranking';
 import { plain } from '../safe';
 import { paramScale } from '../scales';
 
-const HEIGHT = 360;
+const HEIGHT = 340; // its legend is seen without scrolling
 const PAD = { top: 28, right: 16, bottom: 40, left: 70 };
 /** Characters of a name in a choice. */
 const OPTION = 22;
@@ -148,9 +148,10 @@ function groundOf(trials: Trial[], place: Place, level: Map<number, number>, wid
         least = Math.min(least, d);
       }
       if (least < REACH ** 2) {
-        const [px, py] = [PAD.left + i * w, PAD.top + j * h];
-        paths[Math.round(sum / total)] +=
-          `M${px.toFixed(1)},${py.toFixed(1)}h${w.toFixed(1)}v${h.toFixed(1)}h${(-w).toFixed(1)}Z`;
+        // whole pixels: between cells that end within one the page shows through
+        const [left, right] = [i, i + 1].map(k => Math.round(PAD.left + k * w));
+        const [top, bottom] = [j, j + 1].map(k => Math.round(PAD.top + k * h));
+        paths[Math.round(sum / total)] += `M${left},${top}H${right}V${bottom}H${left}Z`;
       }
     }
   }

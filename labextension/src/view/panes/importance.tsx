@@ -56,6 +56,7 @@ export function Importance() {
   const most = Math.max(0.01, ...rows.map(r => Math.max(r.share, rangeOf(r.spec.name)?.[1] ?? 0)));
   const count = bundle.trials.filter(scored).length;
   const enough = count >= LEAST_TRIALS;
+  const goesOn = ['running', 'paused', 'checking'].includes(bundle.run.status);
   const tellsApart = count >= TRIALS_PER_PARAMETER * specs.length;
   return (
     <div
@@ -65,11 +66,13 @@ export function Importance() {
       onMouseLeave={() => (reading.current = false)}
     >
       <p class="muted lead">
-        {!tellsApart && enough
-          ? `${count} scored trials are too few to tell the effects of ${specs.length} parameters apart. Each chart shows the score against one of them.`
-          : measured
-            ? KINDS[computed || answer ? kind : 'ped-anova'].text
-            : 'While the run goes on: how much of the variation of the scores’ ranks each parameter explains alone.'}
+        {!enough
+          ? ''
+          : !tellsApart
+            ? `${count} scored trials are too few to tell the effects of ${specs.length} parameters apart. Each chart shows the score against one of them.`
+            : measured
+              ? KINDS[computed || answer ? kind : 'ped-anova'].text
+              : `${goesOn ? 'While the run goes on: how' : 'How'} much of the variation of the scores’ ranks each parameter explains alone.`}
         {computed && ' Lines: where 90 % of 20 resamples of the trials lie.'}
       </p>
       {enough && tellsApart && (store.canAsk || computed) && (
