@@ -2,6 +2,7 @@
 
 import type { Incoming, Outgoing } from './view/bundle';
 import { mount } from './view/mount';
+import { lossOf } from './view/words';
 
 interface Signal {
   connect: (slot: (sender: unknown, status: string) => void) => void;
@@ -20,9 +21,6 @@ interface WidgetModel {
   widget_manager?: { kernel?: Kernel | null };
 }
 
-/** A dead or restarted kernel: the run it had is gone, whatever still answers. */
-const GONE = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
-
 function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => void {
   const dispose = mount(el, {
     snapshot: model.get('snapshot'),
@@ -36,7 +34,13 @@ function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => v
     subscribe: listener => {
       const onMessage = (message: Incoming) => listener(message);
       const lost = () => listener({ connected: false });
-      const status = (_: unknown, now: string) => GONE.has(now) && lost();
+      // the view is of a run that this kernel had: where it starts, another one is in its place
+      const status = (_: unknown, now: string) => {
+        const loss = lossOf(now);
+        if (loss) {
+          listener(loss);
+        }
+      };
       const signal = model.widget_manager?.kernel?.statusChanged;
       model.on('msg:custom', onMessage);
       model.on('comm:close', lost);

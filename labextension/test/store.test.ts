@@ -112,6 +112,16 @@ test('a run can be steered while it lives and has a kernel', () => {
   assert.ok(!new Store({ snapshot: { run: { status: 'running' } } }).live);
 });
 
+test('a run without its kernel can neither be steered nor marked, and how the kernel went is kept', () => {
+  const { store, say } = connected();
+  say({ connected: false, restarted: true });
+  say({ connected: false });
+  assert.deepEqual([store.live, store.canStop, store.canMark], [false, false, false]);
+  assert.ok(store.restarted, 'its connections close later');
+  say({ snapshot: store.bundle });
+  assert.deepEqual([store.live, store.restarted], [true, false]);
+});
+
 test('while the best configuration is checked, the run can be stopped and trials marked', () => {
   const { store, say } = connected();
   say({ delta: { seq: 1, run: { status: 'checking' } } });

@@ -5,10 +5,17 @@ import { eta } from '../src/view/derive';
 import { plain } from '../src/view/safe';
 import { asBundle } from '../src/view/store';
 import { Ui } from '../src/view/ui';
-import { activity, samplerNames, usesLlm, verdictOf } from '../src/view/words';
+import { activity, lossOf, samplerNames, usesLlm, verdictOf } from '../src/view/words';
 
 const llmRun = asBundle({ run: { llm: 'openai:gpt-4o', sampler: 'llm-tpe' } });
 const rulebookRun = asBundle({ run: { llm: 'rulebook', sampler: 'llm-tpe' } });
+
+test('a run is gone with its kernel, also where that is only heard to start anew', () => {
+  const told = (status: string) => lossOf(status)?.restarted;
+  assert.deepEqual(['restarting', 'autorestarting', 'starting'].map(told), [true, true, true]);
+  assert.deepEqual(['dead', 'terminating'].map(told), [false, false]);
+  assert.deepEqual(['idle', 'busy', 'unknown'].map(lossOf), [null, null, null]);
+});
 
 test('a command reads the same wherever it stands', () => {
   const cases: [string, unknown, string][] = [
@@ -19,7 +26,7 @@ test('a command reads the same wherever it stands', () => {
     ['lock', 'max_depth', 'Lock max_depth'],
     ['pause', null, 'Pause'],
     ['range', { param: 'a', low: 0.1, high: 2 }, 'Range of a: 0.1 to 2'],
-    ['range', { param: 'a', choices: ['x', null, true] }, 'Range of a: x, None, true'],
+    ['range', { param: 'a', choices: ['x', null, true] }, 'Range of a: x, None, True'],
     ['enqueue', { a: 0.5, b: 'x' }, 'Run a 0.5, b x']
   ];
   cases.forEach(([wish, value, words]) => assert.equal(commandText(wish, value, llmRun), words));

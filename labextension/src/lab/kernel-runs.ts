@@ -4,6 +4,7 @@ import type { ISessionContext } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { Incoming, Model, Outgoing, RunRow } from '../view/bundle';
+import { lossOf } from '../view/words';
 import { isOurs } from './magic-line';
 
 export const TARGET = 'sllmbo:runs';
@@ -30,6 +31,8 @@ export class KernelRuns {
   alive = true;
 
   private comm: Kernel.IComm | null = null;
+  /** Whether the kernel has answered: one that starts after that is another one. */
+  private answered = false;
   private listeners = new Set<() => void>();
   private views = new Map<string, Set<(message: Incoming) => void>>();
   private finalRequests = new Map<string, (final: Record<string, unknown>) => void>();
@@ -135,6 +138,7 @@ export class KernelRuns {
       }
     };
     this.comm = comm;
+    this.answered = false;
     const open = async () => {
       // on its own subshell the kernel hears us while a cell blocks
       if (kernel.supportsSubshells && (kernel.commsOverSubshells as string | undefined) !== 'disabled') {
@@ -154,10 +158,10 @@ export class KernelRuns {
     });
   }
 
-  private onLost(): void {
+  private onLost(loss: Incoming): void {
     this.comm = null;
     this.alive = false;
-    this.views.forEach(listeners => listeners.forEach(listener => listener({ connected: false })));
+    this.views.forEach(listeners => listeners.forEach(listener => listener(loss)));
     this.changed();
   }
 
@@ -179,11 +183,9 @@ export class KernelRuns {
   };
 
   private onStatus = (_: unknown, status: Kernel.Status): void => {
-    if (
-      ['restarting', 'autorestarting', 'dead', 'terminating'].includes(status) &&
-      (this.comm || this.rows.length)
-    ) {
-      this.onLost();
+    const loss = lossOf(status);
+    if (loss && (status === 'starting' ? this.answered : this.comm || this.rows.length)) {
+      this.onLost(loss);
     }
   };
 
@@ -212,6 +214,7 @@ export class KernelRuns {
   }
 
   private receive(data: unknown): void {
+    this.answered = true;
     const answer = data as { runs?: RunRow[]; run?: RunRow } & Partial<Answer>;
     if (answer.runs) {
       this.keepLost(answer.runs);

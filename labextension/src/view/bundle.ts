@@ -45,7 +45,10 @@ export type ImportanceKind = ImportancesRequest['kind'];
 export type ItemKind = ItemRequest['kind'];
 export type Item = ChatItem | Trial | Version;
 
-/** What a kernel sends to a view; `connected` comes from the front end, which sees the kernel go. */
+/**
+ * What a kernel sends to a view; `connected` comes from the front end, which sees the kernel go, and `restarted` where
+ * another one is in its place.
+ */
 export type Incoming =
   | DeltaMessage
   | SnapshotMessage
@@ -56,7 +59,7 @@ export type Incoming =
   | ImportancesMessage
   | PageMessage
   | Ack
-  | { connected: boolean };
+  | { connected: boolean; restarted?: boolean };
 
 /** What a view sends to a kernel: a command, or that it needs an entry in full length. */
 export type Outgoing =

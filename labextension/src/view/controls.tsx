@@ -59,7 +59,7 @@ export function Controls() {
   const [hint, setHint] = useState('');
   const [more, setMore] = useState(10);
   const [ratio, setRatio] = useState<number | null>(null);
-  const over = !store.canStop || !store.connected;
+  const over = !store.canStop;
   const off = over || !store.live; // of a check, only its stop has an effect
   const pendingOf = (name: string) => store.pending(name).pop();
   const mode = run.sampler?.startsWith('llm') ? run.sampler : 'tpe';

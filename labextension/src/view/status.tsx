@@ -182,7 +182,10 @@ export function Status() {
       </dl>
       {isLost && (
         <p class="banner" role="alert">
-          The kernel is gone. What it finished is on disk: run the cell again with <code>--resume</code>{' '}
+          {store.restarted
+            ? 'The kernel was restarted, which ended this run. What it finished is on disk: load the extension again '
+            : 'The kernel is gone. What it finished is on disk: load the extension in a new one '}
+          (<code>%load_ext sllmbo_magic</code>) and run the cell with <code>--resume</code>{' '}
           <CopyButton text=" --resume" what="the option for the cell's first line" />.
         </p>
       )}

@@ -133,6 +133,8 @@ export class Store {
   /** Whether the run can be steered: it has a kernel and has not ended. */
   readonly canSend: boolean;
   connected = true;
+  /** Whether the kernel that is gone was restarted. */
+  restarted = false;
   /** The runs to compare with, this one first; null until they were asked for. */
   curves: Curve[] | null = null;
   /** Importances with their intervals by kind, as far as they were asked for; `waiting` until they come. */
@@ -162,12 +164,12 @@ export class Store {
 
   get live(): boolean {
     const { status } = this.bundle.run;
-    return this.canSend && (status === 'running' || status === 'paused');
+    return this.canSend && this.connected && (status === 'running' || status === 'paused');
   }
 
   /** Whether it can be stopped: its trials go on, or the check of its best configuration does. */
   get canStop(): boolean {
-    return this.canSend && goesOn(this.bundle);
+    return this.canSend && this.connected && goesOn(this.bundle);
   }
 
   /** Whether trials can be starred and noted: the run goes on, or its kernel still holds the result. */
@@ -280,6 +282,7 @@ export class Store {
   receive(message: Incoming): void {
     if ('connected' in message) {
       this.connected = message.connected;
+      this.restarted = !message.connected && (this.restarted || message.restarted === true);
       this.importances = Object.fromEntries(
         Object.entries(this.importances).filter(([, entry]) => entry !== 'waiting')
       );
@@ -288,6 +291,7 @@ export class Store {
       this.requested.clear();
       this.bundle.chat.forEach(item => this.markApplied(item));
       this.connected = true;
+      this.restarted = false;
       this.wasLive ||= goesOn(message.snapshot);
     } else if ('ack' in message) {
       this.update(message.ack, message.ok ? 'accepted' : 'refused', message.error);

@@ -60,6 +60,15 @@ export function activity(bundle: Bundle): string {
   return folds > 1 ? `${activity}, fold ${Math.min(done + 1, folds)} of ${folds}` : activity;
 }
 
+/**
+ * What the status of a kernel that has had a run means for it: nothing, or that the run is gone. A kernel that another
+ * page or program restarts is only heard to start.
+ */
+export function lossOf(status: string): { connected: false; restarted: boolean } | null {
+  const restarted = ['restarting', 'autorestarting', 'starting'].includes(status);
+  return restarted || ['dead', 'terminating'].includes(status) ? { connected: false, restarted } : null;
+}
+
 export interface Verdict {
   /** `real`, `within noise`, `worse`, or `not checked`. */
   word: string;
