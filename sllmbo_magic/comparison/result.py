@@ -24,6 +24,7 @@ from sllmbo_magic.events import Fallback
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import scored
 from sllmbo_magic.report import comparison_html
+from sllmbo_magic.report.limits import EXACT
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.text import count
 from sllmbo_magic.report.text import decimals
@@ -202,7 +203,8 @@ class Comparison:
                 "runs": [{**_plain(run), "final": self._final(run)} for run in self.runs],
                 "curves": {v: self._curve(v) for v in self.variants if self.of(v)},
                 "notes": [*self._notes(differences), *self.notes],
-            }
+            },
+            digits=EXACT,
         )
         return data
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from sllmbo_magic import attrs
 from sllmbo_magic import events as ev
+from sllmbo_magic.report.limits import EXACT
 from sllmbo_magic.report.limits import bounded_text
 from sllmbo_magic.report.limits import cut_entry
 from sllmbo_magic.report.limits import json_ready
@@ -181,7 +182,7 @@ class RunView:
         patch = self._change_trial(
             event.number,
             state=event.state,
-            value=rounded(event.value),
+            value=rounded(event.value, EXACT),
             std=rounded(event.std, 5),
             splits=[rounded(score, 6) for score in event.split_scores],
             params=json_ready(event.params),
@@ -192,7 +193,7 @@ class RunView:
             seconds=rounded(event.seconds, 5),
             error=None if event.error is None else bounded_text(event.error, 200),
             **({"cause": bounded_text(event.cause, 2000)} if event.cause else {}),
-            **({"values": [rounded(v) for v in event.values]} if event.values else {}),
+            **({"values": [rounded(v, EXACT) for v in event.values]} if event.values else {}),
             **_pruned(event),
             space=event.space_version,
             request=event.request,
@@ -201,10 +202,10 @@ class RunView:
         self._cost["fit_seconds"] = rounded(self._cost["fit_seconds"] + event.seconds)
         patch["cost"] = {"fit_seconds": self._cost["fit_seconds"]}
         if event.best_number is not None:
-            best = {"best_number": event.best_number, "best_value": rounded(event.best_value)}
+            best = {"best_number": event.best_number, "best_value": rounded(event.best_value, EXACT)}
             patch.update(self._change_run(best))
         if event.source == "default" and event.state == "COMPLETE":
-            patch.update(_merged(patch, self._change_run({"default_value": rounded(event.value)})))
+            patch.update(_merged(patch, self._change_run({"default_value": rounded(event.value, EXACT)})))
         return patch
 
     @_fold.register
@@ -289,7 +290,7 @@ class RunView:
 
     @_fold.register
     def _(self, event: ev.RunFinished) -> dict[str, Any]:
-        summary = json_ready(event.summary)
+        summary = json_ready(event.summary, digits=EXACT)
         self._importances = dict(summary.pop("importances", None) or {})
         new = {"status": event.status, "reason": bounded_text(event.reason, 2000), "summary": summary}
         new.update({k: summary[k] for k in ("default_value", "best_value", "best_number") if k in summary})

@@ -19,6 +19,7 @@ from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.report.bundle import SCHEMA
+from sllmbo_magic.report.limits import EXACT
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.summary import plain_text
 
@@ -101,7 +102,7 @@ def render_report(bundle: dict[str, Any]) -> str:
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),
         style=_STYLE,
         fallback=_fallback(bundle),
-        data=script_json(json_ready(bundle, digits=17)),
+        data=script_json(json_ready(bundle, digits=EXACT)),
         script=script,
     )
 

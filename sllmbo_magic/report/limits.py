@@ -21,6 +21,8 @@ from sllmbo_magic.report.text import cut
 MAX_TEXT = 100_000
 """Characters kept of one text; a longer one is cut and says so."""
 MAX_DELTA_BYTES = 1000
+EXACT = 17
+"""Significant digits that keep a float as it is. Scores have them: which trial is best hangs on the last."""
 IN_FOLDER = "are in the run's folder"
 
 
@@ -128,6 +130,7 @@ def cut_entry(entry: dict[str, Any], limit: int) -> dict[str, Any]:
 _DEPTH = 7
 """Spaces before each line: notebook, cells, cell, outputs, output, data, MIME type."""
 _TEXT_LIMITS = (20_000, 8_000, 4_000, 2_000, 1_000, 500, 250, 120, 60)
+_SCORES = ("value", "values", "best_value", "default_value", "summary")
 _LONG = ("text", "reasoning", "reason", "why", "expected")
 _LAST = ((None, 1), (200, 1), (50, 1), *((20, 2**i) for i in range(12)))
 """Entries of the conversation (None: all), and of so many trials one: from much to little."""
@@ -152,9 +155,11 @@ def limit_bundle(bundle: Mapping[str, Any], room: int) -> dict[str, Any]:
     Parameters and scores stay as the bundle has them.
     """
     out: dict[str, Any] = json_ready(dict(bundle))
+    _keep(_SCORES, [out.get("run") or {}], [bundle.get("run") or {}])
+    _keep(_SCORES, out.get("trials") or (), bundle.get("trials") or ())
     for copy, source in ((out, bundle), (out.get("space") or {}, bundle.get("space") or {})):
         for name in ("chat", "trials", "versions"):
-            _keep_times(copy.get(name) or (), source.get(name) or ())
+            _keep(("time",), copy.get(name) or (), source.get(name) or ())
     chat, trials = out.get("chat") or [], [_rounded(t) for t in out.get("trials") or ()]
     out["trials"] = trials
     sizes = _sizes(trials)  # each trial is measured once, not for each attempt
@@ -213,11 +218,12 @@ def _bytes_with(bundle: Mapping[str, Any], sizes: list[int]) -> int:
     return notebook_bytes({**bundle, "trials": []}) + sum(sizes) + end
 
 
-def _keep_times(copies: Iterable[dict[str, Any]], sources: Iterable[Mapping[str, Any]]) -> None:
-    """Seconds since 1970 order the conversation, and need more digits than other numbers."""
+def _keep(
+    keys: Iterable[str], copies: Iterable[dict[str, Any]], sources: Iterable[Mapping[str, Any]]
+) -> None:
+    """Put back what needs more digits: scores, and seconds since 1970, which order the conversation."""
     for entry, source in zip(copies, sources, strict=True):
-        if "time" in entry:
-            entry["time"] = rounded(source["time"], 12)
+        entry.update((key, json_ready(source[key], digits=EXACT)) for key in keys if key in source)
 
 
 def _rounded(trial: dict[str, Any]) -> dict[str, Any]:

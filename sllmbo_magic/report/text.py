@@ -93,10 +93,17 @@ def decimals(*scores: float | None) -> int:
 
 
 def score(number: float | None, digits: int = 4) -> str:
-    """A score with so many decimals; scientific where that would be unreadable; ``–`` for none."""
+    """A score with so many decimals; scientific where that would be unreadable; ``–`` for none.
+
+    A large one has as many digits as tell it from another that needs so many decimals.
+    """
     if number is None:
         return "–"
-    if number != 0 and not 1e-4 <= abs(number) < 1e7:
+    if 1e7 <= abs(number) < 1e15 and digits > 2:  # the differences are below 1
+        return f"{number:.{digits}f}"
+    if abs(number) >= 1e7:
+        return f"{number:.7g}"
+    if number != 0 and abs(number) < 1e-4:
         return f"{number:.3g}"
     return f"{number:.{digits}f}"
 

@@ -601,6 +601,14 @@ def test_the_dict_is_json_and_the_figure_and_html_are_made_from_it() -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_large_values_are_told_apart_in_every_view() -> None:
+    comparison = made({"a": [123456789.25] * 2, "b": [123456789.75] * 2}, direction="minimize")
+    finals = [run["final"] for run in comparison.to_dict()["runs"]]
+    assert finals == [123456789.25] * 2 + [123456789.75] * 2
+    assert "123456789.2500" in comparison.table()
+    assert "123456789.7500" in comparison.table()
+
+
 def test_many_long_labels_leave_the_figure_room() -> None:
     names = [f"llm-tpe, history number {i} (openai:gpt-4o-mini)" for i in range(8)]
     figure = made({name: [i / 10, 0.3, 0.5] for i, name in enumerate(names)}).plot()

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from sllmbo_magic.events import Event
 from sllmbo_magic.events import Note
+from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.report.bundle import RunView
 from sllmbo_magic.report.card import card
@@ -316,7 +319,7 @@ def test_a_talkative_run_keeps_its_size_and_says_what_is_missing() -> None:
     texts = [entry["text"] for entry in made[MIME]["chat"] if entry["kind"] == "prompt"]
     assert len(texts) == 10
     assert all(note.search(text) for text in texts)
-    assert [t["value"] for t in made[MIME]["trials"]] == [json_ready(t["value"]) for t in bundle["trials"]]
+    assert [t["value"] for t in made[MIME]["trials"]] == [t["value"] for t in bundle["trials"]]
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -345,8 +348,27 @@ def test_the_bundle_comes_back_exactly(static: dict[str, Any], bundle: dict[str,
         assert data["run"][key] == bundle["run"][key]
     for kept, given in zip(data["trials"], bundle["trials"], strict=True):
         assert kept["params"] == json_ready(given["params"])
-        assert kept["value"] == json_ready(given["value"])
+        assert kept["value"] == given["value"]
         assert kept["splits"] == pytest.approx(given["splits"], rel=1e-5)
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_the_best_of_trials_that_differ_in_their_last_digits_is_the_studys() -> None:
+    values = [123456789.5, 123456789.2, 123456789.3]
+    events: list[Event] = [RunStarted(run={"metric": "cost", "direction": "minimize"})]
+    events += [
+        TrialFinished(number=n, state="COMPLETE", value=v, params={"x": float(n)}, source="tpe")
+        for n, v in enumerate(values)
+    ]
+    view = RunView()
+    for event in events:
+        view.apply(event)
+    bundle = view.snapshot()
+    assert [t["value"] for t in mimebundle(bundle)[MIME]["trials"]] == values
+    assert "Best cost 1.234568e+08 (trial 1, tpe)." in result_text(bundle)
+    assert "Best parameters: x=1" in result_text(bundle)
+    bundle["run"]["default_value"] = values[0]
+    assert "from 123456789.500 to 123456789.200 (trial 1, tpe)" in verdict(bundle)
 
 
 def test_the_conversation_of_a_saved_run_keeps_its_order() -> None:
