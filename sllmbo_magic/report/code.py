@@ -9,6 +9,7 @@ the code clones the user's ``model`` and sets the parameters.
 from __future__ import annotations
 
 import keyword
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +49,7 @@ def code(
     """
     estimator_parts = parts_of(estimator, seeded=seeded) if estimator is not None else dict(parts or {})
     seeds = _seeds(estimator, estimator_parts.pop("seeds", None), best_params)
-    values, imports, remarks = _spelled({**best_params, **seeds})
+    values, imports, remarks = _spelled({**best_params, **seeds}, estimator_parts.get("imports", ()))
     if not estimator_parts:
         pairs = [(f"{python_repr.quoted(k)}: ", v) for k, v in values.items()]
         head = "\n".join([*imports, "", ""]) if imports else ""
@@ -118,27 +119,45 @@ def _stored_seeds(names: Iterable[str], best_params: Mapping[str, Any]) -> set[s
     }
 
 
-def _spelled(params: Mapping[str, Any]) -> tuple[dict[str, Tree], list[str], str]:
+def _spelled(
+    params: Mapping[str, Any], imported: Iterable[str] = ()
+) -> tuple[dict[str, Tree], list[str], str]:
     """The values of a configuration as expressions, the imports that they need, and a comment line for each
     that cannot be written down: a variable of the user's stands for it.
+
+    Args:
+        params: The configuration.
+        imported: Lines of imports that stand in the code already; their names are taken.
     """
     values: dict[str, Tree] = {}
     imports: set[str] = set()
     remarks = ""
+    names = {name: module for line in imported for module, name in [line[5:].split(" import ")]}
     for name, value in params.items():
-        if value is None or isinstance(value, bool | int | float | str | np.generic):
-            values[name] = python_repr.literal(value)
-            continue
         try:
-            spelling = python_repr.expression(value, name)
+            if value is None or isinstance(value, bool | int | float | str | np.generic):
+                values[name] = python_repr.literal(value)
+                continue
+            spelling = python_repr.expression(value, name).beside(names)
         except python_repr.NoSpellingError as reason:
-            variable = f"{name.rpartition('__')[2]}_choice"
-            values[name] = variable if variable.isidentifier() else "your_choice"
-            remarks += f"# {values[name]} is the object of your search space: {reason}.\n"
+            values[name] = variable = _variable(name, values.values())
+            remarks += f"# {variable} is the object of your search space: {reason}.\n"
         else:
             values[name] = spelling.tree
             imports.update(spelling.imports)
     return values, sorted(imports), remarks
+
+
+def _variable(name: str, taken: Collection[Tree]) -> str:
+    """A name for what stands for a parameter's value: the shortest that no other value has."""
+    number = 1
+    short, full = (f"{stem}_choice" for stem in (name.rpartition("__")[2], name))
+    for variable in (short, full):
+        if variable.isidentifier() and variable not in taken:
+            return variable
+    while f"your_choice{number if number > 1 else ''}" in taken:
+        number += 1
+    return f"your_choice{number if number > 1 else ''}"
 
 
 def parts_of(estimator: Any, *, seeded: bool = False) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import replace
+from enum import Enum
 from typing import Any
 from typing import TypeAlias
 
@@ -42,14 +44,22 @@ def flat(tree: Tree) -> str:
 
 
 def literal(value: Any) -> str:
-    """A parameter's value: None, boolean, number or string; anything else as the string it reads as."""
+    """A parameter's value: None, boolean, number or string, also as NumPy's scalar or as member of an enum.
+
+    Raises:
+        NoSpellingError: It is anything else.
+    """
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Enum):  # one that is also a text or a number; it would read as ``Kind.A``
+        value = value.value
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else f'float("{value}")'
     if value is None or isinstance(value, bool | int):
         return repr(value)
-    return quoted(str(value))
+    if isinstance(value, str):
+        return quoted(value)
+    raise NoSpellingError(f"a {one_line(type(value).__name__)} cannot be written as code")
 
 
 def quoted(text: str) -> str:
@@ -86,6 +96,22 @@ class Expression:
     def __repr__(self) -> str:
         return self.label
 
+    def beside(self, names: dict[str, str]) -> Expression:
+        """The expression where these names are taken: one of another module gets that module's name in front.
+
+        Args:
+            names: Names in the code and the modules that they come from; those of this one are added.
+        """
+        tree, imports = self.tree, []
+        for line in self.imports:
+            module, name = line.removeprefix("from ").split(" import ")
+            alias = name
+            while names.setdefault(alias, module) != module:
+                alias = f"{module.partition('.')[0]}_{alias}"
+            tree = tree if alias == name else _renamed(tree, name, alias)
+            imports.append(line if alias == name else f"{line} as {alias}")
+        return replace(self, tree=tree, imports=tuple(imports))
+
 
 def expression(value: Any, place: str) -> Expression:
     """The expression of a value of any kind, and the imports that it needs.
@@ -98,6 +124,14 @@ def expression(value: Any, place: str) -> Expression:
     modules: dict[str, str] = {}
     tree = _spell(value, place, modules)
     return Expression(tree, tuple(sorted(f"from {module} import {name}" for name, module in modules.items())))
+
+
+def _renamed(tree: Tree, name: str, alias: str) -> Tree:
+    if isinstance(tree, str):
+        return alias if tree == name else tree
+    parts = [(key, _renamed(part, name, alias)) for key, part in tree["parts"]]
+    opening = f"{alias}(" if tree["open"] == f"{name}(" else tree["open"]
+    return {**tree, "open": opening, "parts": parts}
 
 
 def _call(estimator: Any, modules: dict[str, str]) -> tuple[str, list[tuple[str, Tree]], list[str] | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import IntEnum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -197,6 +199,49 @@ def test_two_classes_of_one_name_are_not_mixed_up() -> None:
     finally:
         del home.SVC
     assert "two of its parts are named SVC" in source
+
+
+class Named(LogisticRegression):
+    """Importable from here, under the name of another class."""
+
+
+Named.__name__ = "StandardScaler"
+StandardScaler_of_sklearn = StandardScaler
+
+
+def test_values_of_one_name_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a choice and the estimator, and of two choices: the import of the one hid that of the other."""
+    monkeypatch.setattr(sys.modules[__name__], "StandardScaler", Named)
+    model = Pipeline([("a", StandardScaler_of_sklearn()), ("b", "passthrough"), ("m", SVC())])
+    best = {"b": StandardScaler_of_sklearn(with_std=False), "m": Named(C=7.0)}
+    for estimator in (model, Pipeline([("b", "passthrough"), ("m", SVC())])):
+        expected = clone(estimator).set_params(**best)
+        made = run(code(estimator, best))["best_model"]
+        assert [type(part) for _, part in made.steps] == [type(part) for _, part in expected.steps]
+        assert params(made) == params(expected)
+
+
+def test_two_objects_without_a_spelling_have_two_variables() -> None:
+    first, second = (lambda x: x), (lambda x: x + 1)
+    model = Pipeline([("a", FunctionTransformer()), ("b", FunctionTransformer()), ("m", SVC())])
+    source = code(model, {"a__func": first, "b__func": second})
+    made = run(source, func_choice=first, b__func_choice=second)["best_model"]
+    assert (made["a"].func, made["b"].func) == (first, second)
+    source = code(None, {"x y": first, "y z": second})
+    made = run(source, your_choice=first, your_choice2=second)["best_params"]
+    assert made == {"x y": first, "y z": second}
+
+
+def test_a_member_of_an_enum_is_written_as_its_value() -> None:
+    class Kernel(StrEnum):
+        POLY = "poly"
+
+    class Degree(IntEnum):
+        FOUR = 4
+
+    made = run(code(SVC(), {"kernel": Kernel.POLY, "degree": Degree.FOUR}))["best_model"]
+    assert (made.kernel, made.degree) == ("poly", 4)
+    assert "degree_choice is the object" in code(SVC(), {"degree": np.datetime64("2020-01-01")})
 
 
 @pytest.mark.parametrize(
