@@ -23,6 +23,7 @@ from sllmbo_magic.report.limits import EXACT
 from sllmbo_magic.report.limits import json_ready
 from sllmbo_magic.report.summary import plain_text
 
+GENERATOR = '<meta name="generator" content="sllmbo_magic">'
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -31,7 +32,7 @@ _PAGE = """<!doctype html>
 style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta name="generator" content="sllmbo_magic">
+{generator}
 <title>{title}</title>
 <style>{style}</style>
 </head>
@@ -97,6 +98,7 @@ def render_report(bundle: dict[str, Any]) -> str:
         raise InputError(f"This is no bundle of a run (schema {SCHEMA}).", "Use TuneResult.bundle().")
     script = static_file("report.js").replace("</script", "<\\/script").strip()
     return _PAGE.format(
+        generator=GENERATOR,
         script_hash=_hash(script),
         style_hash=_hash(_STYLE),
         title=html.escape(f"{bundle['run'].get('name', 'run')} · sllmbo"),

@@ -331,6 +331,22 @@ def test_code_report_export_and_compare(tuned: Shell) -> None:
     assert value in lines[2]
 
 
+@pytest.mark.parametrize(("command", "suffix"), [("export", "json"), ("report", "html")])
+def test_a_file_of_the_user_is_not_replaced_that_no_line_named(
+    tuned: Shell, command: str, suffix: str
+) -> None:
+    """A run is easily called as the file that its data came from; our own file is written anew."""
+    file = Path(f"best.{suffix}")
+    for text in ('{"rows": [1, 2]}', "[1]", "<html>mine</html>"):
+        file.write_text(text)
+        tuned.run(f"%sllmbo {command} best")
+        assert f"Give a path: %sllmbo {command} best PATH" in tuned.err + tuned.out
+        assert file.read_text() == text
+    tuned.ok(f"%sllmbo {command} best {file}")
+    assert file.stat().st_size > 1000
+    tuned.ok(f"%sllmbo {command} best")
+
+
 def test_preview_shows_what_was_sent(tuned: Shell) -> None:
     assert tuned.ok("%sllmbo preview best") == "best: nothing was sent to an LLM.\n"
 

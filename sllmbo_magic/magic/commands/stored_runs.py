@@ -99,9 +99,27 @@ def _name_and_path(arguments: Arguments, suffix: str) -> tuple[str, Path]:
             f"%sllmbo {arguments.command} takes the name of a run and, if you like, a path.", arguments.usage
         )
     path = Path(words[1] if len(words) == 2 else f"{words[0]}{suffix}").expanduser()
+    if len(words) == 1 and path.is_file() and not _is_ours(path):
+        # the user has not named it: a run is easily called as the file that its data came from
+        raise InputError(
+            f"there is a file {str(path)!r} that is no {arguments.command} of a run; it is left alone.",
+            f"Give a path: %sllmbo {arguments.command} {words[0]} PATH.",
+        )
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {str(path.parent)!r}.", "Make it first, or give another path.")
     return words[0], path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a report or an export that this package wrote."""
+    from sllmbo_magic.report.html import GENERATOR
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else None
+    except (OSError, ValueError):
+        return False
+    return GENERATOR in text if data is None else isinstance(data, dict) and {"schema", "run"} <= set(data)
 
 
 def _code(session: Session, arguments: Arguments) -> None:
