@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from optuna.samplers import BaseSampler
+from optuna.samplers import PartialFixedSampler
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import MissingExtraError
@@ -19,6 +20,7 @@ from sllmbo_magic.options import preset_values
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import refusal
 from sllmbo_magic.options.values import type_name
+from sllmbo_magic.samplers import LLMTPESampler
 from sllmbo_magic.samplers.base_sampler import MakeSampler
 from sllmbo_magic.samplers.base_sampler import tpe
 from sllmbo_magic.samplers.base_sampler import univariate_tpe
@@ -74,6 +76,7 @@ class Settings:
             object.__setattr__(self, name, check(BY_ARGUMENT[name], getattr(self, name), name))
         if not isinstance(self.sampler, str | BaseSampler):
             raise refusal(BY_ARGUMENT["sampler"], "sampler", type_name(self.sampler))
+        _check_asks_no_llm(self.sampler)
         check_pruner(self.pruner)
         object.__setattr__(self, "devices", devices_of(self.devices) or None)
 
@@ -114,6 +117,28 @@ class Settings:
         """The pruner as shown; None when none was asked for."""
         is_name = self.pruner is None or isinstance(self.pruner, str)
         return self.pruner if is_name else type(self.pruner).__name__
+
+
+def _check_asks_no_llm(sampler: Any) -> None:
+    """Raise InputError where a sampler object asks an LLM of its own: the run's masks, limits and transcript
+    would not be there for what it sends.
+    """
+    while isinstance(sampler, PartialFixedSampler):
+        sampler = sampler._base_sampler
+    if not isinstance(sampler, LLMTPESampler):
+        return
+    proposer = sampler.queue.proposer
+    if proposer.instant:  # the rulebook; beside it there may be such a sampler, too
+        _check_asks_no_llm(sampler._base_sampler.plain)
+        return
+    name = type(sampler).__name__
+    mode = "llm" if sampler.mode == "llm" else "llm-tpe"
+    raise InputError(
+        f"sampler is an object, {name}, which asks {proposer.id} by itself: limits, masks and transcript of a"
+        " run would not hold for what it sends.",
+        f"Write sampler={mode!r}, and give its LLM as llm= and its other options beside it; {name} is for an"
+        " Optuna study of your own.",
+    )
 
 
 def own_configurations(enqueue: Any) -> tuple[dict[str, Any], ...]:

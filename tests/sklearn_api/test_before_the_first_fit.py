@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.samplers import PartialFixedSampler
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification
 from sklearn.datasets import make_regression
@@ -18,9 +19,14 @@ from sklearn.model_selection import GroupKFold
 from sklearn.model_selection import KFold
 from sklearn.model_selection import cross_val_score
 
+from sllmbo_magic import LLMSampler
+from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SLLMBOSearchCV
+from sllmbo_magic import compare
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning.tune import plan
 
 X, y = make_regression(60, 4, noise=5, random_state=0)
 Xc, c = make_classification(60, 4, random_state=0)
@@ -277,3 +283,39 @@ def test_a_scorer_of_two_arguments_scores_without_a_target() -> None:
         KMeans(2, n_init=1, random_state=0), n_trials=2, scoring=inertia, search_space={"n_clusters": (2, 5)}
     )
     assert search.fit(X).best_score_ < 0.0
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda sampler: sampler,
+        lambda sampler: PartialFixedSampler({"alpha": 1.0}, sampler),
+        lambda sampler: LLMTPESampler(base_sampler=sampler),
+    ],
+    ids=["itself", "in PartialFixedSampler", "beside the rulebook"],
+)
+@pytest.mark.parametrize("door", ["tune", "plan", "SLLMBOSearchCV", "compare"])
+def test_a_sampler_that_asks_an_llm_by_itself_is_refused(door: str, wrap: Any) -> None:
+    """Names of columns, and more than the limits allow, would leave by it."""
+    provider = FunctionProvider(lambda request: "{}")
+    sampler = wrap(LLMSampler(provider))
+    FITS.clear()
+    open_door: Any = {
+        "tune": lambda: tune(Counted(), X, y, sampler=sampler, n_trials=2, folder=""),
+        "plan": lambda: plan(Counted(), X, y, sampler=sampler),
+        "SLLMBOSearchCV": lambda: SLLMBOSearchCV(Counted(), sampler=sampler, n_trials=2).fit(X, y),
+        "compare": lambda: compare(
+            Counted(), X, y, variants={"a": {"sampler": sampler}, "b": {"sampler": "tpe"}}, n_trials=2
+        ),
+    }[door]
+    with pytest.raises(InputError, match="LLMSampler, which asks test:function by itself") as refusal:
+        open_door()
+    assert "Write sampler='llm', and give its LLM as llm=" in str(refusal.value)
+    assert provider.requests == []
+    assert FITS == []
+
+
+def test_a_sampler_with_the_rulebook_is_a_sampler_like_others() -> None:
+    result = tune(Counted(), X, y, sampler=LLMTPESampler(seed=0), n_trials=3, folder="", verify=False)
+    assert len(result.trials) == 3
