@@ -73,6 +73,7 @@ class SpaceState:
         self.emit = emit
         self.pending: PendingExtension | None = None
         self._reachable: tuple[tuple[SearchSpace, SearchSpace, frozenset[str]], SearchSpace] | None = None
+        self._wide = self._reachable
         self.is_shared = False
         self._versions = Versions()
         self._versions.defaults = dict(defaults or {})
@@ -101,8 +102,17 @@ class SpaceState:
 
     @property
     def wide(self) -> SearchSpace | None:
-        """All that was in any version, but for what the user set since; None while none is declared."""
-        return self._versions.wide
+        """All that was in any version, but for the ranges that only the user may change, which are as they are
+        now; None while none is declared.
+        """
+        wide = self._versions.wide
+        if wide is None or self.space is None or wide is self.space:
+            return wide
+        made_of = wide, self.space, self.user_controlled
+        if self._wide is None or self._wide[0] != made_of:
+            kept = with_kept(*made_of)  # one object, by which trials keep what is in it
+            self._wide = made_of, wide if kept == wide else self.space if kept == self.space else kept
+        return self._wide[1]
 
     @property
     def number(self) -> int:

@@ -253,6 +253,29 @@ def test_what_the_user_narrows_is_never_drawn_again() -> None:
     assert all(p["x"] <= 0.3 and p["kind"] == "a" and p["n"] == 90 for p in narrowed_by("user"))
 
 
+@pytest.mark.parametrize("options", [{"mode": "tpe", "judge": False}, {"llm_ratio": 0.0}], ids=["tpe", "gp"])
+def test_a_lock_holds_the_range_that_the_user_sees_also_where_the_llm_had_narrowed_it(
+    options: dict[str, Any],
+) -> None:
+    """TPE and the Gaussian process had the wider range of the versions before."""
+    sampler = LLMTPESampler(search_space=OUTER, seed=8, **options)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=10)
+    state = sampler.space_state
+    narrow = OUTER.narrow("x", low=0.0, high=0.3).narrow("kind", choices=["a"]).drop("n", 90)
+    state.change(narrow, 10, "test", "llm")
+    assert state.wide == OUTER
+    state.locked |= {"x", "n"}
+    study.optimize(lambda trial: bowl(OUTER.suggest(trial)), n_trials=12)
+    later = [t.params for t in study.trials[10:]]
+    assert all(p["x"] <= 0.3 and p["n"] == 90 for p in later)
+    assert any(p["kind"] != "a" for p in later), "what is not locked stays wide in a part of the trials"
+    state.locked |= {*OUTER}
+    assert state.wide is state.space
+    state.locked.clear()
+    assert state.wide == OUTER
+
+
 def test_a_version_of_the_llm_still_holds_the_incumbent() -> None:
     away: Plan = {
         2: [
