@@ -23,7 +23,7 @@ from sllmbo_magic.space.search_space import SearchSpace
 
 POLICIES = ("state", "summary", "window", "full")
 """Forms of the history in a prompt; ``summary`` and ``window`` are the paper's memories (section 3.4)."""
-_EVALUATED = ("COMPLETE", "INFEASIBLE", "FAIL")
+_EVALUATED = ("COMPLETE", "INFEASIBLE", "FAIL", "PRUNED")
 _NOISE_TRIALS = 120
 """Best trials that the noise is read off."""
 RELATIVE_NOISE = 1e-3
@@ -109,7 +109,9 @@ class History:
 
     @property
     def n_evaluated(self) -> int:
-        """How many trials have an outcome: a score, finite or not, a violated constraint, or a failure."""
+        """How many trials have an outcome: a score, finite or not, a violated constraint, a failure, or
+        an early end by a pruner.
+        """
         if "n_evaluated" not in self._cache:
             self._cache["n_evaluated"] = sum(map(is_evaluated, self.observations))
         n_evaluated: int = self._cache["n_evaluated"]

@@ -113,7 +113,7 @@ class RulebookProposer:
         space comes where the best three trials lie at an end of a range that the outer space, ``locked`` and
         ``frozen_space`` let grow.
         """
-        if len(ask.history.complete) < N_STARTS and self.has_design(ask.history):
+        if ask.history.n_evaluated < N_STARTS and self.has_design(ask.history):
             return self._initial_design(ask)
         rng = np.random.default_rng([self.seed, ask.trial_number])
         space, beyond = _with_room(ask)

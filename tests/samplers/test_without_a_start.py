@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 
 from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
@@ -115,6 +116,28 @@ def test_the_surrogate_has_the_more_trials_the_more_reliable_it_is(
 def noise(trial: optuna.Trial) -> float:
     SPACE.suggest(trial)
     return float(np.random.default_rng(trial.number).normal())
+
+
+@pytest.mark.parametrize("how", ["fails", "is pruned", "is pruned after a report"])
+def test_the_design_has_ten_trials_also_where_some_have_no_score(how: str) -> None:
+    """Pruned ones did not count, so that the search began the later, the more were pruned."""
+
+    def objective(trial: optuna.Trial) -> float:
+        value = bowl(trial)
+        if trial.params["x"] < 0.3 and how == "fails":
+            raise ValueError
+        if trial.params["x"] < 0.3:
+            if "report" in how:
+                trial.report(value, 1)
+            raise optuna.TrialPruned
+        return value
+
+    study = optuna.create_study(sampler=LLMTPESampler(search_space=SPACE, seed=1))
+    study.optimize(objective, n_trials=N_STARTS + 2, catch=(ValueError,))
+    design = study.trials[:N_STARTS]
+    assert [t.params for t in design] == [initial_configuration(SPACE, 1, n) for n in range(N_STARTS)]
+    assert sum(trial.state != TrialState.COMPLETE for trial in design) == 4
+    assert "gp" in sources(study)[N_STARTS:]
 
 
 def test_on_noise_tpe_has_more_of_the_trials() -> None:
