@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -23,10 +24,12 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.tuning import dask_executor
+from sllmbo_magic.tuning.dask_executor import DaskExecutor
 from sllmbo_magic.tuning.stop_signal import StopSignal
 
-distributed = pytest.importorskip("distributed")
-from sllmbo_magic.tuning.dask_executor import DaskExecutor  # noqa: E402
+# looked for, not imported: each process that only collects the tests would take a second for it
+if importlib.util.find_spec("distributed") is None:
+    pytest.skip("needs distributed", allow_module_level=True)
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -73,7 +76,9 @@ class Cluster:
 
     def connect(self, n_workers: int) -> str:
         """``HOST:PORT`` once that many workers are there."""
-        client = distributed.Client(scheduler_file=str(self._file), timeout=60, set_as_default=False)
+        from distributed import Client
+
+        client = Client(scheduler_file=str(self._file), timeout=60, set_as_default=False)
         if n_workers:
             client.wait_for_workers(n_workers, timeout=60)
         address: str = client.scheduler.address
@@ -88,12 +93,24 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, str]]:
+    """A scheduler, and what is said while it has no workers."""
     running = Cluster(tmp_path_factory.mktemp("dask"))
+    try:
+        with pytest.raises(InputError) as caught:
+            DaskExecutor(running.connect(0))
+        yield running, str(caught.value)
+    finally:
+        running.end()
+
+
+@pytest.fixture(scope="module")
+def cluster(empty_cluster: tuple[Cluster, str]) -> Cluster:
+    """With two workers; the tests share it, as its processes take seconds to start."""
+    running, _ = empty_cluster
     running.worker()
     running.worker()
-    yield running
-    running.end()
+    return running
 
 
 def test_a_run_on_dask_gives_the_trials_of_a_run_here(cluster: Cluster, data: Any, model: Any) -> None:
@@ -172,31 +189,21 @@ def _pid_after(path: str) -> int:
     return -1
 
 
-def test_a_trial_whose_worker_is_killed_runs_elsewhere(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        cluster.worker()
-        cluster.worker()
-        executor = DaskExecutor(cluster.connect(2))
-        future: Future[int] = executor.submit(_pid_after, str(tmp_path / "mark"))
-        while not (tmp_path / "mark").exists() or not (tmp_path / "mark").read_text():
-            assert not future.done()
-        first = int((tmp_path / "mark").read_text())
-        os.kill(first, signal.SIGKILL)
-        assert future.result(60) not in (first, -1)
-        executor.shutdown(cancel_futures=True)
-    finally:
-        cluster.end()
+def test_a_trial_whose_worker_is_killed_runs_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.worker()  # the others keep their two
+    executor = DaskExecutor(cluster.connect(3))
+    future: Future[int] = executor.submit(_pid_after, str(tmp_path / "mark"))
+    while not (tmp_path / "mark").exists() or not (tmp_path / "mark").read_text():
+        assert not future.done()
+        time.sleep(0.01)
+    first = int((tmp_path / "mark").read_text())
+    os.kill(first, signal.SIGKILL)
+    assert future.result(60) not in (first, -1)
+    executor.shutdown(cancel_futures=True)
 
 
-def test_a_cluster_without_workers_is_named(tmp_path: Path) -> None:
-    cluster = Cluster(tmp_path)
-    try:
-        address = cluster.connect(0)
-        with pytest.raises(InputError, match="has no worker"):
-            DaskExecutor(address)
-    finally:
-        cluster.end()
+def test_a_cluster_without_workers_is_named(empty_cluster: tuple[Cluster, str]) -> None:
+    assert "has no worker" in empty_cluster[1]
 
 
 def test_an_address_where_nobody_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

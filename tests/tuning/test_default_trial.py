@@ -306,7 +306,9 @@ def test_importances_of_a_result_keep_all_parameters() -> None:
 
 
 def test_pictures_and_code_take_a_default_with_words(tmp_path: Any) -> None:
-    result = tune(RandomForestClassifier(n_estimators=5, n_jobs=1), Xc, c, cv=2, **{**K, "n_trials": 3})
+    forest = RandomForestClassifier(n_estimators=5, n_jobs=1)
+    space = {"max_features": (0.1, 1.0), "max_depth": (1, 9)}
+    result = tune(forest, Xc, c, cv=2, search_space=space, **{**K, "n_trials": 3})
     result.plot_search_space()
     result.plot_parallel()
     assert "sqrt" in result.report(tmp_path / "r.html").read_text()
