@@ -398,6 +398,11 @@ def test_the_report_is_downloaded_while_the_run_goes_on(new_widget: Any, tmp_pat
     data = re.search(r'id="sllmbo-bundle">(.*?)</script>', page, re.S)
     assert data is not None
     assert len(json.loads(data.group(1))["trials"]) == 20
+    got.value.save_as(tmp_path / "run.html")
+    saved = widget.page.context.new_page()
+    saved.goto((tmp_path / "run.html").as_uri())
+    saved.get_by_text("running when this was saved", exact=True).wait_for()
+    assert saved.locator(".doing").inner_text().strip() == "", "a file does nothing"
 
 
 # ---------------------------------------------------------------- warnings of libraries
@@ -688,6 +693,8 @@ def test_a_run_of_one_trial_keeps_every_chart_in_its_place_and_says_what_is_ther
     beyond = """all => all.map(band => band.getBoundingClientRect().right
         - band.closest('figure').getBoundingClientRect().right)"""
     assert max(pane.locator("figure .band").evaluate_all(beyond)) <= 0, "a range reaches into the next chart"
+    legend = pane.get_by_role("list", name="What the charts show").inner_text()
+    assert legend.split("\n") == ["range in force", "best trial"], "what is not drawn is not explained"
     assert "While the run goes on" not in open_pane(widget.root, "Importance").inner_text()
 
 

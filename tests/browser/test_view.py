@@ -360,6 +360,7 @@ def test_the_search_space_tells_its_story(new_page: Any, report: str) -> None:
     pane = open_pane(page, "Search space")
     panel = pane.locator("figure", has=page.get_by_text("learning_rate", exact=True))
     panel.get_by_text("log", exact=True).wait_for()
+    pane.get_by_role("list", name="What the charts show").get_by_text("hollow: no score").wait_for()
     heights = panel.locator(".band").evaluate_all("bands => bands.map(b => Math.round(b.getBBox().height))")
     assert len(heights) == 4
     assert heights == sorted(heights, reverse=True)
@@ -689,7 +690,14 @@ def test_each_control_sends_its_wish_and_shows_pending_then_applied(new_widget: 
     widget.pump()
     assert widget.control.stopping
     assert "after the fold in flight" in wishes.inner_text()
+    root.get_by_role("button", name="Add trials").click()
+    root.get_by_role("button", name="Pause").click()
+    widget.pump()
     widget.sink(ev.RunFinished(status="stopped", reason="Stopped by you.", summary={}))
+    for shown in (wishes.inner_text(), chat.locator(".mine").last.inner_text()):
+        assert "not applied, the run has ended" in shown
+        assert "pending" not in shown
+    assert root.get_by_role("button", name="Pause").is_disabled(), "nothing is paused"
     assert root.get_by_role("button", name="Stop", exact=True).is_disabled()
     assert root.get_by_role("radio", name="TPE", exact=True).is_disabled()
     assert widget.watched.errors == []
@@ -1170,6 +1178,9 @@ def test_the_header_says_what_is_tuned_on_what(new_widget: Any) -> None:
 def test_the_first_minute_says_what_is_going_on(new_widget: Any) -> None:
     widget = new_widget()
     widget.show()
+    said = shown_text(widget)
+    guessed = [words for words in ("of 0", "higher is better", "none failed", "answer") if words in said]
+    assert guessed == [], "before its first event nothing is known of a run"
     events = rulebook_run()
     widget.sink(events[0])
     doing = widget.root.locator(".doing")

@@ -3,6 +3,7 @@
 import type { Bundle, Params } from './bundle';
 import { entry, num, val } from './format';
 import { plain } from './safe';
+import type { Command } from './store';
 import { samplerNames, usesLlm } from './words';
 
 /** The command; a value of any shape may come from a file, and is shown as far as it makes sense. */
@@ -38,6 +39,24 @@ export function commandText(name: string, value: unknown, bundle: Pick<Bundle, '
       const first = word.charAt(0).toUpperCase() + word.slice(1);
       return value === null || value === undefined ? first : `${first} ${plain(value)}`;
     }
+  }
+}
+
+/** How far a command is, in words. `over`: the run has ended, or is gone with its kernel. */
+export function progressOf(command: Command, over: boolean): string {
+  const { name, state } = command;
+  if (over && (state === 'sent' || state === 'accepted') && name !== 'note') {
+    return name === 'stop' ? 'the run has ended' : 'not applied, the run has ended';
+  }
+  switch (state) {
+    case 'sent':
+      return 'sending';
+    case 'accepted':
+      return name === 'stop' ? 'after the fold in flight' : 'pending, from the next trial on';
+    case 'refused':
+      return `refused: ${plain(command.error ?? '')}`;
+    default:
+      return `applied at trial ${command.trial ?? '?'}`;
   }
 }
 

@@ -2,9 +2,8 @@
 
 import { useState } from 'preact/hooks';
 import type { Bundle } from './bundle';
-import { commandText } from './commands';
+import { commandText, progressOf } from './commands';
 import { useBundle, useEnv } from './context';
-import { plain } from './safe';
 import type { Command } from './store';
 import { samplerNames, usesLlm } from './words';
 
@@ -15,13 +14,6 @@ function describe({ name, value }: Command, bundle: Bundle): string {
       ? 'Configuration taken back'
       : commandText(name, value, bundle);
 }
-
-const STATES: Record<Command['state'], (command: Command) => string> = {
-  sent: () => 'sending',
-  accepted: c => (c.name === 'stop' ? 'after the fold in flight' : 'pending, from the next trial on'),
-  refused: c => `refused: ${plain(c.error ?? '')}`,
-  applied: c => `applied at trial ${c.trial ?? '?'}`
-};
 
 function CommandLog() {
   const { store } = useEnv();
@@ -34,7 +26,7 @@ function CommandLog() {
           .slice(-3)
           .map(c => (
             <li key={c.id} class={`command is-${c.state}`}>
-              <span class="command-text">{describe(c, bundle)}</span> <em>{STATES[c.state](c)}</em>
+              <span class="command-text">{describe(c, bundle)}</span> <em>{progressOf(c, store.over)}</em>
               {store.live && c.undo && c.state !== 'refused' && (
                 <button
                   type="button"

@@ -211,8 +211,16 @@ export class Store {
     return this.recent.list;
   }
 
+  /** Whether no command has an effect any more, but for marks: the run has ended, or it is gone with its kernel. */
+  get over(): boolean {
+    return !this.connected || !goesOn(this.bundle);
+  }
+
   /** Those of a name that wait for their trial. */
   pending(name: string): Command[] {
+    if (this.over && name !== 'note') {
+      return [];
+    }
     return this.recentCommands().filter(
       c => c.name === name && (c.state === 'sent' || c.state === 'accepted')
     );

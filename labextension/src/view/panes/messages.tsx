@@ -296,11 +296,13 @@ export function Proposal({ trial }: { trial: Trial }) {
 }
 
 function CommandMessage({ item }: { item: ChatItem }) {
+  const { store } = useEnv();
   const bundle = useBundle();
+  const waits = store.over && item.wish !== 'note' ? 'not applied, the run has ended' : 'pending';
   return (
     <article class="message mine">
       <p>{item.wish === 'hint' ? plain(item.value) : commandText(item.wish ?? '', item.value, bundle)}</p>
-      <p class="muted">{item.state === 'applied' ? `applied at trial ${item.trial ?? '–'}` : 'pending'}</p>
+      <p class="muted">{item.state === 'applied' ? `applied at trial ${item.trial ?? '–'}` : waits}</p>
     </article>
   );
 }
