@@ -4,7 +4,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { useBundle, useEnv, useWidth } from '../context';
 import { isConstant, levels, parameters } from '../derive';
 import { val } from '../format';
-import { CHANGE } from '../marks';
+import { CHANGE, point } from '../marks';
 import { Empty, Legend, Levels } from '../plot';
 import { useRanking } from '../ranking';
 import { plain } from '../safe';
@@ -34,13 +34,18 @@ export function Space() {
     .sort((a, b) => (rank.get(a.name) ?? specs.length) - (rank.get(b.name) ?? specs.length))
     .filter(s => words.every(w => s.name.toLowerCase().includes(w)));
   const listed = showsAll || printing ? matching : matching.slice(0, FIRST);
+  const ranges = bundle.space.versions.some(v => v.params.length > 0);
+  const best = trials.some(t => t.n === run.best_number);
+  const unscored = trials.some(t => t.state !== 'RUNNING' && !byLevel.has(t.n));
   const columns = Math.max(1, Math.floor((width + GAP) / (MIN + GAP)));
   const each = Math.floor((width - GAP * (columns - 1)) / columns);
   return (
     <div class="space-pane" ref={ref}>
       {specs.length === 0 && (
         <Empty>
-          {store.live ? 'The first answer brings the search space.' : 'No search space was recorded.'}
+          {store.live
+            ? 'The search space stands here once the run has one.'
+            : 'No search space was recorded.'}
         </Empty>
       )}
       {specs.length >= MANY && (
@@ -83,26 +88,42 @@ export function Space() {
         <div class="legend-row">
           <Legend bundle={bundle} colored={false} />
           <ul class="legend" aria-label="What the charts show">
-            <li>
-              <svg width="18" height="12" aria-hidden="true">
-                <rect class="band" x="1" y="1" width="16" height="10" />
-              </svg>
-              range in force
-            </li>
-            <li>
-              <svg width="12" height="12" aria-hidden="true">
-                <path class="change-mark" d={CHANGE(6, 2)} />
-              </svg>
-              range changed
-            </li>
-            <li>
-              <svg width="14" height="14" aria-hidden="true">
-                <circle class="incumbent" cx="7" cy="7" r="5.5" />
-              </svg>
-              best trial
-            </li>
+            {ranges && (
+              <li>
+                <svg width="18" height="12" aria-hidden="true">
+                  <rect class="band" x="1" y="1" width="16" height="10" />
+                </svg>
+                range in force
+              </li>
+            )}
+            {bundle.space.versions.length > 1 && (
+              <li>
+                <svg width="12" height="12" aria-hidden="true">
+                  <path class="change-mark" d={CHANGE(6, 2)} />
+                </svg>
+                range changed
+              </li>
+            )}
+            {best && (
+              <li>
+                <svg width="14" height="14" aria-hidden="true">
+                  <circle class="incumbent" cx="7" cy="7" r="5.5" />
+                </svg>
+                best trial
+              </li>
+            )}
+            {unscored && (
+              <li>
+                <svg width="14" height="14" aria-hidden="true">
+                  <g class="marks">
+                    <path class="is-out" d={point('square', 7, 7, 4.2)} />
+                  </g>
+                </svg>
+                hollow: no score
+              </li>
+            )}
           </ul>
-          <Levels />
+          {byLevel.size > 0 && <Levels />}
         </div>
       )}
     </div>
