@@ -5,7 +5,7 @@ import { eta } from '../src/view/derive';
 import { plain } from '../src/view/safe';
 import { asBundle } from '../src/view/store';
 import { Ui } from '../src/view/ui';
-import { activity, lossOf, samplerNames, usesLlm, verdictOf } from '../src/view/words';
+import { activity, lossOf, requestsText, samplerNames, usesLlm, verdictOf } from '../src/view/words';
 
 const llmRun = asBundle({ run: { llm: 'openai:gpt-4o', sampler: 'llm-tpe' } });
 const rulebookRun = asBundle({ run: { llm: 'rulebook', sampler: 'llm-tpe' } });
@@ -30,6 +30,19 @@ test('a command reads the same wherever it stands', () => {
     ['enqueue', { a: 0.5, b: 'x' }, 'Run a 0.5, b x']
   ];
   cases.forEach(([wish, value, words]) => assert.equal(commandText(wish, value, llmRun), words));
+});
+
+test('an LLM that answered no request is told at their number', () => {
+  const said = (...kinds: string[]) =>
+    requestsText(
+      asBundle({
+        cost: { requests: 2 },
+        chat: kinds.map((kind, i) => ({ id: `${i}`, kind, trial: i, time: i }))
+      })
+    );
+  assert.equal(said('prompt'), '2 requests', 'the first one is under way');
+  assert.equal(said('prompt', 'fallback', 'prompt'), '2 requests, none answered');
+  assert.equal(said('prompt', 'fallback', 'prompt', 'reply'), '2 requests');
 });
 
 test('a command of a damaged or hostile file is words too', () => {

@@ -8,9 +8,10 @@ import { count, duration, entry, money, num, sentence, signed } from './format';
 import { CopyButton } from './inspector';
 import { betterText } from './metric';
 import { plain } from './safe';
-import { activity, usesLlm, verdictOf } from './words';
+import { activity, requestsText, usesLlm, verdictOf } from './words';
 
 const WORDS: Record<string, string> = {
+  'running-when-saved': 'running when this was saved',
   running: 'running',
   checking: 'checking the gain',
   paused: 'paused',
@@ -67,20 +68,24 @@ export function Status() {
   const goesOn = ['running', 'paused', 'checking'].includes(run.status);
   const isLost = store.canSend && !store.connected && goesOn;
   const remaining = isLost ? null : eta(bundle);
-  const state = isLost ? 'disconnected' : run.status;
+  const isSaved = !store.canSend && goesOn; // a file knows nothing of what came later
+  const state = isLost ? 'disconnected' : isSaved ? 'running-when-saved' : run.status;
   const verdict = verdictOf(run, bundle.omitted.trials ? [] : trials);
   const checking = run.status === 'checking';
   const [checked, checks] = checking ? (run.checked ?? [0, 0]) : [0, 0];
   const share = checking && checks ? checked! / checks : total ? done / total : 0;
-  const doing = isLost ? '' : activity(bundle);
-  const metric = run.metric ? `${plain(run.metric)}${betterText(run) ? `, ${betterText(run)}` : ''}` : '';
-  const proposer = [run.sampler, run.llm].filter(Boolean).map(plain).join(' with ');
+  const doing = isLost || isSaved ? '' : activity(bundle);
+  // before the run has started, nobody knows what is better
+  const metric = run.direction ? [plain(run.metric), betterText(run)].filter(Boolean).join(', ') : '';
+  const adviser = usesLlm(bundle) || !run.sampler || run.sampler.startsWith('llm') ? run.llm : '';
+  const proposer = [run.sampler, adviser].filter(Boolean).map(plain).join(' with ');
   const failed = trials.filter(t => outcomeOf(t) === 'FAIL').length;
   const spread = median(trials.flatMap(t => (scored(t) && t.std ? [t.std] : [])));
   const seconds = median(trials.flatMap(t => (t.seconds ? [t.seconds] : [])));
   // An objective of the user's has neither a default nor folds: no gain, no check, no spread.
   const compares = !!run.n_rows || (run.n_folds ?? 0) > 1 || run.default_value !== null || spread !== null;
   const objectives = objectivesOf(run);
+  const front = objectives.length > 1 ? frontOf(trials, objectives).size : 0;
   const model = plain(run.model ?? run.estimator);
   return (
     <header class="status">
@@ -112,12 +117,12 @@ export function Status() {
           note={remaining !== null ? `${duration(remaining)} left` : run.seconds ? duration(run.seconds) : ''}
         >
           {done}
-          <small> of {total}</small>
+          {total > 0 && <small> of {total}</small>}
         </Figure>
         {objectives.length > 1 ? (
           <Figure label="On the Pareto front" note="no trial beats these in all objectives">
-            {frontOf(trials, objectives).size}
-            <small> trials</small>
+            {front}
+            <small> trial{front === 1 ? '' : 's'}</small>
           </Figure>
         ) : (
           <Figure
@@ -160,7 +165,7 @@ export function Status() {
         )}
         {usesLlm(bundle) ? (
           <>
-            <Figure label="Tokens" note={`${cost.requests} request${cost.requests === 1 ? '' : 's'}`}>
+            <Figure label="Tokens" note={requestsText(bundle)}>
               {count(cost.input_tokens + cost.output_tokens)}
             </Figure>
             <Figure label="Money" note={cost.money === null && cost.requests ? 'no price known' : ''}>
@@ -174,7 +179,7 @@ export function Status() {
                 {spread === null ? '–' : `± ${num(spread, 2)}`}
               </Figure>
             )}
-            <Figure label="Time per trial" note={failed ? `${failed} failed` : 'none failed'}>
+            <Figure label="Time per trial" note={failed ? `${failed} failed` : done ? 'none failed' : ''}>
               {seconds === null ? '–' : duration(seconds)}
             </Figure>
           </>

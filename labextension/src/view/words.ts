@@ -18,6 +18,14 @@ export function usesLlm({ run, cost }: Pick<Bundle, 'run' | 'cost'>): boolean {
   return cost.requests > 0 || (hasLlm(run) && (run.sampler ?? 'llm-tpe').startsWith('llm'));
 }
 
+/** How many requests were sent, and whether the LLM answered none of them: `9 requests, none answered`. */
+export function requestsText({ chat, cost, omitted }: Bundle): string {
+  const sent = `${cost.requests} request${cost.requests === 1 ? '' : 's'}`;
+  const failed = chat.some(item => item.kind === 'fallback');
+  const answered = omitted.chat > 0 || chat.some(item => item.kind === 'reply');
+  return cost.requests > 0 && failed && !answered ? `${sent}, none answered` : sent;
+}
+
 /** The three samplers that a run can be switched to, by their names in a command. */
 export function samplerNames(
   bundle: Pick<Bundle, 'run' | 'cost'>
