@@ -79,11 +79,15 @@ _SHORTER: tuple[tuple[str, int | None], ...] = (
 """What a delta gives up, in this order, until it is small: a text to so many characters, or a field."""
 
 
+_ALWAYS_TOLD = ("status", "default_value", "best_value", "best_number")
+
+
 def limit_delta(delta: dict[str, Any]) -> dict[str, Any]:
     """The delta in at most :data:`MAX_DELTA_BYTES`; a shortened entry is marked ``"more": true``.
 
-    What does not belong to an entry and still is too large (the outer space, a run's description)
-    is left to the next snapshot: ``"stale": true``.
+    What does not belong to an entry and still is too large (the outer space, a run's description, its
+    summary) is left to the next snapshot: ``"stale": true``. That may come late, while the kernel draws the
+    final picture, so that a few fields of the run are kept: whether it goes on, and what is best.
     """
     if compact_bytes(delta) <= MAX_DELTA_BYTES:
         return delta
@@ -106,7 +110,8 @@ def limit_delta(delta: dict[str, Any]) -> dict[str, Any]:
         if compact_bytes(small) <= MAX_DELTA_BYTES:
             return small
     required = {k: v for k, v in small.items() if k in ("seq", "seconds", "cost", "trial", "chat")}
-    return {**required, "stale": True}
+    run = {k: v for k, v in (small.get("run") or {}).items() if k in _ALWAYS_TOLD}
+    return {**required, **({"run": run} if run else {}), "stale": True}
 
 
 def last_entries(
