@@ -29,8 +29,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # would keep the cores busy with waiting, and a fit of a second took ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Where JupyterLab is installed, jsonschema makes a grammar of international addresses when it is imported, which
-# takes seconds in each process of the tests. None of our schemas has such an address.
+# Where JupyterLab is installed, jsonschema makes a grammar of international addresses when it is imported,
+# which takes seconds in each process of the tests. None of our schemas has such an address.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")

@@ -28,6 +28,9 @@ from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.space.versions import Versions
 from sllmbo_magic.space.versions import changed_names
 
+_Kept = tuple[tuple[SearchSpace, SearchSpace, frozenset[str]], SearchSpace]
+"""What a space was made of, and the space."""
+
 
 class SpaceState:
     """The versions of a declared search space, and which of its ranges may change.
@@ -72,8 +75,8 @@ class SpaceState:
         self.dynamic = dynamic
         self.emit = emit
         self.pending: PendingExtension | None = None
-        self._reachable: tuple[tuple[SearchSpace, SearchSpace, frozenset[str]], SearchSpace] | None = None
-        self._wide = self._reachable
+        self._reachable: _Kept | None = None
+        self._wide: _Kept | None = None
         self.is_shared = False
         self._versions = Versions()
         self._versions.defaults = dict(defaults or {})
@@ -102,8 +105,8 @@ class SpaceState:
 
     @property
     def wide(self) -> SearchSpace | None:
-        """All that was in any version, but for the ranges that only the user may change, which are as they are
-        now; None while none is declared.
+        """All that was in any version, but for the ranges that only the user may change, which are as now;
+        None while none is declared.
         """
         wide = self._versions.wide
         if wide is None or self.space is None or wide is self.space:

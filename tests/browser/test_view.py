@@ -1341,7 +1341,9 @@ def test_a_contour_shows_the_score_over_any_two_parameters(new_page: Any, report
     across, up = pane.get_by_label("Across"), pane.get_by_label("Up")
     assert (across.input_value(), up.input_value()) == ("learning_rate", "num_leaves"), "what matters most"
     assert pane.locator(".ground path").count() > 3
-    seams = pane.locator(".ground path").evaluate_all("all => all.filter(p => /\\.\\d/.test(p.getAttribute('d')))")
+    seams = pane.locator(".ground path").evaluate_all(
+        "all => all.filter(p => /\\.\\d/.test(p.getAttribute('d')))"
+    )
     assert seams == [], "cells end on whole pixels: else the page shows between them"
     frame, levels = pane.bounding_box(), pane.locator(".levels").bounding_box()
     assert levels["y"] + levels["height"] <= frame["y"] + frame["height"], "what the colours mean is seen"

@@ -64,7 +64,9 @@ def test_a_view_hears_at_once_that_a_run_has_ended_however_much_its_summary_says
         ev.RunFinished(status="stopped", reason="r" * 900, summary={"text": "t" * 9000, "best_value": 0.5})
     )
     assert delta["stale"], "the summary comes with the next snapshot"
-    assert delta["run"] == {"status": "stopped", "best_value": 0.5}, "while the kernel still draws the picture"
+    assert delta["run"] == {"status": "stopped", "best_value": 0.5}, (
+        "while the kernel still draws the picture"
+    )
 
 
 def test_deltas_add_up_to_the_snapshot() -> None:
