@@ -25,7 +25,10 @@ from sllmbo_magic import attrs
 from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Event
+from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import TrialFinished
+from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import from_json
 from sllmbo_magic.events import to_json
 from sllmbo_magic.storage.runs import quiet_optuna
@@ -35,9 +38,12 @@ if TYPE_CHECKING:
     from optuna.storages.journal import BaseJournalBackend
     from optuna.study import Study
 
+    from sllmbo_magic.storage.run_directory import RunFolder
+
 _EVENTS, _STUDY, _CODE = "events.jsonl", "study.log", "code.json"
 _OLD_STUDY = "study.json"
 """The study in files of version 0.1."""
+_NO_TRIALS = "Its trials are lost, or in another storage: TuneResult.load(FOLDER, storage=...)."
 _TRANSCRIPT, _REPORT = "transcript.jsonl", "report.html"
 
 
@@ -106,18 +112,22 @@ class StoredRun:
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read(path: Path) -> StoredRun:
+def read(path: Path, storage: str | BaseStorage | None = None) -> StoredRun:
     """The run in a file of :func:`write`, or in a run's folder.
+
+    Args:
+        path: The file or the folder.
+        storage: Where the trials of a folder are; None: in the folder, or where its run.json says.
 
     Raises:
         StorageError: There is no such run, or it cannot be read.
     """
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, storage)
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-            events = [from_json(record) for record in _lines(file.read(_EVENTS))]
+            events = _events(_lines(file.read(_EVENTS)))
             code_parts = json.loads(file.read(_CODE))
             exchanges = list(_lines(file.read(_TRANSCRIPT))) if _TRANSCRIPT in names else []
             if _OLD_STUDY in names:
@@ -125,7 +135,7 @@ def read(path: Path) -> StoredRun:
             else:
                 study = _study_in(file.read(_STUDY).decode())
             return StoredRun(study, events, code_parts, exchanges)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise StorageError(
             f"{path} is not a saved run ({type(error).__name__}).",
             "Give a file of result.save(), or a folder.",
@@ -136,23 +146,87 @@ def _lines(data: bytes) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in data.splitlines() if line.strip())
 
 
-def _read_folder(path: Path) -> StoredRun:
+def _read_folder(path: Path, given: str | BaseStorage | None) -> StoredRun:
     import optuna
 
-    from sllmbo_magic.storage.backends import open_storage
     from sllmbo_magic.storage.run_directory import RunFolder
     from sllmbo_magic.storage.study_migration import current
+    from sllmbo_magic.storage.study_migration import latest
 
     folder = RunFolder(path)
     meta = folder.read_meta()
+    storage = _storage_of(folder, meta, given)
+    studies = storage.get_all_studies()
+    name = meta.get("study_name") or folder.name
+    if name not in {study.study_name for study in studies}:
+        # without its run.json a folder still has its trials; a storage of several runs tells no more
+        own = latest(studies) if folder.study_path.exists() and "study_name" not in meta else None
+        if own is None:
+            raise StorageError(f"the storage of run {folder.name!r} has no study {name!r}.", _NO_TRIALS)
+        name = own.study_name
+    with quiet_optuna():
+        study = current(optuna.load_study(study_name=name, storage=storage))
+    events = stored_events(folder.transcript_path)
+    if folder.owner() is None:
+        events += _end_of_the_dead(events)
+    return StoredRun(study, events, meta.get("code") or {})
+
+
+def _storage_of(folder: RunFolder, meta: Mapping[str, Any], given: str | BaseStorage | None) -> BaseStorage:
+    """The storage that holds the trials of a folder's run.
+
+    Raises:
+        StorageError: It is not known, or not there.
+    """
+    from sllmbo_magic.storage.backends import open_storage
+    from sllmbo_magic.storage.locations import is_there
+
+    if given is not None:
+        return open_storage(given)
     if folder.study_path.exists():
-        storage = folder.storage()
-    elif folder.shared_study_path.exists():
-        storage = open_storage(f"journal:{folder.shared_study_path}")
-    else:
-        raise StorageError(f"{path} holds no stored study.", "It may be kept in another storage (--storage).")
-    study = optuna.load_study(study_name=meta.get("study_name") or folder.name, storage=storage)
-    return StoredRun(current(study), stored_events(folder.transcript_path), meta.get("code") or {})
+        return folder.storage()
+    if folder.shared_study_path.exists():
+        return open_storage(f"journal:{folder.shared_study_path}")
+    noted = meta.get("storage")
+    if isinstance(noted, str) and is_there(noted):
+        return open_storage(noted)
+    place = f" It keeps its trials in {noted}, which cannot be opened from here." if noted else ""
+    hint = f'Name its storage, if it has one: TuneResult.load("{folder.path}", storage=...).'
+    raise StorageError(f"{folder.path} holds no stored study.{place}", hint)
+
+
+def _end_of_the_dead(events: Sequence[Event]) -> list[Event]:
+    """What a process that died could not say any more: its trials are cut off, and the run is interrupted."""
+    running: dict[int, TrialStarted] = {}
+    is_open = False
+    for event in events:
+        if isinstance(event, RunStarted | RunFinished):
+            running, is_open = {}, isinstance(event, RunStarted)
+        elif isinstance(event, TrialStarted):
+            running[event.number] = event
+        elif isinstance(event, TrialFinished):
+            running.pop(event.number, None)
+    if not is_open:
+        return []
+    reason, time = "its process ended", events[-1].time
+    cut_off: list[Event] = [
+        TrialFinished(
+            time=time,
+            number=number,
+            state="FAIL",
+            value=None,
+            params=trial.params,
+            source=trial.source,
+            reason=trial.reason,
+            error=attrs.STOPPED,
+            cause="cut off when its process ended",
+            space_version=trial.space_version,
+            request=trial.request,
+        )
+        for number, trial in running.items()
+    ]
+    summary = {"status": "interrupted", "reason": reason}
+    return [*cut_off, RunFinished(time=time, status="interrupted", reason=reason, summary=summary)]
 
 
 def folder_of(path: Path, events: Iterable[Event]) -> Path | None:
@@ -185,27 +259,27 @@ def stored_events(transcript: Path) -> list[Event]:
 
     if not transcript.exists():
         return []
-    texts: dict[int, tuple[str, str]] = {}
-    records = list(read(transcript))
+    texts: dict[Any, tuple[str, str]] = {}
+    records = [record for record in read(transcript) if isinstance(record, dict)]
     for record in records:
         if record.get("kind") == "exchange":
-            messages = record.get("messages") or []
-            texts[int(record["id"])] = (
-                messages[-1]["content"] if messages else "",
-                record.get("reply") or "",
-            )
+            messages = record.get("messages") or [{}]
+            texts[record.get("id")] = (messages[-1].get("content") or "", record.get("reply") or "")
+    return _events(
+        record
+        if record.get("type") not in ("RequestSent", "ReplyReceived")
+        else {**record, "text": texts.get(record.get("request"), ("", ""))[record["type"] != "RequestSent"]}
+        for record in records
+        if record.get("kind") == "event"
+    )
+
+
+def _events(records: Iterable[dict[str, Any]]) -> list[Event]:
+    """The events that can be read; one of a newer version may not be, and the others still tell the story."""
     events: list[Event] = []
     for record in records:
-        if record.get("kind") != "event":
-            continue
-        data = dict(record)
-        if data.get("type") in ("RequestSent", "ReplyReceived"):
-            prompt, reply = texts.get(int(data.get("request", -1)), ("", ""))
-            data["text"] = prompt if data["type"] == "RequestSent" else reply
-        try:
-            events.append(from_json(data))
-        except (ValueError, TypeError):
-            continue  # written by a newer version; the others still tell the story
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            events.append(from_json(record))
     return events
 
 
@@ -243,7 +317,8 @@ def _study_in(lines: str) -> Study:
     from optuna.storages import JournalStorage
 
     storage = JournalStorage(_memory_journal([json.loads(line) for line in lines.splitlines()]))
-    return detached(optuna.load_study(study_name=None, storage=storage))
+    with quiet_optuna():
+        return detached(optuna.load_study(study_name=None, storage=storage))
 
 
 def _memory_journal(logs: list[dict[str, Any]]) -> BaseJournalBackend:

@@ -156,8 +156,13 @@ class Record:
             "taken": taken,
         }
 
-    def write_start(self, study_name: str) -> None:
-        """Write to run.json what is known before the first trial."""
+    def write_start(self, study_name: str, storage: str | None = None) -> None:
+        """Write to run.json what is known before the first trial.
+
+        Args:
+            study_name: Name of the study.
+            storage: Where its trials are; None: in the folder, or in an object of the program's.
+        """
         if self.folder is None:
             return
         s, task = self.plan.settings, self.plan.task
@@ -173,6 +178,7 @@ class Record:
             "total": s.n_trials,
             "seed": s.seed,
             "study_name": study_name,
+            **({} if storage is None else {"storage": storage}),
             "metric": task.scorer_name,
             "direction": ", ".join(task.directions or [task.direction]),
             "fingerprint": self.plan.fingerprint(),

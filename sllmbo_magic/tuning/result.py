@@ -33,6 +33,7 @@ from sllmbo_magic.tuning.marks import mark_stored
 from sllmbo_magic.tuning.warning_table import warning_table
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -383,14 +384,19 @@ class TuneResult:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> TuneResult:
+    def load(cls, path: str | Path, *, storage: str | BaseStorage | None = None) -> TuneResult:
         """A result from a file of :meth:`save` or from a run's folder (``.sllmbo/NAME``).
+
+        Args:
+            path: The file or the folder.
+            storage: Where the trials are that are not in the folder, as ``tune`` takes it; default: what the
+                run noted, which holds no password.
 
         Raises:
             StorageError: There is no such run, or it cannot be read.
         """
-        path = Path(path).expanduser()
-        stored = archive.read(path)
+        path = Path(path).expanduser().absolute()  # the notebook may change its folder, and notes follow it
+        stored = archive.read(path, storage)
         return cls(
             stored.study,
             stored.events,

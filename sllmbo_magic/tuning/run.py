@@ -110,6 +110,7 @@ class Run:
         seeded: Whether the user gave the seed; else a resumed run keeps its own.
         chose_select: Whether the user gave ``select``, likewise.
         joins: Whether other programs work in the study, too.
+        noted_storage: What the folder may say of the storage, so that the run can be looked at later.
     """
 
     def __init__(
@@ -124,12 +125,14 @@ class Run:
         seeded: bool,
         chose_select: bool = True,
         joins: bool = False,
+        noted_storage: str | None = None,
     ) -> None:
         self.folder = folder
         self.control = control
         started = time.time()
         self.shared = study is not None or storage is not None
         self.joins = joins
+        self._noted_storage = noted_storage
         self._resumes = resume
         in_folder = resume and folder is not None and folder.resumed and folder.has_begun
         options: dict[str, Any] = {}
@@ -195,7 +198,7 @@ class Run:
         pool = checked_pool(executor, self.plan, evaluator)
         self.provider = self.plan.recorded(provider, self.record.transcript)
         proposer = self.plan.proposer(self.provider, emit=self.emit)
-        self.record.write_start(self.study.study_name)
+        self.record.write_start(self.study.study_name, self._noted_storage)
         if self.plan.objects:
             object_choices.store(self.study, self.plan.objects)
         evaluator = run_evaluator(self.plan, evaluator, pool)

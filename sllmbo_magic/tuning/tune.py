@@ -29,6 +29,7 @@ from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import closest
 from sllmbo_magic.storage.backends import open_storage
 from sllmbo_magic.storage.locations import absolute_storage
+from sllmbo_magic.storage.locations import noted_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import root_path
 from sllmbo_magic.storage.shared_journal import use_shared_journal
@@ -225,6 +226,7 @@ def tune(
     arguments = explicit(locals())
     resume, storage, executor, warm_start, seed, join = _run_options(arguments)
     storage = absolute_storage(storage)
+    noted = noted_storage(storage)
     is_seeded = seed is not None
     if not is_seeded:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -278,6 +280,7 @@ def tune(
                 is_seeded,
                 "select" in arguments,
                 joins=join,
+                noted_storage=noted,
             )
         result = run.execute(
             enqueue=configurations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 import warnings
@@ -34,6 +35,9 @@ from sllmbo_magic.events import RunStarted
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
+from sllmbo_magic.report.summary import plain_text
+from sllmbo_magic.storage.locations import is_there
+from sllmbo_magic.storage.locations import noted_storage
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import list_runs
 from sllmbo_magic.storage.runs import rename_run
@@ -581,6 +585,111 @@ def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: A
         TuneResult.load(tmp_path / "file")
     with pytest.raises(StorageError, match="is not a saved run"):
         TuneResult.load(tmp_path / "nothing.zip")
+
+
+def of_square(name: str, **options: Any) -> TuneResult:
+    """A run of three trials of an objective."""
+    return tune(
+        lambda p: p["x"] ** 2,
+        search_space={"x": (0.0, 1.0)},
+        direction="minimize",
+        sampler="random",
+        n_trials=3,
+        name=name,
+        seed=0,
+        **options,
+    )
+
+
+def test_a_run_whose_process_died_is_not_said_to_run(tmp_path: Path) -> None:
+    of_square("dead")
+    transcript = Path(".sllmbo/dead/transcript.jsonl")
+    lines = transcript.read_text().splitlines(keepends=True)
+    last = next(i for i, line in enumerate(lines) if '"TrialFinished"' in line and '"number": 2' in line)
+    transcript.write_text("".join(lines[:last]))
+    loaded = TuneResult.load(".sllmbo/dead")
+    for result in (loaded, TuneResult.load(loaded.save(tmp_path / "dead.zip"))):
+        bundle = result.bundle()
+        assert (result.status, bundle["run"]["status"]) == ("interrupted", "interrupted")
+        assert bundle["trials"][2]["cause"] == "cut off when its process ended"
+        text = plain_text(bundle)
+        assert "Interrupted: its process ended." in text
+        assert "2 trials in" in text
+        assert "1 cut off" in text
+    with RunFolder(".sllmbo/dead") as folder:
+        folder.acquire()
+        assert TuneResult.load(".sllmbo/dead").status == "running"
+
+
+def test_a_note_reaches_the_folder_wherever_the_notebook_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_square("a")
+    loaded = TuneResult.load(".sllmbo/a")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    loaded.note(1, "the one to keep")
+    again = TuneResult.load(tmp_path / ".sllmbo" / "a")
+    assert again.bundle()["trials"][1]["note"] == "the one to keep"
+
+
+def test_a_run_in_another_storage_is_loaded_from_its_folder() -> None:
+    for storage in ("sqlite:///runs.db", "journal:runs.log"):
+        result = of_square("away", storage=storage)
+        loaded = TuneResult.load(".sllmbo/away")
+        assert (repr(loaded), loaded.code()) == (repr(result), result.code())
+        Path(storage.rpartition("/")[2].rpartition(":")[2]).unlink()
+        with pytest.raises(StorageError, match=r"keeps its trials in .*runs.* TuneResult.load\(.*storage="):
+            TuneResult.load(".sllmbo/away")
+        assert not Path("runs.db").exists(), "none is made"
+    study_storage = optuna.storages.InMemoryStorage()
+    of_square("object", storage=study_storage)
+    with pytest.raises(StorageError, match="holds no stored study"):
+        TuneResult.load(".sllmbo/object")
+    assert TuneResult.load(".sllmbo/object", storage=study_storage).best_params
+
+
+@pytest.mark.parametrize(
+    ("storage", "noted", "is_open"),
+    [
+        ("postgresql+psycopg://me:p@ss:w/o@host/db", "postgresql+psycopg://me:***@host/db", False),
+        ("mysql://me@host/db?password=word", "mysql://me@host/db?***", False),
+        ("postgresql://me@host/db", "postgresql://me@host/db", True),
+        ("grpc://host:13000", "grpc://host:13000", True),
+        ("sqlite:////no/such.db", "sqlite:////no/such.db", False),
+        ("memory", "memory", False),
+    ],
+)
+def test_a_run_notes_its_storage_without_a_password(storage: str, noted: str, is_open: bool) -> None:
+    assert noted_storage(storage) == noted
+    assert is_there(noted) is is_open
+
+
+def test_a_damaged_run_is_loaded_as_far_as_it_goes_or_refused_in_one_line() -> None:
+    text = repr(of_square("whole"))
+    transcript = Path(".sllmbo/whole/transcript.jsonl")
+    with transcript.open("a") as file:
+        file.write('{"kind": "exchange"}\n{"kind": "event", "type": "TrialFinished"}\n')
+    file_of = TuneResult.load(".sllmbo/whole").save("whole.zip")
+    assert repr(TuneResult.load(".sllmbo/whole")) == text
+    Path(".sllmbo/whole/run.json").unlink()
+    shutil.move(".sllmbo/whole", ".sllmbo/renamed")
+    assert repr(TuneResult.load(".sllmbo/renamed")) == text.replace("whole:", "renamed:")
+    Path(".sllmbo/renamed/study.log").write_text("")
+    with pytest.raises(StorageError, match="has no study 'renamed'"):
+        TuneResult.load(".sllmbo/renamed")
+
+    def rewritten(name: str, change: Callable[[bytes], bytes]) -> Path:
+        with zipfile.ZipFile(file_of) as old, zipfile.ZipFile("changed.zip", "w") as new:
+            for part in old.namelist():
+                new.writestr(part, change(old.read(part)) if part == name else old.read(part))
+        return Path("changed.zip")
+
+    newer = b'{"type": "OfANewerVersion", "time": 1}\n{"type": "Note", "time": 1}\n'
+    assert repr(TuneResult.load(rewritten("events.jsonl", lambda data: data + newer))) == text
+    for part, damage in (("study.log", b"1\n"), ("study.log", b""), ("code.json", b"{")):
+        with pytest.raises(StorageError, match="is not a saved run"):
+            TuneResult.load(rewritten(part, lambda _, damage=damage: damage))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("candidates", [long(1), 5])
