@@ -30,15 +30,24 @@ def checked_seeds(seeds: Any) -> tuple[int, ...]:
     return numbers
 
 
-def checked_optimum(optimum: Any) -> float | None:
+def checked_optimum(optimum: Any, metric: str = "") -> float | None:
     """The best possible value as a number; None for None.
 
+    Args:
+        optimum: As the user gives it.
+        metric: The metric, where it is known: the scores of scikit-learn's losses are negative.
+
     Raises:
-        InputError: It is no finite number.
+        InputError: It is no finite number, or none that the metric can have.
     """
     if optimum is None:
         return None
     is_number = isinstance(optimum, Real) and not isinstance(optimum, bool)
+    if is_number and optimum > 0 and metric.startswith("neg_"):
+        raise InputError(
+            f"optimum {optimum} is no score of {metric}: its scores are at most 0.",
+            f"Give it with scikit-learn's sign: optimum=-{optimum}.",
+        )
     if is_number and math.isfinite(optimum):
         return float(optimum)
     text = f"optimum {optimum} is out of range." if is_number else f"optimum is {type_name(optimum)}."

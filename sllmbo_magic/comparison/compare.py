@@ -156,6 +156,8 @@ def compare(
     optimum = checked_optimum(optimum)
     numbers = checked_seeds((SEEDS if prove else 3) if seeds is None else seeds)
     base, task = _task_of(estimator, X, y, arguments)
+    if task.objective is None:  # the name of a function says nothing of its sign
+        checked_optimum(optimum, task.scorer_name)
     base["n_trials"] = n_trials if n_trials is not None else base.get("n_trials", Settings().n_trials)
     if ablate == "scores" and "judge" not in arguments:
         base["judge"] = False

@@ -148,8 +148,11 @@ class Comparison:
     @property
     def target(self) -> float:
         """Where regret is counted from: the optimum, or the best of all runs; NaN without a score."""
-        if self.optimum is not None:
-            return self.optimum
+        return self.best if self.optimum is None else self.optimum
+
+    @property
+    def best(self) -> float:
+        """The best value of all runs; NaN without a score."""
         values = [v for run in self.runs for v in run.values if v is not None]
         return float("nan") if not values else max(values) if self.direction == "maximize" else min(values)
 
@@ -303,6 +306,11 @@ class Comparison:
             notes.append(f"p is adjusted for {len(differences)} comparisons (Holm).")
         if self.optimum is not None:
             notes.append(f"Regret: distance to the given optimum, {self._shown(self.optimum)}.")
+            if (beyond := self._sign * (self.best - self.optimum)) > 0:
+                notes.append(
+                    f"The given optimum is not the best possible value: {self._shown(self.best)} was found, "
+                    f"{score(beyond, 6)} better, so regret is below 0."
+                )
         elif np.isfinite(self.target):
             notes.append(self._regret_note())
         for row in self.rows():

@@ -609,6 +609,21 @@ def test_large_values_are_told_apart_in_every_view() -> None:
     assert "123456789.7500" in comparison.table()
 
 
+def test_an_optimum_that_a_run_beats_is_said_to_be_none() -> None:
+    runs = {"a": [0.4, 0.5], "b": [0.6, 0.7]}
+    for direction, optimum, best in (("maximize", 0.65, 0.7), ("minimize", 0.65, 0.4)):
+        notes = made(runs, direction=direction, optimum=optimum).to_dict()["notes"]
+        found = f"{best:.6f} was found, {abs(best - optimum):.6f} better"
+        assert any(f"not the best possible value: {found}" in note for note in notes)
+        notes = made(runs, direction=direction, optimum=best).to_dict()["notes"]
+        assert not any("not the best possible value" in n for n in notes)
+
+
+def test_an_optimum_in_the_units_of_the_table_is_refused_where_scores_are_negative() -> None:
+    with pytest.raises(InputError, match=r"at most 0\. Give it with scikit-learn's sign: optimum=-0\.4"):
+        compare(LogisticRegression(), X, y, scoring="neg_log_loss", n_trials=1, seeds=1, optimum=0.4)
+
+
 def test_many_long_labels_leave_the_figure_room() -> None:
     names = [f"llm-tpe, history number {i} (openai:gpt-4o-mini)" for i in range(8)]
     figure = made({name: [i / 10, 0.3, 0.5] for i, name in enumerate(names)}).plot()
