@@ -14,6 +14,7 @@ from typing import Any
 from sllmbo_magic import __version__
 from sllmbo_magic.magic.progress import duration
 from sllmbo_magic.report.limits import bounded_text
+from sllmbo_magic.report.run_data import DIRECTIONS
 from sllmbo_magic.report.run_data import read
 from sllmbo_magic.task.display_metric import display_metric
 
@@ -63,7 +64,9 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
             (
                 name,
                 str(run.get("estimator") or ""),
-                f"{display.label}, {display.better}" if metric else "",
+                (f"{display.label}, {display.better}" if _has_one_value(run) else display.label)
+                if metric
+                else "",
                 str(run.get("sampler") or ""),
                 str(run.get("llm") or ""),
                 str(read(bundle).n_trials),
@@ -86,10 +89,26 @@ def compare_table(bundles: Mapping[str, dict[str, Any]]) -> str:
         "requests",
     )
     text = table(header, rows)
-    metrics = {(bundle["run"].get("metric"), bundle["run"].get("n_folds")) for bundle in bundles.values()}
-    if len(metrics) > 1:
-        text += "\nThe runs differ in metric or folds, so their scores do not compare."
+    if differing := [
+        word
+        for word, fields in _MUST_AGREE.items()
+        if len({tuple(bundle["run"].get(field) for field in fields) for bundle in bundles.values()}) > 1
+    ]:
+        text += f"\nThe runs differ in {' and '.join(differing)}, so their scores do not compare."
     return text
+
+
+_MUST_AGREE = {
+    "metric": ("metric",),
+    "direction": ("direction",),
+    "folds": ("n_folds",),
+    "data": ("n_rows", "n_columns"),
+}
+"""What two runs must have in common for their scores to compare, and the fields that tell it."""
+
+
+def _has_one_value(run: Mapping[str, Any]) -> bool:
+    return run.get("direction") in DIRECTIONS
 
 
 _PACKAGES = (

@@ -15,6 +15,7 @@ import sklearn
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
+from sllmbo_magic.magic import listing
 from sllmbo_magic.magic import session
 from sllmbo_magic.magic.commands import parse
 from sllmbo_magic.magic.commands import steering
@@ -345,6 +346,27 @@ def test_a_file_of_the_user_is_not_replaced_that_no_line_named(
     tuned.ok(f"%sllmbo {command} best {file}")
     assert file.stat().st_size > 1000
     tuned.ok(f"%sllmbo {command} best")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"direction": "minimize"}, "direction"),
+        ({"n_rows": 99}, "data"),
+        ({"metric": "accuracy", "n_folds": 3}, "metric and folds"),
+    ],
+)
+def test_runs_whose_scores_do_not_compare_are_said_not_to(change: dict[str, Any], word: str) -> None:
+    run = {"metric": "r2", "direction": "maximize", "n_folds": 5, "n_rows": 100, "n_columns": 3}
+    bundles = {name: {"schema": 1, "run": {**run, "name": name}, "cost": {}} for name in "ab"}
+    assert "compare" not in listing.compare_table(bundles)
+    bundles["b"]["run"] |= change
+    assert f"The runs differ in {word}, so their scores do not compare." in listing.compare_table(bundles)
+
+
+def test_a_run_with_several_objectives_is_not_said_to_maximise() -> None:
+    run = {"name": "a", "metric": "cost", "direction": "minimize, minimize"}
+    assert "better" not in listing.compare_table({"a": {"schema": 1, "run": run, "cost": {}}})
 
 
 def test_preview_shows_what_was_sent(tuned: Shell) -> None:
