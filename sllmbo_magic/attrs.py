@@ -98,6 +98,8 @@ Source: TypeAlias = Literal[
     "fallback",
 ]
 SOURCES: tuple[str, ...] = get_args(Source)
+OTHER = "other"
+"""As which a history shows what an LLM of another program proposed that works on the same study."""
 ASKED_SOURCES = ("llm-init", "llm")
 """Proposed by an LLM itself."""
 LLM_SOURCES = (*ASKED_SOURCES, "rulebook")

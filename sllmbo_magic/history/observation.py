@@ -78,6 +78,7 @@ class Observation:
         outside: Parameters whose value the search space cannot express. With any of these the trial is no
             point of the space: no model may learn from it.
         violation: Sum of an infeasible trial's constraint values above 0; 0 for others.
+        by_other: Whether another program proposed it that works on the same study.
     """
 
     number: int
@@ -106,6 +107,7 @@ class Observation:
     outside: tuple[str, ...] = ()
     violation: float = 0.0
     values: tuple[float, ...] = ()
+    by_other: bool = False
     _in_spaces: dict[int, _InSpace] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unit(self, space: SearchSpace) -> np.ndarray:

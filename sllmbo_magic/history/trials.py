@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from sllmbo_magic import attrs
@@ -12,7 +13,13 @@ from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 
-def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace | None = None) -> Observation:
+def observe(
+    trial: Any,
+    space: SearchSpace | None = None,
+    *,
+    outer: SearchSpace | None = None,
+    program: str | None = None,
+) -> Observation:
     """The observation of one Optuna ``FrozenTrial``.
 
     An infinite score, which Optuna takes for one, is a failure as in a run: nothing can be learned from it.
@@ -20,6 +27,8 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
     Args:
         space: Parameters are limited to its names.
         outer: As for :func:`real_configuration`.
+        program: The program that reads it, where several work on one study, each with a conversation of its
+            own: of a trial that another one proposed, what its LLM was asked, promised and told is left out.
     """
     user_attrs = trial.user_attrs
     evaluation = user_attrs.get(attrs.EVALUATION) or {}
@@ -37,7 +46,7 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
     is_infinite = value is not None and not math.isfinite(value)
     if space is not None:
         params = {name: params[name] for name in (*space, *space.fixed) if name in params}
-    return Observation(
+    observation = Observation(
         number=trial.number,
         params=params,
         state="INFEASIBLE" if violation else "FAIL" if is_infinite else trial.state.name,
@@ -64,6 +73,35 @@ def observe(trial: Any, space: SearchSpace | None = None, *, outer: SearchSpace 
         outside=outside,
         violation=violation,
         values=tuple(trial.values) if scored(trial) and len(trial.values) > 1 else (),
+    )
+    if is_own(trial, program):
+        return observation
+    is_evaluated_here = (user_attrs.get(attrs.OWNER) or {}).get("token") == program
+    return _of_another(observation, sent_request=observation.sent_request and is_evaluated_here)
+
+
+def is_own(trial: Any, program: str | None) -> bool:
+    """Whether a program has proposed a trial: it queued it, or evaluates it and nobody else queued it. Where
+    there is one program (None), it has.
+    """
+    by = (trial.user_attrs.get(attrs.PROVENANCE) or {}).get("program")
+    return program is None or program == (by or (trial.user_attrs.get(attrs.OWNER) or {}).get("token"))
+
+
+def _of_another(observation: Observation, *, sent_request: bool) -> Observation:
+    return replace(
+        observation,
+        source=attrs.OTHER if observation.source in attrs.ASKED_SOURCES else observation.source,
+        request=None,
+        asked_at=None,
+        expects="",
+        came_true=None,
+        vetoed=(),
+        feedback=(),
+        sent_request=sent_request,
+        told=0,
+        unanswered=None,
+        by_other=True,
     )
 
 

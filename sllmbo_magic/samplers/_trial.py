@@ -153,12 +153,14 @@ class ObservationCache:
         metric: str,
         trials: Sequence[FrozenTrial] | None = None,
         outer: SearchSpace | None = None,
+        program: str | None = None,
     ) -> History:
         """The study's trials as a history, running ones included once they have parameters.
 
         Args:
             trials: All of the study, where they have been read just now.
             outer: The fixed space of the study; a trial outside of it is no point of the space.
+            program: As for :func:`observe`.
         """
         if outer is not self._outer:  # a trial may be inside of the new one
             self.__dict__.update(ObservationCache(outer).__dict__)
@@ -168,11 +170,11 @@ class ObservationCache:
         for number in (*self._open, *range(self._n_seen, len(trials))):
             trial = trials[number]
             if trial.state.is_finished():
-                self._finished.add(observe(trial, outer=outer))
+                self._finished.add(observe(trial, outer=outer, program=program))
                 continue
             still_open.append(number)
             if trial.state == TrialState.RUNNING and trial.params:
-                running.append(observe(trial, outer=outer))
+                running.append(observe(trial, outer=outer, program=program))
         self._open, self._n_seen = still_open, len(trials)
         return self._finished.history(study.direction.name.lower(), metric, running)
 

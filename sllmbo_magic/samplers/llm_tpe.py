@@ -30,6 +30,7 @@ from sllmbo_magic.events import Fallback
 from sllmbo_magic.events import Note
 from sllmbo_magic.history.hints import Hint
 from sllmbo_magic.history.history import History
+from sllmbo_magic.history.trials import is_own
 from sllmbo_magic.llm.base import Provider
 from sllmbo_magic.proposers.base import Proposer
 from sllmbo_magic.proposers.factory import make_proposer
@@ -160,6 +161,8 @@ class LLMTPESampler(BaseSampler):
         self.emit = emit
         self._warned_of: set[str] = set()
         """Categories of failures of the LLM that were logged, where no ``emit`` takes them: each once."""
+        self.program: str | None = None
+        """Which of the programs that work on one study this is; None where it is the only one."""
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
         self._left_to_base: frozenset[str] = frozenset()
@@ -304,7 +307,8 @@ class LLMTPESampler(BaseSampler):
                 return
             if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return  # they run first; at the start of the last one more is known
-            history = with_feedback_of(trial, history)
+            if is_own(trial, self.program):
+                history = with_feedback_of(trial, history)
             self.requests.send_if_due(space, history, trial.number, llm_only=self.mode == "llm")
             self.requests.note_sent(study, trial)
 
@@ -478,7 +482,7 @@ class LLMTPESampler(BaseSampler):
     def _history(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
         task, outer = self.requests.task, self.space_state.outer or self._undeclared.all_of(study)
         metric = task.metric if task is not None else "score"
-        return self._observations.history(study, metric, trials, outer)
+        return self._observations.history(study, metric, trials, outer, self.program)
 
     def _emit(self, event: Event) -> None:
         if self.emit is not None:

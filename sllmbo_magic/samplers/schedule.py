@@ -93,7 +93,8 @@ class Adaptive:
     sampler's, or over the expected one (one success in ``prior`` trials) where that is more: an LLM that
     takes trials and brings nothing loses share also when the base sampler brings nothing, one that pays wins
     it, and its share never falls below ``floor`` nor rises above 1 - ``floor``. Beside an LLM the rulebook
-    counts as the base sampler: what it earns in the place of a vetoed candidate is not the LLM's.
+    counts as the base sampler: what it earns in the place of a vetoed candidate is not the LLM's. Of several
+    programs on one study each counts its own trials, and all of them set the level.
     """
 
     ratio: float = 0.5
@@ -125,7 +126,7 @@ class Adaptive:
         credits = {"llm": 0.0, "base": 0.0}
         n_trials = {"llm": 0.0, "base": 0.0}
         noise, sign, memory = history.noise, 1.0 if history.direction == "maximize" else -1.0, self.memory
-        sources = {o.source for o in history.observations}
+        sources = {o.source for o in history.observations if not o.by_other}
         has_llm = not sources.isdisjoint(ASKED_SOURCES)
         sides = {source: _side(source, has_llm) for source in sources}
         level: float | None = None
@@ -138,7 +139,7 @@ class Adaptive:
                     level = o.value
                 elif sign * (o.value - level) > noise and sign * (o.value - level) > 1e-12 * abs(level):
                     credit, level = 1.0, o.value
-            side = sides[o.source]
+            side = None if o.by_other else sides[o.source]
             if side is None:
                 continue
             credits["llm"] *= memory

@@ -176,6 +176,8 @@ def _entry(
         "space_version": sampler.space_state.number,
         **{k: v for k, v in more.items() if v is not None},
     }
+    if sampler.program is not None:
+        provenance["program"] = sampler.program
     if candidate.note:
         provenance["note"] = candidate.note
     params, configuration = with_defaults(

@@ -334,6 +334,7 @@ class Run:
             cancelled=lambda: self.control.stopping,
             emit=self.emit,
         )
+        self.sampler.program = self._program.token if self.joins else None
         self.study.sampler = self.sampler
         if self.joins or self.resumed:
             reached = self._is_reached

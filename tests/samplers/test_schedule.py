@@ -56,6 +56,21 @@ def climbing(payer: str, gain: float = 0.05, n: int = 40) -> list[tuple[str, flo
     ]
 
 
+@pytest.mark.parametrize("payer", ["llm", "tpe"])
+def test_what_another_programs_sources_earn_is_not_credited_here(payer: str) -> None:
+    other = [replace(o, by_other=True) for o in played(climbing(payer)).observations]
+    assert Adaptive().share(History(tuple(other), "maximize")) == 0.5
+    own = Observation(len(other), {"x": 0.0}, value=0.6, source="llm")
+    assert Adaptive().share(History((*other, own), "maximize")) < 0.5, "the other one was better before"
+
+
+def test_another_programs_llm_makes_no_difference_to_whom_the_rulebooks_trials_are_credited() -> None:
+    own = played([("default", 0.5), *(("rulebook", 0.5 + 0.05 * i) for i in range(1, 9))]).observations
+    other = replace(own[-1], number=9, source="llm", by_other=True)
+    share = Adaptive().share(History(own, "maximize"))
+    assert Adaptive().share(History((*own, other), "maximize")) == pytest.approx(share)
+
+
 def test_bernoulli_is_a_coin_per_trial() -> None:
     drawn = chosen(make_schedule("bernoulli", 0.3), 2000)
     assert 0.26 <= drawn.count("llm") / 2000 <= 0.34

@@ -38,7 +38,9 @@ from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.program_lock import lives
 from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
+from sllmbo_magic.testing import FunctionProvider
 from tests.marks import long
+from tests.replies import Responder
 
 ROOT = str(Path(__file__).parents[2])
 CODE = """
@@ -124,6 +126,25 @@ def test_a_program_that_joins_later_goes_on_with_what_is_there() -> None:
     third = tune(parabola, n_trials=9, seed=1, join=True, **SPACE)
     assert len(third.trials) == 9
     assert third.best_params == second.best_params
+
+
+def test_an_llm_reads_of_another_programs_llm_as_of_somebody_else() -> None:
+    """It was told that its own predictions came true, and of answers that it never gave."""
+
+    def prompts_of(seed: int, n_trials: int) -> list[str]:
+        llm = FunctionProvider(Responder(seed))
+        options = {**SPACE, "judge": False, "llm_ratio": 0.9, "join": True}
+        tune(parabola, n_trials=n_trials, seed=seed, llm=llm, **options)
+        return ["\n".join(m.content for m in r.messages) for r in llm.requests if r.purpose == "propose"]
+
+    first, second = prompts_of(1, 12), prompts_of(2, 24)
+    assert "Your predictions" in first[-1]
+    assert ",other," not in first[-1]
+    assert ",other," in second[0]
+    assert "other (the LLM of another program on this study)" in second[0]
+    assert "Your predictions" not in second[0]
+    assert "Of your last answer" not in second[0]
+    assert "Your predictions" in second[-1]
 
 
 def test_what_a_program_that_joins_gives_is_tried_next_and_once() -> None:
