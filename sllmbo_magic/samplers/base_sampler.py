@@ -26,6 +26,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 from sllmbo_magic.samplers.shadow_study import base_params
+from sllmbo_magic.samplers.shadow_study import give_back
 from sllmbo_magic.space.search_space import SearchSpace
 
 MakeSampler = Callable[[int], BaseSampler]
@@ -129,16 +130,22 @@ class BaseSamplerAdapter:
             self._shadow = ShadowStudy(outer, study.direction)
         self._shadow.sync(study.get_trials(deepcopy=False) if trials is None else trials, base)
         params = self._shadow.sample(number, space, base, rng)
+        if notes := self._shadow.notes(number):  # another process goes on with the grid
+            trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+            for key, value in notes.items():
+                study._storage.set_trial_system_attr(trial_id, key, value)
         return {**space.active({k: v for k, v in params.items() if k in space}), **space.fixed}
 
-    def forget(self, number: int, *, is_tried: bool = False) -> None:
-        """The trial takes another configuration than the one that was drawn for it in a declared space.
+    def forget(self, study: Study, trial: FrozenTrial, *, is_tried: bool = False) -> None:
+        """The trial takes another configuration than the one that was drawn for it.
 
         Args:
             is_tried: Whether an earlier trial had the one that was drawn.
         """
         if self._shadow is not None:
-            self._shadow.forget(number, is_tried=is_tried)
+            self._shadow.forget(trial.number, is_tried=is_tried)
+        if not is_tried:
+            give_back(study, trial._trial_id)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

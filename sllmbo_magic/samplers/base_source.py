@@ -73,7 +73,8 @@ class BaseSource:
             )
         untried = self._untried(context, space, params)
         if untried is not None:
-            self.sampler.forget(number, is_tried=True)  # the draw that its trial does not have
+            # the draw that its trial does not have
+            self.sampler.forget(context.study, context.trial, is_tried=True)
             params = untried
         more = {} if space is context.spaces.current else {"wide_space": True}
         return Suggestion(params, source, {"reason": reason, **more})

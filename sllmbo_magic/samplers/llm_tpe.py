@@ -60,7 +60,6 @@ from sllmbo_magic.samplers.candidate_queue import CandidateQueue
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.samplers.requests import Requests
 from sllmbo_magic.samplers.schedule import make_schedule
-from sllmbo_magic.samplers.shadow_study import give_back
 from sllmbo_magic.samplers.source_choice import SourceChoice
 from sllmbo_magic.samplers.space_state import SpaceState
 from sllmbo_magic.samplers.study_state import StudyState
@@ -334,10 +333,7 @@ class LLMTPESampler(BaseSampler):
             base = self._sources.base
             suggestion = base.suggest(context) if is_queued else self._sources.suggest(context)
             if is_queued or suggestion.source not in (base.label, "fallback"):
-                if declared:
-                    self._base_sampler.forget(trial.number)
-                else:
-                    give_back(study, trial._trial_id)
+                self._base_sampler.forget(study, trial)
             if not is_queued:
                 write_provenance(context, suggestion, self.space_state.number)
             params = recorded(context, suggestion, self.space_state.outer, self.space_state.defaults)

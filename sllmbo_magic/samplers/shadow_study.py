@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import GridSampler
+from optuna.samplers import PartialFixedSampler
 from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.study import StudyDirection
@@ -34,6 +37,8 @@ from sllmbo_magic.space.search_space import SearchSpace
 _CATEGORY_TRIES = 4
 _GRID_ID = "grid_id"
 """Where Optuna's ``GridSampler`` notes the number of a trial's point."""
+_GRID_SPACE = "search_space"
+"""Where it notes the grid."""
 
 
 class _NoSampler(BaseSampler):
@@ -102,7 +107,9 @@ class ShadowStudy:
         elif finished:
             self._add(trial, params)
         elif trial.params:
-            self._begin(number, params)
+            shadow_id = self._begin(number, params)
+            if grid_of(base) is not None:
+                self._note(shadow_id, grid_notes(trial))
 
     def sample(
         self,
@@ -116,6 +123,7 @@ class ShadowStudy:
         """
         shadow_id = self._begin(number, {})
         base.before_trial(self.study, self.study._storage.get_trial(shadow_id))
+        self._take_open_point(shadow_id, base, rng)
         frozen = self.study._storage.get_trial(shadow_id)  # with what the sampler noted in it
         ask: dict[str, BaseDistribution] = {}
         for name in sorted(space):
@@ -162,6 +170,28 @@ class ShadowStudy:
                 give_back(self.study, shadow_id)
             self.study._storage.set_trial_state_values(shadow_id, TrialState.FAIL)
 
+    def _take_open_point(self, shadow_id: int, base: BaseSampler, rng: np.random.Generator) -> None:
+        """``GridSampler`` gives its first trials the points of their own numbers, and a trial has another
+        number here than where another process began the grid.
+        """
+        grid = grid_of(base)
+        if grid is None:
+            return
+        point = self.study._storage.get_trial_system_attrs(shadow_id).get(_GRID_ID)
+        others = (t for t in self.study.get_trials(deepcopy=False) if t._trial_id != shadow_id)
+        open_points = grid._get_unvisited_grid_ids(self.study)
+        if open_points and any(t.system_attrs.get(_GRID_ID) == point for t in others):
+            self._note(shadow_id, {_GRID_ID: int(rng.choice(sorted(open_points)))})
+
+    def notes(self, number: int) -> dict[str, Any]:
+        """What ``GridSampler`` noted in the trial that was drawn for a real one; empty for other samplers."""
+        shadow_id = self._open.get(number)
+        return {} if shadow_id is None else grid_notes(self.study._storage.get_trial(shadow_id))
+
+    def _note(self, shadow_id: int, notes: Mapping[str, Any]) -> None:
+        for key, value in notes.items():
+            self.study._storage.set_trial_system_attr(shadow_id, key, value)
+
     def _begin(self, number: int, params: dict[str, Any]) -> int:
         if number not in self._open:
             self._open[number] = self.study.ask()._trial_id
@@ -185,8 +215,10 @@ class ShadowStudy:
         values = trial.values if trial.state == TrialState.COMPLETE else None
         for step, value in trial.intermediate_values.items():
             storage.set_trial_intermediate_value(shadow_id, step, value)
-        for key, noted in constraints_of(trial).items():
-            storage.set_trial_system_attr(shadow_id, key, noted)
+        self._note(shadow_id, constraints_of(trial))
+        grid = grid_of(base)
+        if grid is not None and _GRID_ID not in frozen.system_attrs:  # which it needs to end a study
+            self._note(shadow_id, {_GRID_SPACE: grid._search_space, _GRID_ID: -1})
         frozen = storage.get_trial(shadow_id)
         frozen.user_attrs = dict(trial.user_attrs)  # a function of constraints reads them
         with stop_allowed(self.study):
@@ -198,7 +230,8 @@ class ShadowStudy:
         """A trial that ran before this process, or elsewhere."""
         self._done.add(trial.number)
         scored = trial.state == TrialState.COMPLETE and trial.values
-        if not scored and trial.state != TrialState.PRUNED:
+        notes = grid_notes(trial)
+        if not scored and trial.state != TrialState.PRUNED and not notes:
             return
         params = dict(sorted(self._complete(params).items()))
         self.study.add_trial(
@@ -208,7 +241,7 @@ class ShadowStudy:
                 params=params,
                 distributions={name: self.outer[name] for name in params},
                 intermediate_values=dict(trial.intermediate_values),
-                system_attrs=constraints_of(trial),
+                system_attrs={**constraints_of(trial), **notes},
             )
         )
 
@@ -227,6 +260,19 @@ def constraints_of(trial: FrozenTrial) -> dict[str, Any]:
         for key, value in trial.system_attrs.items()
         if key == _CONSTRAINTS_KEY or key.startswith(f"{_CONSTRAINTS_KEY}:")
     }
+
+
+def grid_of(base: BaseSampler) -> GridSampler | None:
+    """The ``GridSampler`` that a sampler is, or that a ``PartialFixedSampler`` wraps."""
+    while isinstance(base, PartialFixedSampler):
+        base = base._base_sampler
+    return base if isinstance(base, GridSampler) else None
+
+
+def grid_notes(trial: FrozenTrial) -> dict[str, Any]:
+    """The attributes in which ``GridSampler`` notes a trial's point; empty for a trial without one."""
+    noted = trial.system_attrs
+    return {key: noted[key] for key in (_GRID_SPACE, _GRID_ID)} if _GRID_ID in noted else {}
 
 
 def give_back(study: Study, trial_id: int) -> None:

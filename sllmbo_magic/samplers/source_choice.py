@@ -107,7 +107,7 @@ class SourceChoice:
             return suggestion
         # the draw that its trial does not have
         is_tried = suggestion.source in (self.base.label, _FALLBACK)
-        self.base.sampler.forget(context.trial.number, is_tried=is_tried)
+        self.base.sampler.forget(context.study, context.trial, is_tried=is_tried)
         return Suggestion(other, self.base.label, {"reason": _REPEATS})
 
     def _proposed(self, context: TrialContext) -> Suggestion:

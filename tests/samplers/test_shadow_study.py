@@ -123,6 +123,32 @@ def test_a_grid_is_tried_to_its_end_beside_other_sources(declared: bool, seed: i
     assert tried >= {*itertools.product(*grid.values())}
 
 
+@pytest.mark.parametrize("mode", ["tpe", "llm-tpe"])
+@pytest.mark.parametrize("per_process", [1, 2])
+def test_a_grid_goes_on_in_a_new_process(mode: str, per_process: int) -> None:
+    """It began again, as its notes were in the memory of the process; a failed trial had its point, too."""
+    grid = {"x": [-1.0, 0.0, 1.0], "y": [1.0, 5.0]}
+    storage = optuna.storages.InMemoryStorage()
+
+    def objective(trial: optuna.Trial) -> float:
+        total = trial.suggest_float("x", -5, 5) + trial.suggest_float("y", 0, 9)
+        if trial.number == 1:
+            raise ValueError
+        return total
+
+    while True:
+        sampler = LLMTPESampler(
+            base_sampler=GridSampler(grid, seed=0), search_space={"x": (-5.0, 5.0), "y": (0.0, 9.0)},
+            mode=mode, seed=0,
+        )  # fmt: skip
+        study = optuna.create_study(sampler=sampler, storage=storage, study_name="a", load_if_exists=True)
+        study.optimize(objective, n_trials=per_process, catch=(ValueError,))
+        of_grid = [t.params for t in study.trials if t.user_attrs["sllmbo:source"] == "base"]
+        if len(of_grid) == 6 or len(study.trials) == 30:
+            break
+    assert sorted(map(str, of_grid)) == sorted(str({"x": x, "y": y}) for x in grid["x"] for y in grid["y"])
+
+
 PARTIAL: dict[str, Any] = {
     "tpe": lambda: TPESampler(seed=0),
     "univariate": lambda: TPESampler(multivariate=False, seed=0),
