@@ -27,6 +27,7 @@ from sllmbo_magic.history.trials import real_configuration
 from sllmbo_magic.samplers.shadow_study import ShadowStudy
 from sllmbo_magic.samplers.shadow_study import base_params
 from sllmbo_magic.samplers.shadow_study import give_back
+from sllmbo_magic.samplers.shadow_study import innermost
 from sllmbo_magic.space.search_space import SearchSpace
 
 MakeSampler = Callable[[int], BaseSampler]
@@ -80,6 +81,7 @@ class BaseSamplerAdapter:
         self.sampler = sampler
         self.seed = seed
         self.plain = sampler if isinstance(sampler, BaseSampler) else sampler(seed)
+        _constrain_once(self.plain)
         self._shadow: ShadowStudy | None = None
 
     @property
@@ -181,10 +183,7 @@ class BaseSamplerAdapter:
         values. It need not be able to read these: then the trial is infeasible, and its constraint names
         the error.
         """
-        sampler = self.plain
-        while isinstance(sampler, PartialFixedSampler):
-            sampler = sampler._base_sampler
-        constraints_func = getattr(sampler, "_constraints_func", None)
+        constraints_func = getattr(innermost(self.plain), "_constraints_func", None)
         if constraints_func is None:
             return trial
         seen = copy.copy(trial)
@@ -210,4 +209,33 @@ class BaseSamplerAdapter:
             if isinstance(self.sampler, BaseSampler):
                 return self.sampler
             make = self.sampler
-        return make(int(np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]))
+        made = make(int(np.random.SeedSequence([self.seed, number, 1]).generate_state(1)[0]))
+        _constrain_once(made)
+        return made
+
+
+class _NotedConstraints:
+    """A function of constraints that is not called again for a trial whose values have been noted: it may
+    be slow, or count its calls.
+    """
+
+    def __init__(self, function: Callable[[FrozenTrial], Sequence[float]]) -> None:
+        self._function = function
+
+    def __call__(self, trial: FrozenTrial) -> Sequence[float]:
+        noted = trial.system_attrs.get(_CONSTRAINTS_KEY)
+        return self._function(trial) if noted is None else tuple(noted)
+
+
+def _constrain_once(sampler: Any) -> None:
+    """The sampler's function of constraints is called for a trial of the study, and not again for the one
+    that stands for it in the shadow study. Outside of these nothing changes.
+    """
+    inner = innermost(sampler)
+    function = getattr(inner, "_constraints_func", None)
+    if function is None or isinstance(function, _NotedConstraints):
+        return
+    once = _NotedConstraints(function)
+    for holder in (inner, *vars(inner).values()):  # NSGA-II's strategies have the function as well
+        if getattr(holder, "_constraints_func", None) is function:
+            holder._constraints_func = once

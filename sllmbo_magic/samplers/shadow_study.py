@@ -262,10 +262,16 @@ def constraints_of(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
+def innermost(sampler: BaseSampler) -> BaseSampler:
+    """The sampler that a ``PartialFixedSampler`` wraps; any other one itself."""
+    while isinstance(sampler, PartialFixedSampler):
+        sampler = sampler._base_sampler
+    return sampler
+
+
 def grid_of(base: BaseSampler) -> GridSampler | None:
-    """The ``GridSampler`` that a sampler is, or that a ``PartialFixedSampler`` wraps."""
-    while isinstance(base, PartialFixedSampler):
-        base = base._base_sampler
+    """The ``GridSampler`` that a sampler is or wraps."""
+    base = innermost(base)
     return base if isinstance(base, GridSampler) else None
 
 

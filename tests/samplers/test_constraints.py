@@ -130,3 +130,38 @@ def test_without_any_feasible_trial_the_search_goes_on() -> None:
     for way in ({}, {"search_space": {"x": (-5.0, 5.0)}}, {"llm": FunctionProvider(Responder(0))}):
         sampler = LLMTPESampler(seed=0, **way)
         assert sampler.history(searched(sampler, hopeless, n_trials=25)).incumbent is None
+
+
+BASES: dict[str, Any] = {
+    "tpe": lambda of: optuna.samplers.TPESampler(seed=0, constraints_func=of),
+    "nsga": lambda of: optuna.samplers.NSGAIISampler(seed=0, constraints_func=of),
+    "fixed": lambda of: optuna.samplers.PartialFixedSampler({"x": 1.0}, BASES["tpe"](of)),
+    "function": lambda of: lambda seed: BASES["tpe"](of),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("base", BASES)
+def test_a_function_of_constraints_is_called_once_for_a_trial(base: str) -> None:
+    """It may be slow, or write a line for each trial. With a fixed value it was called without that value."""
+    called: list[int] = []
+
+    def of(trial: optuna.trial.FrozenTrial) -> tuple[float]:
+        called.append(trial.number)
+        return (2.0 - trial.params["x"],)
+
+    def plain(trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", -5.0, 5.0) + trial.suggest_float("y", -5.0, 5.0)
+
+    for mode in ("tpe", "llm-tpe"):
+        called.clear()
+        study = searched(
+            LLMTPESampler(base_sampler=BASES[base](of), mode=mode, search_space=SPACE, seed=0), plain, 6
+        )
+        assert called == [*range(6)]
+        assert all([*t.constraints.values()] == [2.0 - t.params["x"]] for t in study.trials)
+    called.clear()
+    if base != "function":
+        options = {"direction": "minimize", "sampler": BASES[base](of), "n_trials": 4, "folder": ""}
+        tune(plain, search_space=SPACE, seed=0, **options)
+        assert called == [*range(4)]
