@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import warnings
 from collections import defaultdict
@@ -136,3 +138,78 @@ class Watching(Shift):
             Watching._running -= 1
         super().fit(X, y)
         return self
+
+
+# Of fits in processes of their own, which import this module and so not all that the tests import.
+
+
+class Ending(Shift):
+    """Ends its process in the way that ``way`` says."""
+
+    def __init__(self, way: str = "well", shift: float = 0.0) -> None:
+        super().__init__(shift)
+        self.way = way
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ending:
+        if self.way == "exit":
+            os._exit(3)
+        if self.way == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.way == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.way == "hang":
+            threading.Event().wait()
+        super().fit(X, y)
+        return self
+
+
+class EndingLater(Ending):
+    """Ends its process in that way once the file is there."""
+
+    def __init__(self, way: str = "well", shift: float = 0.0, file: str = "") -> None:
+        super().__init__(way, shift)
+        self.file = file
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> EndingLater:
+        if os.path.exists(self.file):
+            super().fit(X, y)
+        else:
+            Shift.fit(self, X, y)
+        return self
+
+
+class AtStart(Shift):
+    """Its process gets an interrupt, or ends where a file exists, before it can evaluate."""
+
+    def __init__(self, what: str = "", shift: float = 0.0) -> None:
+        super().__init__(shift)
+        self.what = what
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.what == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif os.path.exists(self.what):
+            os._exit(1)
+
+
+class OnDevice(Shift):
+    """Fits where one device is set only."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> OnDevice:
+        assert os.environ["CUDA_VISIBLE_DEVICES"] in ("3", "7")
+        super().fit(X, y)
+        return self
+
+
+class UnpickledHereOnly(Shift):
+    """Cannot be unpickled in another process than ``pid``."""
+
+    def __init__(self, pid: int = 0, shift: float = 0.0) -> None:
+        super().__init__(shift)
+        self.pid = pid
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if os.getpid() != self.pid:
+            raise AttributeError("Can't get attribute 'Mine' on <module 'mine'>")

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -46,6 +47,7 @@ from sllmbo_magic.tuning.event_log import Record
 from sllmbo_magic.tuning.failures import failure_table
 from sllmbo_magic.tuning.failures import why_all_failed
 from sllmbo_magic.tuning.isolation import IsolatedEvaluator
+from sllmbo_magic.tuning.isolation import SpareProcesses
 from sllmbo_magic.tuning.loop import Outcome
 from sllmbo_magic.tuning.marks import mark
 from sllmbo_magic.tuning.result import TuneResult
@@ -206,24 +208,28 @@ class Finalizer:
             return without_recheck(top, self._why_stopped())
 
     def _scores(self, tasks: Sequence[Task], configurations: Sequence[Mapping[str, Any]]) -> Any:
-        return paired_scores(tasks, configurations, self._fits(), self._show_progress)
+        with self._fits() as fits:
+            return paired_scores(tasks, configurations, fits, self._show_progress)
 
     def _show_progress(self, done: int, total: int) -> None:
         self.record.emit(CheckProgress(done=done, total=total))
 
-    def _fits(self) -> Fits:
+    @contextlib.contextmanager
+    def _fits(self) -> Iterator[Fits]:
         """How the fits of a check are made: isolated where those of the trials are."""
         s = self.plan.settings
         if not s.isolate:
-            return Fits(s.n_jobs, self._ends_checks, lambda: self.control.abandoning, self._why_stopped)
-        return Fits(
-            s.n_jobs,
-            self._ends_checks,
-            should_abandon=lambda: self.control.abandoning or self._is_over(),
-            why_stopped=self._why_stopped,
-            timeout=s.trial_timeout,
-            apart=partial(IsolatedEvaluator, device=next(iter(s.devices or ()), None)),
-        )
+            yield Fits(s.n_jobs, self._ends_checks, lambda: self.control.abandoning, self._why_stopped)
+            return
+        with SpareProcesses() as spare:
+            yield Fits(
+                s.n_jobs,
+                self._ends_checks,
+                should_abandon=lambda: self.control.abandoning or self._is_over(),
+                why_stopped=self._why_stopped,
+                timeout=s.trial_timeout,
+                apart=partial(IsolatedEvaluator, device=next(iter(s.devices or ()), None), spare=spare),
+            )
 
     def _ends_checks(self) -> bool:
         """Whether what is scored again ends: by the user since the trials ended, or by the time limit."""
@@ -280,17 +286,18 @@ class Finalizer:
         text = "Scoring default and best again on fresh folds: was the gain real?"
         self.record.emit(Note(text=text if has_gain else "Scoring the best configuration on the test data."))
         try:
-            verification = verify(
-                self.task,
-                None if default_value is None else {},
-                decoded(winning_params(winner), self.plan.objects),
-                seed=self.plan.settings.seed,
-                fits=self._fits(),
-                default_value=default_value,
-                best_value=winner.values[0],
-                incumbents=self._incumbents(study, winner),
-                on_progress=self._show_progress,
-            )
+            with self._fits() as fits:
+                verification = verify(
+                    self.task,
+                    None if default_value is None else {},
+                    decoded(winning_params(winner), self.plan.objects),
+                    seed=self.plan.settings.seed,
+                    fits=fits,
+                    default_value=default_value,
+                    best_value=winner.values[0],
+                    incumbents=self._incumbents(study, winner),
+                    on_progress=self._show_progress,
+                )
         except KeyboardInterrupt:  # the third one, in a fit that cannot be left
             self.control.interrupt()
             verification = unchecked(self._why_stopped())

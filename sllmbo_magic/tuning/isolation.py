@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
@@ -47,15 +48,19 @@ class IsolatedEvaluator:
     Args:
         evaluator: Scores configurations in the child process; it is sent there once.
         device: Of evaluations without a trial; None: no limit.
+        spare: Gives processes, and takes those that are left at the end; None: they are ended.
 
     Raises:
         InputError: The evaluator cannot be sent to a process.
     """
 
-    def __init__(self, evaluator: Evaluator, device: str | None = None) -> None:
+    def __init__(
+        self, evaluator: Evaluator, device: str | None = None, spare: SpareProcesses | None = None
+    ) -> None:
         _check_sendable(evaluator)
         self._evaluator = evaluator
         self._device = device
+        self._spare = spare
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._busy: list[_Child] = []
@@ -86,10 +91,13 @@ class IsolatedEvaluator:
             self._put_back(child, reusable=reusable)
 
     def close(self) -> None:
-        """End all child processes; the next evaluation starts new ones."""
+        """End all child processes, but for spare ones; the next evaluation starts new ones."""
         with self._lock:
-            children, self._idle, self._busy = [*self._idle, *self._busy], [], []
-        for child in children:
+            idle, busy, self._idle, self._busy = self._idle, self._busy, [], []
+        if self._spare is not None:
+            self._spare.put(idle)
+            idle = []
+        for child in [*idle, *busy]:
             child.kill()
         self._evaluator.close()
 
@@ -99,7 +107,8 @@ class IsolatedEvaluator:
             if child is not None:
                 self._idle.remove(child)
             else:
-                child = _Child(self._evaluator, device)
+                spare = None if self._spare is None else self._spare.take(self._evaluator, device)
+                child = spare or _Child(self._evaluator, device)
             self._busy.append(child)
         return child
 
@@ -111,6 +120,35 @@ class IsolatedEvaluator:
                     self._idle.append(child)
                     return
         child.kill()
+
+
+class SpareProcesses:
+    """What one evaluator leaves to the next: a process takes seconds to start, for what it imports.
+
+    They are ended at the end of the ``with`` block.
+    """
+
+    def __init__(self) -> None:
+        self._children: list[_Child] = []
+
+    def __enter__(self) -> SpareProcesses:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            child.kill()
+
+    def put(self, children: Sequence[_Child]) -> None:
+        """Keep processes that have nothing to do."""
+        self._children.extend(children)
+
+    def take(self, evaluator: Evaluator, device: str | None) -> _Child | None:
+        """A process that sees the device, for this evaluator; None when there is none."""
+        child = next((one for one in self._children if one.device == device), None)
+        if child is not None:
+            self._children.remove(child)
+            child.to_send = _Sent(evaluator)
+        return child
 
 
 class _Child:
@@ -131,10 +169,13 @@ class _Child:
             env=environment_of(device),
         )
         self.alive = True
+        self.to_send: _Sent | None = None
+        """Another evaluator than the one that it began with; it goes along with the next call."""
 
     def submit(self, params: dict[str, Any], trial: _Described | None, timeout: float | None) -> Future[Any]:
+        sent, self.to_send = self.to_send, None
         with held_interrupts():  # the first call starts the process
-            future: Future[Any] = self._pool.submit(_evaluate, params, trial, timeout)
+            future: Future[Any] = self._pool.submit(_evaluate, params, trial, timeout, sent)
         return future
 
     def kill(self) -> None:
@@ -314,7 +355,12 @@ def _begin_process(evaluator: Evaluator, pipe: Connection, parent: int) -> None:
     _process.update(evaluator=evaluator, pipe=pipe, lock=threading.Lock())
 
 
-def _evaluate(params: dict[str, Any], described: _Described | None, timeout: float | None) -> Evaluation:
+def _evaluate(
+    params: dict[str, Any], described: _Described | None, timeout: float | None, other: Evaluator | None
+) -> Evaluation:
+    if other is not None:
+        _process["evaluator"].close()
+        _process["evaluator"] = other
     _ask(_BEGIN)
     evaluator: Evaluator = _process["evaluator"]
     return evaluator.evaluate(

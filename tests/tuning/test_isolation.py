@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor
@@ -22,86 +21,20 @@ from sllmbo_magic.evaluation.base import CATEGORIES
 from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import TrialStarted
+from sllmbo_magic.tuning import isolation
 from sllmbo_magic.tuning.devices import devices_of
 from sllmbo_magic.tuning.devices import free_device
+from tests.estimators import AtStart
+from tests.estimators import Ending
+from tests.estimators import EndingLater
+from tests.estimators import OnDevice
 from tests.estimators import Shift
+from tests.estimators import UnpickledHereOnly
 from tests.marks import long
 
 X = np.zeros((20, 2))
 Y = np.linspace(0.0, 1.0, 20)
 SPACE = {"way": ["well", "exit", "segfault", "kill", "hang"]}
-
-
-class Ending(Shift):
-    """Ends its process in the way that ``way`` says."""
-
-    def __init__(self, way: str = "well", shift: float = 0.0) -> None:
-        super().__init__(shift)
-        self.way = way
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ending:
-        if self.way == "exit":
-            os._exit(3)
-        if self.way == "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if self.way == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.way == "hang":
-            threading.Event().wait()
-        super().fit(X, y)
-        return self
-
-
-class EndingLater(Ending):
-    """Ends its process in that way once the file is there."""
-
-    def __init__(self, way: str = "well", shift: float = 0.0, file: str = "") -> None:
-        super().__init__(way, shift)
-        self.file = file
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> EndingLater:
-        if os.path.exists(self.file):
-            super().fit(X, y)
-        else:
-            Shift.fit(self, X, y)
-        return self
-
-
-class AtStart(Shift):
-    """Its process gets an interrupt, or ends where a file exists, before it can evaluate."""
-
-    def __init__(self, what: str = "", shift: float = 0.0) -> None:
-        super().__init__(shift)
-        self.what = what
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self.what == "interrupt":
-            os.kill(os.getpid(), signal.SIGINT)
-        elif os.path.exists(self.what):
-            os._exit(1)
-
-
-class OnDevice(Shift):
-    """Fits where one device is set only."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> OnDevice:
-        assert os.environ["CUDA_VISIBLE_DEVICES"] in ("3", "7")
-        super().fit(X, y)
-        return self
-
-
-class Elsewhere(Shift):
-    """Cannot be unpickled in another process than the one that made it."""
-
-    def __init__(self, pid: int = 0, shift: float = 0.0) -> None:
-        super().__init__(shift)
-        self.pid = pid
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if os.getpid() != self.pid:
-            raise AttributeError("Can't get attribute 'Mine' on <module 'mine'>")
 
 
 def run(*args: Any, **options: Any) -> Any:
@@ -175,12 +108,25 @@ def test_a_fit_that_dies_in_the_closing_check_ends_the_check_only(
     )
 
 
-def test_the_closing_check_in_processes_finds_what_it_finds_in_this_one() -> None:
+def test_the_closing_check_in_processes_finds_what_it_finds_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One process makes all its fits: each that starts costs seconds, for what it imports."""
+    started = []
+
+    class Counted(isolation._Child):
+        def __init__(self, *args: Any) -> None:
+            started.append(self)
+            super().__init__(*args)
+
+    monkeypatch.setattr(isolation, "_Child", Counted)
     options = {"search_space": {"shift": [0.0, 1.0]}, "enqueue": [{"shift": 0.0}], "n_trials": 2}
     options |= {"verify": True, "X_test": X, "y_test": Y}
     apart, plain = (run(Shift(0.5), X, Y, isolate=isolate, **options) for isolate in (True, False))
     assert plain.summary["verification"]["test_interval"] is not None
     assert apart.summary["verification"] == plain.summary["verification"]
+    assert len(started) == 2, "one for the trials, one for the check"
+    assert not [child for child in started if child.alive]
 
 
 @pytest.mark.parametrize("select", ["best", long("recheck")])
@@ -201,9 +147,9 @@ def test_the_fits_of_the_closing_check_have_a_device_too(select: str) -> None:
 def test_a_process_that_cannot_load_the_estimator_says_why(how: str) -> None:
     """Its class may have been renamed since it was imported; the process ended with exit code 1."""
     options: dict[str, Any] = {"search_space": {"shift": (0.0, 1.0)}, "n_trials": 8}
-    model = Elsewhere(os.getpid())
+    model = UnpickledHereOnly(os.getpid())
     if how == "a pool":
-        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             result = run(model, X, Y, executor=pool, **options)
     elif how == "isolate":
         result = run(model, X, Y, isolate=True, **options)
