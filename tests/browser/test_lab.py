@@ -174,6 +174,10 @@ def test_a_restarted_kernel_is_shown_as_gone(open_lab: Any) -> None:
     urllib.request.urlopen(restart).close()  # as another page does, or a program
     lab.view(1).get_by_text("The kernel was restarted").wait_for()
     page.get_by_role("region", name="Runs of %%sllmbo").get_by_text("disconnected").wait_for()
+    lab.save()
+    lab.open()  # its widget is gone with the kernel: Lab alone says "model not found"
+    lab.view(1).get_by_text("running when this was saved", exact=True).wait_for()
+    lab.view(1).get_by_text("%sllmbo show slow", exact=True).wait_for()
 
 
 def test_the_final_picture_takes_marks_while_its_kernel_lives(open_lab: Any) -> None:

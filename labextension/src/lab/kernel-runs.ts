@@ -40,6 +40,7 @@ export class KernelRuns {
   private loading: string | undefined;
   private reopened = false;
   private finders = new Set<(row: RunRow) => void>();
+  private missers = new Set<(models: Set<string>) => void>();
   private context: ISessionContext;
   private disposed = false;
 
@@ -53,6 +54,9 @@ export class KernelRuns {
       if (this.mentioned()) {
         this.reopened = true;
         this.connect();
+        if (!this.context.session?.kernel) {
+          this.opened([]);
+        }
       }
     });
     panel.disposed.connect(() => this.dispose());
@@ -66,6 +70,11 @@ export class KernelRuns {
   /** Hear of each run that went on already when this page was opened: its cell may miss its output. */
   whenFound(finder: (row: RunRow) => void): void {
     this.finders.add(finder);
+  }
+
+  /** Hear once, after this page was opened, which widgets its kernel has: views of others have lost their run. */
+  whenKnown(misser: (models: Set<string>) => void): void {
+    this.missers.add(misser);
   }
 
   /** What a view of one run is mounted on. */
@@ -112,6 +121,7 @@ export class KernelRuns {
     this.context.iopubMessage.disconnect(this.onMessage);
     this.listeners.clear();
     this.finders.clear();
+    this.missers.clear();
     this.comm?.dispose();
     this.comm = null;
   }
@@ -135,6 +145,7 @@ export class KernelRuns {
     comm.onClose = () => {
       if (this.comm === comm) {
         this.comm = null;
+        this.opened([]); // a kernel that never loaded the extension knows no such comm
       }
     };
     this.comm = comm;
@@ -222,10 +233,7 @@ export class KernelRuns {
       this.alive = true;
       this.views.forEach((_, id) => this.send(id, { get: 'deltas' }));
       this.changed();
-      if (this.reopened) {
-        this.rows.filter(goesOn).forEach(row => this.finders.forEach(finder => finder(row)));
-      }
-      this.reopened = false;
+      this.opened(this.rows);
     } else if (answer.run) {
       const { run } = answer;
       this.lost = this.lost.filter(row => row.name !== run.name);
@@ -241,6 +249,16 @@ export class KernelRuns {
         this.acknowledged.add(answer.ack);
       }
       this.views.get(answer.of)?.forEach(listener => listener(answer as Incoming));
+    }
+  }
+
+  /** The page was opened, and these are its kernel's runs. */
+  private opened(rows: RunRow[]): void {
+    if (this.reopened) {
+      this.reopened = false;
+      rows.filter(goesOn).forEach(row => this.finders.forEach(finder => finder(row)));
+      const models = new Set(rows.flatMap(row => row.model ?? []));
+      this.missers.forEach(misser => misser(models));
     }
   }
 

@@ -20,6 +20,7 @@ export function keepOutputs(runs: KernelRuns): void {
   const finishedRuns = new Set<string>();
   const modelled = new Set<string>();
   runs.whenFound(row => showAgain(runs, row));
+  runs.whenKnown(models => showLost(runs, models));
   runs.listen(() => {
     for (const row of runs.rows) {
       if (!modelled.has(row.id)) {
@@ -107,6 +108,34 @@ function showAgain(runs: KernelRuns, row: RunRow): void {
     [MIME]: { schema: 1, live: row.id, run },
     'text/plain': wordsOf(row)
   });
+}
+
+/** What a notebook keeps of a live view beside its widget. */
+const LIVE_VIEW = /^<Dashboard of (.+): \w+, \d+ of (\d+|None) trials, best .*>$/;
+
+/**
+ * A notebook that was saved while a run went on holds a widget that is gone with its kernel, for which Lab only says
+ * that it has no model: show what is known of the run, and how to go on.
+ */
+function showLost(runs: KernelRuns, models: Set<string>): void {
+  if (runs.panel.isDisposed) {
+    return;
+  }
+  for (const cell of runs.panel.content.widgets) {
+    const outputs = cell.model.type === 'code' ? (cell as CodeCell).model.outputs : null;
+    for (let at = 0; outputs && at < outputs.length; at++) {
+      const { data } = outputs.get(at);
+      const id = (data[WIDGET] as { model_id?: string } | undefined)?.model_id;
+      const [, name, total] = LIVE_VIEW.exec(String(data['text/plain'] ?? '')) ?? [];
+      if (id !== undefined && name !== undefined && !models.has(id)) {
+        const run = { name, status: 'running', ...(total === 'None' ? {} : { n_trials: Number(total) }) };
+        put(cell as CodeCell, at, {
+          [MIME]: { schema: 1, run },
+          'text/plain': `${name}: running when this was saved`
+        });
+      }
+    }
+  }
 }
 
 const wordsOf = (row: RunRow): string =>

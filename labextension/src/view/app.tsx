@@ -51,7 +51,7 @@ export function App({ env }: { env: Env }) {
 
 function View() {
   const { store, printing } = useEnv();
-  const { run } = useBundle();
+  const { run, trials } = useBundle();
   const [ref, width] = useWidth<HTMLElement>();
   const [pane, setPane] = useState('scores');
   const [chatOpen, setChatOpen] = useState(true);
@@ -78,7 +78,7 @@ function View() {
     <section class="run" aria-label={`Run ${run.name ?? ''}`} ref={ref}>
       <Status />
       {store.canSend && store.wasLive && <Controls />}
-      {printing ? (
+      {store.isSnapshot && trials.length === 0 ? null : printing ? (
         [...ownPanes.filter(p => p !== COMPARE), CHAT].map(({ key, label, content: Content }) => (
           <section class="printed" key={key}>
             <h3>{label}</h3>

@@ -68,13 +68,12 @@ export function Status() {
   const goesOn = ['running', 'paused', 'checking'].includes(run.status);
   const isLost = store.canSend && !store.connected && goesOn;
   const remaining = isLost ? null : eta(bundle);
-  const isSaved = !store.canSend && goesOn; // a file knows nothing of what came later
-  const state = isLost ? 'disconnected' : isSaved ? 'running-when-saved' : run.status;
+  const state = isLost ? 'disconnected' : store.isSnapshot ? 'running-when-saved' : run.status;
   const verdict = verdictOf(run, bundle.omitted.trials ? [] : trials);
   const checking = run.status === 'checking';
   const [checked, checks] = checking ? (run.checked ?? [0, 0]) : [0, 0];
   const share = checking && checks ? checked! / checks : total ? done / total : 0;
-  const doing = isLost || isSaved ? '' : activity(bundle);
+  const doing = isLost || store.isSnapshot ? '' : activity(bundle);
   // before the run has started, nobody knows what is better
   const metric = run.direction ? [plain(run.metric), betterText(run)].filter(Boolean).join(', ') : '';
   const adviser = usesLlm(bundle) || !run.sampler || run.sampler.startsWith('llm') ? run.llm : '';
@@ -85,6 +84,7 @@ export function Status() {
   // An objective of the user's has neither a default nor folds: no gain, no check, no spread.
   const compares = !!run.n_rows || (run.n_folds ?? 0) > 1 || run.default_value !== null || spread !== null;
   const objectives = objectivesOf(run);
+  const show = `%sllmbo show ${plain(run.name ?? '')}`.trim();
   const front = objectives.length > 1 ? frontOf(trials, objectives).size : 0;
   const model = plain(run.model ?? run.estimator);
   return (
@@ -111,7 +111,7 @@ export function Status() {
         <div style={{ width: `${Math.min(100, 100 * share)}%` }} />
       </div>
       <p class="doing muted">{doing ? sentence(doing) : '\u00a0'}</p>
-      <dl class="figures">
+      <dl class="figures" hidden={store.isSnapshot && trials.length === 0}>
         <Figure
           label="Trials"
           note={remaining !== null ? `${duration(remaining)} left` : run.seconds ? duration(run.seconds) : ''}
@@ -192,6 +192,13 @@ export function Status() {
             : 'The kernel is gone. What it finished is on disk: load the extension in a new one '}
           (<code>%load_ext sllmbo_magic</code>) and run the cell with <code>--resume</code>{' '}
           <CopyButton text=" --resume" what="the option for the cell's first line" />.
+        </p>
+      )}
+      {store.isSnapshot && (
+        <p class="banner">
+          This was saved while the run went on. What the run has finished is on disk: <code>{show}</code>{' '}
+          shows it <CopyButton text={show} what="the command that shows the run" />, and its cell with{' '}
+          <code>--resume</code> goes on.
         </p>
       )}
       <Closing />

@@ -211,6 +211,11 @@ export class Store {
     return this.recent.list;
   }
 
+  /** Whether this is a file of a run that went on when it was saved: it knows nothing of what came later. */
+  get isSnapshot(): boolean {
+    return !this.canSend && goesOn(this.bundle);
+  }
+
   /** Whether no command has an effect any more, but for marks: the run has ended, or it is gone with its kernel. */
   get over(): boolean {
     return !this.connected || !goesOn(this.bundle);

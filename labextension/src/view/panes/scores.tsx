@@ -50,7 +50,8 @@ export function Scores() {
       {!bundle.trials.some(scored) ? (
         <Empty>
           {sentence(
-            activity(bundle) || (store.live ? 'the first score will stand here' : 'no trial has a score')
+            (store.canStop && activity(bundle)) ||
+              (store.live ? 'the first score will stand here' : 'no trial has a score')
           )}
         </Empty>
       ) : (
