@@ -54,7 +54,9 @@ def study_importances(study: Study, kind: str) -> Shares:
     direction = study.direction.name.lower()
     if kind == "ped-anova" and (shares := ped_anova(points, direction)):
         return shares
-    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
+    outer = _outer_space(study)
+    if outer is None:
+        return {}
     history = History(tuple(observe(t) for t in points), direction)
     return of_surrogate(history, outer) if kind == "surrogate" else importances(history, outer)
 
@@ -68,7 +70,9 @@ def study_intervals(study: Study, kind: str, resamples: int) -> dict[str, tuple[
     points = _points(study, kind)
     if not points:
         return {}
-    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
+    outer = _outer_space(study)
+    if outer is None and kind == "surrogate":
+        return {}
     direction = study.direction.name.lower()
     return resampled(kind, points, direction, outer, resamples, study_importances(study, kind))
 
@@ -79,14 +83,20 @@ def _points(study: Study, kind: str) -> list[FrozenTrial]:
     """
     if kind not in KINDS:
         raise InputError(f"importances of the kind {kind!r} are not known.", f"Allowed: {', '.join(KINDS)}.")
-    if len(study.directions) > 1 or not study.user_attrs.get(attrs.SPACE_VERSIONS):
+    if len(study.directions) > 1:
         return []
     scored_trials = [t for t in study.get_trials(deepcopy=False) if scored(t)]
+    outer = _outer_space(study)
     # the default, where the search space cannot express it, is no point of that space; nor is what was queued
     # outside of it
-    outer = SearchSpace.from_json(study.user_attrs[attrs.OUTER_SPACE])
-    points = [t for t in scored_trials if not real_configuration(t, outer)[1]]
+    points = [t for t in scored_trials if outer is None or not real_configuration(t, outer)[1]]
     return points if len(points) >= LEAST_TRIALS and not _is_flat(points) else []
+
+
+def _outer_space(study: Study) -> SearchSpace | None:
+    """The outer space; None where an objective asks the trial for its parameters."""
+    stored = study.user_attrs.get(attrs.OUTER_SPACE)
+    return SearchSpace.from_json(stored) if stored and study.user_attrs.get(attrs.SPACE_VERSIONS) else None
 
 
 def _is_flat(trials: Sequence[FrozenTrial]) -> bool:
@@ -137,18 +147,18 @@ def resampled(
     kind: str,
     trials: Sequence[FrozenTrial],
     direction: str,
-    space: SearchSpace,
+    space: SearchSpace | None,
     resamples: int,
     estimate: Mapping[str, float],
 ) -> dict[str, tuple[float, float]]:
     """The intervals of one kind of shares; see :func:`intervals` and ``TuneResult.importance_intervals``."""
     observations = [observe(t) for t in trials]
     kernel = None
-    if kind == "surrogate":
+    if space is not None and kind == "surrogate":
         kernel = surrogate.search_kernel(History(tuple(observations), direction), space)
 
     def shares_of(rows: np.ndarray) -> Shares:
-        if kind == "ped-anova":
+        if space is None or kind == "ped-anova":
             with CountWarnings():  # those of all trials are counted already
                 return ped_anova([trials[i] for i in rows], direction)
         resample = tuple(replace(observations[row], number=i) for i, row in enumerate(rows))

@@ -190,8 +190,9 @@ class TuneResult:
         """
         if self._task is None or self._task.estimator is None:
             raise InputError(
-                "there is no estimator to fit: a stored run has no data, an objective no estimator.",
-                "Use best_params, or code().",
+                "there is no estimator to fit: a stored run has no data, an objective no estimator, and a "
+                "SLLMBOSearchCV fits its own.",
+                "Use best_params, or code(); of a search, best_estimator_.",
             )
         from sllmbo_magic.evaluation import refit
 
@@ -248,9 +249,11 @@ class TuneResult:
         return bundle
 
     def importances(self, kind: str = "ped-anova") -> dict[str, float]:
-        """Share of the score's variation that goes with each parameter, largest first; {} under 8 trials.
+        """Share of the score's variation that goes with each parameter, largest first; {} under 8 trials, and
+        for several objectives.
 
-        A parameter that had one value in all of them has none.
+        A parameter that had one value in all of them has none. Where the objective asks the trial for its
+        parameters, the surrogate has no search space, and so no shares.
 
         Args:
             kind: ``"ped-anova"``: Optuna's PED-ANOVA when every trial has every parameter, else rank

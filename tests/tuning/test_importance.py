@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import optuna
 import pytest
 
 from sllmbo_magic import tune
@@ -84,3 +85,21 @@ def test_the_figure_has_a_line_on_each_bar(result: Any, kind: str) -> None:
     figure = result.plot_importances(kind=kind, intervals=True)
     assert len(figure.axes[0].lines) == len(plain.axes[0].lines) + len(result.importances(kind))
     assert "90 % of resamples" in figure.axes[0].get_xlabel()
+
+
+def test_parameters_that_an_objective_asks_for_have_shares() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("kind", ["a", "b"]) == "b":
+            trial.suggest_int("only_sometimes", 1, 9)
+        return 10 * trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1)
+
+    options: dict[str, Any] = {"n_trials": 16, "sampler": "random", "seed": 0, "folder": ""}
+    result = tune(objective, direction="minimize", **options)
+    shares = result.importances()
+    assert next(iter(shares)) == "x"
+    assert set(shares) >= {"x", "y", "kind"}
+    assert set(result.importance_intervals(resamples=3)) == set(shares)
+    assert result.importances("surrogate") == result.importance_intervals("surrogate") == {}
+    assert result.plot_importances(intervals=True).alt.startswith("Importance: x ")
+    both = tune(lambda trial: (objective(trial), 0.0), direction=["minimize"] * 2, **options)
+    assert both.plot_importances().alt.startswith("Several objectives: there is no one score")

@@ -14,6 +14,7 @@ from sllmbo_magic.report.text import one_line
 MOST = 16
 """More parameters than this become one bar for the rest."""
 NONE = "Not enough trials to tell which parameters matter."
+NO_SCORE = "Several objectives: there is no one score that parameters matter for."
 
 
 def shares(run: RunData, limit: int = MOST) -> list[tuple[str, float]]:
@@ -45,7 +46,7 @@ def draw(
     pieces.prepare(ax, theme, heading="Importance of parameters", grid="")
     parts = shares(run, limit)
     if not parts:
-        pieces.say(ax, theme, NONE)
+        pieces.say(ax, theme, _why_none(run))
         return
     labels, prefix = pieces.parameter_labels(list(run.importances), 26)
     places = range(len(parts))
@@ -69,4 +70,8 @@ def draw(
 def describe(run: RunData) -> str:
     """The pane in one sentence, for readers who do not see it."""
     parts = shares(run, 6)
-    return "Importance: " + ", ".join(f"{n} {s:.0%}" for n, s in parts) + "." if parts else NONE
+    return "Importance: " + ", ".join(f"{n} {s:.0%}" for n, s in parts) + "." if parts else _why_none(run)
+
+
+def _why_none(run: RunData) -> str:
+    return NO_SCORE if run.direction is None else NONE
