@@ -166,6 +166,8 @@ def _read_folder(path: Path, given: str | BaseStorage | None) -> StoredRun:
         name = own.study_name
     with quiet_optuna():
         study = current(optuna.load_study(study_name=name, storage=storage))
+    if given is None and folder.study_path.exists():
+        study = detached(study)  # another run may have this folder's name later, and its trials in this file
     events = stored_events(folder.transcript_path)
     if folder.owner() is None:
         events += _end_of_the_dead(events)

@@ -39,6 +39,7 @@ from sllmbo_magic.report.summary import plain_text
 from sllmbo_magic.storage.locations import is_there
 from sllmbo_magic.storage.locations import noted_storage
 from sllmbo_magic.storage.run_directory import RunFolder
+from sllmbo_magic.storage.runs import delete_run
 from sllmbo_magic.storage.runs import list_runs
 from sllmbo_magic.storage.runs import rename_run
 from sllmbo_magic.storage.runs import send_command
@@ -631,6 +632,19 @@ def test_a_note_reaches_the_folder_wherever_the_notebook_is(
     loaded.note(1, "the one to keep")
     again = TuneResult.load(tmp_path / ".sllmbo" / "a")
     assert again.bundle()["trials"][1]["note"] == "the one to keep"
+
+
+def test_a_loaded_run_stays_itself_when_its_name_is_used_again_or_its_folder_is_deleted() -> None:
+    first = of_square("a")
+    loaded = TuneResult.load(".sllmbo/a")
+    tune(lambda p: p["z"], search_space={"z": (2.0, 3.0)}, direction="minimize", n_trials=6, name="a", seed=1)
+    assert [t.value for t in loaded.trials] == [t.value for t in first.trials]
+    assert (loaded.name, loaded.best_params) == ("a.1", first.best_params)
+    loaded.note(1, "of the first")
+    assert TuneResult.load(".sllmbo/a.1").bundle()["trials"][1]["note"] == "of the first"
+    assert attrs.TRIAL_NOTES not in TuneResult.load(".sllmbo/a").study.user_attrs
+    delete_run("a.1")
+    assert (loaded.path, len(loaded.trials), loaded.best_params) == (None, 3, first.best_params)
 
 
 def test_a_run_in_another_storage_is_loaded_from_its_folder() -> None:
