@@ -10,6 +10,24 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 
 
+def user_path(path: object) -> Path:
+    """A path of the user's, absolute where it begins with ``~``.
+
+    Raises:
+        InputError: It is no path, or names a home that is not there.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InputError(
+            f"the path is {path!r}, which is none.", 'Give a text or a Path, such as "run.html".'
+        )
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"the path {os.fspath(path)} names a home that does not exist.", "Write it in full."
+        ) from None
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write a file in one step, making its folders; a file that was there stays as it was until then.
 
@@ -17,10 +35,10 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
         The path.
 
     Raises:
-        InputError: The path is a folder.
+        InputError: The path is a folder, or none.
         StorageError: The file cannot be written.
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.is_dir():
         raise InputError(f"{target} is a folder.", "Give the path of a file.")
     try:

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic import attrs
+from sllmbo_magic._utils.atomic_write import user_path
 from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.events import Event
-from sllmbo_magic.events import RunFinished
 from sllmbo_magic.events import RunStarted
-from sllmbo_magic.events import TrialFinished
-from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import from_json
 from sllmbo_magic.events import to_json
 from sllmbo_magic.storage.runs import quiet_optuna
+from sllmbo_magic.tuning.untold_events import end_of_the_dead
+from sllmbo_magic.tuning.untold_events import from_study
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -82,7 +82,7 @@ def write(
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in parts.items():
             file.writestr(name, text)
-    path = Path(path).expanduser()
+    path = user_path(path)
     is_path = path.suffix or path.is_dir()
     return write_whole(path if is_path else path.with_suffix(".zip"), buffer.getvalue())
 
@@ -169,8 +169,10 @@ def _read_folder(path: Path, given: str | BaseStorage | None) -> StoredRun:
     if given is None and folder.study_path.exists():
         study = detached(study)  # another run may have this folder's name later, and its trials in this file
     events = stored_events(folder.transcript_path)
+    if not any(isinstance(event, RunStarted) for event in events):
+        events = from_study(study, meta, folder.name)
     if folder.owner() is None:
-        events += _end_of_the_dead(events)
+        events += end_of_the_dead(events)
     return StoredRun(study, events, meta.get("code") or {})
 
 
@@ -195,40 +197,6 @@ def _storage_of(folder: RunFolder, meta: Mapping[str, Any], given: str | BaseSto
     place = f" It keeps its trials in {noted}, which cannot be opened from here." if noted else ""
     hint = f'Name its storage, if it has one: TuneResult.load("{folder.path}", storage=...).'
     raise StorageError(f"{folder.path} holds no stored study.{place}", hint)
-
-
-def _end_of_the_dead(events: Sequence[Event]) -> list[Event]:
-    """What a process that died could not say any more: its trials are cut off, and the run is interrupted."""
-    running: dict[int, TrialStarted] = {}
-    is_open = False
-    for event in events:
-        if isinstance(event, RunStarted | RunFinished):
-            running, is_open = {}, isinstance(event, RunStarted)
-        elif isinstance(event, TrialStarted):
-            running[event.number] = event
-        elif isinstance(event, TrialFinished):
-            running.pop(event.number, None)
-    if not is_open:
-        return []
-    reason, time = "its process ended", events[-1].time
-    cut_off: list[Event] = [
-        TrialFinished(
-            time=time,
-            number=number,
-            state="FAIL",
-            value=None,
-            params=trial.params,
-            source=trial.source,
-            reason=trial.reason,
-            error=attrs.STOPPED,
-            cause="cut off when its process ended",
-            space_version=trial.space_version,
-            request=trial.request,
-        )
-        for number, trial in running.items()
-    ]
-    summary = {"status": "interrupted", "reason": reason}
-    return [*cut_off, RunFinished(time=time, status="interrupted", reason=reason, summary=summary)]
 
 
 def folder_of(path: Path, events: Iterable[Event]) -> Path | None:

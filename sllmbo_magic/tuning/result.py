@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from sllmbo_magic import attrs
+from sllmbo_magic._utils.atomic_write import user_path
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import missing_extra
 from sllmbo_magic.events import Event
@@ -396,9 +397,10 @@ class TuneResult:
                 run noted, which holds no password.
 
         Raises:
+            InputError: The path is none.
             StorageError: There is no such run, or it cannot be read.
         """
-        path = Path(path).expanduser().absolute()  # the notebook may change its folder, and notes follow it
+        path = user_path(path).absolute()  # the notebook may change its folder, and notes follow it
         stored = archive.read(path, storage)
         return cls(
             stored.study,

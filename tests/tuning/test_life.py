@@ -588,6 +588,14 @@ def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: A
         TuneResult.load(tmp_path / "nothing.zip")
 
 
+@pytest.mark.parametrize("path", [None, 3, "", b"run.zip", "~no_such_user_here/run"])
+def test_what_is_no_path_is_refused_in_one_line(path: Any) -> None:
+    result = TuneResult(optuna.create_study(), [RunStarted(run={"name": "a"})])
+    for use in (result.save, result.report, TuneResult.load):
+        with pytest.raises(InputError, match=r"^the path .*(is none\. Give|does not exist\. Write)"):
+            use(path)
+
+
 def of_square(name: str, **options: Any) -> TuneResult:
     """A run of three trials of an objective."""
     return tune(
@@ -661,6 +669,18 @@ def test_a_run_in_another_storage_is_loaded_from_its_folder() -> None:
     with pytest.raises(StorageError, match="holds no stored study"):
         TuneResult.load(".sllmbo/object")
     assert TuneResult.load(".sllmbo/object", storage=study_storage).best_params
+
+
+def test_a_run_without_its_transcript_has_its_trials_and_its_end() -> None:
+    """Somebody takes the conversation away before a folder is handed on."""
+    result = of_square("a")
+    Path(".sllmbo/a/transcript.jsonl").unlink()
+    loaded = TuneResult.load(".sllmbo/a")
+    assert (loaded.name, loaded.status, loaded.summary) == ("a", "finished", result.summary)
+    assert "Best <lambda>" in repr(loaded)
+    assert f"(trial {result.best_trial.number}, random)" in repr(loaded)
+    assert [t["value"] for t in loaded.bundle()["trials"]] == [t.value for t in result.trials]
+    assert "lower is better; 3 trials, finished" in repr(TuneResult.load(loaded.save("a.zip")))
 
 
 @pytest.mark.parametrize(
