@@ -24,6 +24,7 @@ from sllmbo_magic.proposers.base import Rejected
 from sllmbo_magic.proposers.reply_fields import text
 from sllmbo_magic.proposers.reply_fields import with_text
 from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.changes import moved_to_grid
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.search_space import SearchSpace
 
@@ -32,8 +33,6 @@ _MISSING = object()
 
 _PLACE = re.compile(r"configuration \d+: ")
 _MOST_EXTRA = 20
-_ROUNDING = 0.01
-"""Part of a grid's step: prompts show values with five digits."""
 _MOST_SHOWN = 20
 """Configurations of an answer that are looked at, however few were asked for."""
 
@@ -228,12 +227,8 @@ def _is_off(name: str, value: Any, space: SearchSpace, ask: Ask) -> bool:
 
 def _moved_to_grid(params: Mapping[str, Value], raw: Mapping[str, Any], space: SearchSpace) -> list[str]:
     """What became of values between two points of a grid; rounding of a few digits is not worth a word."""
-    notes = []
-    for name, value in params.items():
-        step, sent = getattr(space.get(name), "step", None), dist.number_in(raw.get(name))
-        if step is not None and sent is not None and abs(sent - float(value or 0)) > _ROUNDING * step:
-            notes.append(f"{name} is {show(value)}, the nearest to {show(sent)} in steps of {show(step)}")
-    return notes
+    moved = {name: moved_to_grid(space.get(name), raw.get(name), value) for name, value in params.items()}
+    return [f"{name} {text}" for name, text in moved.items() if text]
 
 
 def _nearest(space: SearchSpace, name: str, value: Any) -> Value:

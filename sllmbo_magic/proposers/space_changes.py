@@ -33,6 +33,7 @@ from sllmbo_magic.space.changes import SpaceChange
 from sllmbo_magic.space.changes import Widen
 from sllmbo_magic.space.changes import action
 from sllmbo_magic.space.changes import apply
+from sllmbo_magic.space.changes import moved_to_grid
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.versions import covering
@@ -163,14 +164,18 @@ def _value_of(change: Add, space: SearchSpace, ask: Ask) -> tuple[dict[str, Valu
     if change.value is not None:
         value, wrong = space.check(change.name, change.value)
         if not wrong:
-            return {change.name: value}, ""
+            moved = moved_to_grid(space[change.name], change.value, value)
+            return {change.name: value}, f"its value {moved}" if moved else ""
         problem = f"its value {wrong}"
     defaults = {**({} if ask.extension is None else ask.extension.defaults), **ask.defaults}
     for values in (ask.space.fixed, defaults):
-        value, wrong = space.check(change.name, values.get(change.name))
+        default = values.get(change.name)
+        value, wrong = space.check(change.name, default)
         if change.name in values and not wrong:
-            more = f"; a configuration that does not name it has {show(value)}" if problem else ""
-            return {change.name: value}, problem + more
+            moved = moved_to_grid(space[change.name], default, value)
+            more = f"a configuration that does not name it has {show(value)}" if problem or moved else ""
+            more += f", as its value {moved}" if moved else ""
+            return {change.name: value}, "; ".join(part for part in (problem, more) if part)
     return {}, problem
 
 

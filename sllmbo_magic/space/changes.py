@@ -7,8 +7,10 @@ short sentence without the parameter's name in front.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from typing import TypeAlias
 
+from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 
 from sllmbo_magic.errors import InputError
@@ -16,6 +18,9 @@ from sllmbo_magic.space import distributions as dist
 from sllmbo_magic.space.distributions import Numeric
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.search_space import SearchSpace
+
+_ROUNDING = 0.01
+"""Part of a grid's step: prompts show values with five digits."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def apply(change: SpaceChange, space: SearchSpace, outer: SearchSpace) -> tuple[
         InputError: The change cannot be made.
     """
     if isinstance(change, Drop):
-        return _drop(change, space, outer), []
+        return _drop(change, space, outer)
     if isinstance(change, Add):
         if change.name in space:
             raise InputError("it is searched already; widen it instead")
@@ -102,11 +107,24 @@ def apply(change: SpaceChange, space: SearchSpace, outer: SearchSpace) -> tuple[
     return _bounds(change, space, outer)
 
 
-def _drop(change: Drop, space: SearchSpace, outer: SearchSpace) -> SearchSpace:
+def _drop(change: Drop, space: SearchSpace, outer: SearchSpace) -> tuple[SearchSpace, list[str]]:
     value, problem = outer.check(change.name, change.value)
     if problem:
         raise InputError(problem)
-    return space.drop(change.name, value) if change.name in space else space
+    if change.name not in space:
+        return space, []
+    moved = moved_to_grid(outer[change.name], change.value, value)
+    return space.drop(change.name, value), [f"its value {moved}"] if moved else []
+
+
+def moved_to_grid(distribution: BaseDistribution | None, sent: Any, value: Value) -> str:
+    """What became of a number between two points of a grid, in words that follow its name; "" where it
+    stayed: rounding of a few digits is not worth a word.
+    """
+    step, number = getattr(distribution, "step", None), dist.number_in(sent)
+    if step is None or number is None or abs(number - float(value or 0)) <= _ROUNDING * step:
+        return ""
+    return f"is {dist.show(value)}, the nearest to {dist.show(number)} in steps of {dist.show(step)}"
 
 
 def _choices(change: Range, space: SearchSpace, outer: SearchSpace) -> tuple[SearchSpace, list[str]]:
@@ -156,7 +174,19 @@ def _bounds(change: Range, space: SearchSpace, outer: SearchSpace) -> tuple[Sear
     if low > high:
         raise InputError(f"that lies outside its range now, {dist.allowed(current)}; widen it instead")
     changed_space = space.restore(name, limit).narrow(name, low=low, high=high)
+    now = changed_space[name]
+    assert isinstance(now, Numeric)
+    low_note = low_note or _off_grid("low", limit, low, now.low)
+    high_note = high_note or _off_grid("high", limit, high, now.high)
     return changed_space, [note for note in (low_note, high_note) if note]
+
+
+def _off_grid(end: str, limit: Numeric, requested: float, now: float) -> str:
+    """A note on an end between two points of a grid."""
+    if not moved_to_grid(limit, requested, now):
+        return ""
+    steps = f"it goes in steps of {dist.show(limit.step)}"
+    return f"its {end} is {dist.show(now)}, not {dist.show(requested)}: {steps}"
 
 
 def _end(change: Range, end: str, requested: float, now: float, limit: float) -> tuple[float, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -66,6 +67,36 @@ def test_the_configurations_of_an_answer_may_use_what_it_adds() -> None:
 def test_one_that_does_not_name_it_has_its_value_or_the_estimators_default(value: Any, expected: int) -> None:
     proposal, _ = answer({**ADD, "value": value}, {"params": {"rate": 0.3}})
     assert proposal.candidates[0].params == {"rate": 0.3, "trees": expected}, "not the middle of the range"
+
+
+@pytest.mark.parametrize(
+    ("value", "held", "told"),
+    [
+        (0.6, 0.25, "add s: its value is 0.5, the nearest to 0.6 in steps of 0.25"),
+        (None, 0.25, ""),
+        (0.5, 0.25, ""),
+        (7.0, 0.25, "add s: its value 7 is out of range"),
+    ],
+)
+def test_a_value_of_an_addition_that_the_grid_moves_is_told(value: Any, held: float, told: str) -> None:
+    outer = SearchSpace({"rate": FloatDistribution(0, 1), "s": FloatDistribution(0, 1, step=0.25)})
+    space = outer.drop("s", held)
+    ask = Ask(space, outer, History((Observation(0, {"rate": 0.1, "s": held}, value=0.5),), "maximize"))
+    change = {"action": "add", "name": "s", "low": 0.0, "high": 1.0, "value": value}
+    data = {"space_changes": [change], "configurations": [{"params": {"rate": 0.3}}]}
+    proposal, _ = read_propose(data, ask, [*space])
+    assert told in "".join(proposal.feedback)
+    assert bool(told) == bool(proposal.feedback)
+
+
+def test_a_value_of_a_drop_that_the_grid_moves_is_told() -> None:
+    space = SearchSpace({"rate": FloatDistribution(0, 1), "s": FloatDistribution(0, 1, step=0.25)})
+    data = {
+        "space_changes": [{"action": "drop", "name": "s", "value": 0.6}],
+        "configurations": [{"params": {"rate": 0.3}}],
+    }
+    proposal, _ = read_propose(data, Ask(space, space, History((), "maximize")), [*space])
+    assert "drop s: its value is 0.5, the nearest to 0.6 in steps of 0.25" in proposal.feedback
 
 
 def test_without_a_value_that_the_range_holds_it_must_be_named() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
 
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.space.changes import Add
@@ -48,6 +50,25 @@ def test_what_is_made_otherwise_than_asked_for_is_noted(
     space, said = apply(change, SPACE, OUTER)
     assert ends(space, change.name) == pytest.approx(expected)
     assert said == notes
+
+
+GRID = SearchSpace({"s": FloatDistribution(0, 1, step=0.25), "t": IntDistribution(0, 9)})
+
+
+@pytest.mark.parametrize(
+    ("change", "notes"),
+    [
+        (Drop("s", 0.3), ["its value is 0.25, the nearest to 0.3 in steps of 0.25"]),
+        (Drop("s", 0.2501), []),
+        (Narrow("s", 0.1, 0.9), [
+            "its low is 0.25, not 0.1: it goes in steps of 0.25",
+            "its high is 0.75, not 0.9: it goes in steps of 0.25"]),
+        (Narrow("s", 0.25, 0.75), []),
+        (Drop("t", 3), []),
+    ],
+)  # fmt: skip
+def test_what_a_grid_moves_is_noted(change: SpaceChange, notes: list[str]) -> None:
+    assert apply(change, GRID, GRID)[1] == notes
 
 
 @pytest.mark.parametrize(
