@@ -23,6 +23,7 @@ from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.proposers.space_extension import joined
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.samplers.pending_extension import with_kept
+from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.space_version import SpaceVersion
 from sllmbo_magic.space.versions import Versions
@@ -45,6 +46,7 @@ class SpaceState:
         extension_policy: What a run that can go on in a new study may add to the outer space; None: nothing.
         dynamic: Whether a proposer may change the ranges; default True.
         reason: Why version 0 is as it is, one sentence.
+        objects: What the labels among the choices stand for: parameter -> label -> object.
         by: Who chose it: ``"user"`` (default) or ``"prior"``.
         emit: Takes a ``SpaceChanged`` event for each new version.
 
@@ -66,6 +68,7 @@ class SpaceState:
         dynamic: bool = True,
         reason: str = "",
         by: str = "user",
+        objects: Objects | None = None,
         emit: Callable[[Event], None] | None = None,
     ) -> None:
         self.off = dict(off or {})
@@ -80,6 +83,7 @@ class SpaceState:
         self.is_shared = False
         self._versions = Versions()
         self._versions.defaults = dict(defaults or {})
+        self._versions.objects = objects or {}
         self._lock = threading.RLock()
         if space is not None:
             self._emit(self._versions.declare(space, outer if outer is not None else space, 0, reason, by))

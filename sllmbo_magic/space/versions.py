@@ -16,6 +16,7 @@ from optuna.study import Study
 from sllmbo_magic import attrs
 from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.space import distributions as dist
+from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.configurations import Condition
 from sllmbo_magic.space.distributions import Value
 from sllmbo_magic.space.outer_space import outer_of
@@ -31,15 +32,34 @@ class Versions:
             linked study.
         all: Every version, the current one last.
         defaults: The estimator's own values; what a version leaves out keeps them.
+        objects: What the labels among the choices stand for, which a stored or a joined outer space lacks.
     """
 
     def __init__(self) -> None:
-        self.outer: SearchSpace | None = None
+        self.objects: Objects = {}
+        self._outer: SearchSpace | None = None
         self.all: list[SpaceVersion] = []
         self.defaults: Mapping[str, Any] = {}
         self._wide: tuple[list[SpaceVersion], SearchSpace | None] | None = None
         self._emitted_outer: SearchSpace | None = None
         """The outer space as the events told it last."""
+
+    @property
+    def outer(self) -> SearchSpace | None:
+        """The outer space, with the objects."""
+        return self._outer
+
+    @outer.setter
+    def outer(self, outer: SearchSpace) -> None:
+        known = outer.objects
+        if any(labels.keys() - known.get(name, {}).keys() for name, labels in self.objects.items()):
+            outer = SearchSpace(
+                outer.distributions,
+                conditions=outer.conditions,
+                fixed=outer.fixed,
+                objects={**known, **self.objects},
+            )
+        self._outer = outer
 
     @property
     def space(self) -> SearchSpace | None:
@@ -77,7 +97,8 @@ class Versions:
 
     def restore(self, versions: Sequence[SpaceVersion], outer: SearchSpace) -> None:
         """Go on with the versions of an earlier process."""
-        self.outer = self._emitted_outer = outer
+        self.outer = outer
+        self._emitted_outer = outer
         self.all = list(versions)
 
     def take_in(self, study: Study) -> tuple[list[SpaceVersion], list[SpaceVersion]]:

@@ -52,6 +52,7 @@ def space_state(
         "locked": earlier.locked,
         "user_ranges": {*earlier.user_ranges, *held},
         "extension_policy": policy if may_migrate else replace(policy, by_llm=False),
+        "objects": plan.objects,
         "dynamic": plan.settings.dynamic_space,
         "emit": emit,
     }

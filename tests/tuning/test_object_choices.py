@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ from sllmbo_magic import SearchSpace
 from sllmbo_magic import SLLMBOSearchCV
 from sllmbo_magic import TuneResult
 from sllmbo_magic import tune
+from sllmbo_magic.control import Control
 from sllmbo_magic.errors import InputError
+from sllmbo_magic.events import Note
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.space.choices import decoded
 from sllmbo_magic.space.choices import encoded
@@ -281,3 +284,27 @@ def test_a_study_with_other_objects_under_the_same_labels_is_refused() -> None:
     assert len(more.trials) == 7
     with pytest.raises(InputError, match=r"another object for model LogisticRegression\(\), whose values"):
         tune(objective, search_space={**space, "model": [second, first]}, **options)
+
+
+@pytest.mark.parametrize("after", ["a resume", "a range beyond the outer space"])
+def test_a_command_names_an_object_also_where_the_outer_space_was_read_or_has_grown(
+    after: str, tmp_path: Path
+) -> None:
+    """The outer space of the stored study, and one that has grown, had the labels without their objects."""
+    model = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression(max_iter=20))])
+    space = {"scale": [StandardScaler(), MinMaxScaler()], "model__C": (0.1, 10.0)}
+    options = {**K, "folder": tmp_path, "name": "scaled", "search_space": space, "sampler": "tpe"}
+    control, notes = Control(), []
+    if after == "a resume":
+        tune(model, X, y, **{**options, "n_trials": 2})
+    else:
+        control.wish("range", {"param": "model__C", "low": 0.01, "high": 1e3})
+    control.wish("enqueue", {"scale": MinMaxScaler(), "model__C": 3.25})
+    control.wish("range", {"param": "scale", "choices": [MinMaxScaler()]})
+    sinks = [lambda event: notes.append(event.text) if isinstance(event, Note) else None]
+    result = tune(
+        model, X, y, **{**options, "n_trials": 5}, resume=after == "a resume", control=control, sinks=sinks
+    )
+    assert {"scale": "MinMaxScaler()", "model__C": 3.25} in [trial.params for trial in result.trials]
+    assert {trial.params["scale"] for trial in result.trials[2:]} == {"MinMaxScaler()"}
+    assert not [text for text in notes if "no choice" in text]
