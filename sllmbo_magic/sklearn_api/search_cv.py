@@ -21,6 +21,8 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.history.trials import scored
 from sllmbo_magic.history.trials import state_of
+from sllmbo_magic.llm.addresses import check_base_url
+from sllmbo_magic.llm.budget import Budget
 from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
@@ -237,10 +239,13 @@ class SLLMBOSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships 
         check_jobs(self.n_jobs, isolate=settings.isolate)
         self._check_space(options)
         check_callbacks(options.get("callbacks", ()))
-        if settings.uses_llm and isinstance(settings.llm, str):
-            from sllmbo_magic.llm.registry import check_key
+        if settings.base_url is not None:
+            check_base_url(settings.base_url)
+        if settings.uses_llm:
+            from sllmbo_magic.llm.registry import make_provider
 
-            check_key(settings.llm, settings.base_url)
+            limits = Budget(settings.max_requests, settings.max_tokens, settings.max_cost)
+            make_provider(settings.llm, base_url=settings.base_url, budget=limits, ask=options.get("ask"))
 
     def _check_space(self, options: Mapping[str, Any]) -> None:
         """Read the space, and the user's configurations in it, before the default is fitted."""

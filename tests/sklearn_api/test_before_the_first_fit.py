@@ -62,6 +62,16 @@ class Unknown(Counted):
         ({"tune_options": {"judge": "no"}}, "judge 'no'"),
         ({"tune_options": {"max_cost": -1}}, "max_cost -1 is out of range"),
         ({"tune_options": {"preset": "papers"}}, "preset 'papers' is not known"),
+        ({"llm": "replay:nothing"}, "no recorded run at nothing"),
+        (
+            {"llm": "ollama:m", "tune_options": {"base_url": "localhost"}},
+            "--base-url 'localhost' is no address",
+        ),
+        ({"tune_options": {"base_url": "localhost"}}, "--base-url 'localhost' is no address"),
+        (
+            {"llm": FunctionProvider(str), "tune_options": {"max_cost": 1.0}},
+            "--max-cost needs the price of test:function",
+        ),
         ({"random_state": -1}, "random_state -1 is out of range"),
         ({"random_state": 2**32}, "random_state 4294967296 is out of range"),
         ({"random_state": "a"}, "random_state 'a' is not known"),
