@@ -200,11 +200,13 @@ def may_add(ask: Ask) -> bool:
 
 
 def _of_some_trials(ask: Ask) -> list[str]:
-    """The parameters that only some trials have, and that are not held fixed; none in a declared space."""
+    """The parameters that only some trials have, and that are not held fixed; none in a declared space. One
+    with objects as values is not among them: the objective's sampler draws it.
+    """
     if ask.declared:
         return []
-    named = {name for o in ask.history.observations for name in o.params}
-    return sorted(named - {*ask.space, *ask.space.fixed, *ask.held})
+    named = {name: v for o in ask.history.observations for name, v in o.params.items() if plain(v)[1]}
+    return sorted(named.keys() - {*ask.space, *ask.space.fixed, *ask.held})
 
 
 def _returning(ask: Ask) -> list[str]:

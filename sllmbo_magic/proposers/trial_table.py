@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from numbers import Real
 from typing import Any
 
 from sllmbo_magic._utils.value_format import texts_apart
 from sllmbo_magic.history.observation import Observation
+from sllmbo_magic.space.choices import encoded
+from sllmbo_magic.space.choices import labelled
+from sllmbo_magic.space.distributions import plain
 from sllmbo_magic.space.search_space import SearchSpace
 
 NOTHING = "-"
@@ -87,6 +91,7 @@ def trial_table(groups: Mapping[str, Sequence[Observation]], columns: Columns) -
     lines = [",".join(header)]
     scores = texts_apart(v for trial in trials for v in (trial.value, trial.reported) if v is not None)
     texts = {name: texts_apart(_floats(name, trials, columns)) for name in names}
+    labels = {name: _Labels(name, [columns.value(trial, name) for trial in trials]) for name in names}
     for title, group in groups.items():
         lines += [title] * bool(group and title)
         for trial in group:
@@ -94,9 +99,26 @@ def trial_table(groups: Mapping[str, Sequence[Observation]], columns: Columns) -
             cells += [f"{trial.spread:.2g}" if trial.spread else NOTHING] * with_error
             cells += [NOTHING if trial.training_score is None else cell(trial.training_score)] * with_training
             values = {name: columns.value(trial, name) for name in names}
-            cells += [texts[n][v] if isinstance(v, float) else cell(v) for n, v in values.items()]
+            cells += [
+                texts[n][v] if isinstance(v, float) else cell(labels[n].of(v)) for n, v in values.items()
+            ]
             lines.append(",".join(cells))
     return "\n".join(lines)
+
+
+class _Labels:
+    """What a column shows in place of lists, tuples and other objects, which may hold the user's texts."""
+
+    def __init__(self, name: str, values: Iterable[Any]) -> None:
+        _, self._objects = labelled(name, [value for value in values if _is_object(value)])
+
+    def of(self, value: Any) -> Any:
+        """The value, or its label."""
+        return encoded({"": value}, {"": self._objects})[""] if _is_object(value) else value
+
+
+def _is_object(value: Any) -> bool:
+    return not plain(value)[1] and not isinstance(value, Real)
 
 
 def _floats(name: str, trials: Iterable[Observation], columns: Columns) -> list[float]:

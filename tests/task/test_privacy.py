@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 from typing import Any
 from typing import ClassVar
 
 import numpy as np
+import optuna
 import pandas as pd
 import polars as pl
 import pytest
@@ -34,14 +36,18 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.preprocessing import StandardScaler
 
+from sllmbo_magic import LLMTPESampler
+from sllmbo_magic import tune
 from sllmbo_magic.evaluation import evaluator_for
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.masked_names import masked_names
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.task.task import TaskDescription
+from sllmbo_magic.testing import FunctionProvider
 from tests.estimators import Failing
 from tests.estimators import Quoting
 from tests.estimators import Shift
+from tests.replies import Responder
 
 MARK = "zqx"
 """Begins every text of the data; no word of ours contains it."""
@@ -381,6 +387,28 @@ def test_anonymous_descriptions_hide_what_could_be_recognised() -> None:
     for word in ("Titanic", "survival", "891", "survived"):
         assert word not in hidden.text() + json.dumps(hidden.to_json())
     assert (hidden.n_rows, hidden.estimator, hidden.metric) == (890, "LogisticRegression", "own metric")
+
+
+@pytest.mark.parametrize("door", ["tune", "LLMTPESampler"])
+def test_texts_inside_a_choice_of_an_objective_that_suggests_it_stay_here(door: str) -> None:
+    """They were in the table of trials; and the LLM was asked to name what only the objective can."""
+
+    def objective(trial: optuna.Trial) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna's, of choices that are no plain values
+            trial.suggest_categorical("columns", [(CITIES[0], MARK), (MARK,)])
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    provider = FunctionProvider(Responder(0))
+    if door == "tune":
+        tune(objective, direction="minimize", llm=provider, llm_ratio=0.9, n_trials=9, seed=0, folder="")
+    else:
+        study = optuna.create_study(sampler=LLMTPESampler(provider, seed=0, llm_ratio=0.9))
+        study.optimize(objective, n_trials=9)
+    sent = "\n".join(m.content for request in provider.requests for m in request.messages)
+    assert marked(sent) == []
+    assert re.search(r"\(t\d", sent)
+    assert "Only some trials have" not in sent
 
 
 def test_the_users_words_are_told_as_they_are() -> None:
