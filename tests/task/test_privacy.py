@@ -394,14 +394,15 @@ def test_texts_inside_a_choice_of_an_objective_that_suggests_it_stay_here(door: 
     """They were in the table of trials; and the LLM was asked to name what only the objective can."""
 
     def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0.0, 1.0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna's, of choices that are no plain values
             trial.suggest_categorical("columns", [(CITIES[0], MARK), (MARK,)])
-        return trial.suggest_float("x", 0.0, 1.0)
+        return x
 
     provider = FunctionProvider(Responder(0))
     if door == "tune":
-        tune(objective, direction="minimize", llm=provider, llm_ratio=0.9, n_trials=9, seed=0, folder="")
+        tune(objective, direction="minimize", llm=provider, llm_ratio=0.9, n_trials=9, seed=1, folder="")
     else:
         study = optuna.create_study(sampler=LLMTPESampler(provider, seed=0, llm_ratio=0.9))
         study.optimize(objective, n_trials=9)
