@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
@@ -56,6 +58,7 @@ class Commands:
         emit: Takes the events.
         poll: Brings commands from outside this process into ``control``.
         wants_first: Whether first configurations are asked for and run.
+        unsearched: As :attr:`~sllmbo_magic.tuning.plan.Plan.unsearched`.
 
     Attributes:
         wants_first: Likewise, at this moment: not while the base sampler proposes alone.
@@ -76,6 +79,7 @@ class Commands:
         emit: Callable[[Event], None],
         poll: Callable[[], None] | None,
         wants_first: bool = True,
+        unsearched: Collection[str] = (),
     ) -> None:
         self.study = study
         self._sampler = sampler
@@ -83,6 +87,7 @@ class Commands:
         self._control = control
         self._emit = emit
         self._poll = poll
+        self._unsearched = unsearched
         self.wants_first = wants_first
         self.extend: Callable[[int], None] | None = None
         self.note_room: Callable[[], None] | None = None
@@ -101,7 +106,7 @@ class Commands:
         if name in ("pause", "resume", "stop", "extend", "note"):
             return
         if name in ("enqueue", "dequeue"):
-            checked_configuration(self._space(), value)
+            checked_configuration(self._space(), searched_part(value, self._unsearched))
             return
         if self._sampler is None:
             raise InputError(f"{name} has no effect on a run with several objectives.")
@@ -163,7 +168,7 @@ class Commands:
         elif command.name == "enqueue":
             self._enqueue(command.value)
         elif command.name == "dequeue":
-            dequeue(self.study, self._space(), command.value)
+            dequeue(self.study, self._space(), searched_part(command.value, self._unsearched))
         elif command.name not in ("pause", "resume", "stop"):
             self._apply_to_sampler(command)
         if command.name == "range" and "choices" in command.value:
@@ -176,6 +181,7 @@ class Commands:
 
     def _enqueue(self, configuration: dict[str, Any]) -> None:
         space = None if self._sampler is None else self._sampler.space_state.space
+        configuration = searched_part(configuration, self._unsearched)
         if left_out := enqueue(self.study, self._space(), configuration, space=space):
             self._emit(Note(text=left_out_text(left_out), trial_number=self._next_number()))
 
@@ -357,6 +363,22 @@ def dequeue(study: Study, outer: SearchSpace | None, configuration: dict[str, An
         if is_users and queued_params(trial) == params and withdraw(study, trial, attrs.FOR_GOOD):
             return
     raise InputError("that configuration does not wait: it runs, or has run.")
+
+
+def searched_part(configuration: Mapping[str, Any], unsearched: Collection[str]) -> dict[str, Any]:
+    """A configuration of the user without the boosting rounds that early stopping finds: ``best_params`` has
+    those that it found.
+
+    Raises:
+        InputError: There is nothing else in it.
+    """
+    searched = {name: value for name, value in configuration.items() if name not in unsearched}
+    if configuration and not searched:
+        raise InputError(
+            f"{next(iter(configuration))} is found by early stopping.",
+            "A configuration needs another parameter, too.",
+        )
+    return searched
 
 
 def checked_configuration(outer: SearchSpace | None, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -389,6 +389,7 @@ class Run:
             emit=self.emit,
             poll=self._poll if self.folder is not None else None,
             wants_first=self._wants_first,
+            unsearched=self.plan.unsearched,
         )
         self.tuner = Tuner(
             trials,

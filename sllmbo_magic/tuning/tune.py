@@ -35,6 +35,7 @@ from sllmbo_magic.storage.run_paths import root_path
 from sllmbo_magic.storage.shared_journal import use_shared_journal
 from sllmbo_magic.storage.storage_problems import storage_errors
 from sllmbo_magic.tuning import observers
+from sllmbo_magic.tuning.commands import searched_part
 from sllmbo_magic.tuning.executors import with_workers
 from sllmbo_magic.tuning.first_trials import check_first_trials
 from sllmbo_magic.tuning.joining import join_study
@@ -245,7 +246,7 @@ def tune(
         if not is_first:
             plan = replace(plan, settings=replace(plan.settings, seed=seed_of_joiner(seed)))
         storage, resume = None, False
-    configurations = own_configurations(enqueue)
+    configurations = tuple(searched_part(one, plan.unsearched) for one in own_configurations(enqueue))
     checked_callbacks = check_callbacks(callbacks)
     if not resume and (study is None or not study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
         check_start(plan.settings.init, configurations, warm_start)
@@ -342,7 +343,8 @@ def plan(estimator: Any = None, X: Any = None, y: Any = None, **arguments: Any) 
     plan = make_plan(estimator, X, y, **{**_plan_arguments(arguments), "seed": seed or 0})
     _check_ask(ask, plan)
     plan = with_workers(plan, executor)
-    configurations = own_configurations(arguments.get("enqueue", ()))
+    given = own_configurations(arguments.get("enqueue", ()))
+    configurations = tuple(searched_part(one, plan.unsearched) for one in given)
     check_callbacks(arguments.get("callbacks", ()))
     if not resume:
         check_start(plan.settings.init, configurations, warm_start)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -14,6 +16,7 @@ from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import StorageError
 from sllmbo_magic.history.trials import scored
 from sllmbo_magic.history.trials import state_of
+from sllmbo_magic.space.distributions import show
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.task.task import Task
 from sllmbo_magic.tuning.default_trial import is_default
@@ -149,15 +152,22 @@ def _found(earlier: Any, stored: Path | None) -> tuple[Study, str]:
     """
     from sllmbo_magic.tuning.result import TuneResult
 
+    if isinstance(earlier, Mapping | list | tuple):
+        raise InputError(
+            "warm_start is a configuration, not a run.",
+            "Write enqueue=[result.best_params], or warm_start=result for the best three of a run.",
+        )
     if isinstance(earlier, TuneResult):
         return earlier.study, f"run {earlier.name!r}"
     if isinstance(earlier, Study):
         return earlier, f"study {earlier.study_name!r}"
-    is_run = stored is not None and stored.exists()  # before a folder of that name in the working directory
+    is_run = stored is not None and os.path.exists(
+        stored
+    )  # before a folder of that name in the working directory
     path = stored if is_run and stored is not None else Path(str(earlier)).expanduser()
-    if not path.exists():
+    if not os.path.exists(path):  # which Path.exists raises for where the name is too long
         raise InputError(
-            f"warm start {str(earlier)!r} is no run.", "Give a run's name, its folder or a saved file."
+            f"warm start {show(str(earlier))} is no run.", "Give a run's name, its folder or a saved file."
         )
     try:
         return TuneResult.load(path).study, f"run {path.name!r}"

@@ -246,6 +246,28 @@ def test_a_wish_cannot_bring_the_rounds_back() -> None:
     assert "n_estimators is found by early stopping" in warned[0]
 
 
+def test_the_best_parameters_can_be_given_to_the_next_run(stopped: TuneResult) -> None:
+    """They have the rounds that were found, which the next run's search space has not."""
+    best = stopped.best_params
+    control = Control()
+    options: dict[str, Any] = {"cv": 2, "n_trials": 3, "seed": 0, "folder": "", "verify": False}
+    control.wish("enqueue", {**best, "lgbmregressor__num_leaves": 9})
+    again = tune(
+        stopped._task.estimator, XR, YR, early_stopping_rounds=5, enqueue=[best], control=control, **options
+    )
+    queued = [t for t in again.trials if t.user_attrs["sllmbo:source"] == "user"]
+    assert len(queued) == 2
+    assert {name: best[name] for name in queued[0].params} == queued[0].params
+    with pytest.raises(InputError, match=f"{NAME} is found by early stopping"):
+        tune(
+            stopped._task.estimator, XR, YR, early_stopping_rounds=5, enqueue=[{NAME: best[NAME]}], **options
+        )
+    with pytest.raises(InputError, match=r"warm_start is a configuration, not a run. Write enqueue=\["):
+        tune(stopped._task.estimator, XR, YR, warm_start=best, **options)
+    with pytest.raises(InputError, match="is no run"):
+        tune(stopped._task.estimator, XR, YR, warm_start="x" * 500, **options)
+
+
 def test_with_a_pruner_the_search_for_the_rounds_is_what_reports() -> None:
     result = tune(
         LGBMRegressor(verbose=-1, min_child_samples=5),
