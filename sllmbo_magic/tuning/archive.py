@@ -278,7 +278,12 @@ def _journal_of(study: Study) -> str:
     journal = _memory_journal([])
     _copy(study, JournalStorage(journal))
     logs = (log for log in journal.read_logs(0) if attrs.DESCRIBED not in log.get("user_attr", ()))
-    return "".join(json.dumps(log) + "\n" for log in logs)
+    return "".join(json.dumps(log, default=_as_json) + "\n" for log in logs)
+
+
+def _as_json(value: Any) -> Any:
+    """What a study in memory may hold and a file may not: arrays as lists, NumPy's scalars, else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _study_in(lines: str) -> Study:

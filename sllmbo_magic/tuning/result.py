@@ -367,7 +367,8 @@ class TuneResult:
     def save(self, path: str | Path) -> Path:
         """Write study, transcript, events and report into one zip file; returns its path.
 
-        The file holds no data, no estimator and no key, and plays again with ``llm="replay:PATH"``.
+        The file holds no data, no estimator and no key, and plays again with ``llm="replay:PATH"``. Your
+        own attributes become lists or texts where JSON has no such values.
 
         Raises:
             InputError: The path is a folder.

@@ -591,6 +591,19 @@ def test_a_result_that_cannot_be_saved_or_loaded_is_one_line(data: Any, model: A
         TuneResult.load(tmp_path / "nothing.zip")
 
 
+def test_a_study_in_memory_is_saved_with_attributes_that_json_lacks() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr("array", np.arange(3))
+        trial.set_user_attr("number", np.float32(0.5))
+        trial.set_user_attr("set", {1})
+        return trial.suggest_float("x", 0, 1)
+
+    result = tune(objective, study=optuna.create_study(), n_trials=1, sampler="random", folder="")
+    (trial,) = TuneResult.load(result.save("a.zip")).trials
+    attributes = {name: trial.user_attrs[name] for name in ("array", "number", "set")}
+    assert attributes == {"array": [0, 1, 2], "number": 0.5, "set": "{1}"}
+
+
 @pytest.mark.parametrize("path", [None, 3, "", b"run.zip", "~no_such_user_here/run"])
 def test_what_is_no_path_is_refused_in_one_line(path: Any) -> None:
     result = TuneResult(optuna.create_study(), [RunStarted(run={"name": "a"})])
