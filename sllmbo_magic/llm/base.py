@@ -162,7 +162,8 @@ class BaseProvider:
         id: As :class:`Provider`.
         remote: Whether a network or another process is asked: retries, a deadline and a thread of its own.
             False: ``complete`` is called once, in the caller's thread.
-        free: Whether nothing counts against the budget.
+        free: Whether no token and no money counts against the budget.
+        by_hand: Whether a person carries each request: those of a free provider count then, too.
         then: The provider that takes over when this one has no answer (``replay:PATH?then=...``).
         deadline: Seconds for one request with all its retries; None: :data:`DEADLINE`.
         mode: How structured output is asked for, for the doctor's report.
@@ -174,6 +175,7 @@ class BaseProvider:
     id: str
     remote: bool = True
     free: bool = False
+    by_hand: bool = False
     then: BaseProvider | None = None
     deadline: float | None = None
     transcript: Transcript | None = None
@@ -224,7 +226,7 @@ class BaseProvider:
         """End the request that is under way, where that can be done from outside."""
 
 
-_OPTIONAL = ("remote", "free", "deadline", "prepare", "begin_run", "models", "warm_up", "cancel")
+_OPTIONAL = ("remote", "free", "by_hand", "deadline", "prepare", "begin_run", "models", "warm_up", "cancel")
 
 
 class _Completed(BaseProvider):

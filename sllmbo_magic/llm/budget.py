@@ -122,8 +122,13 @@ class Budget:
                 f"Add it to a price file and set {VARIABLE} to its path, or use --max-tokens.",
             )
 
-    def reserve(self, request: Request, provider_id: str) -> Charge:
+    def reserve(self, request: Request, provider_id: str, *, free: bool = False) -> Charge:
         """Set aside the most that one attempt can cost.
+
+        Args:
+            request: As it is sent.
+            provider_id: Of the model.
+            free: Whether it counts as a request only.
 
         Returns:
             The reservation, for :meth:`settle`.
@@ -131,15 +136,15 @@ class Budget:
         Raises:
             BudgetExceededError: A limit could be exceeded; nothing was set aside.
         """
-        charge = bound(request, self.prices.of(provider_id))
+        charge = Charge(1) if free else bound(request, self.prices.of(provider_id))
         with self._lock:
             self._refuse(charge)
             self._charged.add(charge)
         return charge
 
-    def check(self, request: Request, provider_id: str) -> None:
+    def check(self, request: Request, provider_id: str, *, free: bool = False) -> None:
         """Raise BudgetExceededError if one attempt could exceed a limit; nothing is set aside."""
-        charge = bound(request, self.prices.of(provider_id))
+        charge = Charge(1) if free else bound(request, self.prices.of(provider_id))
         with self._lock:
             self._refuse(charge)
 

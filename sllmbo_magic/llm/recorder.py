@@ -153,8 +153,8 @@ class RecordingProvider(BaseProvider):
         request = self._limited(request)
         try:
             self.provider.check_budget(request)
-            if not self.provider.free:
-                self.budget.check(request, self.id)
+            if not self.provider.free or self.provider.by_hand:
+                self.budget.check(request, self.id, free=self.provider.free)
         except BudgetExceededError as error:
             error.exchange = self.transcript.exchange(request, error, provider=self.id, seconds=0.0)
             raise
@@ -306,8 +306,9 @@ class _Attempts:
                 raise self._cut_off
             candidate = replace(prepared, max_output_tokens=bound)
             try:
-                if not self._provider.free:
-                    self._reserved = self._budget.reserve(candidate, self._provider.id)
+                free = self._provider.free
+                if not free or self._provider.by_hand:
+                    self._reserved = self._budget.reserve(candidate, self._provider.id, free=free)
                     self.count += 1
             except BudgetExceededError:
                 if bound <= self._original.max_output_tokens:
@@ -325,3 +326,5 @@ class _Attempts:
             usage = self._budget.settle(self._reserved, outcome, self._provider.id)
             self.charged.add(self._reserved)
             self.usage = usage if self.usage is None else self.usage + usage
+        elif self._provider.by_hand:
+            self.charged.add(self._reserved)

@@ -24,8 +24,6 @@ _UNKNOWN_PARAMETERS = 6
 """Searched parameters where the search space is not known before the run."""
 _UNKNOWN_REQUEST = 3000
 """Characters of a typical request where the search space is not known before the run."""
-_WITHOUT_LIMITS = ("manual", "replay")
-"""Nothing of these counts against a limit."""
 
 
 def forecast(plan: Plan) -> dict[str, Any]:
@@ -43,7 +41,10 @@ def forecast(plan: Plan) -> dict[str, Any]:
     previews, reply_chars = _previews(plan, wanted), _reply_chars(plan, wanted)
     most = max(request.max_output_tokens for request in previews)
     allowed, refusal = wanted, ""
-    if s.llm_id.partition(":")[0] not in _WITHOUT_LIMITS:
+    if s.llm_id == "manual":
+        allowed = wanted if s.max_requests is None else min(wanted, s.max_requests)
+        refusal = f"--max-requests {s.max_requests} is spent." if allowed < wanted else ""
+    elif s.llm_id.partition(":")[0] != "replay":
         likely = [previews[round(k * (len(previews) - 1) / max(1, wanted - 1))] for k in range(wanted)]
         allowed, refusal = plan.budget().allows(likely, s.llm_id, reply_chars=reply_chars)
     expected = plan.budget().forecast(

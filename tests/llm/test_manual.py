@@ -11,9 +11,12 @@ from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import PermanentProviderError
 from sllmbo_magic.errors import ReplyError
+from sllmbo_magic.llm.budget import Charge
 from sllmbo_magic.llm.providers.manual import ManualProvider
 from sllmbo_magic.llm.providers.manual import ask_in_terminal
 from sllmbo_magic.llm.registry import make_provider
+from sllmbo_magic.tuning.forecast import forecast
+from sllmbo_magic.tuning.planning import make_plan
 
 from .conftest import SCHEMA
 from .conftest import request
@@ -38,7 +41,7 @@ def test_the_prompt_holds_everything_and_the_answer_is_taken():
     assert completion.text.startswith("Sure")
     for part in ("You tune.", "question", json.dumps(SCHEMA)):
         assert part in person.prompts[0]
-    assert provider.budget.charged.requests == 0
+    assert provider.budget.charged == Charge(requests=1)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +101,28 @@ def test_ask_is_checked_before_the_first_fit(ask, words):
     with pytest.raises(InputError, match="ask is for llm='manual', and llm is 'rulebook'"):
         tune(fitted.append, direction="minimize", search_space={"x": (0, 1)}, ask=ask, folder="")
     assert not fitted
+
+
+def test_a_limit_on_requests_counts_the_prompts_and_none_on_tokens_or_money_does():
+    """All of them were shown, whatever the limit."""
+    shown = []
+
+    def ask(prompt):
+        shown.append(prompt)
+        return ""
+
+    def objective(params):
+        return params["x"]
+
+    options = {"search_space": {"x": (0.0, 1.0)}, "sampler": "llm", "n_trials": 16, "seed": 0}
+    options |= {"direction": "minimize", "llm": "manual"}
+    assert forecast(make_plan(objective, max_requests=2, **options))["requests"] == 2
+    result = tune(objective, ask=ask, folder="", max_requests=2, **options)
+    assert len(shown) == 2
+    assert result.summary["cost"]["requests"] == 2
+    assert "A limit was reached" in result.summary["text"]
+    tune(objective, ask=ask, folder="", max_tokens=1, max_cost=0.01, **options)
+    assert len(shown) > 4
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(None, "NoneType"), ({"x": 1}, "dict"), (b"{}", "bytes")])

@@ -48,6 +48,7 @@ class ManualProvider(BaseProvider):
     id = "manual"
     remote = False
     free = True
+    by_hand = True
 
     def __init__(self, ask: Callable[[str], str] = ask_in_terminal) -> None:
         check_ask(ask)
