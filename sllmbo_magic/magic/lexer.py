@@ -20,10 +20,11 @@ _CLOSING = {"{": "}", "[": "]"}
 
 @dataclass(frozen=True)
 class Word:
-    """One word: its text without quotes, and whether quotes started it."""
+    """One word: its text without quotes, whether quotes started it, and how it was written."""
 
     text: str
     quoted: bool = False
+    written: str = ""
 
 
 def split(line: str, *, comments: bool = True) -> list[Word]:
@@ -46,11 +47,11 @@ def split(line: str, *, comments: bool = True) -> list[Word]:
             break
         elif line[i] in _CLOSING:
             end = _bracket(line, i)
-            words.append(Word(line[i:end]))
+            words.append(Word(line[i:end], written=line[i:end]))
             i = end
         else:
             text, end = _plain(line, i)
-            words.append(Word(text, quoted=line[i] in "'\""))
+            words.append(Word(text, quoted=line[i] in "'\"", written=line[i:end]))
             i = end
     return words
 
@@ -87,6 +88,33 @@ def _quoted(line: str, start: int) -> tuple[str, int]:
         f"the quote {quote} before {shorten(line[start + 1 :])!r} is not closed.",
         "Close it, or put the whole value in quotes of the other kind.",
     )
+
+
+def split_at_commas(text: str) -> list[Word]:
+    """The parts between commas that stand in no quotes and no round brackets, without the blanks around
+    them.
+
+    Raises:
+        InputError: A quote is not closed.
+    """
+    parts: list[str] = [""]
+    depth, i = 0, 0
+    while i < len(text):
+        end = _quoted(text, i)[1] if text[i] in "'\"" else i + 1
+        piece = text[i:end]
+        depth += (piece == "(") - (piece == ")")
+        if piece == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+        i = end
+    return [_whole(part.strip()) for part in parts]
+
+
+def _whole(written: str) -> Word:
+    """A word that may hold blanks."""
+    is_quoted = written[:1] in ("'", '"') and _quoted(written, 0)[1] == len(written)
+    return Word(_quoted(written, 0)[0] if is_quoted else written, is_quoted, written)
 
 
 def _bracket(line: str, start: int) -> int:

@@ -585,11 +585,24 @@ def test_a_background_run_is_steered_and_waited_for(shell: Shell) -> None:
         ("[(48,24)]", [(48, 24)]),
         ("[[48, 24], null]", [[48, 24], None]),
         ("1,2.5,None", [1, 2.5, None]),
+        ('"1","3"', ["1", "3"]),
+        ("'1', 3, \"None\"", ["1", 3, "None"]),
+        ('"1,3"', [1, 3]),
+        ('"b, c"', ["b", "c"]),
+        ('"b, c",d', ["b, c", "d"]),
+        ('"1,3",', ["1,3"]),
+        ('["1", "3"]', ["1", "3"]),
+        ('"x y","(1"', ["x y", "(1"]),
     ],
 )
-def test_the_choices_of_a_range_are_split_where_one_ends(words: str, choices: list[Any]) -> None:
-    line = parse(f"range kind {words}")
-    assert steering._choices(line, " ".join(line.words[1:])) == choices
+def test_the_choices_of_a_range_are_split_where_one_ends(
+    words: str, choices: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(steering, "_send", lambda session, arguments, value: sent.append(value))
+    for line in (f"range kind {words}", f"range --run mine kind {words}", f"range kind {words} --run mine"):
+        steering.COMMANDS["range"](None, parse(line))  # type: ignore[arg-type]
+    assert sent == [{"param": "kind", "choices": choices}] * 3
 
 
 def test_trials_are_marked_while_a_run_goes_on_and_after_it(shell: Shell) -> None:

@@ -66,7 +66,7 @@ def parse(line: str, user_ns: Mapping[str, Any] | None = None) -> Arguments:
     words = [w for w in words if w not in asks_help]
     if not words:
         return Arguments("help", [])
-    texts = [word.text for word in words[1:]]
+    texts, written = [word.text for word in words[1:]], [word.written for word in words[1:]]
     name = find_command(words[0].text, texts)
     if texts and not BY_NAME[name].arguments:
         raise InputError(f"%sllmbo {name} takes no arguments.", Arguments(name, []).usage)
@@ -76,8 +76,8 @@ def parse(line: str, user_ns: Mapping[str, Any] | None = None) -> Arguments:
         if at + 1 == len(texts):
             raise InputError("--run needs the name of a run.", Arguments(name, []).usage)
         run_name = value_of(_RUN, read_value(_RUN, texts[at + 1]), user_ns or {})
-        del texts[at : at + 2]
-    return Arguments(name, texts, run_name, bool(asks_help))
+        del texts[at : at + 2], written[at : at + 2]
+    return Arguments(name, texts, run_name, bool(asks_help), tuple(written))
 
 
 def find_command(word: str, following: Sequence[str] = ()) -> str:

@@ -17,12 +17,14 @@ class Arguments:
         words: What follows it, without ``--run NAME``.
         run_name: The run that ``--run`` chose.
         wants_help: Whether ``--help`` or ``-h`` was given.
+        written: The words with their quotes: ``"1"`` is a text where 1 is a number.
     """
 
     command: str
     words: list[str]
     run_name: str | None = None
     wants_help: bool = False
+    written: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from sllmbo_magic.control import check
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.magic.commands.arguments import Arguments
 from sllmbo_magic.magic.errors import interrupted
+from sllmbo_magic.magic.lexer import split_at_commas
 from sllmbo_magic.magic.running import HEARTBEAT
 from sllmbo_magic.magic.session import Session
 from sllmbo_magic.magic.session import StartedRun
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sllmbo_magic.storage.run_directory import RunFolder
 
 Action = Callable[[Session, Arguments], None]
-_COMMA = re.compile(r",(?![^()]*\))")
-"""Between two choices, not inside the brackets of one."""
 _WHEN = {"stop": "after the fold in flight", "resume": "at once"}
 
 
@@ -122,8 +120,11 @@ def _hint(session: Session, arguments: Arguments) -> None:
 def _range(session: Session, arguments: Arguments) -> None:
     name, *ends = arguments.words or [""]
     text = " ".join(ends)
-    if "," in text or text.startswith("["):
-        _send(session, arguments, {"param": name, "choices": _choices(arguments, text)})
+    written = " ".join(arguments.written[1:])
+    if len(ends) == 1 and len(split_at_commas(written)) == 1:  # the whole list in quotes
+        written = text
+    if "," in written or text.startswith("["):
+        _send(session, arguments, {"param": name, "choices": _choices(arguments, written)})
     elif len(ends) == 2:
         _send(session, arguments, {"param": name, "low": ends[0], "high": ends[1]})
     else:
@@ -133,18 +134,19 @@ def _range(session: Session, arguments: Arguments) -> None:
 
 
 def _choices(arguments: Arguments, text: str) -> Any:
-    """``[1, None]`` as plain data; ``gbdt,dart`` and ``None,(64, 32)`` as words, and what is no word as data.
+    """``[1, None]`` as plain data; ``gbdt,dart`` and ``None,(64, 32)`` as words, and what is no word as data,
+    unless it stands in quotes: ``"1"`` is a text.
 
     With a comma behind it one choice is a list: ``gbdt,``.
     """
     if text.startswith("["):
         return _plain_data(arguments, text)
     choices = []
-    for word in _COMMA.split(text.strip().removesuffix(",")):
+    for word in split_at_commas(text.strip().removesuffix(",")):
         try:
-            choices.append(ast.literal_eval(word.strip()))
+            choices.append(word.text if word.quoted else ast.literal_eval(word.text))
         except (ValueError, SyntaxError):
-            choices.append(word.strip())
+            choices.append(word.text)
     if "" in choices:
         raise InputError("%sllmbo range: a choice is missing between two commas.", arguments.usage)
     return choices
