@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from sllmbo_magic.evaluation import fold_processes
 from tests.small_task import data  # noqa: F401  (fixtures of the small task, for all folders)
 from tests.small_task import model  # noqa: F401
 from tests.small_task import provider  # noqa: F401
@@ -29,8 +31,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # would keep the cores busy with waiting, and a fit of a second took ten.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Where JupyterLab is installed, jsonschema makes a grammar of international addresses when it is imported,
-# which takes seconds in each process of the tests. None of our schemas has such an address.
+# left out in the processes that tests start, and in this one: the module there says why
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent / "no_grammar"), os.environ.get("PYTHONPATH")])
+)
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
@@ -63,6 +67,18 @@ def pytest_collection_finish() -> None:
 def quiet_optuna() -> None:
     """Optuna's line per trial stays out of the test log."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def folds_stay_in_this_process() -> Iterator[None]:
+    """Folds go to other processes only in the tests that are about that.
+
+    Beside other tests the threads of folds wait for a core, which looks like waiting for Python's lock. Each
+    run that took it for that started two processes, seconds of work on imports.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold_processes, "_START_SECONDS", math.inf)
+        yield
 
 
 @pytest.fixture(scope="session")

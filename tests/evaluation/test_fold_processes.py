@@ -26,17 +26,25 @@ from sklearn.preprocessing import StandardScaler
 
 from sllmbo_magic.evaluation import CrossValidator
 from sllmbo_magic.evaluation import cross_validation
+from sllmbo_magic.evaluation import fold_processes
 from sllmbo_magic.evaluation.fold_processes import FoldProcesses
 from sllmbo_magic.evaluation.fold_processes import LockWatch
 from sllmbo_magic.evaluation.fold_processes import can_be_sent
 from sllmbo_magic.task.task import Task
 
 X, y = make_classification(80, 5, random_state=0)
+START_SECONDS = fold_processes._START_SECONDS
 MLP = MLPClassifier((5,), max_iter=5, random_state=0)
 
 
 def task_of(estimator: Any = MLP, **options: Any) -> Task:
     return Task.from_estimator(estimator, X, y, cv=3, **{"scoring": "accuracy", **options})
+
+
+@pytest.fixture(autouse=True)
+def folds_may_leave_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for users; in the other tests they stay."""
+    monkeypatch.setattr(fold_processes, "_START_SECONDS", START_SECONDS)
 
 
 class OwnModel(LogisticRegression):
@@ -138,14 +146,31 @@ def test_large_data_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None
 # ---- nothing but the time changes
 
 
-@pytest.fixture
-def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[CrossValidator]:
-    """An evaluator whose threads are seen to wait, so that its second evaluation is in processes."""
+PIPELINE = make_pipeline(FunctionTransformer(np.log), MLP)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, CrossValidator]]:
+    """Evaluators whose folds are in processes, which take seconds to start."""
+    validators: dict[str, CrossValidator] = {}
+    yield validators
+    for validator in validators.values():
+        validator.close()
+
+
+@pytest.fixture(params=["MLP"])
+def apart(
+    request: pytest.FixtureRequest, started: dict[str, CrossValidator], monkeypatch: pytest.MonkeyPatch
+) -> CrossValidator:
+    """An evaluator whose threads were seen to wait: the folds of an evaluation are in processes."""
     monkeypatch.setattr(LockWatch, "processes_pay", lambda *_: True)
     monkeypatch.setattr("sllmbo_magic.evaluation.cross_validation.cores", lambda: 2)
-    validator = CrossValidator(task_of(), n_evaluations=50)
-    yield validator
-    validator.close()
+    name = request.param
+    if name not in started or started[name]._processes is None:
+        started[name] = CrossValidator(task_of({"MLP": MLP, "pipeline": PIPELINE}[name]), n_evaluations=50)
+        started[name].evaluate({})
+    in_processes(started[name])
+    return started[name]
 
 
 def in_processes(validator: CrossValidator) -> FoldProcesses:
@@ -162,75 +187,67 @@ def pids_of(processes: FoldProcesses) -> set[int]:
     return set(processes._pool._processes)
 
 
-def test_scores_are_the_same_to_the_last_bit(
-    waiting: CrossValidator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_are_the_same_to_the_last_bit(apart: CrossValidator, monkeypatch: pytest.MonkeyPatch) -> None:
     params = {"alpha": 0.03}
-    before = waiting.evaluate(params)
-    in_processes(waiting)
+    before = CrossValidator(task_of()).evaluate(params)
     here: list[int] = []
     monkeypatch.setattr("sllmbo_magic.evaluation.cross_validation.run_fold", lambda *a, **k: here.append(1))
     folds: list[int] = []
-    after = waiting.evaluate(params, on_fold=lambda fold, n, score: folds.append(fold))
+    after = apart.evaluate(params, on_fold=lambda fold, n, score: folds.append(fold))
     assert not here, "no fold was fitted in this process"
     assert after.split_scores == before.split_scores
     assert after.warnings == before.warnings
     assert sorted(folds) == [0, 1, 2]
 
 
-def test_a_failure_keeps_its_kind_and_cause(waiting: CrossValidator) -> None:
-    before = waiting.evaluate({"alpha": -1.0})
-    waiting.evaluate({})
-    in_processes(waiting)
-    after = waiting.evaluate({"alpha": -1.0})
+def test_a_failure_keeps_its_kind_and_cause(apart: CrossValidator) -> None:
+    before = CrossValidator(task_of()).evaluate({"alpha": -1.0})
+    after = apart.evaluate({"alpha": -1.0})
     assert (after.error, after.error_class) == (before.error, before.error_class)
     assert after.cause == before.cause
     assert "alpha" in after.cause
 
 
-def test_a_configuration_with_functions_of_the_user_stays_on_threads(waiting: CrossValidator) -> None:
-    waiting.task = task_of(make_pipeline(FunctionTransformer(), MLP))
-    waiting.evaluate({})
-    in_processes(waiting)
+@pytest.mark.parametrize("apart", ["pipeline"], indirect=True)
+def test_a_configuration_with_functions_of_the_user_stays_on_threads(apart: CrossValidator) -> None:
     called: list[int] = []
 
     def own(rows: Any) -> Any:
         called.append(len(rows))
         return rows
 
-    assert waiting.evaluate({"functiontransformer__func": own}).ok
+    assert apart.evaluate({"functiontransformer__func": own}).ok
     assert called, "the effect is seen in this process"
 
 
-def test_filters_of_warnings_and_numpys_errors_hold_there_too(waiting: CrossValidator) -> None:
+@pytest.mark.parametrize("apart", ["pipeline"], indirect=True)
+def test_filters_of_warnings_and_numpys_errors_hold_there_too(apart: CrossValidator) -> None:
     """Both belong to the process, and both can make a fit fail."""
-    waiting.task = task_of(make_pipeline(FunctionTransformer(np.log), MLP))
-    assert waiting.evaluate({}).error_class == "ValueError", "NaN in the data"
+    here = CrossValidator(task_of(PIPELINE))
+    assert here.evaluate({}).error_class == "ValueError", "NaN in the data"
     with np.errstate(invalid="raise"):  # numpy 1 keeps it for one thread, so that a fold does not see it
-        on_a_thread = waiting.evaluate({}).error_class
+        on_a_thread = here.evaluate({}).error_class
     assert on_a_thread == ("FloatingPointError" if np.__version__[0] != "1" else "ValueError")
-    in_processes(waiting)
     with np.errstate(invalid="raise"):
-        assert waiting.evaluate({}).error_class == on_a_thread
+        assert apart.evaluate({}).error_class == on_a_thread
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        assert waiting.evaluate({}).error_class == "RuntimeWarning"
-    assert waiting._processes is not None
+        assert apart.evaluate({}).error_class == "RuntimeWarning"
+    assert apart._processes is not None
 
 
-def test_a_process_that_dies_costs_no_fold(waiting: CrossValidator, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = waiting.evaluate({})
+def test_a_process_that_dies_costs_no_fold(apart: CrossValidator, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = CrossValidator(task_of()).evaluate({})
     monkeypatch.undo()  # no new ones after that
-    for pid in pids_of(in_processes(waiting)):
+    for pid in pids_of(in_processes(apart)):
         os.kill(pid, signal.SIGKILL)
-    after = waiting.evaluate({})
+    after = apart.evaluate({})
     assert after.split_scores == before.split_scores
-    assert waiting._processes is None, "it goes on with threads"
+    assert apart._processes is None, "it goes on with threads"
 
 
-def test_an_abandoned_evaluation_ends_its_processes(waiting: CrossValidator) -> None:
-    waiting.evaluate({})
-    pids = pids_of(in_processes(waiting))
+def test_an_abandoned_evaluation_ends_its_processes(apart: CrossValidator) -> None:
+    pids = pids_of(in_processes(apart))
     begun = threading.Event()
     slow = {"max_iter": 10_000_000, "tol": 0.0, "n_iter_no_change": 10_000_000}
 
@@ -240,10 +257,10 @@ def test_an_abandoned_evaluation_ends_its_processes(waiting: CrossValidator) -> 
             return False
         return True
 
-    evaluation = waiting.evaluate(slow, should_abandon=abandon)
+    evaluation = apart.evaluate(slow, should_abandon=abandon)
     assert evaluation.stopped
     deadline = time.monotonic() + 30
     while any(os.path.exists(f"/proc/{pid}") for pid in pids):
         assert time.monotonic() < deadline, "the fit goes on"
         time.sleep(0.05)
-    assert waiting.evaluate({}).ok
+    assert apart.evaluate({}).ok
