@@ -185,7 +185,7 @@ def test_what_a_prior_proposes_can_be_fitted(name: str) -> None:
         warnings.simplefilter("error", FutureWarning)
         for params in tried:
             quick = {
-                name: min(value, 15) if name.endswith(("n_estimators", "max_iter")) else value
+                name: min(value, 3) if name.endswith(("n_estimators", "max_iter")) else value
                 for name, value in decoded(prior.space.with_fixed(params), prior.space.objects).items()
             }
             clone(model).set_params(**quick).fit(X, y)

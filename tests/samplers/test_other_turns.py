@@ -14,6 +14,7 @@ from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic.proposers.space_filling import N_STARTS
 from sllmbo_magic.testing import FunctionProvider
+from tests.marks import long
 from tests.replies import Responder
 from tests.replies import bounds_pick
 from tests.replies import random_pick
@@ -81,7 +82,7 @@ def test_on_noise_the_base_sampler_has_more_of_them(search: Callable[..., optuna
     assert smooth > noisy + 15
 
 
-@pytest.mark.parametrize("pick", [random_pick, bounds_pick])
+@pytest.mark.parametrize("pick", [random_pick, long(bounds_pick)])
 def test_a_useless_adviser_keeps_the_search_from_no_smooth_optimum(pick: Any) -> None:
     def best(seed: int, base: Any) -> float:
         study = optuna.create_study(sampler=base)

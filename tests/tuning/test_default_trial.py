@@ -42,7 +42,7 @@ from tests.replies import Responder
 
 X, y = make_regression(60, 4, noise=5, random_state=0)
 Xc, c = make_classification(60, 4, random_state=0)
-K: dict[str, Any] = {"n_trials": 4, "seed": 0, "folder": "", "verify": False}
+K: dict[str, Any] = {"n_trials": 4, "seed": 0, "folder": "", "verify": False, "cv": 2}
 
 
 def default_of(result: TuneResult) -> optuna.trial.FrozenTrial:
@@ -224,7 +224,7 @@ def test_tpe_learns_nothing_from_it() -> None:
 
 def test_an_llm_reads_the_real_values() -> None:
     llm = FunctionProvider(Responder(0))
-    tune(RandomForestClassifier(n_estimators=7, n_jobs=1), Xc, c, llm=llm, cv=2, **{**K, "n_trials": 2})
+    tune(RandomForestClassifier(n_estimators=7, n_jobs=1), Xc, c, llm=llm, **{**K, "n_trials": 2})
     rows = [row for row in llm.requests[0].messages[-1].content.splitlines() if row.startswith("#")]
     header, default = (next(csv.reader([row])) for row in rows[:2])
     values = dict(zip(header, default, strict=True))
@@ -252,7 +252,7 @@ def test_a_default_that_was_cut_off_is_tried_again_with_all_that_it_is() -> None
         if isinstance(event, TrialStarted):
             control.wish("stop")
 
-    options: dict[str, Any] = {**K, "n_trials": 1, "cv": 2, "folder": None, "name": "r", "n_jobs": 1}
+    options: dict[str, Any] = {**K, "n_trials": 1, "folder": None, "name": "r", "n_jobs": 1}
     first = tune(RandomForestClassifier(n_jobs=1), Xc, c, **options, control=control, sinks=[stop])
     assert [t.state for t in first.trials] == [TrialState.FAIL]
     result = tune(RandomForestClassifier(n_jobs=1), Xc, c, **options, resume=True)
@@ -308,7 +308,7 @@ def test_importances_of_a_result_keep_all_parameters() -> None:
 def test_pictures_and_code_take_a_default_with_words(tmp_path: Any) -> None:
     forest = RandomForestClassifier(n_estimators=5, n_jobs=1)
     space = {"max_features": (0.1, 1.0), "max_depth": (1, 9)}
-    result = tune(forest, Xc, c, cv=2, search_space=space, **{**K, "n_trials": 3})
+    result = tune(forest, Xc, c, search_space=space, **{**K, "n_trials": 3})
     result.plot_search_space()
     result.plot_parallel()
     assert "sqrt" in result.report(tmp_path / "r.html").read_text()

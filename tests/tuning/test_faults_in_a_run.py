@@ -12,6 +12,7 @@ from sllmbo_magic.events import Fallback
 from sllmbo_magic.llm.recorder import RecordingProvider
 from tests.loopback import Fault
 from tests.loopback import LoopbackServer
+from tests.marks import long
 
 FAULTS = {
     "401": (Fault(status=401), True),
@@ -35,6 +36,8 @@ FAULTS = {
     "truncated": (Fault("truncated"), False),
     "empty": (Fault("empty"), False),
 }
+OTHER_STATUSES = ("403", "408", "409", "413", "500", "502", "529")
+"""What each is taken for is tested in tests/llm/test_error_mapping.py; a run treats them as the others."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +52,12 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordingProvider, "__init__", once)
 
 
-@pytest.mark.parametrize("name", list(FAULTS))
+@pytest.mark.parametrize("name", [long(name) if name in OTHER_STATUSES else name for name in FAULTS])
 def test_no_trial_is_lost_and_the_run_says_why(name: str, data: Any, model: Any) -> None:
     fault, permanent = FAULTS[name]
     with LoopbackServer([fault]) as server:
         result = tune(
-            model, *data, llm="openai:test-model", base_url=server.url, n_trials=8, seed=1, verify=False
+            model, *data, llm="openai:test-model", base_url=server.url, n_trials=8, seed=1, verify=False, cv=2
         )
     assert [t.state for t in result.trials] == [TrialState.COMPLETE] * 8
     falls = [e for e in result.events if isinstance(e, Fallback)]

@@ -29,6 +29,7 @@ from sllmbo_magic.llm.base import Request
 from sllmbo_magic.proposers import prompts
 from sllmbo_magic.proposers.base import Ask
 from sllmbo_magic.testing import FunctionProvider
+from tests.marks import long
 from tests.replies import Responder
 
 
@@ -56,7 +57,8 @@ def first(space: list[dict[str, Any]], *configurations: dict[str, Any]) -> Any:
 
 
 def run(data: Any, model: Any, llm: Any, n_trials: int = 6, **options: Any) -> TuneResult:
-    return tune(model, *data, llm=llm, n_trials=n_trials, seed=1, folder="", verify=False, **options)
+    plain: dict[str, Any] = {"n_trials": n_trials, "seed": 1, "folder": "", "verify": False, "cv": 2}
+    return tune(model, *data, llm=llm, **{**plain, **options})
 
 
 def sources(result: TuneResult) -> list[str]:
@@ -95,7 +97,7 @@ def test_one_request_brings_a_typed_space_and_first_configurations(data: Any, mo
         assert provenance["reason"].startswith("start ")
 
 
-@pytest.mark.parametrize("n_usable", [0, 1, 2])
+@pytest.mark.parametrize("n_usable", [0, 1, long(2)])
 def test_what_became_of_the_first_configurations_stands_once_in_the_next_request(
     data: Any, model: Any, n_usable: int
 ) -> None:
