@@ -2,9 +2,25 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scaleLinear } from 'd3-scale';
 import { complete, freeName, isOurs, OPTIONS, optionAt, wrapped } from '../src/lab/magic-line';
-import { count, duration, money, num, python, sentence, sourceName, val } from '../src/view/format';
+import {
+  count,
+  duration,
+  money,
+  num,
+  python,
+  sentence,
+  sourceName,
+  unbroken,
+  unmarked,
+  val
+} from '../src/view/format';
 import { outMark, point, SHAPES, shapeOf } from '../src/view/marks';
 import { paramScale, roomFor, valueTicks } from '../src/view/scales';
+
+test('a reason stands in one line without marks, and a number stays with its error', () => {
+  assert.equal(unmarked('lower `lr`, **not** `a*b`; 2 ** 3 ** 2'), 'lower lr, not a*b; 2 ** 3 ** 2');
+  assert.equal(unbroken('0.338 ± 0.023, a ± b'), '0.338\u00a0±\u00a00.023, a ± b');
+});
 
 test('numbers are short and say what they are', () => {
   const cases: [number | null, string][] = [

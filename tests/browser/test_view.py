@@ -1330,6 +1330,10 @@ def test_failures_are_counted_by_cause_with_the_place_where_they_lie(new_widget:
     rows = [" ".join(row.split()) for row in pane.locator("tbody tr").all_inner_texts()]
     assert rows[0].startswith("out-of-memory (MemoryError) 4 of 28"), "trial 13 is one of them"
     assert any(row.startswith("timeout 1 of 28 2.0 s TPE") for row in rows)
+    note = ev.Note(text="Trial 1 failed: no data\nIts parameters: a=1.", level="warning")
+    widget.sink(note)
+    said = widget.root.get_by_role("region", name="Chat").locator(".note.is-warning").last
+    assert said.inner_text().split("\n")[1].startswith("Its parameters"), "lines stay lines"
     pane.get_by_role("button", name="Trial 25", exact=True).click()
     widget.root.get_by_role("region", name="Trial in focus").get_by_text("Trial 25", exact=True).wait_for()
 

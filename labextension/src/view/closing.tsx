@@ -3,7 +3,7 @@
 import type { Run } from './bundle';
 import { useBundle } from './context';
 import { trialByNumber } from './derive';
-import { num, sentence, signed, val } from './format';
+import { num, sentence, signed, unbroken, val } from './format';
 import { plain } from './safe';
 import { verdictOf } from './words';
 
@@ -26,7 +26,7 @@ export function Closing() {
       : [];
   return (
     <section class="closing" aria-label="How the run ended">
-      <p class="verdict-text">{verdict}</p>
+      <p class="verdict-text">{unbroken(verdict)}</p>
       {run.summary?.verification && <Scores />}
       {best !== before && changed.length > 0 && (
         <details class="changed">
@@ -49,7 +49,7 @@ export function Closing() {
       {sentence(text) !== verdict && (
         <details class="more-text">
           <summary>More about this run</summary>
-          <p>{sentence(text)}</p>
+          <p>{unbroken(sentence(text))}</p>
         </details>
       )}
       <LibraryWarnings />

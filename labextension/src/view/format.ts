@@ -84,10 +84,18 @@ export function duration(seconds: number | null | undefined): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Words in which a number stays on one line with its error. */
+export const unbroken = (text: string): string => text.replace(/(?<=\d) ± (?=\d)/g, '\u00a0±\u00a0');
+
 /** Words as a sentence: a capital first, a full stop last, a true minus before numbers, as beside it. */
 export function sentence(text: string): string {
   const t = text.trim().replace(/(?<=^|\s)-(?=\d)/g, MINUS);
   return t && t[0]!.toUpperCase() + t.slice(1) + (/[.!?…]$/.test(t) ? '' : '.');
+}
+
+/** The words of a reason in markdown, where they stand in one line: without the marks of code and of stress. */
+export function unmarked(text: string): string {
+  return text.replace(/`([^`\n]+)`/g, '$1').replace(/\*\*(?=\S)([^*\n]+)(?<=\S)\*\*/g, '$1');
 }
 
 /** A configuration as Python, ready to paste. */

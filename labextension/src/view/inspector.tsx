@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import type { Trial } from './bundle';
 import { useBundle, useEnv, useFocus } from './context';
 import { trialByNumber } from './derive';
-import { python, sourceName, val } from './format';
+import { python, sourceName, unmarked, val } from './format';
 import { outcome } from './plot';
 import { plain } from './safe';
 
@@ -43,7 +43,7 @@ export function Inspector() {
                 Not kept: {plain(store.refusal('note'))}
               </p>
             )}
-            {trial.reason && <p class="clamp2">{plain(trial.reason)}</p>}
+            {trial.reason && <p class="clamp2">{unmarked(plain(trial.reason))}</p>}
           </div>
           {store.canMark && <NoteOf trial={trial} />}
         </Fragment>

@@ -7,7 +7,7 @@ import { commandText } from '../commands';
 import { useBundle, useEnv, useFocus, useJump } from '../context';
 import { changes, trialOf } from '../derive';
 import type { Entry } from '../entries';
-import { count, duration, entry, money, rangeText, sentence, sourceName } from '../format';
+import { count, duration, entry, money, rangeText, sentence, sourceName, unmarked } from '../format';
 import { Chips } from '../inspector';
 import { outcome, TrialLink } from '../plot';
 import { markdown, plain } from '../safe';
@@ -290,7 +290,7 @@ export function Proposal({ trial }: { trial: Trial }) {
         <span class="muted">{sourceName(trial.source)}</span>
         <span class="score">{outcome(trial)}</span>
       </div>
-      <p>{sentence(plain(trial.reason))}</p>
+      <p>{sentence(unmarked(plain(trial.reason)))}</p>
     </article>
   );
 }
@@ -343,7 +343,7 @@ export function SpaceMessage({ version, before }: { version: Version; before: Ve
       >
         {() => (
           <>
-            {version.reason && <p>{plain(version.reason)}</p>}
+            {version.reason && <p>{unmarked(plain(version.reason))}</p>}
             <table>
               <tbody>
                 {changed.map(([name, a, b]) => (

@@ -6,7 +6,7 @@ import type { Bundle, ParamSpec, Trial } from '../bundle';
 import { useEnv, useJump } from '../context';
 import type { Step } from '../derive';
 import { axisEnd, bands, latest, trialByNumber, usedRange } from '../derive';
-import { rangeText, sentence, shortName, val } from '../format';
+import { rangeText, sentence, shortName, unmarked, val } from '../format';
 import { CHANGE } from '../marks';
 import type { Place } from '../plot';
 import { FocusMarks, Marks, nearest, Tip, usePick } from '../plot';
@@ -59,7 +59,7 @@ export function ParamPanel(props: {
     .filter((step, i) => i > 0 && rangeText(step.spec) !== rangeText(steps[i - 1]!.spec))
     .map(step => ({
       step,
-      text: `Trial ${step.from}: ${rangeText(step.spec)}. ${sentence(plain(step.version.reason))}`
+      text: `Trial ${step.from}: ${rangeText(step.spec)}. ${sentence(unmarked(plain(step.version.reason)))}`
     }));
   const newest = changed[changed.length - 1];
   const show = (version: number) => ui.set({ jump: { pane: 'chat', version } });
@@ -179,7 +179,7 @@ export function ParamPanel(props: {
               <div>
                 {plain(name)} {plain(val(t.params[name]))}
               </div>
-              <div class="muted clamp">{plain(reasonAt(bundle, t))}</div>
+              <div class="muted clamp">{unmarked(plain(reasonAt(bundle, t)))}</div>
             </>
           )}
         </Tip>

@@ -15,7 +15,7 @@ import {
   trialByNumber,
   zoomed
 } from '../derive';
-import { num, sentence } from '../format';
+import { num, sentence, unmarked } from '../format';
 import { hueOf, outMark } from '../marks';
 import { betterText } from '../metric';
 import type { Place } from '../plot';
@@ -283,7 +283,7 @@ function Chart({ bundle, width, log }: { bundle: Bundle; width: number; log: boo
                 {t.splits.length > 6 ? ' …' : ''}
               </div>
             )}
-            {t.reason && <div class="clamp">{plain(t.reason)}</div>}
+            {t.reason && <div class="clamp">{unmarked(plain(t.reason))}</div>}
           </>
         )}
       </Tip>
