@@ -23,9 +23,6 @@ from sllmbo_magic.control import Command
 from sllmbo_magic.errors import InputError
 from sllmbo_magic.errors import RunChangedError
 from sllmbo_magic.errors import StorageError
-from sllmbo_magic.storage.captured_values import CAPTURED
-from sllmbo_magic.storage.captured_values import changed_values
-from sllmbo_magic.storage.captured_values import in_words
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.run_paths import check_is_run
@@ -372,18 +369,13 @@ def check_fingerprint(
     differ = [part for part in {**stored, **current} if stored.get(part) != current.get(part)]
     if SEARCH_SPACE in differ and SEARCH_SPACE not in stored:
         differ.remove(SEARCH_SPACE)
-    captured = changed_values(stored, current)
-    if CAPTURED in differ and not captured:
-        differ.remove(CAPTURED)
     if not differ:
         return
-    words = {SEARCH_SPACE: "the search space", CAPTURED: in_words(captured)}
-    words |= {"estimator": "the objective"} if has_objective else {}
+    words = {SEARCH_SPACE: "the search space"} | ({"estimator": "the objective"} if has_objective else {})
     names = [words.get(part, part) for part in differ]
     parts = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     changes = what_changed(differ, stored_text or {}, current_text or {})
-    is_one = len(differ) == 1 and differ[0] != "options" and (differ[0] != CAPTURED or len(captured) == 1)
-    verb = "is" if is_one else "are"
+    verb = "is" if len(differ) == 1 and differ[0] != "options" else "are"
     version = (
         " Another version of its library can have other parameters."
         if "estimator" in differ and not has_objective and not changes

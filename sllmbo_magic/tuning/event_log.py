@@ -26,6 +26,7 @@ from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.task.description import model_text
 from sllmbo_magic.task.display_metric import is_negated
 from sllmbo_magic.tuning.archive import stored_events
+from sllmbo_magic.tuning.captured_values import captured_values
 from sllmbo_magic.tuning.plan import Plan
 
 _log = logging.getLogger(__name__)
@@ -183,6 +184,7 @@ class Record:
             "direction": ", ".join(task.directions or [task.direction]),
             "fingerprint": self.plan.fingerprint(),
             "described": self.plan.described(),
+            "captured": captured_values(task.objective, task.scoring),
             "code": self.code_parts(),
         }
         self.folder.write_meta({**self._start, "status": "running"})

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
-from functools import cached_property
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,6 @@ from sllmbo_magic.proposers.space_extension import ExtensionPolicy
 from sllmbo_magic.space.choices import Objects
 from sllmbo_magic.space.expression import express
 from sllmbo_magic.space.search_space import SearchSpace
-from sllmbo_magic.storage.captured_values import captured_values
 from sllmbo_magic.storage.run_paths import ROOT
 from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.task.masked_names import masked_names
@@ -98,10 +96,10 @@ class Plan:
     unsearched: frozenset[str] = frozenset()
 
     def fingerprint(self) -> dict[str, str]:
-        """What must be the same in a resumed run: the task, how its trials are scored on the way, what
-        the objective has from outside, and the search space that was given.
+        """What must be the same in a resumed run: the task, how its trials are scored on the way, and the
+        search space that was given.
         """
-        return self._scored_on() | self._captured | {SEARCH_SPACE: given_space(self)}
+        return self._scored_on() | {SEARCH_SPACE: given_space(self)}
 
     def described(self) -> dict[str, str]:
         """The parts of :meth:`fingerprint` in lines of text, so that a change of them can be named."""
@@ -111,10 +109,6 @@ class Plan:
         s = self.settings
         evaluation = {"pruner": s.pruner_name, "early_stopping_rounds": s.early_stopping_rounds}
         return self.task.fingerprint() | {name: str(v) for name, v in evaluation.items() if v is not None}
-
-    @cached_property
-    def _captured(self) -> dict[str, str]:
-        return captured_values(self.task.objective, self.task.scoring)
 
     @property
     def objects(self) -> Objects:

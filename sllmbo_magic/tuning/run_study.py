@@ -18,6 +18,7 @@ from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.study_migration import link
 from sllmbo_magic.storage.study_migration import migrate_trials
+from sllmbo_magic.tuning.captured_values import captured_values
 from sllmbo_magic.tuning.plan import Plan
 from sllmbo_magic.tuning.settings import RULEBOOK
 from sllmbo_magic.tuning.settings import Settings
@@ -58,7 +59,7 @@ def resumed_plan(
         settings = replace(settings, seed=meta["seed"])
     if not chose_select and options.get("select") == "recheck" and not task.directions:
         settings = replace(settings, select="recheck")
-    notes = (*plan.notes, *_changed_since(meta, options, settings))
+    notes = (*plan.notes, *_changed_since(meta, options, settings), *_captured_since(meta, plan))
     return replace(plan, settings=settings, notes=notes), options
 
 
@@ -75,6 +76,19 @@ def _changed_since(meta: Mapping[str, Any], options: Mapping[str, Any], settings
     if before is not None and before != now and not {before, now} <= {*RULEBOOK}:
         before, now = ("none (the rulebook)" if llm in RULEBOOK else llm for llm in (before, now))
         yield f"The LLM is {now} from here on; until now it was {before}."
+
+
+def _captured_since(meta: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """That the objective has other values from outside than in the earlier process: a sentence, or none."""
+    before = meta.get("captured") or {}
+    now = captured_values(plan.task.objective, plan.task.scoring)
+    changed = [name for name in now if name in before and before[name] != now[name]]
+    if changed:
+        what = "the objective" if plan.task.objective is not None else "the metric"
+        yield (
+            f"{', '.join(changed)}, which {what} has from outside, is not what it was in the stored run:"
+            " where scores depend on it, those of the earlier trials do not compare with the new ones."
+        )
 
 
 def run_study(

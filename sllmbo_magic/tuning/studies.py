@@ -29,8 +29,6 @@ from sllmbo_magic.errors import StorageError
 from sllmbo_magic.history.trials import counts
 from sllmbo_magic.history.trials import is_withdrawn
 from sllmbo_magic.history.trials import withdrawn_because
-from sllmbo_magic.storage.captured_values import CAPTURED
-from sllmbo_magic.storage.captured_values import changed_values
 from sllmbo_magic.storage.runs import SEARCH_SPACE
 from sllmbo_magic.storage.runs import check_fingerprint
 from sllmbo_magic.storage.runs import quiet_optuna
@@ -129,8 +127,6 @@ def check_users_study(study: Study, plan: Plan, *, joins: bool = False) -> None:
     if isinstance(stored, Mapping) and (n_trials or is_under_way or joins):
         expected = plan.fingerprint()
         differ = [part for part in expected if part in stored and stored[part] != expected[part]]
-        if CAPTURED in differ and not changed_values(stored, expected):
-            differ.remove(CAPTURED)
         texts = study.user_attrs.get(attrs.DESCRIBED) or {}, plan.described()
         if SEARCH_SPACE in differ:
             differ.remove(SEARCH_SPACE)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import json
 import shutil
 import signal
@@ -12,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -38,7 +37,6 @@ from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
 from sllmbo_magic.report.summary import plain_text
-from sllmbo_magic.storage.captured_values import captured_values
 from sllmbo_magic.storage.locations import is_there
 from sllmbo_magic.storage.locations import noted_storage
 from sllmbo_magic.storage.run_directory import RunFolder
@@ -47,6 +45,7 @@ from sllmbo_magic.storage.runs import list_runs
 from sllmbo_magic.storage.runs import rename_run
 from sllmbo_magic.storage.runs import send_command
 from sllmbo_magic.testing import FunctionProvider
+from sllmbo_magic.tuning.captured_values import captured_values
 from sllmbo_magic.tuning.tune import plan
 from tests.marks import long
 from tests.replies import Responder
@@ -843,91 +842,6 @@ def objective_of(text: str, folder: Path) -> Any:
     return names["objective"]
 
 
-def _closure(value: Any) -> Any:
-    return lambda params: params["x"] + float(np.size(value))
-
-
-def _default(value: Any) -> Any:
-    def objective(params: Any, scale: Any = value) -> float:
-        return float(params["x"] + np.size(scale))
-
-    return objective
-
-
-def _keyword(value: Any) -> Any:
-    def objective(params: Any, *, scale: Any) -> float:
-        return float(params["x"] + np.size(scale))
-
-    return functools.partial(objective, scale=value)
-
-
-def _of_a_trial(value: Any) -> Any:
-    return lambda trial: trial.suggest_float("x", 0.0, 1.0) + float(np.size(value))
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "first", "second"),
-    [
-        (_closure, "value", 1.0, 2.0),
-        (_default, "scale", "gini", "entropy"),
-        (_keyword, "scale", (1, "a"), (1, "b")),
-        (_of_a_trial, "value", [0.5], [0.7]),
-        (_closure, "value", np.arange(3), np.arange(4)),
-    ],
-)
-def test_a_resume_with_another_value_that_the_objective_captures_is_refused(
-    make: Any, name: str, first: Any, second: Any, tmp_path: Path
-) -> None:
-    options: dict[str, Any] = {
-        "search_space": {"x": (0.0, 1.0)}, "direction": "minimize", "name": "o", "folder": tmp_path,
-        "sampler": "random", "seed": 1,
-    }  # fmt: skip
-    tune(make(first), n_trials=1, **options)
-    with pytest.raises(RunChangedError, match=f"the captured value of {name} is not the same as in the"):
-        tune(make(second), n_trials=2, resume=True, **options)
-    assert len(tune(make(copy.deepcopy(first)), n_trials=2, resume=True, **options).trials) == 2
-
-
-class Opaque:
-    """Another text in each process."""
-
-    def __call__(self) -> float:
-        return 1.0
-
-
-def _counting(seen: Any, limit: Any) -> Any:
-    n_calls = 0
-
-    def objective(params: Any) -> float:
-        nonlocal n_calls
-        n_calls += 1
-        seen.append(n_calls)
-        return float(params["x"]) * limit()
-
-    return objective
-
-
-def test_what_an_objective_notes_and_what_has_no_stable_text_keeps_no_run_from_a_resume(
-    tmp_path: Path,
-) -> None:
-    options: dict[str, Any] = {
-        "search_space": {"x": (0.0, 1.0)}, "direction": "minimize", "name": "o", "folder": tmp_path,
-        "sampler": "random", "seed": 1,
-    }  # fmt: skip
-    first, seen = _counting([], Opaque()), [7]
-    tune(first, n_trials=1, **options)
-    tune(first, n_trials=2, resume=True, **options)
-    assert len(tune(_counting(seen, Opaque()), n_trials=3, resume=True, **options).trials) == 3
-    path = tmp_path / "o" / "run.json"  # as of a version that did not look at these values
-    meta = json.loads(path.read_text())
-    meta["fingerprint"].pop("captured values", None)
-    path.write_text(json.dumps(meta))
-    tune(_counting(seen, Opaque()), n_trials=4, resume=True, **options)
-    key = "sk-" + "proj-" + "abcdefghijklmnopqrstuvwxyz0123456789"
-    assert captured_values(_closure(key)) == captured_values(Opaque()) == {}
-    assert "42" not in captured_values(_closure(42.42))["captured values"]
-
-
 def test_a_refused_resume_names_the_changed_lines_of_the_objective(tmp_path: Path) -> None:
     secret = "sk-" + "proj-" + "abcdefghijklmnopqrstuvwxyz0123456789"
     first = f"def objective(p):\n    key = '{secret}'\n    x = p['x']\n    return x * 2\n"
@@ -949,3 +863,53 @@ def test_a_refused_resume_names_the_changed_lines_of_the_objective(tmp_path: Pat
     stored = "".join(p.read_text() for p in (tmp_path / "o").iterdir() if p.suffix in (".json", ".log"))
     assert secret not in stored
     tune(objective_of(first + "# only a comment\n", tmp_path), n_trials=3, resume=True, **options)
+
+
+def _scaled(scale: Any) -> Any:
+    calls, log = 0, []
+
+    def objective(params: dict[str, Any], offset: float = 0.0) -> float:
+        nonlocal calls
+        calls += 1
+        log.append(params["x"])
+        return float(params["x"] * np.sum(scale) + offset)
+
+    return objective
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        (_scaled(1.0), _scaled(2.0), "scale"),
+        (_scaled(np.arange(3)), _scaled(np.arange(4)), "scale"),
+        (partial(_scaled(1.0), offset=0.5), partial(_scaled(1.0), offset=1.5), "offset"),
+    ],
+)
+def test_a_resumed_run_says_what_its_objective_has_from_outside_and_had_not_before(
+    first: Any, second: Any, name: str, tmp_path: Path
+) -> None:
+    """It goes on: what has changed may be the name of a folder."""
+    notes: list[str] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    options: dict[str, Any] = {
+        "search_space": {"x": (0.0, 1.0)}, "direction": "minimize", "name": "o", "folder": tmp_path,
+        "sampler": "random", "seed": 1,
+    }  # fmt: skip
+    tune(first, n_trials=1, **options)
+    tune(first, n_trials=2, resume=True, sinks=[sink], **options)
+    assert not [text for text in notes if "from outside" in text]
+    assert len(tune(second, n_trials=3, resume=True, sinks=[sink], **options).trials) == 3
+    assert [text.split(",")[0] for text in notes if "from outside" in text] == [name]
+
+
+def test_of_keys_nothing_is_kept() -> None:
+    def scored(params: dict[str, Any], api_key: str = "x", rate: float = 42.42) -> float:
+        return params["x"] * rate * len(api_key)
+
+    kept = captured_values(scored, None)
+    assert [*kept] == ["rate"]
+    assert len(kept["rate"]) == 16
