@@ -96,7 +96,7 @@ def check_spec(spec: Any) -> None:
         return
     kind, colon, rest = spec.partition(":")
     if kind == "journal" and rest:
-        folder = Path(rest).expanduser().absolute().parent
+        folder = Path(os.path.expanduser(rest)).absolute().parent
         if not folder.is_dir():
             raise StorageError(f"the folder of {spec} does not exist: {folder}.", _MISSING_FOLDER)
     elif kind == "grpc":
@@ -166,7 +166,7 @@ def _parsed(url: str) -> URL:
             "Example: sqlite:///runs.db, or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE.",
         ) from error
     if parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:"):
-        parent = Path(str(parts.database)).expanduser().absolute().parent
+        parent = Path(os.path.expanduser(str(parts.database))).absolute().parent
         if not parent.is_dir():
             shown = parts.render_as_string(hide_password=True)
             raise StorageError(f"the folder of {shown} does not exist: {parent}.", _MISSING_FOLDER)

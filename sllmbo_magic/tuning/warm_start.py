@@ -161,11 +161,10 @@ def _found(earlier: Any, stored: Path | None) -> tuple[Study, str]:
         return earlier.study, f"run {earlier.name!r}"
     if isinstance(earlier, Study):
         return earlier, f"study {earlier.study_name!r}"
-    is_run = stored is not None and os.path.exists(
-        stored
-    )  # before a folder of that name in the working directory
-    path = stored if is_run and stored is not None else Path(str(earlier)).expanduser()
-    if not os.path.exists(path):  # which Path.exists raises for where the name is too long
+    # before a folder of that name in the working directory; Path.exists raises where the name is too long
+    is_run = stored is not None and os.path.exists(stored)
+    path = stored if is_run and stored is not None else Path(os.path.expanduser(str(earlier)))
+    if not os.path.exists(path):
         raise InputError(
             f"warm start {show(str(earlier))} is no run.", "Give a run's name, its folder or a saved file."
         )

@@ -15,6 +15,7 @@ import sklearn
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
+from sllmbo_magic import tune
 from sllmbo_magic.magic import listing
 from sllmbo_magic.magic import session
 from sllmbo_magic.magic.commands import parse
@@ -332,6 +333,19 @@ def test_code_report_export_and_compare(tuned: Shell) -> None:
     assert value in lines[2]
 
 
+def test_a_name_is_that_of_the_run_and_not_of_an_earlier_one_in_its_variable(tuned: Shell) -> None:
+    """Another program has used the name again; and a result is known by the name of its variable."""
+    assert "earlier: wrote earlier.json" in tuned.ok("earlier = best\n%sllmbo export earlier")
+    space = {"x": (0.0, 1.0)}
+    tune(lambda p: 7.0, search_space=space, direction="maximize", n_trials=1, sampler="random", name="best")
+    assert tuned.user_ns["best"].name == "best.1"
+    tuned.ok("%sllmbo export best")
+    assert json.loads(Path("best.json").read_text(encoding="utf-8"))["run"]["best_value"] == 7.0
+    tuned.ok("%sllmbo export best.1")
+    earlier = json.loads(Path("best.1.json").read_text(encoding="utf-8"))
+    assert earlier["run"]["best_value"] == tuned.user_ns["earlier"].best_value
+
+
 @pytest.mark.parametrize(("command", "suffix"), [("export", "json"), ("report", "html")])
 def test_a_file_of_the_user_is_not_replaced_that_no_line_named(
     tuned: Shell, command: str, suffix: str
@@ -502,6 +516,7 @@ def test_the_question_mark_shows_help(shell: Shell) -> None:
         ("providers openai", ["providers takes no arguments"]),
         ("churn --n-trials 5 --cv=2", ["'churn' is no command", "two percent signs: %%sllmbo"]),
         ("report nope /no/such/folder/page.html", ["no folder"]),
+        ("report nope ~no_such_user_here/page.html", ["names a home that does not exist"]),
         ('hint "a', ["not closed"]),
     ],
 )

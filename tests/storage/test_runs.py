@@ -694,6 +694,7 @@ def test_a_missing_grpc_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         ("grpc://host:many", InputError, "no host and port"),
         ("journal:no/such/folder/x.log", StorageError, "cannot be opened"),
         ("sqlite:////no/such/folder/x.db", StorageError, "folder of sqlite.* does not exist"),
+        ("sqlite:///~no_such_user_here/x.db", StorageError, "folder of sqlite.* does not exist"),
         ("nosuch://u:hunter2@host/x", InputError, "nosuch is not known"),
         (
             "postgresql+psycopg2://u:hunter2@host/x",

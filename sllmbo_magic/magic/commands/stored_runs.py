@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from sllmbo_magic._utils.atomic_write import user_path
 from sllmbo_magic._utils.atomic_write import write_whole
 from sllmbo_magic.control import check
 from sllmbo_magic.errors import InputError
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
 def result_of(session: Session, name: str) -> TuneResult:
     """The result of a run by name: the one in the notebook, else the one on disk.
 
+    A variable that holds an earlier run of the name (``NAME.1`` by now) is not that run.
+
     Raises:
         InputError: There is none.
     """
+    from sllmbo_magic.storage.runs import find_run
     from sllmbo_magic.tuning.result import TuneResult
 
     value = session.shell.user_ns.get(name)
-    if isinstance(value, TuneResult):
+    if not isinstance(value, TuneResult):
+        return TuneResult.load(find_run(name).path)
+    if value.name == name:
         return value
-    from sllmbo_magic.storage.runs import find_run
-
-    return TuneResult.load(find_run(name).path)
+    try:
+        return TuneResult.load(find_run(name).path)
+    except InputError:  # a variable of another name than the run's
+        return value
 
 
 def _runs(session: Session, arguments: Arguments) -> None:
@@ -98,7 +105,7 @@ def _name_and_path(arguments: Arguments, suffix: str) -> tuple[str, Path]:
         raise InputError(
             f"%sllmbo {arguments.command} takes the name of a run and, if you like, a path.", arguments.usage
         )
-    path = Path(words[1] if len(words) == 2 else f"{words[0]}{suffix}").expanduser()
+    path = user_path(words[1] if len(words) == 2 else f"{words[0]}{suffix}")
     if len(words) == 1 and path.is_file() and not _is_ours(path):
         # the user has not named it: a run is easily called as the file that its data came from
         raise InputError(
