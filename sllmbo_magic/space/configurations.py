@@ -15,6 +15,7 @@ from typing import overload
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from sllmbo_magic.space import distributions as dist
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _MAX_PROBLEMS = 10
+_SAME_POINT = 1e-6
+"""Of a step: two numbers that are closer are one point of a grid."""
 _SMALL_PART = 0.02
 """Of the high end of a linear scale: below it, a thousandth of the range is a large part of a value."""
 
@@ -56,9 +59,21 @@ class Configurations:
         """Whether the conditions of a parameter hold, given the values of all active ones before it."""
         return all(
             condition.parent in values
-            and any(dist.same(values[condition.parent], value) for value in condition.values)
+            and any(self._meets(condition, values[condition.parent], value) for value in condition.values)
             for condition in self._by_param.get(name, ())
         )
+
+    def _meets(self, condition: Condition, value: Any, wanted: Value) -> bool:
+        """Whether a parent has one of its condition's values: on a grid of floats 0.30000000000000004, which
+        is how Optuna adds up three steps of 0.1, is 0.3.
+        """
+        if dist.same(value, wanted):
+            return True
+        parent = self._distributions.get(condition.parent)
+        if not isinstance(parent, FloatDistribution) or parent.step is None:
+            return False
+        one, other = dist.number_in(value), dist.number_in(wanted)
+        return one is not None and other is not None and abs(one - other) <= _SAME_POINT * parent.step
 
     def with_fixed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The active parameters and, last, the fixed ones: what the estimator is given."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+from optuna.samplers import RandomSampler
 from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.svm import SVC
 
+from sllmbo_magic import LLMTPESampler
 from sllmbo_magic import SearchSpace
 from sllmbo_magic import tune
 from sllmbo_magic.errors import InputError
@@ -156,3 +159,16 @@ def test_inactive_parameters_are_no_dimensions_of_a_distance() -> None:
     assert is_near({"kernel": "rbf", "x": 0.12}, trial, space)
     assert not is_near({"kernel": "rbf", "x": 0.4}, trial, space)
     assert np.isfinite(space.to_unit(trial.params)).all()
+
+
+def test_a_point_of_a_grid_meets_its_condition_however_its_steps_are_added_up() -> None:
+    """Optuna draws 0.30000000000000004 there, which left the parameter out."""
+    written = {"q": FloatDistribution(0, 0.4, step=0.1), "d": {"if": {"q": 0.3}, "range": (0.0, 1.0)}}
+    space = SearchSpace.from_user(written)
+    assert "d" in space.active({"q": 3 * 0.1, "d": 0.5})
+    assert "d" not in space.active({"q": 0.2, "d": 0.5})
+    sampler = LLMTPESampler(search_space=space, base_sampler=RandomSampler(seed=0), mode="tpe", seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda trial: len(space.suggest(trial)), n_trials=20)
+    assert {round(t.params["q"], 6) for t in study.trials if "d" in t.params} == {0.3}
+    assert {round(t.params["q"], 6) for t in study.trials if "d" not in t.params} == {0.0, 0.1, 0.2, 0.4}
