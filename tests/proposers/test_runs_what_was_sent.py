@@ -122,7 +122,7 @@ def run(target: Any, data: Any, answer: Answer, **options: Any) -> tuple[TuneRes
         **options,
     }
     if data is not None:
-        options = {"cv": 3, **options}
+        options = {"cv": 2, **options}
     result = tune(*((target,) if data is None else (target, *data)), llm=provider, **options)
     return result, provider.requests
 

@@ -72,10 +72,11 @@ def at(number: int, do: Callable[[], Any], kind: type[Event] = TrialStarted) -> 
 def test_same_seed_and_replies_give_the_same_trials(data: Any, model: Any) -> None:
     def run(seed: int) -> list[dict[str, Any]]:
         llm = FunctionProvider(Responder(5))
-        return params_of(tune(model, *data, llm=llm, n_trials=25, seed=seed, folder="", verify=False))
+        return params_of(tune(model, *data, llm=llm, n_trials=16, seed=seed, folder="", verify=False, cv=2))
 
-    assert run(1) == run(1)
-    assert run(1) != run(2)
+    once = run(1)
+    assert run(1) == once
+    assert run(2) != once
 
 
 def test_an_answer_that_comes_late_changes_no_trial(data: Any, model: Any) -> None:
@@ -86,16 +87,15 @@ def test_an_answer_that_comes_late_changes_no_trial(data: Any, model: Any) -> No
             time.sleep(delay)
             return responder(request)
 
-        return params_of(
-            tune(model, *data, llm=FunctionProvider(slow), n_trials=20, seed=1, folder="", verify=False)
-        )
+        options: dict[str, Any] = {"n_trials": 16, "seed": 1, "folder": "", "verify": False, "cv": 2}
+        return params_of(tune(model, *data, llm=FunctionProvider(slow), **options))
 
     assert run(0.0) == run(0.15)
 
 
 def test_running_a_name_again_keeps_the_old_run(data: Any, model: Any) -> None:
-    first = tune(model, *data, name="gas", n_trials=3, seed=1)
-    second = tune(model, *data, name="gas", n_trials=4, seed=2)
+    first = tune(model, *data, verify=False, name="gas", n_trials=3, seed=1)
+    second = tune(model, *data, verify=False, name="gas", n_trials=4, seed=2)
     assert len(TuneResult.load(".sllmbo/gas").trials) == 4
     old = TuneResult.load(".sllmbo/gas.1")
     assert params_of(old) == params_of(first) != params_of(second)
@@ -103,13 +103,13 @@ def test_running_a_name_again_keeps_the_old_run(data: Any, model: Any) -> None:
 
 
 def test_resume_goes_on_to_the_total_as_if_never_ended(data: Any, model: Any) -> None:
-    whole = tune(model, *data, name="whole", n_trials=14, seed=4)
-    tune(model, *data, name="parts", n_trials=9, seed=4)
-    parts = tune(model, *data, name="parts", n_trials=14, seed=4, resume=True)
+    whole = tune(model, *data, verify=False, name="whole", n_trials=14, seed=4)
+    tune(model, *data, verify=False, name="parts", n_trials=9, seed=4)
+    parts = tune(model, *data, verify=False, name="parts", n_trials=14, seed=4, resume=True)
     assert params_of(parts) == params_of(whole)
     assert [v.to_json() for v in parts.space_versions] == [v.to_json() for v in whole.space_versions]
     fits: list[Event] = []
-    again = tune(model, *data, name="parts", n_trials=14, resume=True, sinks=[fits.append])
+    again = tune(model, *data, verify=False, name="parts", n_trials=14, resume=True, sinks=[fits.append])
     assert not [e for e in fits if isinstance(e, TrialStarted | FoldFinished)]
     assert again.best_value == parts.best_value
 
@@ -123,16 +123,23 @@ def test_a_renamed_run_is_resumed_with_its_trials(data: Any, model: Any) -> None
 
 
 def test_resume_keeps_the_seed_when_none_is_given(data: Any, model: Any) -> None:
-    tune(model, *data, name="r", n_trials=3)
+    tune(model, *data, verify=False, name="r", n_trials=3)
     seed = json.loads(Path(".sllmbo/r/run.json").read_text())["seed"]
-    tune(model, *data, name="r", n_trials=5, resume=True)
+    tune(model, *data, verify=False, name="r", n_trials=5, resume=True)
     assert json.loads(Path(".sllmbo/r/run.json").read_text())["seed"] == seed
 
 
 def test_a_resumed_llm_run_goes_on_with_its_chat(data: Any, model: Any) -> None:
-    tune(model, *data, name="c", llm=FunctionProvider(Responder(1)), n_trials=12, seed=1)
+    tune(model, *data, verify=False, name="c", llm=FunctionProvider(Responder(1)), n_trials=12, seed=1)
     result = tune(
-        model, *data, name="c", llm=FunctionProvider(Responder(2)), n_trials=24, seed=1, resume=True
+        model,
+        *data,
+        verify=False,
+        name="c",
+        llm=FunctionProvider(Responder(2)),
+        n_trials=24,
+        seed=1,
+        resume=True,
     )
     numbers = [entry["request"] for entry in result.history]
     assert numbers == list(range(len(numbers)))
@@ -189,12 +196,12 @@ def test_resume_refuses_what_changed(data: Any, model: Any, change: dict[str, An
 def test_an_interrupt_keeps_all_and_is_resumable(data: Any, model: Any) -> None:
     control = Control()
     stop = at(5, control.interrupt, FoldFinished)
-    result = tune(model, *data, name="i", n_trials=10, seed=1, control=control, sinks=[stop])
+    result = tune(model, *data, verify=False, name="i", n_trials=10, seed=1, control=control, sinks=[stop])
     assert result.status == "interrupted"
     assert len(params_of(result)) == 5
     assert not [t for t in result.trials if t.state == TrialState.RUNNING]
     assert result.best_value is not None
-    resumed = tune(model, *data, name="i", n_trials=10, seed=1, resume=True)
+    resumed = tune(model, *data, verify=False, name="i", n_trials=10, seed=1, resume=True)
     assert len(params_of(resumed)) == 10
     cut = next(t for t in result.trials if t.state == TrialState.FAIL)
     assert params_of(resumed)[5] == cut.params, "the trial that was cut off is evaluated again"
@@ -228,7 +235,7 @@ def test_ctrl_c_in_a_script_returns_the_result_so_far(child: Callable[[str], Pop
 def test_stop_ends_normally(data: Any, model: Any) -> None:
     control = Control()
     sink = at(3, lambda: control.wish("stop"))
-    result = tune(model, *data, n_trials=10, seed=1, control=control, sinks=[sink])
+    result = tune(model, *data, verify=False, n_trials=10, seed=1, control=control, sinks=[sink])
     assert result.status == "stopped"
     assert len(params_of(result)) >= 3
 
@@ -406,7 +413,7 @@ def test_resume_keeps_the_wishes_of_the_user_but_not_against_a_new_option(data: 
 
 def test_another_process_steers_through_the_folder(data: Any, model: Any) -> None:
     sink = at(2, lambda: send_command("far", "stop"))
-    result = tune(model, *data, name="far", n_trials=40_000, seed=1, sinks=[sink])
+    result = tune(model, *data, verify=False, name="far", n_trials=40_000, seed=1, sinks=[sink])
     assert result.status == "stopped"
 
 
@@ -502,7 +509,7 @@ def test_a_saved_result_that_is_saved_again_has_lost_nothing(
             return super().fit(X, y)
 
     llm = FunctionProvider(Responder(1))
-    result = tune(Warns(), *data, name="kept", llm=llm, n_trials=8, seed=1, folder=folder)
+    result = tune(Warns(), *data, verify=False, name="kept", llm=llm, n_trials=8, seed=1, folder=folder)
     result.note(2, "a note", star=True)
     result.study.enqueue_trial({"C": 0.5})
     if folder is None:
@@ -528,7 +535,7 @@ def test_a_saved_result_that_is_saved_again_has_lost_nothing(
     assert sorted(files[0].namelist()) == sorted(files[1].namelist())
     for name in ("events.jsonl", "transcript.jsonl", "code.json"):
         assert files[0].read(name) == files[1].read(name), name
-    again = tune(Warns(), *data, llm="replay:twice.zip", n_trials=8, seed=1, folder="")
+    again = tune(Warns(), *data, verify=False, llm="replay:twice.zip", n_trials=8, seed=1, folder="")
     assert [e["reply"] for e in again.history] == [e["reply"] for e in result.history]
     assert not [e for e in again.events if isinstance(e, Note) and "left its recording" in e.text]
 
@@ -570,9 +577,13 @@ def test_a_result_whose_name_was_used_again_is_saved_with_its_own_conversation(d
             records = [json.loads(line) for line in file.read("transcript.jsonl").splitlines()]
         return [record["messages"][-1]["content"] for record in records if "messages" in record]
 
-    first = tune(model, *data, name="again", llm=FunctionProvider(Responder(1)), n_trials=6, seed=1)
+    first = tune(
+        model, *data, verify=False, name="again", llm=FunctionProvider(Responder(1)), n_trials=6, seed=1
+    )
     sent = saved(first)
-    second = tune(model, *data, name="again", llm=FunctionProvider(Responder(2)), n_trials=12, seed=2)
+    second = tune(
+        model, *data, verify=False, name="again", llm=FunctionProvider(Responder(2)), n_trials=12, seed=2
+    )
     assert saved(first) == sent != saved(second)
     assert (first.path.name, first.name, second.name) == ("again.1", "again.1", "again")
 
@@ -743,7 +754,7 @@ def test_a_damaged_run_is_loaded_as_far_as_it_goes_or_refused_in_one_line() -> N
 
 @pytest.mark.parametrize("candidates", [long(1), 5])
 def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any, candidates: int) -> None:
-    options = {"n_trials": 16, "seed": 1, "candidates": candidates}
+    options: dict[str, Any] = {"n_trials": 16, "seed": 1, "candidates": candidates, "verify": False, "cv": 2}
     first = tune(model, *data, name="rec", llm=FunctionProvider(Responder(1)), **options)
     again = tune(model, *data, name="again", llm="replay:.sllmbo/rec", **options)
     assert params_of(again) == params_of(first)
@@ -752,7 +763,7 @@ def test_a_recorded_run_replays_without_its_llm(data: Any, model: Any, candidate
 
 
 def test_a_refused_resume_names_the_parameters_that_changed(data: Any, model: Any) -> None:
-    tune(model, *data, name="r", n_trials=2, seed=1)
+    tune(model, *data, verify=False, name="r", n_trials=2, seed=1)
     other = LogisticRegression(max_iter=51, tol=0.5)
     with pytest.raises(RunChangedError) as caught:
         tune(other, *data, name="r", n_trials=4, resume=True)
@@ -807,8 +818,11 @@ def test_the_same_search_space_in_another_spelling_is_resumed(data: Any, model: 
         "solver": np.array(["saga", "lbfgs"]),
         "C": optuna.distributions.FloatDistribution(1e-3, 1e3, log=True),
     }
-    tune(model, *data, name="s", n_trials=2, seed=1, search_space=space)
-    assert len(tune(model, *data, name="s", n_trials=3, resume=True, search_space=same).trials) == 3
+    tune(model, *data, verify=False, name="s", n_trials=2, seed=1, search_space=space)
+    assert (
+        len(tune(model, *data, verify=False, name="s", n_trials=3, resume=True, search_space=same).trials)
+        == 3
+    )
 
 
 def test_a_run_whose_ranges_were_changed_resumes_with_the_search_space_that_was_given(
@@ -816,13 +830,32 @@ def test_a_run_whose_ranges_were_changed_resumes_with_the_search_space_that_was_
 ) -> None:
     control = Control()
     change = at(1, lambda: control.wish("range", {"param": "C", "low": 0.1, "high": 10.0}))
-    tune(model, *data, name="s", n_trials=4, seed=1, search_space=SPACE, control=control, sinks=[change])
-    result = tune(model, *data, name="s", n_trials=7, seed=1, search_space=SPACE, resume=True)
+    tune(
+        model,
+        *data,
+        verify=False,
+        name="s",
+        n_trials=4,
+        seed=1,
+        search_space=SPACE,
+        control=control,
+        sinks=[change],
+    )
+    result = tune(model, *data, verify=False, name="s", n_trials=7, seed=1, search_space=SPACE, resume=True)
     assert all(0.1 <= t.params["C"] <= 10.0 for t in result.trials[4:])
 
 
 def test_a_run_of_an_earlier_version_resumes_whatever_search_space_it_is_given(data: Any, model: Any) -> None:
-    tune(model, *data, name="s", n_trials=2, seed=1, search_space=SPACE, storage="sqlite:///runs.db")
+    tune(
+        model,
+        *data,
+        verify=False,
+        name="s",
+        n_trials=2,
+        seed=1,
+        search_space=SPACE,
+        storage="sqlite:///runs.db",
+    )
     path = Path(".sllmbo/s/run.json")
     stored = json.loads(path.read_text())
     del stored["fingerprint"]["search space"], stored["described"]["search space"]
