@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,25 @@ class History:
         if key not in self._cache:
             self._cache[key] = {o.key(space): o.number for o in self.observations if o.is_in(space)}
         return dict(self._cache[key])
+
+    def is_part(self, space: SearchSpace, held: Collection[str] = ()) -> bool:
+        """Whether the search space is a part of what is searched: the objective suggests further parameters
+        by itself, in some trials only or with values that no space has.
+
+        Args:
+            space: What the trials have in common.
+            held: Parameters that are kept at one value.
+        """
+        key = ("is_part", space, frozenset(held))
+        if key not in self._cache:
+            known = {*space, *space.fixed, *held}
+            trials = [o for o in self.observations if o.is_in(space)]
+            names = {name for o in trials for name in o.params} - known
+            self._cache[key] = any(
+                any(name not in o.params for o in trials) or len({repr(o.params[name]) for o in trials}) > 1
+                for name in names
+            )
+        return bool(self._cache[key])
 
     def trial_with(self, params: Mapping[str, Any]) -> int | None:
         """The number of the first trial that had these values, whatever else it had; None where none did."""

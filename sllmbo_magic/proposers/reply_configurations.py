@@ -82,14 +82,15 @@ def check_configurations(
     that equals, after rounding to what a parameter can mean, one that a trial had or that stands earlier in
     the list. Where the batch must explore, at most half of it (rounded up) may lie near the incumbent. More
     than ``ask.n_candidates`` are cut. A parameter that is held fixed keeps its value, whatever is sent.
-    Where the space is not declared, further names are kept for a trial whose objective asks for them.
+    Where the space is not declared, further names are kept for a trial whose objective asks for them; where
+    trials have further parameters, a repeat of what they have in common is none.
 
     Args:
         entries: Unchecked, each with ``params``.
         filling: For values that a configuration leaves out; None: it may leave out nothing.
     """
     filling = filling or Filling()
-    trial_numbers: dict[object, int] = {**ask.history.keys(space), **_keys_at_default(space, ask, filling)}
+    trial_numbers = _tried(space, ask, filling)
     best = ask.history.points.incumbent
     n_near_left = math.ceil(ask.n_candidates / 2) if ask.explore and ask.n_candidates > 1 else len(entries)
     candidates: list[Candidate] = []
@@ -161,6 +162,14 @@ def check_configurations(
             " asked for: left out"
         )
     return Checked(tuple(candidates), tuple(places), tuple(rejected), tuple(problems), tuple(changed))
+
+
+def _tried(space: SearchSpace, ask: Ask, filling: Filling) -> dict[object, int]:
+    """The configurations that trials had: key -> trial number. Where trials have further parameters, what they
+    have in common is no configuration: the sampler draws the rest.
+    """
+    is_part = not ask.declared and ask.history.is_part(space, ask.held)
+    return {**({} if is_part else ask.history.keys(space)), **_keys_at_default(space, ask, filling)}
 
 
 def _completed(

@@ -255,7 +255,8 @@ class CandidateQueue:
         """
         if not self.candidates:
             return []
-        numbers = history.keys(space)
+        is_part = not declared and history.is_part(space)
+        numbers = {} if is_part else history.keys(space)
         usable: list[QueuedCandidate] = []
         reasons: list[str] = []
         for queued in self.candidates:

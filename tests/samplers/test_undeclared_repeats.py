@@ -104,6 +104,23 @@ def test_a_branch_with_parameters_of_its_own_does_not_end_the_study() -> None:
     assert {trial.params["kind"] for trial in study.trials} == {"plain", "deep"}
 
 
+def of_branches(trial: optuna.Trial) -> float:
+    if trial.suggest_categorical("classifier", ["SVC", "forest"]) == "SVC":
+        return trial.suggest_float("C", 1e-3, 1e3, log=True)
+    return 1.0 / trial.suggest_int("max_depth", 2, 32)
+
+
+@pytest.mark.parametrize("name", ["llm-tpe", "llm"])
+def test_a_branch_with_parameters_of_its_own_leaves_the_llm_its_turns(name: str) -> None:
+    """What all trials have in common is the choice of the branch, which every answer repeats."""
+    study = optuna.create_study(sampler=SAMPLERS[name]())
+    study.optimize(of_branches, n_trials=16)
+    sources = [trial.user_attrs["sllmbo:source"] for trial in study.trials]
+    assert "fallback" not in sources
+    assert sources.count("llm") >= (15 if name == "llm" else 4)
+    assert len({*configurations(study)}) > 12, "the sampler draws the rest"
+
+
 def test_a_range_that_changes_while_all_trials_fail_is_sampled_anew() -> None:
     def objective(trial: optuna.Trial) -> float:
         trial.suggest_int("k", 1, 3 + trial.number)
