@@ -165,8 +165,8 @@ def check_configurations(
 
 
 def _tried(space: SearchSpace, ask: Ask, filling: Filling) -> dict[object, int]:
-    """The configurations that trials had: key -> trial number. Where trials have further parameters, what they
-    have in common is no configuration: the sampler draws the rest.
+    """The configurations that trials had: key -> trial number. Where trials have further parameters, what
+    they have in common is no configuration: the sampler draws the rest.
     """
     is_part = not ask.declared and ask.history.is_part(space, ask.held)
     return {**({} if is_part else ask.history.keys(space)), **_keys_at_default(space, ask, filling)}

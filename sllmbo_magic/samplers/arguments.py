@@ -16,6 +16,8 @@ from sllmbo_magic.options import BY_ARGUMENT
 from sllmbo_magic.options.values import check
 from sllmbo_magic.options.values import type_name
 from sllmbo_magic.proposers.rulebook import RulebookProposer
+from sllmbo_magic.samplers.base_sampler import check_fixed_params
+from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.space.choices import numbers_in
 from sllmbo_magic.space.search_space import SearchSpace
 from sllmbo_magic.space.suggestions import with_single_numbers_fixed
@@ -103,6 +105,19 @@ def check_objects(
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise InputError(f"{name} is {type_name(function)}.", "Allowed: a function.")
+
+
+def declared_space(
+    search_space: SearchSpace | Mapping[str, Any] | None, base_sampler: BaseSampler
+) -> tuple[SearchSpace | None, frozenset[str]]:
+    """What the sampler searches, with what a ``PartialFixedSampler`` fixes, None where nothing is declared;
+    and the names that it leaves to the base sampler, see :func:`plain_space`.
+    """
+    if search_space is None:
+        return None, frozenset()
+    space, left_to_base = plain_space(search_space)
+    check_fixed_params(base_sampler, space)
+    return space.held(fixed_params(base_sampler)), left_to_base
 
 
 def plain_space(search_space: SearchSpace | Mapping[str, Any]) -> tuple[SearchSpace, frozenset[str]]:

@@ -8,7 +8,6 @@ trial, and the trial says so.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -49,14 +48,16 @@ from sllmbo_magic.samplers.arguments import check_made_sampler
 from sllmbo_magic.samplers.arguments import check_objects
 from sllmbo_magic.samplers.arguments import check_proposers
 from sllmbo_magic.samplers.arguments import checked
-from sllmbo_magic.samplers.arguments import plain_space
+from sllmbo_magic.samplers.arguments import declared_space
 from sllmbo_magic.samplers.base_sampler import BaseSamplerAdapter
 from sllmbo_magic.samplers.base_sampler import MakeSampler
-from sllmbo_magic.samplers.base_sampler import check_fixed_params
-from sllmbo_magic.samplers.base_sampler import fixed_params
 from sllmbo_magic.samplers.base_sampler import tpe
 from sllmbo_magic.samplers.base_source import BaseSource
 from sllmbo_magic.samplers.candidate_queue import CandidateQueue
+from sllmbo_magic.samplers.ended_trial import check_promise
+from sllmbo_magic.samplers.ended_trial import never_asked
+from sllmbo_magic.samplers.ended_trial import warn_of_names
+from sllmbo_magic.samplers.ended_trial import write_source
 from sllmbo_magic.samplers.pending_extension import PendingExtension
 from sllmbo_magic.samplers.requests import Requests
 from sllmbo_magic.samplers.schedule import make_schedule
@@ -165,18 +166,14 @@ class LLMTPESampler(BaseSampler):
         self._ends_study = not isinstance(search_space, SpaceState)
         """Whether a finite space that is used up ends ``study.optimize``; a run decides that by itself."""
         self._left_to_base: frozenset[str] = frozenset()
-        """Names of the declared space that :func:`plain_space` leaves out."""
+        """Names of the declared space that :func:`plain_space` leaves to the base sampler."""
         adapter = BaseSamplerAdapter(tpe if base_sampler is None else base_sampler, self.seed)
         check_made_sampler(adapter.plain)
         if isinstance(search_space, SpaceState):
             space_state = search_space
         else:
-            space = None
-            if search_space is not None:
-                space, self._left_to_base = plain_space(search_space)
-            check_fixed_params(adapter.plain, space)
-            held = None if space is None else space.held(fixed_params(adapter.plain))
-            space_state = SpaceState(held, dynamic=dynamic_space, emit=self._emit)
+            space, self._left_to_base = declared_space(search_space, adapter.plain)
+            space_state = SpaceState(space, dynamic=dynamic_space, emit=self._emit)
         if proposer is None:
             proposer = make_proposer(llm, history=history, seed=self.seed, emit=self._emit)
         requests = Requests(
@@ -389,31 +386,24 @@ class LLMTPESampler(BaseSampler):
         """Forwarded to the base sampler; a trial that had no joint space, or was queued whole, gets its
         source.
         """
-        self._states.select(unwrap_bracket(study))
-        chosen = self._states.current.chosen.pop(trial.number, {})
+        own = unwrap_bracket(study)
+        self._states.select(own)
+        kept = self._states.current
+        chosen, unused = kept.chosen.pop(trial.number, {}), kept.extra.pop(trial.number, {})
         if state == TrialState.COMPLETE and self._ends_study:
-            self._warn_of_names(study, trial, chosen)
-        if attrs.SOURCE not in trial.user_attrs:
-            source = "user" if trial.system_attrs.get("fixed_params") else self._sources.base.label
-            study._storage.set_trial_user_attr(trial._trial_id, attrs.SOURCE, source)
-        if state == TrialState.COMPLETE and values and attrs.EVALUATION not in trial.user_attrs:
-            self._check_promise(unwrap_bracket(study), trial, values[0])
-        if unused := self._states.current.extra.pop(trial.number, {}):
-            known = {name for t in study.get_trials(deepcopy=False) for name in t.params}
-            self.requests.feedback += [
-                f"{name}: the objective has not asked for it in any trial"
-                for name in unused
-                if name not in known
-            ]
+            warn_of_names(kept, study, trial, chosen, self._left_to_base)
+        write_source(study, trial, self._sources.base.label)
+        if state == TrialState.COMPLETE and values:
+            check_promise(study, trial, values[0], lambda: self.history(own))
+        if unused:
+            self.requests.feedback += never_asked(study, unused)
         self._base_sampler.after_trial(study, trial, state, values)
         if self._ends_study:
-            study = unwrap_bracket(study)
             finite.stop_when_used_up(
-                study, self.space_state.reachable, self._undeclared, lambda: self._history(study)
+                own, self.space_state.reachable, self._undeclared, lambda: self._history(own)
             )
         elif self.space_state.outer is None:
-            study = unwrap_bracket(study)
-            text = finite.repeats_text(study, self._undeclared, lambda: self._history(study))
+            text = finite.repeats_text(own, self._undeclared, lambda: self._history(own))
             if text is not None:
                 self._emit(Note(text=text))
 
@@ -433,30 +423,6 @@ class LLMTPESampler(BaseSampler):
             kept.requests.emit = kept.sources.emit = self._emit
             if isinstance(kept.requests.queue.proposer, LLMProposer):
                 kept.requests.queue.proposer.emit = self._emit
-
-    def _warn_of_names(self, study: Study, trial: FrozenTrial, chosen: Mapping[str, Any]) -> None:
-        """Warn where an objective and the space that was declared for it have different names."""
-        kept = self._states.current
-        if kept.space_state.outer is not None:
-            known = self._left_to_base | kept.undeclared.fixed.keys()
-            if text := kept.asked.problem(study, trial, kept.space_state.outer, chosen, known):
-                finite.optuna_logger.warning(text)
-
-    def _check_promise(self, study: Study, trial: FrozenTrial, score: float) -> None:
-        """Write whether what the LLM expected came true; a run writes that itself."""
-        provenance = trial.user_attrs.get(attrs.PROVENANCE) or {}
-        source = provenance.get("source")
-        if source not in attrs.ASKED_SOURCES or not math.isfinite(score):
-            return
-        with self._lock:
-            came_true = self._history(study).promise_kept(
-                provenance.get("expects", ""),
-                score,
-                source=source,
-                asked_at=provenance.get("asked_at", trial.number),
-            )
-        if came_true is not None:
-            study._storage.set_trial_user_attr(trial._trial_id, attrs.EVALUATION, {"came_true": came_true})
 
     # What the sampler works on
 
