@@ -310,10 +310,6 @@ class Run:
     def _set_sampler(self, proposer: Proposer) -> None:
         """Give the study its sampler, and queue again what an earlier process left."""
         base, self.source = base_sampler(self.settings)
-        if self.multi:
-            seed = self.settings.seed + len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = base if isinstance(base, BaseSampler) else base(seed)
-            return
         state = space_state(
             self.plan,
             self.study,
@@ -324,18 +320,21 @@ class Run:
             may_migrate=self._own_study,
             emit=self.emit,
         )
-        self.sampler = run_sampler(
-            self.plan,
-            state,
-            proposer,
-            base,
-            self.source,
-            self.earlier,
-            cancelled=lambda: self.control.stopping,
-            emit=self.emit,
-        )
-        self.sampler.program = self._program.token if self.joins else None
-        self.study.sampler = self.sampler
+        if self.multi:
+            seed = self.settings.seed + len(self.study.get_trials(deepcopy=False))
+            self.study.sampler = base if isinstance(base, BaseSampler) else base(seed)
+        else:
+            self.sampler = self.study.sampler = run_sampler(
+                self.plan,
+                state,
+                proposer,
+                base,
+                self.source,
+                self.earlier,
+                cancelled=lambda: self.control.stopping,
+                emit=self.emit,
+            )
+            self.sampler.program = self._program.token if self.joins else None
         if self.joins or self.resumed:
             reached = self._is_reached
             abandoned = abandoned_trials(self.study, self.folder, joins=self.joins) if reached else None

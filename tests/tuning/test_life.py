@@ -33,6 +33,7 @@ from sllmbo_magic.events import Event
 from sllmbo_magic.events import FoldFinished
 from sllmbo_magic.events import Note
 from sllmbo_magic.events import RunStarted
+from sllmbo_magic.events import SpaceChanged
 from sllmbo_magic.events import TrialFinished
 from sllmbo_magic.events import TrialStarted
 from sllmbo_magic.events import WishApplied
@@ -268,6 +269,31 @@ def test_kill_9_loses_at_most_the_trial_in_flight(child: Callable[[str], Popen[s
     assert len(params_of(result)) == 12
     assert params_of(result)[6] == lost.params
     assert not [t for t in result.trials if t.state == TrialState.RUNNING]
+
+
+def test_so_does_a_run_with_several_objectives_whose_space_is_shown() -> None:
+    options: dict[str, Any] = {
+        "search_space": {"x": (0.0, 5.0), "n": (1, 9)}, "direction": "minimize,maximize", "name": "m",
+    }  # fmt: skip
+    events: list[Event] = []
+
+    def objective(params: dict[str, Any]) -> tuple[float, float]:
+        return params["x"], params["x"] * params["n"]
+
+    tune(objective, n_trials=3, sinks=[events.append], **options)
+    (shown,) = (e for e in events if isinstance(e, SpaceChanged))
+    assert [param["name"] for param in shown.params] == ["x", "n"]
+    with RunFolder.open("m", resume=True) as folder:
+        study = optuna.load_study(study_name="m", storage=folder.storage())
+        lost = study.ask(
+            {"x": optuna.distributions.FloatDistribution(0.0, 5.0)}
+        )  # and the process was killed
+    result = tune(objective, n_trials=6, resume=True, **options)
+    assert not [t for t in result.trials if t.state == TrialState.RUNNING]
+    assert len(params_of(result)) == 6
+    assert lost.params["x"] in [params["x"] for params in params_of(result)[3:]], (
+        "its configuration runs again"
+    )
 
 
 def test_a_run_that_goes_on_cannot_be_taken(data: Any, model: Any) -> None:
