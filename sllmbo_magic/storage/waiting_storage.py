@@ -36,17 +36,6 @@ _OWNER_SECONDS = 5.0
 """For which a program has time to write its name into a trial that it has taken."""
 
 
-def waiting_text(cause: str | None) -> str:
-    """What a run says when its storage fails for a while, and, where the cause is None, when it is back."""
-    if cause is None:
-        return "The storage is back: the run goes on, and nothing is lost."
-    what = "has no room" if is_full(cause) else "does not answer"
-    return (
-        f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory;"
-        " a stop or the time limit ends it."
-    )
-
-
 _Base: Any = BaseStorage
 """Untyped, since the methods of :class:`WaitingStorage` are made below."""
 

@@ -38,10 +38,10 @@ from sllmbo_magic.storage.program_lock import ProgramLock
 from sllmbo_magic.storage.run_directory import RunFolder
 from sllmbo_magic.storage.runs import quiet_optuna
 from sllmbo_magic.storage.runs import requeue_stale
+from sllmbo_magic.storage.storage_problems import is_full
 from sllmbo_magic.storage.storage_problems import storage_problem
 from sllmbo_magic.storage.storage_problems import study_in_memory
 from sllmbo_magic.storage.waiting_storage import waiting
-from sllmbo_magic.storage.waiting_storage import waiting_text
 from sllmbo_magic.tuning import object_choices
 from sllmbo_magic.tuning.announcement import announce
 from sllmbo_magic.tuning.commands import Commands
@@ -248,7 +248,14 @@ class Run:
         return self.tuner is not None and self.tuner.is_over
 
     def _report_storage(self, cause: str | None) -> None:
-        self.emit(Note(text=waiting_text(cause), level="info" if cause is None else "warning"))
+        text = "The storage is back: the run goes on, and nothing is lost."
+        if cause is not None:
+            what = "has no room" if is_full(cause) else "does not answer"
+            text = (
+                f"The storage {what}: {cause}. The run waits for it, with what is not written yet in memory;"
+                " a stop or the time limit ends it."
+            )
+        self.emit(Note(text=text, level="info" if cause is None else "warning"))
 
     def _set_pruner(self) -> None:
         """Give the study the run's pruner; one that it has already stays where the user has set none."""

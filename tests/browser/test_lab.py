@@ -104,7 +104,8 @@ def test_a_reload_while_running_reconnects_and_the_extension_writes_the_final_pi
     done = int(view.get_by_text(re.compile(r"^\d+ of 200$")).inner_text().split()[0])
     assert done >= 3
     view.get_by_role("tab", name="Trials").click()
-    assert view.locator("tbody tr:not([aria-hidden])").count() >= done
+    rows = view.locator("tbody tr:not([aria-hidden])")
+    assert rows.count() >= min(done, 12), "only the rows in sight are drawn"
     view.get_by_role("radio", name="TPE", exact=True).check(force=True)
     view.get_by_role("log", name="Commands").get_by_text("applied at trial").wait_for()
     view.get_by_role("button", name="Stop", exact=True).click()

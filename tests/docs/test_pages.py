@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,12 @@ def test_every_program_of_the_page_runs(
     monkeypatch.setattr("getpass.getpass", lambda *_: "typed-by-nobody")
     monkeypatch.setenv("OPENAI_API_KEY", "")  # a page sets it; it is gone after the test
     monkeypatch.setenv("WANDB_MODE", "offline")
+    program = Path(
+        "bin", "llm"
+    )  # that a page names: a dry run looks whether it is there, and does not start it
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(program.parent.absolute()), prepend=os.pathsep)
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")  # reports go to a server
     shutil.copytree(ROOT / "examples" / "data", "data")
     shell.ok("%load_ext sllmbo_magic")
