@@ -60,7 +60,8 @@ def test_every_program_of_the_page_runs(
         ):  # shown, not sent: nothing here may reach a server
             code = re.sub(r"^(%%sllmbo .*)$", r"\1 --dry-run", code, flags=re.MULTILINE)
         result = shell.run(code)
-        assert result.success, f"{block}\n{code}\n{shell.out}{shell.err}"
+        is_not_recorded = "--llm replay:" in code and "no recorded run at" in str(result.error_in_exec)
+        assert result.success or is_not_recorded, f"{block}\n{code}\n{shell.out}{shell.err}"
     if skipped:
         pytest.skip("not installed for " + "; ".join(skipped))
 
