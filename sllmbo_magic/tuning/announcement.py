@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from typing import Any
 
+from optuna.samplers import NSGAIISampler
+from optuna.samplers import TPESampler
 from optuna.study import Study
 
 from sllmbo_magic.events import Event
@@ -53,9 +55,24 @@ def announce(
         emit(Note(text=text))
     if joins and study.get_trials(deepcopy=False):
         emit(Note(text=joined_text(study)))
+    if unused := _unused_sampler(plan, study):
+        emit(Note(text=unused))
     for note in plan.notes:
         emit(Note(text=note))
     if plan.settings.uses_llm:
         emit(Note(text=str(forecast(plan)["text"])))
     if provider is not None and provider.notice is not None:
         emit(Note(text=provider.notice, level="warning"))
+
+
+def _unused_sampler(plan: Plan, study: Study) -> str:
+    """That a study of the user's has a sampler that the run does not use; "" where it is one of Optuna's
+    defaults.
+    """
+    own = study.sampler
+    if type(own) in (TPESampler, NSGAIISampler) or own is plan.settings.sampler:
+        return ""
+    return (
+        f"The study's own sampler, {type(own).__name__}, is not asked: {plan.settings.sampler_name} proposes"
+        " the trials. To use it, give it as sampler=."
+    )

@@ -323,3 +323,24 @@ def test_trials_of_another_process_count_and_are_shown() -> None:
     assert len(finished) == len(set(finished))
     assert result.bundle()["run"]["best_number"] == 3
     assert "(trial 3, base)" in result.summary["text"]
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "is_said"),
+    [
+        (optuna.samplers.RandomSampler(), {}, True),
+        (optuna.samplers.TPESampler(), {}, False),
+        (optuna.samplers.RandomSampler(), {"sampler": "tpe"}, True),
+    ],
+)
+def test_a_sampler_of_the_study_that_is_not_asked_is_named(own: Any, given: Any, is_said: bool) -> None:
+    study = optuna.create_study(sampler=own)
+    events: list[Any] = []
+    tune(
+        lambda params: params["x"],
+        search_space={"x": (0.0, 1.0)}, direction="minimize", study=study, n_trials=2, seed=0, folder="",
+        sinks=[events.append], **given,
+    )  # fmt: skip
+    texts = [e.text for e in events if isinstance(e, Note)]
+    assert any("own sampler, RandomSampler, is not asked" in text for text in texts) is is_said
+    assert study.sampler is own
