@@ -6,6 +6,7 @@ time that is another one in each process, so a resumed run says what has changed
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import inspect
@@ -25,12 +26,14 @@ def captured_values(*functions: Any) -> dict[str, str]:
     """Name -> hash of each value that these functions have from outside: of numbers, texts, tuples of them,
     arrays and tables. Of keys there is nothing, and nothing of lists and dicts, which the objective may fill.
     """
-    return {
-        name: fingerprint(value)
-        for function in functions
-        for name, value in _outside(function)
-        if not any(word in name.lower() for word in _SECRETS) and _is_plain(value)
-    }
+    found: dict[str, str] = {}
+    for function in functions:
+        for name, value in _outside(function):
+            if any(word in name.lower() for word in _SECRETS) or not _is_plain(value):
+                continue
+            with contextlib.suppress(Exception):  # an odd table shall not keep a run from its start
+                found[name] = fingerprint(value)
+    return found
 
 
 def _outside(function: Any) -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from scipy.sparse.linalg import aslinearoperator
 from sklearn.linear_model import LogisticRegression
 
 from sllmbo_magic import TuneResult
@@ -972,3 +973,13 @@ def test_of_keys_nothing_is_kept() -> None:
     kept = captured_values(scored, None)
     assert [*kept] == ["rate"]
     assert len(kept["rate"]) == 16
+
+
+def test_a_value_that_cannot_be_compared_keeps_no_run_from_its_start() -> None:
+    operator = aslinearoperator(np.eye(2))  # of scipy, with a shape, and no table
+
+    def scored(params: dict[str, Any], weight: float = 2.0) -> float:
+        return params["x"] * weight * operator.shape[0]
+
+    assert [*captured_values(scored)] == ["weight"]
+    assert tune(scored, search_space={"x": (0.0, 1.0)}, direction="minimize", n_trials=1, seed=0, name="odd")
